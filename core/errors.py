@@ -1,0 +1,112 @@
+"""What can go wrong, split by what the caller should do about it.
+
+StenogramError
+    Rejected                  will never work as asked: tell the person, do not retry
+        BadRequest            the request itself makes no sense
+        UnreadableMedia       not a recording, or broken beyond reading
+            NoSound           media without any sound
+        TooLarge              over a limit that the settings fix
+        NotFound              no such thing, or not yours
+        NotReady              asked too early
+        Withdrawn             the work was cancelled, or another worker has taken it over
+    Unavailable               may work later: retry with patience
+        ProviderBusy          the provider said so, perhaps with a waiting time
+        ProviderRefused       key missing or refused: wait for a person, burn no attempts
+        NoSpace               the disk is full
+
+Each class composes its own sentence from facts; the sentence is shown to people, in their
+language (`core/words.py`), so it never holds a path, a key or a traceback.
+"""
+
+from __future__ import annotations
+
+
+class StenogramError(Exception):
+    """Anything this tool refuses or fails to do, with a sentence for a person.
+
+    `message` is an English template that is also the key of its translation; `facts` fill it.
+    """
+
+    message = "Something went wrong."
+
+    def __init__(self, message: str | None = None, **facts: object) -> None:
+        self.message = message or type(self).message
+        self.facts = facts
+        super().__init__(self.message.format(**facts))
+
+
+class Rejected(StenogramError):
+    """It will never work as asked."""
+
+
+class BadRequest(Rejected):
+    """The request itself makes no sense."""
+
+
+class UnreadableMedia(Rejected):
+    """Not a recording, or broken beyond reading."""
+
+    message = "This file is not a recording we can read: {reason}."
+
+
+class NoSound(UnreadableMedia):
+    """Media without any sound."""
+
+    message = "This file has no sound."
+
+
+class TooLarge(Rejected):
+    """Over a limit that the settings fix."""
+
+    message = "The file is larger than {limit}."
+
+
+class NotFound(Rejected):
+    """No such thing, or it belongs to somebody else."""
+
+    message = "Not found."
+
+
+class NotReady(Rejected):
+    """Asked for a result before there is one."""
+
+    message = "Not ready yet: the task is {status}."
+
+
+class Withdrawn(Rejected):
+    """The work was cancelled, or another worker has taken it over."""
+
+    message = "The work was cancelled."
+
+
+class Unavailable(StenogramError):
+    """It may work later."""
+
+    message = "Not available right now."
+
+    retry_after_s: float | None = None
+
+
+class ProviderBusy(Unavailable):
+    """A provider refused for now."""
+
+    message = "{provider} is busy ({detail})."
+
+    def __init__(self, provider: str, detail: str, retry_after_s: float | None = None) -> None:
+        super().__init__(provider=provider, detail=detail)
+        self.retry_after_s = retry_after_s
+
+
+class ProviderRefused(Unavailable):
+    """The provider's key is missing or refused; nothing is tried again until that changes."""
+
+    message = "{provider} refused the key. Check {setting}."
+
+    def __init__(self, provider: str, setting: str, message: str | None = None) -> None:
+        super().__init__(message, provider=provider, setting=setting)
+
+
+class NoSpace(Unavailable):
+    """The disk is full."""
+
+    message = "The disk is full: {free} free, {needed} needed. Free some space; work goes on by itself."

@@ -1,0 +1,102 @@
+"""Every knob, in one frozen object.
+
+Read from the environment, then `.env`, then `.streamlit/secrets.toml`; names and defaults are in
+the README, and a test keeps the two equal. Built by entry points, never at import.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class _Secrets(TomlConfigSettingsSource):
+    """`.streamlit/secrets.toml`, where names are written in capitals as in the environment."""
+
+    def _read_file(self, file_path: Path) -> dict[str, Any]:
+        return {name.lower(): value for name, value in super()._read_file(file_path).items()}
+
+
+class Settings(BaseSettings):
+    """Field names are the settings' names in lower case; units are in the name."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        env_file=ROOT / ".env",
+        toml_file=ROOT / ".streamlit" / "secrets.toml",
+        env_ignore_empty=True,
+        extra="ignore",
+    )
+
+    stenogram_home: Path = Path("data")
+    host: str = "127.0.0.1"
+    port: int = 8501
+
+    database_url: str = ""
+    redis_url: str = ""
+    lancedb_uri: str = ""
+
+    workers_gpu: int = 1
+    workers_cpu: int = 1
+    workers_io: int = 1
+    worker_restart_after: int = 50
+
+    engine: str = "auto"
+    gigaam_model: str = "v3_e2e_rnnt"
+    models_dir: str = ""
+
+    embedding_model: str = "gemini-embedding-2"
+    embedding_dim: int = 768
+    local_embedding_model: str = ""
+    gemini_api_key: SecretStr = SecretStr("")
+    gemini_base_url: str = ""
+
+    upload_max_bytes: int = 2 * 1024**3
+    api_uploads_per_min: int = 10
+    api_requests_per_min: int = 30
+    key_pepper: SecretStr = SecretStr("")
+
+    import_roots: str = ""
+    share_results: bool = True
+
+    @property
+    def home(self) -> Path:
+        """Where everything lives that must survive a restart."""
+        return ROOT / self.stenogram_home.expanduser()
+
+    @property
+    def models(self) -> Path:
+        """Where model files are looked for and downloaded to."""
+        return Path(self.models_dir).expanduser() if self.models_dir else self.home / "models"
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy address of the records."""
+        return self.database_url or f"sqlite:///{self.home / 'records.sqlite'}"
+
+    @property
+    def index(self) -> str:
+        """Where LanceDB keeps words and vectors."""
+        return self.lancedb_uri or str(self.home / "lancedb")
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Server folders that may be read; none unless `IMPORT_ROOTS` names them, split by colons."""
+        return tuple(Path(part).expanduser().resolve() for part in self.import_roots.split(":") if part)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The order in which a setting is looked for; the first that has it wins."""
+        return init_settings, env_settings, dotenv_settings, _Secrets(settings_cls)
