@@ -6,13 +6,23 @@ the README, and a test keeps the two equal. Built by entry points, never at impo
 
 from __future__ import annotations
 
+import hashlib
+import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
+SOCKET_PATH_BYTES = 100
+"""Unix sockets allow 104 (macOS) to 108 bytes (Linux)."""
 
 
 class _Secrets(TomlConfigSettingsSource):
@@ -78,6 +88,20 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """SQLAlchemy address of the records."""
         return self.database_url or f"sqlite:///{self.home / 'records.sqlite'}"
+
+    @property
+    def broker_socket(self) -> Path:
+        """The embedded broker's socket; in a short place if home's path is too long for one."""
+        path = self.home / "run" / "broker.sock"
+        if len(os.fsencode(path)) <= SOCKET_PATH_BYTES:
+            return path
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"stenogram-{os.getuid()}-{digest}" / "broker.sock"
+
+    @property
+    def broker(self) -> str:
+        """Address of the broker: yours, or the embedded one's private socket."""
+        return self.redis_url or f"unix://{self.broker_socket}?db=0"
 
     @property
     def index(self) -> str:

@@ -1,0 +1,15 @@
+"""The front door: pages for people and the API for programs, one process, one port.
+
+`streamlit run app.py`; `make run` starts it together with the broker and the workers.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+from starlette.middleware import Middleware
+
+import jobs  # noqa: F401 - gives the journey its bell
+from api import Doors
+from core.settings import ROOT
+
+app = st.App(ROOT / "pages" / "_frame.py", middleware=[Middleware(Doors)])

@@ -1,0 +1,262 @@
+"""The journey of a recording: the file to read first.
+
+Intake and the four kinds of work, in order. Each step reads the state, calls one stage, and writes
+the outcome together with the job's end; so a step may run twice or die anywhere, and nothing is
+lost or repeated. Doors (pages, actors, API) call these methods and nothing deeper.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from sqlalchemy import update
+
+from core import chunk, decode, embed, embedders, engines, segment
+from core.embed import Embedder
+from core.errors import StenogramError
+from core.index import Index, Row, Scope
+from core.intake import Blob, Store, clean_name
+from core.keys import EVERYONE, Keys, Principal
+from core.passages import Passages
+from core.recordings import Recordings, Wish
+from core.records import PassageRow, Recording, Records, Segment, Task, Transcript
+from core.search import Found, search
+from core.segment import Span
+from core.settings import Settings
+from core.transcribe import SAMPLE_RATE, Engine, Waveform
+from core.transcripts import Transcripts
+from core.work import Claim, Work
+
+COPY_BYTES = 1 << 20
+EMBED_TEXTS = 100
+"""Texts a call; Gemini takes no more."""
+
+
+class Journey:
+    """One installation: its settings, its state, its engines."""
+
+    def __init__(self, settings: Settings) -> None:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        self.settings = settings
+        self.records = Records(settings.database)
+        self.work = Work(self.records)
+        self.store = Store(settings.home / "blobs", settings.upload_max_bytes)
+        self.keys = Keys(self.records, settings.key_pepper.get_secret_value())
+        self.recordings = Recordings(self.records, self.work, share_results=settings.share_results)
+        self.transcripts = Transcripts(self.records, self.work)
+        self.passages = Passages(self.records, self.work)
+        self.engines = engines.all(settings)
+        self.index_store = Index(settings.index)
+
+    # Intake
+
+    def accept(self, who: Principal, file: IO[bytes], filename: str, wish: Wish) -> Task:
+        """Take a file in and ask for its transcript. The bytes are durable when this returns."""
+        with self.store.incoming() as upload:
+            while piece := file.read(COPY_BYTES):
+                upload.write(piece)
+            blob = upload.finish()
+        return self.submit(who, blob, filename, wish)
+
+    def submit(self, who: Principal, blob: Blob, filename: str, wish: Wish) -> Task:
+        """Ask for the transcript of bytes that are in the store. Refuses what is no recording."""
+        engine = self.choose(wish).engine
+        media = decode.probe(self.store.path(blob.sha256))
+        return self.recordings.add(who, blob, media, clean_name(filename), engine, wish)
+
+    def choose(self, wish: Wish) -> engines.Choice:
+        """The engine that would be used, and why."""
+        return engines.choose(self.engines, wish.engine or self.settings.engine, wish.language)
+
+    # The four kinds of work
+
+    def prepare(self, claim: Claim) -> None:
+        """Decode the recording and plan its segments."""
+        recording, task = self._read(claim)
+        transcript = self.transcripts.get(task.transcript_id)
+        engine = self.engines[transcript.engine]
+        if not transcript.planned:
+            spans = list(self._spans(claim, recording, transcript, engine))
+            self.transcripts.plan(claim, transcript.id, spans)
+        self._finish(claim, ("transcribe", engine.queue))
+
+    def transcribe(self, claim: Claim) -> None:
+        """Have the engine hear every segment that nobody has heard yet."""
+        recording, task = self._read(claim)
+        transcript = self.transcripts.get(task.transcript_id)
+        engine = self.engines[transcript.engine]
+        total, pending = self.transcripts.count(transcript.id), self.transcripts.pending(transcript.id)
+        sounds = self._sounds(recording, transcript) if pending else {}
+        for start in range(0, len(pending), engine.batch_segments):
+            batch = pending[start : start + engine.batch_segments]
+            began = time.monotonic()
+            speeches = engine.transcribe([_cut(sounds, s) for s in batch], transcript.language)
+            self.transcripts.commit(claim, batch, speeches, time.monotonic() - began)
+            done = total - len(pending) + start + len(batch)
+            self.work.report(claim, 15 + 80 * done // total)
+        self._finish(claim, ("index", "io"), transcript_id=transcript.id)
+        shutil.rmtree(self._folder(transcript.id), ignore_errors=True)
+
+    def index(self, claim: Claim) -> None:
+        """Cut the transcript into passages and make them searchable by words; the task is complete then."""
+        recording, task = self._read(claim)
+        embedder = self.embedder()
+        pieces = chunk.passages(self.transcripts.utterances(task.transcript_id))
+        passages = self.passages.replace(claim, recording.id, task.transcript_id, pieces, embedder)
+        self.index_store.put(recording.id, [_row(recording, passage) for passage in passages])
+        waiting = any(passage.meaning == "waiting" for passage in passages)
+        self._finish(claim, ("embed", "io") if waiting else None, complete=task)
+
+    def embed(self, claim: Claim) -> None:
+        """Give each waiting passage its vector; a text that has one already costs nothing."""
+        recording, _ = self._read(claim)
+        embedder = self.embedder()
+        while passages := self.passages.waiting(recording.id, EMBED_TEXTS):
+            self._embed(claim, recording, embedder, passages)
+        self._finish(claim, None)
+
+    def give_up(self, claim: Claim, error: StenogramError) -> None:
+        """A job failed for good; a transcript that is there stays searchable by words."""
+        if self.work.fail(claim, error) and claim.kind == "embed":
+            self.passages.give_up(self._read(claim)[0].id)
+
+    def try_later(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> None:
+        """A job could not be done now: put it off, or give it up when it was tried often enough."""
+        if not self.work.try_later(claim, error, traceback):
+            self.give_up(claim, error)
+
+    # Search
+
+    def search(
+        self, who: Principal, question: str, *, mode: str = "hybrid", limit: int = 20, recording_id: str = ""
+    ) -> Found:
+        """Moments where something was said, best first."""
+        scope = Scope(None if who.admin else who.owner, (recording_id,) if recording_id else ())
+        return search(self.index_store, self.embedder(), question, scope=scope, mode=mode, limit=limit)
+
+    def embedder(self) -> Embedder:
+        """The active embedder, fixed at the first start: Gemini if there was a key, else the local one."""
+        first = "gemini" if self.settings.gemini_api_key.get_secret_value() else "local"
+        return self._embedder(self.records.settle("embedder", first))
+
+    @functools.cache  # noqa: B019 - one journey lives as long as its process
+    def _embedder(self, name: str) -> Embedder:
+        return embedders.by_name(self.settings, name)
+
+    # Care
+
+    def delete(self, who: Principal, recording_id: str) -> None:
+        """Forget a recording: rows first, then what is derived from them, then the bytes nobody else has."""
+        last, recording = self.recordings.delete(who, recording_id)
+        self.index_store.remove(recording.id)
+        if last:
+            self.store.remove(recording.sha256)
+
+    def retry(self, who: Principal, task_id: str) -> bool:
+        """Go on from the stage that failed. False if there is nothing to retry."""
+        task = self.recordings.task(who, task_id)
+        self.passages.wait_again(task.recording_id)
+        return self.work.retry(task.id)
+
+    def cancel(self, who: Principal, task_id: str) -> bool:
+        """Stop a task and keep what is finished. False if it had already ended."""
+        return self.work.cancel(self.recordings.task(who, task_id).id)
+
+    def _read(self, claim: Claim) -> tuple[Recording, Task]:
+        task = self.recordings.task(EVERYONE, claim.task_id)
+        return self.recordings.get(EVERYONE, task.recording_id), task
+
+    def _folder(self, transcript_id: str) -> Path:
+        return self.settings.home / "work" / transcript_id
+
+    def _sounds(
+        self, recording: Recording, transcript: Transcript, on_progress: Callable[[float], None] | None = None
+    ) -> dict[str, Waveform]:
+        """The decoded channels by name; decoded again if they are not there (another machine, a restart)."""
+        folder = self._folder(transcript.id)
+        files = sorted(folder.glob("*.pcm")) or decode.decode(
+            self.store.path(recording.sha256),
+            folder,
+            split_channels=transcript.split_channels,
+            on_progress=on_progress,
+        )
+        return {file.stem: decode.waveform(file) for file in files}
+
+    def _spans(
+        self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine
+    ) -> Iterator[tuple[str, Span]]:
+        sounds = self._sounds(recording, transcript)
+        self.work.report(claim, 5)
+        for channel, sound in sounds.items():
+            spoken = segment.speech(sound)
+            yield from ((channel, span) for span in segment.cut(spoken, engine.max_segment_s, sound=sound))
+        self.work.report(claim, 15)
+        with self.records.write() as session:
+            duration_s = max(len(sound) for sound in sounds.values()) / SAMPLE_RATE
+            session.get_one(Recording, recording.id).duration_s = duration_s
+            session.get_one(Transcript, transcript.id).duration_s = duration_s
+
+    def _embed(
+        self, claim: Claim, recording: Recording, embedder: Embedder, passages: Sequence[PassageRow]
+    ) -> None:
+        hashes = [embed.text_hash(embedder, passage.text) for passage in passages]
+        known = self.index_store.vectors_of(embedder, hashes)
+        missing = {h: p.text for h, p in zip(hashes, passages, strict=True) if h not in known}
+        if missing:
+            known.update(zip(missing, embedder.embed(list(missing.values())), strict=True))
+        ids = [passage.id for passage in passages]
+        self.index_store.put_vectors(
+            embedder, recording.id, recording.owner, ids, hashes, [known[h] for h in hashes]
+        )
+        self.passages.mark(claim, recording.id, ids, "done")
+
+    def _finish(
+        self,
+        claim: Claim,
+        then: tuple[str, str] | None,
+        *,
+        transcript_id: str = "",
+        complete: Task | None = None,
+    ) -> None:
+        now = time.time()
+        with self.records.write() as session:
+            job = self.work.finish(session, claim, then)
+            if transcript_id:
+                session.get_one(Transcript, transcript_id).complete = True
+            if complete is not None:
+                session.get_one(Recording, complete.recording_id).transcript_id = complete.transcript_id
+                session.execute(
+                    update(Task)
+                    .where(Task.id == complete.id, Task.status == "processing")
+                    .values(status="completed", stage="completed", progress=100, completed_at=now)
+                )
+        if job is not None:
+            self.work.ring(job)
+
+
+def _cut(sounds: dict[str, Waveform], piece: Segment) -> Waveform:
+    return sounds[piece.channel][int(piece.start_s * SAMPLE_RATE) : int(piece.end_s * SAMPLE_RATE)]
+
+
+def _row(recording: Recording, passage: PassageRow) -> Row:
+    return Row(
+        passage.id,
+        recording.id,
+        recording.owner,
+        passage.start_s,
+        passage.end_s,
+        passage.text,
+        passage.language,
+        passage.speaker,
+    )
+
+
+@functools.cache
+def current() -> Journey:
+    """The journey of this process, as its settings describe it."""
+    return Journey(Settings())

@@ -1,0 +1,108 @@
+"""Passages in SQL: what of a recording is searched, and whether it is found by meaning too.
+
+`meaning` of a passage: waiting (will get a vector), done, off (no embedder for its language), failed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from core.chunk import Passage, language
+from core.embed import Embedder, understands
+from core.records import PassageRow, Recording, Records
+from core.work import Claim, Work
+
+
+class Passages:
+    """The passages of all recordings."""
+
+    def __init__(self, records: Records, work: Work) -> None:
+        self._records = records
+        self._work = work
+
+    def replace(
+        self,
+        claim: Claim,
+        recording_id: str,
+        transcript_id: str,
+        passages: Sequence[Passage],
+        embedder: Embedder,
+    ) -> list[PassageRow]:
+        """Take these passages for the recording's only ones. Their ids are the same each time."""
+        rows = [_row(recording_id, transcript_id, n, passage, embedder) for n, passage in enumerate(passages)]
+        with self._records.write() as session:
+            self._work.keep(session, claim)
+            session.execute(delete(PassageRow).where(PassageRow.recording_id == recording_id))
+            session.add_all(rows)
+            settle(session, recording_id)
+        return rows
+
+    def waiting(self, recording_id: str, limit: int) -> list[PassageRow]:
+        """Passages that wait for their vector."""
+        mine = select(PassageRow).where(
+            PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting"
+        )
+        with self._records.read() as session:
+            return list(session.scalars(mine.order_by(PassageRow.n).limit(limit)))
+
+    def mark(self, claim: Claim, recording_id: str, ids: Iterable[str], meaning: str) -> None:
+        """Say of these passages whether they are found by meaning."""
+        with self._records.write() as session:
+            self._work.keep(session, claim)
+            session.execute(update(PassageRow).where(PassageRow.id.in_(list(ids))).values(meaning=meaning))
+            settle(session, recording_id)
+
+    def give_up(self, recording_id: str) -> None:
+        """Nothing more will be tried: what still waits has failed."""
+        with self._records.write() as session:
+            session.execute(
+                update(PassageRow)
+                .where(PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting")
+                .values(meaning="failed")
+            )
+            settle(session, recording_id)
+
+    def wait_again(self, recording_id: str) -> None:
+        """Failed passages are to be tried once more."""
+        with self._records.write() as session:
+            session.execute(
+                update(PassageRow)
+                .where(PassageRow.recording_id == recording_id, PassageRow.meaning == "failed")
+                .values(meaning="waiting")
+            )
+            settle(session, recording_id)
+
+
+def settle(session: Session, recording_id: str) -> str:
+    """A recording's `meaning` follows from its passages: the least finished one speaks for all."""
+    session.flush()
+    mine = select(PassageRow.meaning).where(PassageRow.recording_id == recording_id).distinct()
+    found = set(session.scalars(mine))
+    meaning = next((state for state in ("waiting", "failed", "done") if state in found), "off")
+    session.execute(update(Recording).where(Recording.id == recording_id).values(meaning=meaning))
+    return meaning
+
+
+def counts(session: Session) -> dict[str, int]:
+    """How many passages there are in each state of `meaning`."""
+    grouped = select(PassageRow.meaning, func.count()).group_by(PassageRow.meaning)
+    return dict(session.execute(grouped).tuples().all())
+
+
+def _row(recording_id: str, transcript_id: str, n: int, passage: Passage, embedder: Embedder) -> PassageRow:
+    spoken = language(passage.text)
+    return PassageRow(
+        id=hashlib.sha256(f"{recording_id}|{transcript_id}|{n}".encode()).hexdigest()[:32],
+        recording_id=recording_id,
+        n=n,
+        start_s=passage.start_s,
+        end_s=passage.end_s,
+        speaker=passage.speaker,
+        language=spoken,
+        text=passage.text,
+        meaning="waiting" if understands(embedder, spoken) else "off",
+    )

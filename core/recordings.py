@@ -1,0 +1,204 @@
+"""Recordings and their tasks: asking for a transcript, finding, renaming and deleting what is yours."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
+
+from core import transcripts
+from core.decode import Media
+from core.errors import NotFound
+from core.intake import Blob
+from core.keys import Principal
+from core.records import Job, Recording, Records, Task, Transcript
+from core.transcribe import Engine
+from core.work import Work
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the person or program asks for with a recording."""
+
+    title: str = ""
+    tags: tuple[str, ...] = ()
+    language: str = "ru"
+    engine: str = ""
+    lane: str = "now"
+    split_channels: bool = False
+    force: bool = False
+
+
+def mine(statement: Select, who: Principal, model: type[Recording | Task]) -> Select:  # type: ignore[type-arg]
+    """Only what this principal may see."""
+    return statement if who.admin else statement.where(model.owner == who.owner)
+
+
+class Recordings:
+    """What people gave us, and what they asked for."""
+
+    def __init__(self, records: Records, work: Work, *, share_results: bool) -> None:
+        self._records = records
+        self._work = work
+        self._share = share_results
+
+    def add(
+        self, who: Principal, blob: Blob, media: Media, filename: str, engine: Engine, wish: Wish
+    ) -> Task:
+        """One recording (equal bytes of one owner are one) and a task; finished work is not repeated."""
+        with self._records.write() as session:
+            recording = self._recording(session, who, blob, media, filename, wish)
+            transcript = self._transcript(session, who, recording, engine, wish)
+            session.flush()
+            task, job = _task(recording, transcript, engine, wish)
+            session.add(task)
+            session.flush()
+            if job is not None:
+                job.task_id = task.id
+                session.add(job)
+        if job is not None:
+            self._work.ring(job)
+        return task
+
+    def _recording(
+        self, session: Session, who: Principal, blob: Blob, media: Media, filename: str, wish: Wish
+    ) -> Recording:
+        same = select(Recording).where(Recording.owner == who.owner, Recording.sha256 == blob.sha256)
+        recording = session.scalars(same).first()
+        if recording is None:
+            recording = Recording(
+                owner=who.owner,
+                sha256=blob.sha256,
+                filename=filename,
+                title=filename,
+                tags=[],
+                language=wish.language,
+                size_bytes=blob.size_bytes,
+                duration_s=media.duration_s,
+                channels=media.channels,
+                format=media.format,
+            )
+            session.add(recording)
+        recording.title = wish.title or recording.title
+        recording.tags = sorted({*recording.tags, *wish.tags})
+        return recording
+
+    def _transcript(
+        self, session: Session, who: Principal, recording: Recording, engine: Engine, wish: Wish
+    ) -> Transcript:
+        split = wish.split_channels and recording.channels == 2
+        wanted = Transcript(
+            key=transcripts.key(
+                recording.sha256,
+                engine,
+                wish.language,
+                split_channels=split,
+                owner="" if self._share else who.owner,
+            ),
+            sha256=recording.sha256,
+            engine=engine.name,
+            engine_version=engine.version,
+            language=wish.language,
+            split_channels=split,
+        )
+        return transcripts.find_or_begin(session, wanted, force=wish.force)
+
+    def get(self, who: Principal, recording_id: str) -> Recording:
+        """One recording; NotFound if it is not there or not theirs."""
+        with self._records.read() as session:
+            row = session.get(Recording, recording_id)
+        if row is None or not (who.admin or row.owner == who.owner):
+            raise NotFound
+        return row
+
+    def task(self, who: Principal, task_id: str) -> Task:
+        """One task; NotFound if it is not there or not theirs."""
+        with self._records.read() as session:
+            row = session.get(Task, task_id)
+        if row is None or not (who.admin or row.owner == who.owner):
+            raise NotFound
+        return row
+
+    def find(
+        self, who: Principal, *, words: str = "", tag: str = "", limit: int = 50, offset: int = 0
+    ) -> tuple[int, list[Recording]]:
+        """How many there are, and one page of them, newest first."""
+        found = mine(select(Recording), who, Recording)
+        if words:
+            like = f"%{words}%"
+            found = found.where(or_(Recording.title.ilike(like), Recording.filename.ilike(like)))
+        with self._records.read() as session:
+            if tag:
+                rows = [row for row in session.scalars(_newest(found, Recording)) if tag in row.tags]
+                return len(rows), rows[offset : offset + limit]
+            return _page(session, found, Recording, limit, offset)
+
+    def tasks(
+        self,
+        who: Principal,
+        *,
+        status: str = "",
+        recording_id: str = "",
+        limit: int = 50,
+        offset: int = 0,
+    ) -> tuple[int, list[Task]]:
+        """How many tasks there are, and one page of them, newest first."""
+        found = mine(select(Task), who, Task)
+        if status:
+            found = found.where(Task.status == status)
+        if recording_id:
+            found = found.where(Task.recording_id == recording_id)
+        with self._records.read() as session:
+            return _page(session, found, Task, limit, offset)
+
+    def rename(self, who: Principal, recording_id: str, title: str, tags: tuple[str, ...]) -> None:
+        """Change title and tags; never touches text or vectors."""
+        self.get(who, recording_id)
+        with self._records.write() as session:
+            row = session.get_one(Recording, recording_id)
+            row.title, row.tags = title.strip() or row.filename, sorted(set(tags))
+
+    def delete(self, who: Principal, recording_id: str) -> tuple[bool, Recording]:
+        """Forget a recording with its tasks and passages. True: nobody else has these bytes."""
+        recording = self.get(who, recording_id)
+        with self._records.write() as session:
+            session.delete(session.get_one(Recording, recording_id))
+            session.flush()
+            others = session.scalar(
+                select(func.count()).select_from(Recording).where(Recording.sha256 == recording.sha256)
+            )
+            if not others:
+                for row in session.scalars(select(Transcript).where(Transcript.sha256 == recording.sha256)):
+                    session.delete(row)
+        return not others, recording
+
+
+def _task(
+    recording: Recording, transcript: Transcript, engine: Engine, wish: Wish
+) -> tuple[Task, Job | None]:
+    task = Task(
+        recording_id=recording.id,
+        transcript_id=transcript.id,
+        owner=recording.owner,
+        engine=engine.name,
+        language=wish.language,
+        lane=wish.lane,
+    )
+    if transcript.complete and recording.transcript_id == transcript.id:
+        now = time.time()
+        task.status, task.stage, task.progress = "completed", "completed", 100
+        task.created_at = task.started_at = task.completed_at = now
+        return task, None
+    kind, queue = ("index", "io") if transcript.complete else ("prepare", "cpu")
+    return task, Job(kind=kind, queue=queue, run_at=time.time(), rung_at=time.time())
+
+
+def _newest(found: Select, model: type[Recording | Task]) -> Select:  # type: ignore[type-arg]
+    return found.order_by(model.created_at.desc(), model.id)
+
+
+def _page(session: Session, found: Select, model: type, limit: int, offset: int) -> tuple[int, list]:  # type: ignore[type-arg]
+    total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
+    return total, list(session.scalars(_newest(found, model).limit(limit).offset(offset)))

@@ -1,0 +1,259 @@
+"""Pieces of work: claimed by one worker, finished once, whatever dies meanwhile.
+
+The truth is here, in SQL; the broker only carries wake-ups, which may be lost or come twice.
+A claim holds a lease that the worker's parent renews, and an epoch that fences off a worker
+which was thought dead: every write of a job first passes `keep`, which refuses once the job was
+cancelled, taken over or finished.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Session
+
+from core.errors import ProviderRefused, StenogramError, Unavailable, Withdrawn
+from core.records import Job, Json, Records, Task
+
+LEASE_S = 20.0
+RING_AGAIN_S = 30.0
+MAX_STARTS = 3
+"""Starts without an orderly end after which a job is set aside: it probably kills its worker."""
+MAX_TRIES = 5
+BACKOFF_S = (5.0, 20.0, 60.0, 300.0)
+REFUSED_PAUSE_S = 60.0
+
+Ring = Callable[[str, str, str], None]
+"""Wake a worker: queue, kind, job id. May be lost, may come twice."""
+
+
+def unheard(_queue: str, _kind: str, _job_id: str) -> None:
+    """Wake nobody: the reconciler will, some seconds later."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work on a job until the lease runs out."""
+
+    job_id: str
+    task_id: str
+    kind: str
+    epoch: int
+
+
+def as_json(error: StenogramError) -> Json:
+    """An error as it is kept: the template and its facts, so that each reader gets their language."""
+    return {"message": error.message, "facts": {name: str(fact) for name, fact in error.facts.items()}}
+
+
+class Work:
+    """The state machine of jobs."""
+
+    def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
+        self._records = records
+        self._now = clock
+        self.bell: Ring = unheard
+
+    def ring(self, job: Job) -> None:
+        """Wake a worker for this job. Call after the commit that made it ready."""
+        self.bell(job.queue, job.kind, job.id)
+
+    def claim(self, job_id: str, worker: str) -> Claim | None:
+        """The right to do this job, or None: it is done, cancelled, too early or somebody else's."""
+        now = self._now()
+        with self._records.write() as session:
+            taken = _rows(
+                session,
+                update(Job)
+                .where(Job.id == job_id, Job.state == "ready", Job.run_at <= now)
+                .values(
+                    state="running",
+                    worker=worker,
+                    epoch=Job.epoch + 1,
+                    starts=Job.starts + 1,
+                    lease_until=now + LEASE_S,
+                    progressed_at=now,
+                    started_at=now,
+                ),
+            )
+            if not taken:
+                return None
+            job = session.get_one(Job, job_id)
+            task = session.get_one(Task, job.task_id)
+            if task.status == "queued":
+                task.status, task.started_at = "processing", now
+            if task.status == "processing":
+                task.stage = job.kind
+            return Claim(job.id, job.task_id, job.kind, job.epoch)
+
+    def keep(self, session: Session, claim: Claim) -> None:
+        """Refuse with Withdrawn unless this claim still holds. Begin every write of a job with it."""
+        held = _rows(session, _held(claim).values(progressed_at=self._now()))
+        if not held:
+            raise Withdrawn
+
+    def report(self, claim: Claim, progress: int) -> None:
+        """Show how far the task is, in percent."""
+        with self._records.write() as session:
+            self.keep(session, claim)
+            session.execute(update(Task).where(Task.id == claim.task_id).values(progress=progress))
+
+    def finish(self, session: Session, claim: Claim, then: tuple[str, str] | None = None) -> Job | None:
+        """End a job within its last write; `then` is the kind and queue of the task's next job."""
+        now = self._now()
+        if not _rows(session, _held(claim).values(state="done", finished_at=now, starts=0, error=None)):
+            raise Withdrawn
+        if then is None:
+            return None
+        job = Job(task_id=claim.task_id, kind=then[0], queue=then[1], run_at=now, rung_at=now, created_at=now)
+        session.add(job)
+        session.flush()
+        return job
+
+    def put_back(self, claim: Claim) -> None:
+        """An orderly stop in the middle: the job is ready again and lost nothing."""
+        with self._records.write() as session:
+            _rows(session, _held(claim).values(state="ready", starts=0, worker="", rung_at=0.0))
+
+    def fail(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
+        """End a job with a reason; an unfinished task fails with it. False if the claim was lost."""
+        values = {"state": "failed", "finished_at": self._now(), "starts": 0, "error": as_json(error)}
+        if traceback:
+            values["traceback"] = traceback
+        with self._records.write() as session:
+            if not _rows(session, _held(claim).values(values)):
+                return False
+            self._end_task(session, claim.task_id, "failed", as_json(error))
+            return True
+
+    def try_later(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
+        """Put a job off with growing pauses; a refused key burns no try. False: it was tried often enough."""
+        refused = isinstance(error, ProviderRefused)
+        with self._records.write() as session:
+            tries = session.get_one(Job, claim.job_id).tries + (not refused)
+            spent = tries >= MAX_TRIES
+            pause_s = REFUSED_PAUSE_S if refused else _pause(error, tries)
+            values = {"tries": tries, "error": as_json(error), "traceback": traceback}
+            if not spent:
+                run_at = self._now() + pause_s
+                values |= {"state": "ready", "starts": 0, "worker": "", "run_at": run_at, "rung_at": 0.0}
+            _rows(session, _held(claim).values(values))
+        return not spent
+
+    def cancel(self, task_id: str) -> bool:
+        """Stop a task: at once if queued, at its next write if running. False if it had already ended."""
+        with self._records.write() as session:
+            if not self._end_task(session, task_id, "cancelled", None):
+                return False
+            session.execute(
+                update(Job)
+                .where(Job.task_id == task_id, Job.state.in_(("ready", "running")))
+                .values(state="cancelled", finished_at=self._now())
+            )
+            return True
+
+    def retry(self, task_id: str) -> bool:
+        """Go on from the stage that failed or was cancelled. False if there is nothing to retry."""
+        with self._records.write() as session:
+            job = session.scalars(
+                select(Job)
+                .where(Job.task_id == task_id, Job.state.in_(("failed", "cancelled", "quarantined")))
+                .order_by(Job.created_at.desc())
+            ).first()
+            if job is None:
+                return False
+            job.state, job.starts, job.tries, job.error, job.traceback = "ready", 0, 0, None, None
+            job.run_at = job.rung_at = self._now()
+            task = session.get_one(Task, task_id)
+            if task.status != "completed":
+                task.status, task.error, task.completed_at = "queued", None, None
+        self.ring(job)
+        return True
+
+    def renew(self, workers: Iterable[str]) -> None:
+        """Keep the leases of workers that are alive; called by their parent."""
+        with self._records.write() as session:
+            session.execute(
+                update(Job)
+                .where(Job.state == "running", Job.worker.in_(list(workers)))
+                .values(lease_until=self._now() + LEASE_S)
+            )
+
+    def release(self, worker: str) -> None:
+        """A worker died: its jobs run again at once, or are set aside if they keep killing workers."""
+        with self._records.write() as session:
+            session.execute(
+                update(Job)
+                .where(Job.state == "running", Job.worker == worker)
+                .values(lease_until=self._now() - 1)
+            )
+        self.reconcile()
+
+    def holders(self) -> set[str]:
+        """Workers that hold a running job, dead or alive."""
+        with self._records.read() as session:
+            return set(session.scalars(select(Job.worker).where(Job.state == "running")))
+
+    def stuck(self, worker: str, silent_s: float) -> bool:
+        """Whether this worker holds a job that has shown no progress for so long."""
+        with self._records.read() as session:
+            late = Job.progressed_at < self._now() - silent_s
+            return (
+                session.scalar(select(Job.id).where(Job.state == "running", Job.worker == worker, late))
+                is not None
+            )
+
+    def reconcile(self) -> int:
+        """Wake what waits unheard; take back what lost its worker. The number of jobs woken."""
+        now = self._now()
+        with self._records.write() as session:
+            expired = select(Job).where(Job.state == "running", Job.lease_until < now)
+            for job in session.scalars(expired):
+                self._take_back(session, job)
+            session.flush()
+            unheard = Job.rung_at < now - RING_AGAIN_S
+            waiting = select(Job).where(Job.state == "ready", Job.run_at <= now, unheard)
+            jobs = list(session.scalars(waiting.order_by(Job.created_at).limit(500)))
+            for job in jobs:
+                job.rung_at = now
+        for job in jobs:
+            self.ring(job)
+        return len(jobs)
+
+    def _take_back(self, session: Session, job: Job) -> None:
+        job.worker, job.rung_at = "", 0.0
+        if job.starts < MAX_STARTS:
+            job.state = "ready"
+            return
+        error = Unavailable(
+            "The work stopped its worker {times} times in a row and was set aside.", times=job.starts
+        )
+        job.state, job.finished_at, job.error = "quarantined", self._now(), as_json(error)
+        self._end_task(session, job.task_id, "failed", as_json(error))
+
+    def _end_task(self, session: Session, task_id: str, status: str, error: Json | None) -> bool:
+        return _rows(
+            session,
+            update(Task)
+            .where(Task.id == task_id, Task.status.in_(("queued", "processing")))
+            .values(status=status, error=error, completed_at=self._now()),
+        )
+
+
+def _held(claim: Claim):  # type: ignore[no-untyped-def]  # sqlalchemy's Update is generic over nothing useful
+    return update(Job).where(Job.id == claim.job_id, Job.epoch == claim.epoch, Job.state == "running")
+
+
+def _rows(session: Session, statement: object) -> bool:
+    result = session.execute(statement)  # type: ignore[call-overload]
+    assert isinstance(result, CursorResult)
+    return result.rowcount > 0
+
+
+def _pause(error: StenogramError, tries: int) -> float:
+    asked = getattr(error, "retry_after_s", None)
+    return float(asked) if asked else BACKOFF_S[min(tries, len(BACKOFF_S)) - 1]

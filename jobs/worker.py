@@ -1,0 +1,52 @@
+"""One worker process on one queue: `python -m jobs.worker gpu`.
+
+Ends by itself after WORKER_RESTART_AFTER jobs, and with its parent; the runner starts a fresh one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+os.environ.setdefault("STENOGRAM_WORKER", "1")
+os.environ.setdefault("dramatiq_queue_prefetch", "1")  # read by dramatiq when it is imported
+
+import dramatiq
+
+import jobs
+from core import journey
+
+POLL_MS = 200
+STOP_MS = 25_000
+
+
+class Served(dramatiq.Middleware):
+    """Counts the messages this process has worked on."""
+
+    count = 0
+
+    def after_process_message(self, *_: object, **__: object) -> None:
+        """Called by dramatiq after each message."""
+        self.count += 1
+
+
+def main(queues: list[str]) -> None:
+    """Serve until asked to stop, orphaned, or due for renewal."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    stop, served, parent = threading.Event(), Served(), os.getppid()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    jobs.broker.add_middleware(served)
+    worker = dramatiq.Worker(jobs.broker, queues=set(queues), worker_threads=1, worker_timeout=POLL_MS)
+    worker.start()
+    renew_after = journey.current().settings.worker_restart_after
+    while not stop.wait(0.2) and served.count < renew_after and os.getppid() == parent:
+        pass
+    worker.stop(timeout=STOP_MS)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

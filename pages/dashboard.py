@@ -1,0 +1,5 @@
+"""What is going on?"""
+
+import streamlit as st
+
+st.title("Stenogram")
