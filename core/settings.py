@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ SOCKET_PATH_BYTES = 100
 class _Secrets(TomlConfigSettingsSource):
     """`.streamlit/secrets.toml`, where names are written in capitals as in the environment."""
 
-    def _read_file(self, file_path: Path) -> dict[str, Any]:
+    def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
         return {name.lower(): value for name, value in super()._read_file(file_path).items()}
 
 

@@ -55,7 +55,7 @@ class Work:
 
     def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
         self._records = records
-        self._now = clock
+        self.now = clock
         self.bell: Ring = unheard
 
     def ring(self, job: Job) -> None:
@@ -64,7 +64,7 @@ class Work:
 
     def claim(self, job_id: str, worker: str) -> Claim | None:
         """The right to do this job, or None: it is done, cancelled, too early or somebody else's."""
-        now = self._now()
+        now = self.now()
         with self._records.write() as session:
             taken = _rows(
                 session,
@@ -92,7 +92,7 @@ class Work:
 
     def keep(self, session: Session, claim: Claim) -> None:
         """Refuse with Withdrawn unless this claim still holds. Begin every write of a job with it."""
-        held = _rows(session, _held(claim).values(progressed_at=self._now()))
+        held = _rows(session, _held(claim).values(progressed_at=self.now()))
         if not held:
             raise Withdrawn
 
@@ -104,7 +104,7 @@ class Work:
 
     def finish(self, session: Session, claim: Claim, then: tuple[str, str] | None = None) -> Job | None:
         """End a job within its last write; `then` is the kind and queue of the task's next job."""
-        now = self._now()
+        now = self.now()
         if not _rows(session, _held(claim).values(state="done", finished_at=now, starts=0, error=None)):
             raise Withdrawn
         if then is None:
@@ -121,7 +121,7 @@ class Work:
 
     def fail(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
         """End a job with a reason; an unfinished task fails with it. False if the claim was lost."""
-        values = {"state": "failed", "finished_at": self._now(), "starts": 0, "error": as_json(error)}
+        values = {"state": "failed", "finished_at": self.now(), "starts": 0, "error": as_json(error)}
         if traceback:
             values["traceback"] = traceback
         with self._records.write() as session:
@@ -139,7 +139,7 @@ class Work:
             pause_s = REFUSED_PAUSE_S if refused else _pause(error, tries)
             values = {"tries": tries, "error": as_json(error), "traceback": traceback}
             if not spent:
-                run_at = self._now() + pause_s
+                run_at = self.now() + pause_s
                 values |= {"state": "ready", "starts": 0, "worker": "", "run_at": run_at, "rung_at": 0.0}
             _rows(session, _held(claim).values(values))
         return not spent
@@ -152,7 +152,7 @@ class Work:
             session.execute(
                 update(Job)
                 .where(Job.task_id == task_id, Job.state.in_(("ready", "running")))
-                .values(state="cancelled", finished_at=self._now())
+                .values(state="cancelled", finished_at=self.now())
             )
             return True
 
@@ -167,7 +167,7 @@ class Work:
             if job is None:
                 return False
             job.state, job.starts, job.tries, job.error, job.traceback = "ready", 0, 0, None, None
-            job.run_at = job.rung_at = self._now()
+            job.run_at = job.rung_at = self.now()
             task = session.get_one(Task, task_id)
             if task.status != "completed":
                 task.status, task.error, task.completed_at = "queued", None, None
@@ -180,7 +180,7 @@ class Work:
             session.execute(
                 update(Job)
                 .where(Job.state == "running", Job.worker.in_(list(workers)))
-                .values(lease_until=self._now() + LEASE_S)
+                .values(lease_until=self.now() + LEASE_S)
             )
 
     def release(self, worker: str) -> None:
@@ -189,7 +189,7 @@ class Work:
             session.execute(
                 update(Job)
                 .where(Job.state == "running", Job.worker == worker)
-                .values(lease_until=self._now() - 1)
+                .values(lease_until=self.now() - 1)
             )
         self.reconcile()
 
@@ -201,7 +201,7 @@ class Work:
     def stuck(self, worker: str, silent_s: float) -> bool:
         """Whether this worker holds a job that has shown no progress for so long."""
         with self._records.read() as session:
-            late = Job.progressed_at < self._now() - silent_s
+            late = Job.progressed_at < self.now() - silent_s
             return (
                 session.scalar(select(Job.id).where(Job.state == "running", Job.worker == worker, late))
                 is not None
@@ -209,7 +209,7 @@ class Work:
 
     def reconcile(self) -> int:
         """Wake what waits unheard; take back what lost its worker. The number of jobs woken."""
-        now = self._now()
+        now = self.now()
         with self._records.write() as session:
             expired = select(Job).where(Job.state == "running", Job.lease_until < now)
             for job in session.scalars(expired):
@@ -232,7 +232,7 @@ class Work:
         error = Unavailable(
             "The work stopped its worker {times} times in a row and was set aside.", times=job.starts
         )
-        job.state, job.finished_at, job.error = "quarantined", self._now(), as_json(error)
+        job.state, job.finished_at, job.error = "quarantined", self.now(), as_json(error)
         self._end_task(session, job.task_id, "failed", as_json(error))
 
     def _end_task(self, session: Session, task_id: str, status: str, error: Json | None) -> bool:
@@ -240,7 +240,7 @@ class Work:
             session,
             update(Task)
             .where(Task.id == task_id, Task.status.in_(("queued", "processing")))
-            .values(status=status, error=error, completed_at=self._now()),
+            .values(status=status, error=error, completed_at=self.now()),
         )
 
 

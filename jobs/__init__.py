@@ -45,7 +45,7 @@ def client(*, patient: bool) -> redis.Redis:
     )
 
 
-broker = RedisBroker(
+broker = RedisBroker(  # type: ignore[no-untyped-call]
     client=client(patient=bool(os.environ.get("STENOGRAM_WORKER"))),
     heartbeat_timeout=600_000,  # a job that holds the interpreter must not be started twice
     maintenance_chance=100_000,
@@ -54,9 +54,8 @@ broker = RedisBroker(
 dramatiq.set_broker(broker)
 
 
-def perform(job_id: str, step: Callable[[Journey, Claim], None]) -> None:
+def perform(here: Journey, job_id: str, step: Callable[[Journey, Claim], None]) -> None:
     """Claim the job, take the step, and leave the job in an honest state whatever happened."""
-    here = journey.current()
     claim = here.work.claim(job_id, WORKER)
     if claim is None:
         return
@@ -80,25 +79,25 @@ def perform(job_id: str, step: Callable[[Journey, Claim], None]) -> None:
 @dramatiq.actor(queue_name="cpu")
 def prepare(job_id: str) -> None:
     """Decode a recording and plan its segments."""
-    perform(job_id, Journey.prepare)
+    perform(journey.current(), job_id, Journey.prepare)
 
 
 @dramatiq.actor(queue_name="gpu")
 def transcribe(job_id: str) -> None:
     """Have an engine hear the segments that nobody has heard yet."""
-    perform(job_id, Journey.transcribe)
+    perform(journey.current(), job_id, Journey.transcribe)
 
 
 @dramatiq.actor(queue_name="io")
 def index(job_id: str) -> None:
     """Make a transcript searchable by words."""
-    perform(job_id, Journey.index)
+    perform(journey.current(), job_id, Journey.index)
 
 
 @dramatiq.actor(queue_name="io")
 def embed(job_id: str) -> None:
     """Make a transcript searchable by meaning."""
-    perform(job_id, Journey.embed)
+    perform(journey.current(), job_id, Journey.embed)
 
 
 ACTORS = {actor.actor_name: actor for actor in (prepare, transcribe, index, embed)}

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,8 @@ import psutil
 import redis
 from sqlalchemy.exc import OperationalError
 
-from core import journey
+from core import journey, workers
+from core.records import Worker
 from core.settings import ROOT, Settings
 
 LOOK_S = 0.2
@@ -58,6 +59,7 @@ class Child:
     env: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
+    born_at: float = 0.0
     deaths: int = 0
     start_at: float = 0.0
 
@@ -74,7 +76,12 @@ class Child:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - touches nothing that a thread could hold
             )
-        self.started_at = time.monotonic()
+        self.started_at, self.born_at = time.monotonic(), time.time()
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs now, 0 if none does."""
+        return self.process.pid if self.process else 0
 
     def watch(self) -> int | None:
         """Start it when due. The pid of a process that has just been found dead, else None."""
@@ -227,13 +234,14 @@ class Runner:
         return True
 
     def _renew(self) -> None:
-        alive = [worker_name(w.process.pid) for w in self.workers if w.process and w.process.poll() is None]
-        work = journey.current().work
-        work.renew(alive)
-        for child in self.workers:
-            if child.process and work.stuck(worker_name(child.process.pid), SILENT_S):
+        here = journey.current()
+        alive = [child for child in self.workers if child.process and child.process.poll() is None]
+        here.work.renew([worker_name(child.pid) for child in alive])
+        workers.note(here.records, [_seen(child) for child in alive])
+        for child in alive:
+            if here.work.stuck(worker_name(child.pid), SILENT_S):
                 log.warning("%s shows no progress; killing it", child.name)
-                child.process.kill()
+                os.kill(child.pid, signal.SIGKILL)
 
     def _recover(self) -> None:
         """Jobs held by workers of this machine that are gone: nobody else will free them sooner."""
@@ -243,7 +251,7 @@ class Runner:
             if machine == host and not psutil.pid_exists(int(pid)):
                 work.release(holder)
 
-    def _quietly(self, care) -> None:  # type: ignore[no-untyped-def]
+    def _quietly(self, care: Callable[[], object]) -> None:
         try:
             care()
         except OperationalError as error:
@@ -267,6 +275,24 @@ class Runner:
                 return
             time.sleep(0.02)
         raise SystemExit(f"The broker does not answer; see {self.folder / 'broker.log'}")
+
+
+def _seen(child: Child) -> Worker:
+    return Worker(
+        name=worker_name(child.pid),
+        queue=child.name.rpartition("-")[0],
+        host=socket.gethostname(),
+        pid=child.pid,
+        started_at=child.born_at,
+        seen_at=time.time(),
+        rss_bytes=_rss_bytes(child.pid),
+    )
+
+
+def _rss_bytes(pid: int) -> int:
+    with suppress(psutil.NoSuchProcess):
+        return int(psutil.Process(pid).memory_info().rss)
+    return 0
 
 
 def worker_name(pid: int) -> str:

@@ -1,0 +1,28 @@
+"""Worker processes, as their runner last saw them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+
+from core.records import Records, Worker
+
+ALIVE_S = 15.0
+FORGET_S = 24 * 3600.0
+
+
+def note(records: Records, workers: Sequence[Worker]) -> None:
+    """Remember that these are alive now; forget those not seen for a day."""
+    with records.write() as session:
+        for worker in workers:
+            session.merge(worker)
+        session.execute(delete(Worker).where(Worker.seen_at < time.time() - FORGET_S))
+
+
+def alive(records: Records) -> list[Worker]:
+    """Workers seen within ALIVE_S, by queue."""
+    recent = select(Worker).where(Worker.seen_at > time.time() - ALIVE_S)
+    with records.read() as session:
+        return list(session.scalars(recent.order_by(Worker.queue, Worker.name)))

@@ -1,0 +1,30 @@
+"""Doing queued work inside a test, by the same door that workers use."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+import jobs
+from core.journey import Journey
+from core.records import Job
+
+STEPS = {
+    "prepare": Journey.prepare,
+    "transcribe": Journey.transcribe,
+    "index": Journey.index,
+    "embed": Journey.embed,
+}
+
+
+def ready(here: Journey) -> list[Job]:
+    """Jobs that could run now, oldest first."""
+    with here.records.read() as session:
+        waiting = select(Job).where(Job.state == "ready", Job.run_at <= here.work.now())
+        return list(session.scalars(waiting.order_by(Job.created_at)))
+
+
+def perform_all(here: Journey) -> None:
+    """Do all ready jobs, and those that follow from them."""
+    while todo := ready(here):
+        for job in todo:
+            jobs.perform(here, job.id, STEPS[job.kind])

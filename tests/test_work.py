@@ -1,0 +1,271 @@
+"""Jobs: claimed once, finished once, whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from core import work as works
+from core.errors import BadRequest, ProviderBusy, ProviderRefused, Withdrawn
+from core.records import Job, Recording, Records, Task
+from core.work import Claim, Work
+
+
+class Clock:
+    """Time that tests move."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def records(tmp_path):
+    return Records(f"sqlite:///{tmp_path / 'records.sqlite'}")
+
+
+@pytest.fixture
+def rung():
+    return []
+
+
+@pytest.fixture
+def work(records, clock, rung):
+    work = Work(records, clock)
+    work.bell = lambda queue, kind, job_id: rung.append(job_id)
+    return work
+
+
+@pytest.fixture
+def job(records, clock):
+    """A queued task with its first job."""
+    return queue_job(records, clock)
+
+
+def queue_job(records: Records, clock: Clock) -> str:
+    with records.write() as session:
+        recording = Recording(
+            owner="pages", sha256=f"{random.random()}", filename="a", title="a", language="ru", size_bytes=1
+        )
+        session.add(recording)
+        session.flush()
+        task = Task(recording_id=recording.id, transcript_id="t", owner="pages", engine="toy", language="ru")
+        session.add(task)
+        session.flush()
+        job = Job(task_id=task.id, kind="prepare", queue="cpu", run_at=clock(), rung_at=clock())
+        session.add(job)
+        session.flush()
+        return job.id
+
+
+def state(records: Records, job_id: str) -> tuple[str, str]:
+    with records.read() as session:
+        job = session.get_one(Job, job_id)
+        return job.state, session.get_one(Task, job.task_id).status
+
+
+def claimed(work: Work, job_id: str, worker: str = "w1") -> Claim:
+    claim = work.claim(job_id, worker)
+    assert claim is not None
+    return claim
+
+
+def finish(work: Work, records: Records, claim: Claim) -> None:
+    with records.write() as session:
+        work.finish(session, claim)
+
+
+def test_a_job_is_claimed_by_one_worker_however_often_it_is_delivered(work, job):
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(lambda n: work.claim(job, f"w{n}"), range(8)))
+
+    assert sum(claim is not None for claim in claims) == 1
+
+
+def test_claiming_starts_the_task(work, records, job):
+    claimed(work, job)
+
+    assert state(records, job) == ("running", "processing")
+
+
+def test_a_finished_job_cannot_be_claimed_or_written_again(work, records, job):
+    claim = claimed(work, job)
+    finish(work, records, claim)
+
+    assert work.claim(job, "w2") is None
+    with pytest.raises(Withdrawn):
+        work.report(claim, 50)
+
+
+def test_finishing_queues_the_next_job_in_the_same_write(work, records, job):
+    claim = claimed(work, job)
+    with records.write() as session:
+        then = work.finish(session, claim, ("transcribe", "gpu"))
+
+    assert then is not None
+    assert state(records, then.id)[0] == "ready"
+
+
+def test_a_worker_that_lost_its_lease_can_write_nothing(work, records, clock, job):
+    """A paused worker wakes up after another one has taken its job over."""
+    stale = claimed(work, job, "paused")
+    clock.now += works.LEASE_S + 1
+    work.reconcile()
+    fresh = claimed(work, job, "second")
+
+    with pytest.raises(Withdrawn):
+        work.report(stale, 10)
+    work.report(fresh, 20)
+
+
+def test_a_renewed_lease_is_not_taken_back(work, records, clock, job):
+    claimed(work, job, "busy")
+    for _ in range(5):
+        clock.now += works.LEASE_S - 1
+        work.renew(["busy"])
+        work.reconcile()
+
+    assert state(records, job)[0] == "running"
+
+
+def test_a_dead_workers_job_is_woken_at_once(work, records, rung, job):
+    claimed(work, job, "dead")
+    work.release("dead")
+
+    assert rung == [job]
+    assert state(records, job) == ("ready", "processing")
+
+
+def test_a_job_that_keeps_killing_its_worker_is_set_aside(work, records, job):
+    for _ in range(works.MAX_STARTS):
+        claimed(work, job, "dead")
+        work.release("dead")
+
+    assert state(records, job) == ("quarantined", "failed")
+    assert work.claim(job, "w") is None
+
+
+def test_an_orderly_stop_is_no_death(work, records, job):
+    for _ in range(works.MAX_STARTS + 2):
+        work.put_back(claimed(work, job))
+
+    assert state(records, job) == ("ready", "processing")
+
+
+def test_a_busy_provider_is_asked_later_and_then_given_up(work, records, clock, job):
+    busy = ProviderBusy("Gemini", "HTTP 503")
+    answers = []
+    for _ in range(works.MAX_TRIES):
+        claim = claimed(work, job)
+        answers.append(work.try_later(claim, busy))
+        clock.now += max(works.BACKOFF_S) + 1
+
+    assert answers == [True] * (works.MAX_TRIES - 1) + [False]
+
+
+def test_a_provider_that_names_a_time_is_not_asked_before(work, clock, job):
+    work.try_later(claimed(work, job), ProviderBusy("Gemini", "HTTP 429", retry_after_s=31))
+
+    clock.now += 30
+    assert work.claim(job, "w") is None
+    clock.now += 2
+    assert work.claim(job, "w") is not None
+
+
+def test_a_refused_key_burns_no_attempts(work, records, clock, job):
+    for _ in range(works.MAX_TRIES * 2):
+        assert work.try_later(claimed(work, job), ProviderRefused("Gemini", "GEMINI_API_KEY"))
+        clock.now += works.REFUSED_PAUSE_S + 1
+
+    assert state(records, job)[0] == "ready"
+
+
+def test_failing_keeps_the_reason_for_every_language(work, records, job):
+    claim = claimed(work, job)
+    assert work.fail(claim, BadRequest("No {thing}.", thing="tea"))
+
+    with records.read() as session:
+        task = session.get_one(Task, claim.task_id)
+        assert (task.status, task.error) == ("failed", {"message": "No {thing}.", "facts": {"thing": "tea"}})
+
+
+def test_retry_goes_on_from_the_failed_job(work, records, rung, job):
+    claim = claimed(work, job)
+    work.fail(claim, BadRequest("no"))
+
+    assert work.retry(claim.task_id)
+    assert rung == [job]
+    assert state(records, job) == ("ready", "queued")
+
+
+def test_there_is_nothing_to_retry_in_a_running_task(work, job):
+    assert not work.retry(claimed(work, job).task_id)
+
+
+def test_cancelling_a_queued_task_takes_its_job_away(work, records, job):
+    with records.read() as session:
+        task_id = session.get_one(Job, job).task_id
+
+    assert work.cancel(task_id)
+    assert work.claim(job, "w") is None
+    assert state(records, job) == ("cancelled", "cancelled")
+
+
+def test_cancel_and_finish_race_to_exactly_one_end(work, records, clock):
+    """A cancelled job never becomes done, and a finished one never becomes cancelled."""
+    for _ in range(100):
+        claim = claimed(work, queue_job(records, clock))
+        outcomes = race(lambda: work.cancel(claim.task_id), lambda: _finished(work, records, claim))
+
+        ended = state(records, claim.job_id)
+        assert ended in {("cancelled", "cancelled"), ("done", "cancelled")}
+        assert (ended[0] == "done") == outcomes[1]
+
+
+def _finished(work: Work, records: Records, claim: Claim) -> bool:
+    try:
+        finish(work, records, claim)
+    except Withdrawn:
+        return False
+    return True
+
+
+def race(*contenders):
+    """Run them at the same moment; their answers in order."""
+    line = threading.Barrier(len(contenders))
+
+    def run(contender):
+        line.wait()
+        return contender()
+
+    with ThreadPoolExecutor(len(contenders)) as pool:
+        return list(pool.map(run, contenders))
+
+
+def test_a_message_that_was_lost_is_sent_again(work, clock, rung, job):
+    work.reconcile()
+    assert rung == []
+    clock.now += works.RING_AGAIN_S + 1
+    work.reconcile()
+
+    assert rung == [job]
+
+
+def test_progress_that_stops_is_noticed(work, clock, job):
+    claim = claimed(work, job, "w")
+    clock.now += 100
+    work.report(claim, 10)
+    clock.now += 100
+
+    assert not work.stuck("w", 150)
+    assert work.stuck("w", 50)
