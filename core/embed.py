@@ -20,15 +20,27 @@ class Embedder(Protocol):
     """Anything that turns texts into unit vectors."""
 
     name: str
-    """Stable identifier of model and size, e.g. `gemini-embedding-2`; names the table of vectors."""
+    """Stable identifier of model and size, e.g. `gemini-embedding-2@768`; names the table of vectors."""
     title: str
-    dim: int
+    """What a person sees."""
     languages: tuple[str, ...] | None
     """Languages it understands; None means any."""
-    max_tokens: int
+    batch_texts: int
+    """How many texts to hand over at once, so that a failure never loses more than these."""
+
+    @property
+    def dim(self) -> int:
+        """Numbers a vector; asking may load the model."""
+
+    @property
+    def max_tokens(self) -> int:
+        """What is longer is read only to here; asking may load the model."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of passages, in order. Raise ProviderBusy, ProviderRefused or Rejected."""
+
+    def embed_counted(self, texts: Sequence[str]) -> tuple[Vectors, int]:
+        """The same, with the tokens that have to be paid for; 0 when nothing has."""
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """The unit vector of a question, shape [dim]."""
@@ -42,3 +54,14 @@ def understands(embedder: Embedder, language: str) -> bool:
 def text_hash(embedder: Embedder, text: str) -> str:
     """What makes a vector reusable: the model, its size, the text's form and the text itself."""
     return hashlib.sha256(f"{embedder.name}|{embedder.dim}|{TEXT_FORM}|{text}".encode()).hexdigest()
+
+
+def unit(values: Sequence[Sequence[float]] | NDArray[np.floating], texts: int, dim: int) -> Vectors:
+    """What a model gave for `texts` texts, as unit vectors. ValueError if it is not one vector a text."""
+    vectors = np.asarray(values, dtype=np.float64) if texts else np.empty((0, dim))
+    if vectors.shape != (texts, dim):
+        raise ValueError(f"{vectors.shape} numbers instead of {(texts, dim)}")
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.all(np.isfinite(norms)) or not np.all(norms > 0):
+        raise ValueError("a vector without direction")
+    return np.asarray(vectors / norms, dtype=np.float32)
