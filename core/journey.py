@@ -17,6 +17,7 @@ from typing import IO
 from sqlalchemy import update
 
 from core import chunk, decode, embed, embedders, engines, segment
+from core.chores import Chores
 from core.embed import Embedder
 from core.errors import StenogramError
 from core.index import Index, Row, Scope
@@ -33,6 +34,7 @@ from core.transcripts import Transcripts
 from core.work import Claim, Work
 
 COPY_BYTES = 1 << 20
+STALE_UPLOAD_S = 6 * 3600
 EMBED_TEXTS = 100
 """Texts a call; Gemini takes no more."""
 
@@ -45,6 +47,7 @@ class Journey:
         self.settings = settings
         self.records = Records(settings.database)
         self.work = Work(self.records)
+        self.chores = Chores(self.records)
         self.store = Store(settings.home / "blobs", settings.upload_max_bytes)
         self.keys = Keys(self.records, settings.key_pepper.get_secret_value())
         self.recordings = Recordings(self.records, self.work, share_results=settings.share_results)
@@ -166,6 +169,19 @@ class Journey:
     def cancel(self, who: Principal, task_id: str) -> bool:
         """Stop a task and keep what is finished. False if it had already ended."""
         return self.work.cancel(self.recordings.task(who, task_id).id)
+
+    def tend(self, name: str, worker: str) -> None:
+        """Do one chore, unless somebody else is at it."""
+        chores: dict[str, Callable[[], object]] = {
+            "index": self.index_store.maintain,
+            "store": lambda: self.store.sweep(STALE_UPLOAD_S),
+        }
+        self.chores.do(name, worker, chores[name])
+
+    def release(self, worker: str) -> None:
+        """A worker died: what it held is free again."""
+        self.work.release(worker)
+        self.chores.release(worker)
 
     def _read(self, claim: Claim) -> tuple[Recording, Task]:
         task = self.recordings.task(EVERYONE, claim.task_id)

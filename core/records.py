@@ -186,6 +186,20 @@ class Fact(Row):
     value: Mapped[str]
 
 
+class Chore(Row):
+    """Something done again and again: when next, how it went last."""
+
+    __tablename__ = "chores"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    next_at: Mapped[float] = mapped_column(default=0.0)
+    worker: Mapped[str] = mapped_column(default="")
+    began_at: Mapped[float | None]
+    ended_at: Mapped[float | None]
+    took_s: Mapped[float | None]
+    error: Mapped[str | None]
+
+
 class Worker(Row):
     """A worker process as its runner last saw it."""
 

@@ -66,7 +66,7 @@ class Work:
         """The right to do this job, or None: it is done, cancelled, too early or somebody else's."""
         now = self.now()
         with self._records.write() as session:
-            taken = _rows(
+            taken = changed(
                 session,
                 update(Job)
                 .where(Job.id == job_id, Job.state == "ready", Job.run_at <= now)
@@ -92,7 +92,7 @@ class Work:
 
     def keep(self, session: Session, claim: Claim) -> None:
         """Refuse with Withdrawn unless this claim still holds. Begin every write of a job with it."""
-        held = _rows(session, _held(claim).values(progressed_at=self.now()))
+        held = changed(session, _held(claim).values(progressed_at=self.now()))
         if not held:
             raise Withdrawn
 
@@ -105,7 +105,7 @@ class Work:
     def finish(self, session: Session, claim: Claim, then: tuple[str, str] | None = None) -> Job | None:
         """End a job within its last write; `then` is the kind and queue of the task's next job."""
         now = self.now()
-        if not _rows(session, _held(claim).values(state="done", finished_at=now, starts=0, error=None)):
+        if not changed(session, _held(claim).values(state="done", finished_at=now, starts=0, error=None)):
             raise Withdrawn
         if then is None:
             return None
@@ -117,7 +117,7 @@ class Work:
     def put_back(self, claim: Claim) -> None:
         """An orderly stop in the middle: the job is ready again and lost nothing."""
         with self._records.write() as session:
-            _rows(session, _held(claim).values(state="ready", starts=0, worker="", rung_at=0.0))
+            changed(session, _held(claim).values(state="ready", starts=0, worker="", rung_at=0.0))
 
     def fail(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
         """End a job with a reason; an unfinished task fails with it. False if the claim was lost."""
@@ -125,7 +125,7 @@ class Work:
         if traceback:
             values["traceback"] = traceback
         with self._records.write() as session:
-            if not _rows(session, _held(claim).values(values)):
+            if not changed(session, _held(claim).values(values)):
                 return False
             self._end_task(session, claim.task_id, "failed", as_json(error))
             return True
@@ -141,7 +141,7 @@ class Work:
             if not spent:
                 run_at = self.now() + pause_s
                 values |= {"state": "ready", "starts": 0, "worker": "", "run_at": run_at, "rung_at": 0.0}
-            _rows(session, _held(claim).values(values))
+            changed(session, _held(claim).values(values))
         return not spent
 
     def cancel(self, task_id: str) -> bool:
@@ -236,7 +236,7 @@ class Work:
         self._end_task(session, job.task_id, "failed", as_json(error))
 
     def _end_task(self, session: Session, task_id: str, status: str, error: Json | None) -> bool:
-        return _rows(
+        return changed(
             session,
             update(Task)
             .where(Task.id == task_id, Task.status.in_(("queued", "processing")))
@@ -248,7 +248,8 @@ def _held(claim: Claim):  # type: ignore[no-untyped-def]  # sqlalchemy's Update 
     return update(Job).where(Job.id == claim.job_id, Job.epoch == claim.epoch, Job.state == "running")
 
 
-def _rows(session: Session, statement: object) -> bool:
+def changed(session: Session, statement: object) -> bool:
+    """Whether this write met any row: a compare-and-set must look."""
     result = session.execute(statement)  # type: ignore[call-overload]
     assert isinstance(result, CursorResult)
     return result.rowcount > 0

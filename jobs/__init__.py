@@ -100,7 +100,16 @@ def embed(job_id: str) -> None:
     perform(journey.current(), job_id, Journey.embed)
 
 
-ACTORS = {actor.actor_name: actor for actor in (prepare, transcribe, index, embed)}
+@dramatiq.actor(queue_name="io")
+def tend(name: str) -> None:
+    """Do a chore that is due: batches, the index, what is to be forgotten."""
+    try:
+        journey.current().tend(name, WORKER)
+    except Exception:  # a chore comes again by itself; its record says what happened
+        log.exception("chore %s broke", name)
+
+
+ACTORS = {actor.actor_name: actor for actor in (prepare, transcribe, index, embed, tend)}
 for queue in ("gpu", "cpu", "io"):
     broker.declare_queue(queue)
 

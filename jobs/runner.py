@@ -209,11 +209,11 @@ class Runner:
         for child in self.children():
             pid = child.watch()
             if pid and child in self.workers:
-                self._quietly(lambda pid=pid: journey.current().work.release(worker_name(pid)))
+                self._quietly(lambda pid=pid: journey.current().release(worker_name(pid)))
         if self._is_due("renew", RENEW_S):
             self._quietly(self._renew)
         if self._is_due("reconcile", RECONCILE_S):
-            self._quietly(journey.current().work.reconcile)
+            self._quietly(self._wake)
 
     def stop(self) -> None:
         """Web and workers first; the broker when nobody needs it any more."""
@@ -243,13 +243,19 @@ class Runner:
                 log.warning("%s shows no progress; killing it", child.name)
                 os.kill(child.pid, signal.SIGKILL)
 
+    def _wake(self) -> None:
+        here = journey.current()
+        here.work.reconcile()
+        for name in here.chores.due():
+            here.work.bell("io", "tend", name)
+
     def _recover(self) -> None:
         """Jobs held by workers of this machine that are gone: nobody else will free them sooner."""
-        work, host = journey.current().work, socket.gethostname()
-        for holder in work.holders():
+        here, host = journey.current(), socket.gethostname()
+        for holder in here.work.holders() | here.chores.holders():
             machine, _, pid = holder.partition("/")
             if machine == host and not psutil.pid_exists(int(pid)):
-                work.release(holder)
+                here.release(holder)
 
     def _quietly(self, care: Callable[[], object]) -> None:
         try:

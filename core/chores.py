@@ -1,0 +1,78 @@
+"""What is done again and again: when it is due, who is at it, how it went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import select, update
+
+from core.records import Chore, Records
+from core.work import changed
+
+EVERY_S = {
+    "index": 60.0,  # merge small writes, rebuild what grew
+    "store": 3600.0,  # sweep away uploads that never finished
+}
+
+
+class Chores:
+    """The timetable of this installation."""
+
+    def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
+        self._records = records
+        self.now = clock
+        with records.write() as session:
+            for name in EVERY_S:
+                if session.get(Chore, name) is None:
+                    session.add(Chore(name=name))
+
+    def all(self) -> list[Chore]:
+        """Every chore with its last outcome."""
+        with self._records.read() as session:
+            return list(session.scalars(select(Chore).order_by(Chore.name)))
+
+    def due(self) -> list[str]:
+        """Chores to wake now; each is said to be due once per period."""
+        now = self.now()
+        late = [chore.name for chore in self.all() if chore.next_at <= now and chore.name in EVERY_S]
+        return [name for name in late if self._postpone(name, now)] if late else []
+
+    def _postpone(self, name: str, now: float) -> bool:
+        due = update(Chore).where(Chore.name == name, Chore.next_at <= now)
+        with self._records.write() as session:
+            return changed(session, due.values(next_at=now + EVERY_S[name]))
+
+    def hasten(self, name: str) -> None:
+        """Make a chore due now."""
+        with self._records.write() as session:
+            session.execute(update(Chore).where(Chore.name == name).values(next_at=0.0))
+
+    def do(self, name: str, worker: str, step: Callable[[], object]) -> None:
+        """Do it unless somebody is at it; keep when, how long and what went wrong."""
+        began = self.now()
+        free = update(Chore).where(Chore.name == name, Chore.worker == "")
+        with self._records.write() as session:
+            if not changed(session, free.values(worker=worker, began_at=began)):
+                return
+        error: str | None = "interrupted"
+        try:
+            step()
+            error = None
+        finally:
+            ended = self.now()
+            outcome = {"worker": "", "ended_at": ended, "took_s": ended - began, "error": error}
+            with self._records.write() as session:
+                mine = update(Chore).where(Chore.name == name, Chore.worker == worker)
+                session.execute(mine.values(outcome))
+
+    def holders(self) -> set[str]:
+        """Workers that are at a chore, dead or alive."""
+        return {chore.worker for chore in self.all() if chore.worker}
+
+    def release(self, worker: str) -> None:
+        """A worker died in the middle of a chore: somebody else may do it."""
+        with self._records.write() as session:
+            session.execute(
+                update(Chore).where(Chore.worker == worker).values(worker="", error="its worker died")
+            )

@@ -1,0 +1,142 @@
+"""The whole tool, with its processes killed in the middle of the work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import wave
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from core.records import Job, Records, Segment, Task
+from tests.conftest import DATA
+from tests.tool import ROOT, Tool, until
+
+pytestmark = pytest.mark.road
+
+MINUTES = float(os.environ.get("KILL_MINUTES", "2"))
+"""Length of the recording that is killed into; `make chaos` uses ten."""
+
+
+@pytest.fixture(scope="module")
+def tool(tmp_path_factory):
+    with Tool(tmp_path_factory.mktemp("road") / "home", API_REQUESTS_PER_MIN="100000") as tool:
+        yield tool
+
+
+@pytest.fixture(scope="module")
+def long_recording(tmp_path_factory) -> Path:
+    """English speech of the length asked for: slow enough an engine to be caught in the middle."""
+    from core import decode
+
+    folder = tmp_path_factory.mktemp("long")
+    (pcm,) = decode.decode(DATA / "en_meeting.opus", folder)
+    sound = np.fromfile(pcm, dtype=np.int16)
+    pieces = int(MINUTES * 60 * 16_000 / len(sound)) + 1
+    path = folder / "long.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(np.tile(sound, pieces)[: int(MINUTES * 60 * 16_000)].tobytes())
+    return path
+
+
+def records(tool: Tool) -> Records:
+    return Records(f"sqlite:///{tool.home / 'records.sqlite'}")
+
+
+def segments(tool: Tool, task_id: str) -> list[Segment]:
+    with records(tool).read() as session:
+        transcript_id = session.get_one(Task, task_id).transcript_id
+        return list(session.scalars(select(Segment).where(Segment.transcript_id == transcript_id)))
+
+
+def in_the_middle(tool: Tool, task_id: str) -> bool:
+    """Some segments are heard, some are not."""
+    heard = [segment.text is not None for segment in segments(tool, task_id)]
+    return any(heard) and not all(heard)
+
+
+def job_starts(tool: Tool, task_id: str) -> float:
+    with records(tool).read() as session:
+        newest = select(Job.started_at).where(Job.task_id == task_id, Job.state == "running")
+        return session.scalar(newest) or 0.0
+
+
+def assert_whole(tool: Tool, task_id: str) -> None:
+    """Every segment was transcribed, and everything planned is there once."""
+    found = segments(tool, task_id)
+    assert found
+    assert all(segment.text is not None for segment in found)
+    assert sorted(segment.n for segment in found) == list(range(len(found)))
+
+
+def test_killed_worker_broker_and_app_in_the_middle(tool, long_recording):
+    """One long recording survives the death of its worker, the broker, the web server and the runner."""
+    task_id = tool.upload(long_recording, language="en", title="long")["task_id"]
+    until(lambda: in_the_middle(tool, task_id), 120, "the first segments")
+
+    died_at = time.time()
+    tool.kill("jobs.worker cpu")
+    again = until(lambda: (s := job_starts(tool, task_id)) > died_at and s, 15, "the job to run again")
+    assert again - died_at <= 15
+
+    tool.kill("--unixsocket")
+    tool.kill("streamlit")
+    until(lambda: tool.task(task_id), 20, "the web server to be back")
+    kept = {segment.n: segment.text for segment in segments(tool, task_id) if segment.text is not None}
+
+    tool.process.kill()
+    tool.process.wait()
+    tool.start()
+
+    assert tool.ended(task_id, 60 * MINUTES)["status"] == "completed"
+    assert_whole(tool, task_id)
+    final = {segment.n: segment.text for segment in segments(tool, task_id)}
+    assert kept.items() <= final.items(), "a finished segment was transcribed again"
+
+
+def test_a_second_start_on_the_same_data_explains_itself(tool):
+    second = subprocess.run(
+        [sys.executable, "-m", "jobs.runner"],
+        cwd=ROOT,
+        env={**os.environ, "STENOGRAM_HOME": str(tool.home), "PORT": "1"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert second.returncode != 0
+    assert tool.url in second.stderr
+    assert "make run DATA=" in second.stderr
+
+
+def test_work_starts_within_a_second(tool):
+    task_id = tool.upload(DATA / "ru_meeting.opus", language="ru")["task_id"]
+    ended = tool.ended(task_id, 60)
+
+    assert ended["status"] == "completed"
+    with records(tool).read() as session:
+        first = session.scalars(select(Job).where(Job.task_id == task_id).order_by(Job.created_at)).first()
+        assert first.started_at - first.created_at < 1.0
+
+
+def test_pages_answer(tool):
+    assert httpx.get(tool.url).status_code == 200
+
+
+def test_ctrl_c_stops_everything_quickly_and_a_second_start_is_quick(tool):
+    """Last, because it stops the tool the others use."""
+    assert tool.stop() < 5.0
+    began = time.monotonic()
+    tool.start()
+
+    assert time.monotonic() - began < 10.0

@@ -1,0 +1,95 @@
+"""`make sample`: the sample recordings through the whole road, without a browser.
+
+Works in this process, by the same steps that workers take; what it makes is in the library afterwards.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from sqlalchemy import select
+from tqdm import tqdm
+
+import jobs
+from core import journey
+from core.journey import Journey
+from core.keys import EVERYONE
+from core.recordings import Wish
+from core.records import Job, Task
+from core.settings import ROOT
+
+SAMPLES = ROOT / "tests" / "data"
+RECORDINGS = [
+    (SAMPLES / "ru_meeting.opus", Wish(title="Планёрка", language="ru", tags=("sample",))),
+    (SAMPLES / "en_meeting.opus", Wish(title="Monday meeting", language="en", tags=("sample",))),
+]
+QUESTIONS = [
+    ("бюджеты", "a Russian word in another form"),
+    ("an unhappy client with a faulty device", "by meaning, in other words"),
+    ("contract", "an English word"),
+]
+STEPS = {
+    "prepare": Journey.prepare,
+    "transcribe": Journey.transcribe,
+    "index": Journey.index,
+    "embed": Journey.embed,
+}
+
+
+def show(here: Journey, task: Task, done: threading.Event) -> None:
+    """A progress bar that follows the task's record until it ends."""
+    with tqdm(total=100, bar_format="  {desc:<12}{bar:30}{percentage:4.0f} %  {elapsed}") as bar:
+        while not done.wait(0.1):
+            now = here.recordings.task(EVERYONE, task.id)
+            bar.set_description_str(now.stage)
+            bar.update(now.progress - bar.n)
+        bar.set_description_str("ready")
+        bar.update(100 - bar.n)
+
+
+def work_off(here: Journey, task: Task) -> None:
+    """Do the jobs of this task one after another."""
+    mine = select(Job).where(Job.task_id == task.id, Job.state == "ready")
+    while True:
+        with here.records.read() as session:
+            job = session.scalars(mine).first()
+        if job is None:
+            return
+        jobs.perform(here, job.id, STEPS[job.kind])
+
+
+def transcribe(here: Journey, path: Path, wish: Wish) -> None:
+    """One recording, with its progress and its text."""
+    choice = here.choose(wish)
+    print(f"\n{wish.title} ({path.name})\n  engine: {choice.reason}")
+    with path.open("rb") as file:
+        task = here.accept(EVERYONE, file, path.name, wish)
+    done = threading.Event()
+    watcher = threading.Thread(target=show, args=(here, task, done))
+    watcher.start()
+    work_off(here, task)
+    done.set()
+    watcher.join()
+    text = " ".join(heard.text for heard in here.transcripts.heard(task.transcript_id))
+    print(f"  “{text[:150]}…”")
+
+
+def main() -> None:
+    """Two recordings, three questions."""
+    logging.getLogger().setLevel(logging.ERROR)
+    here = journey.current()
+    here.work.bell = lambda *_: None
+    for path, wish in RECORDINGS:
+        transcribe(here, path, wish)
+    for question, kind in QUESTIONS:
+        print(f"\n? {question}   ({kind})")
+        for match in here.search(EVERYONE, question, limit=1).matches:
+            title = here.recordings.get(EVERYONE, match.row.recording_id).title
+            print(f"  {title} at {match.row.start_s:.0f} s, found by {match.why}: “{match.row.text[:110]}…”")
+    print("\nNow: make run, and open the library.")
+
+
+if __name__ == "__main__":
+    main()
