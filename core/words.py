@@ -1,0 +1,197 @@
+"""What people read: sentences in their language, numbers, sizes and times in units of people.
+
+The English template is the key of its translation; facts fill it afterwards. Catalogues lie in
+`core/locale/*.po` and are read as they are, there is nothing to compile. An entry with the context
+`fact` translates a fact that is itself an English phrase, such as the reason within an error.
+"""
+
+from __future__ import annotations
+
+import functools
+import gettext
+import io
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel.core import parse_locale
+from babel.dates import format_skeleton, format_time
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, format_percent
+
+from core.errors import StenogramError
+
+LANGUAGES = {"en": "English", "ru": "Русский"}
+LOCALES = Path(__file__).parent / "locale"
+NOTHING = "–"
+SIZES = ("{n} bytes", "{n} kB", "{n} MB", "{n} GB", "{n} TB")
+
+
+def say(template: str, language: str, /, **facts: object) -> str:
+    """The sentence in this language, filled with its facts. Unknown sentences stay English."""
+    translated = _catalogue(language).gettext(template) if template else ""
+    return translated.format_map(_facts(facts, language))
+
+
+def say_many(one: str, many: str, n: int, language: str, /, **facts: object) -> str:
+    """A sentence that depends on a number, `{n}` in both templates."""
+    translated = _catalogue(language).ngettext(one, many, n)
+    return translated.format_map(_facts({"n": number(n, language), **facts}, language))
+
+
+def phrase(template: str) -> str:
+    """Marks a template that is said later, so that the catalogues are known to need it."""
+    return template
+
+
+def explain(error: StenogramError | Mapping[str, Any], language: str) -> str:
+    """An error, raised or as it was stored, for a person."""
+    if isinstance(error, StenogramError):
+        return say(error.message, language, **error.facts)
+    return say(str(error.get("message", "")), language, **error.get("facts", {}))
+
+
+def language(accept_language: str | None, default: str = "en") -> str:
+    """The language of ours that fits an Accept-Language header or a locale best."""
+    wishes = [_wish(part) for part in (accept_language or "").split(",") if part.strip()]
+    for _, code in sorted(wishes, key=lambda wish: -wish[0]):
+        if code in LANGUAGES:
+            return code
+    return default
+
+
+def number(value: float, language: str, digits: int = 0) -> str:
+    """A number with the separators of the language and at most so many digits after the point."""
+    return str(format_decimal(round(value, digits), locale=language))
+
+
+def percent(share: float, language: str) -> str:
+    """A share of 1 as whole percents."""
+    return str(format_percent(share, locale=language))
+
+
+def money(usd: float, language: str) -> str:
+    """US dollars, with as many digits as a small amount needs."""
+    digits = 2 if usd >= 1 or usd == 0 else min(6, 1 - math.floor(math.log10(usd)))
+    pattern = "#,##0." + "0" * digits
+    return f"${format_decimal(usd, format=pattern, locale=language)}"
+
+
+def duration(seconds: float | None, language: str) -> str:
+    """How long something lasts: "45 s", "12 min", "1 h 5 min"."""
+    if seconds is None:
+        return NOTHING
+    whole = round(seconds)
+    if whole < 60:
+        return say("{s} s", language, s=whole)
+    if whole < 600 and whole % 60:
+        return say("{min} min {s} s", language, min=whole // 60, s=whole % 60)
+    minutes = round(whole / 60)
+    if minutes < 60:
+        return say("{min} min", language, min=minutes)
+    if minutes % 60 == 0:
+        return say("{h} h", language, h=number(minutes // 60, language))
+    return say("{h} h {min} min", language, h=number(minutes // 60, language), min=minutes % 60)
+
+
+def size(size_bytes: float, language: str) -> str:
+    """A size in decimal units: "812 kB", "1.4 GB"."""
+    power = min(len(SIZES) - 1, int(math.log10(size_bytes) / 3)) if size_bytes >= 1 else 0
+    value = size_bytes / 1000**power
+    return say(SIZES[power], language, n=number(value, language, 1 if power and value < 100 else 0))
+
+
+def clock(seconds: float) -> str:
+    """A place in a recording: "2:03", "1:02:03"."""
+    minutes, s = divmod(int(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
+
+
+def moment(unix: float | None, language: str, timezone: str | None, *, now: float | None = None) -> str:
+    """A time of day where the reader is: "today 14:05", "3 Nov, 9:30", "3 Nov 2025, 9:30"."""
+    if unix is None:
+        return NOTHING
+    zone = _zone(timezone)
+    then = datetime.fromtimestamp(unix, zone)
+    today = datetime.now(zone) if now is None else datetime.fromtimestamp(now, zone)
+    time = format_time(then, format="short", tzinfo=zone, locale=_british(language))
+    if then.date() == today.date():
+        return say("today {time}", language, time=time)
+    if then.date() == today.date() - timedelta(days=1):
+        return say("yesterday {time}", language, time=time)
+    skeleton = "dMMM" if then.year == today.year else "yMMMd"
+    return f"{format_skeleton(skeleton, then, tzinfo=zone, locale=_british(language))}, {time}"
+
+
+def _british(language: str) -> str:
+    """Days before months and hours to 24, in English too."""
+    return "en_GB" if language == "en" else language
+
+
+def _zone(name: str | None) -> Any:
+    try:
+        return ZoneInfo(name) if name else UTC
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+def _wish(part: str) -> tuple[float, str]:
+    tag, _, quality = part.strip().partition(";q=")
+    try:
+        return float(quality or 1), parse_locale(tag.strip(), sep="-" if "-" in tag else "_")[0]
+    except ValueError:
+        return 0.0, ""
+
+
+class _Facts(dict[str, object]):
+    """A fact that an old stored error lacks is no reason for a page to break."""
+
+    def __missing__(self, name: str) -> str:
+        return "…"
+
+
+def _facts(facts: Mapping[str, object], language: str) -> _Facts:
+    return _Facts({name: _fact(value, language) for name, value in facts.items()})
+
+
+def _fact(value: object, language: str) -> object:
+    if isinstance(value, str):
+        for pattern, translation in _phrases(language):
+            if found := pattern.fullmatch(value):
+                return translation.format_map(_facts(found.groupdict(), language))
+    return value
+
+
+@functools.cache
+def _catalogue(language: str) -> gettext.NullTranslations:
+    path = LOCALES / f"{language}.po"
+    if not path.exists():
+        return gettext.NullTranslations()
+    compiled = io.BytesIO()
+    with path.open("rb") as file:
+        write_mo(compiled, read_po(file, locale=language))
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+@functools.cache
+def _phrases(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Entries with the context `fact`, their placeholders as groups."""
+    path = LOCALES / f"{language}.po"
+    if not path.exists():
+        return ()
+    with path.open("rb") as file:
+        entries = [entry for entry in read_po(file, locale=language) if entry.context == "fact"]
+    return tuple((_pattern(str(entry.id)), str(entry.string)) for entry in entries)
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", template)
+    literal = [re.escape(part) if n % 2 == 0 else f"(?P<{part}>.+)" for n, part in enumerate(parts)]
+    return re.compile("".join(literal))

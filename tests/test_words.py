@@ -1,0 +1,210 @@
+"""People read every sentence in their language, and numbers as people write them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+import pytest
+from babel.messages.pofile import read_po
+
+from core import decode, errors, words
+from core.settings import ROOT
+
+SOURCES = [
+    path for folder in ("core", "pages", "api", "jobs") for path in sorted((ROOT / folder).rglob("*.py"))
+]
+ERRORS = {
+    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)
+}
+SAYING = {"say", "phrase", "Choice", *ERRORS}
+
+
+def _texts(call: ast.Call) -> Iterator[str]:
+    for argument in call.args[: 2 if _name(call.func) == "say_many" else None]:
+        for node in (argument.body, argument.orelse) if isinstance(argument, ast.IfExp) else (argument,):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def _name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def _is_sentence(text: str) -> bool:
+    return " " in text or text.endswith(".")
+
+
+def said() -> set[str]:
+    """Every template that the code can show to a person."""
+    found: set[str] = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and _name(node.func) in {"say", "phrase"}:
+                found.update(list(_texts(node))[:1])
+            elif isinstance(node, ast.Call) and _name(node.func) == "say_many":
+                found.update(_texts(node))
+            elif isinstance(node, ast.Call) and _name(node.func) in SAYING:
+                found.update(filter(_is_sentence, _texts(node)))
+            elif isinstance(node, ast.Assign) and _name(node.targets[0]) == "message":
+                found.update(text.value for text in ast.walk(node.value) if isinstance(text, ast.Constant))
+    found.update(decode.REASONS.values())
+    found.update(kind.message for kind in vars(errors).values() if hasattr(kind, "message"))
+    return found
+
+
+def literals() -> set[str]:
+    return {
+        node.value
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def catalogue(language: str) -> list[tuple[tuple[str, ...], tuple[str, ...], str | None]]:
+    with (words.LOCALES / f"{language}.po").open("rb") as file:
+        return [(_forms(m.id), _forms(m.string), m.context) for m in read_po(file, locale=language) if m.id]
+
+
+def _forms(text: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text)
+
+
+def _placeholders(text: str) -> set[str]:
+    return set(re.findall(r"\{(\w+)\}", text))
+
+
+def test_everything_said_has_a_russian_translation():
+    known = {form for ids, strings, _ in catalogue("ru") if all(strings) for form in ids}
+
+    missing = sorted(said() - known - {""})
+    assert not missing, "\n".join(missing)
+
+
+def test_the_catalogue_holds_nothing_that_nobody_says():
+    unknown = {form for ids, _, context in catalogue("ru") if context is None for form in ids} - literals()
+
+    assert sorted(unknown) == []
+
+
+def test_translations_use_the_facts_of_their_templates():
+    for ids, strings, _ in catalogue("ru"):
+        for string in strings:
+            assert _placeholders(string) <= set().union(*map(_placeholders, ids)), ids
+            assert len(ids) > 1 or _placeholders(string) == _placeholders(ids[0]), ids
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ("ru-RU,ru;q=0.9,en;q=0.8", "ru"),
+        ("en-GB", "en"),
+        ("de-DE,ru;q=0.5", "ru"),
+        ("en;q=0.3, ru;q=0.7", "ru"),
+        ("ru_RU", "ru"),
+        ("de", "en"),
+        ("", "en"),
+        (None, "en"),
+        (";;q=,*;q=oops,\x00", "en"),
+    ],
+)
+def test_the_language_is_what_the_visitor_likes_best(accepted, language):
+    assert words.language(accepted) == language
+
+
+def test_a_fact_may_be_called_language_and_user_text_is_left_alone():
+    said = words.say(
+        "{title} does not understand this language: {language}.", "ru", title="{0} *x*", language="de"
+    )
+
+    assert said == "{0} *x* не понимает этот язык: de."
+
+
+def test_a_reason_within_a_reason_is_translated_too():
+    error = errors.Rejected(
+        "Nothing is ready: {missing}.",
+        missing="PocketSphinx is not ready (The package pocketsphinx is not installed.)",
+    )
+
+    assert (
+        words.explain(error, "ru")
+        == "Ни один движок не готов: PocketSphinx не готов (Пакет pocketsphinx не установлен.)."
+    )
+
+
+def test_a_stored_error_that_lost_its_facts_still_reads():
+    assert words.explain({"message": "Unexpected: {what}."}, "en") == "Unexpected: …."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "russian"),
+    [
+        (0.4, "0 s", "0 с"),
+        (45, "45 s", "45 с"),
+        (65, "1 min 5 s", "1 мин 5 с"),
+        (59.6 * 60, "1 h", "1 ч"),
+        (3900, "1 h 5 min", "1 ч 5 мин"),
+        (1234 * 3600, "1,234 h", "1\xa0234 ч"),
+        (None, "–", "–"),
+    ],
+)
+def test_durations_are_in_units_of_people(seconds, english, russian):
+    assert (words.duration(seconds, "en"), words.duration(seconds, "ru")) == (english, russian)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "english", "russian"),
+    [
+        (0, "0 bytes", "0 Б"),
+        (999, "999 bytes", "999 Б"),
+        (1000, "1 kB", "1 кБ"),
+        (1_440_000, "1.4 MB", "1,4 МБ"),
+        (215_000_000, "215 MB", "215 МБ"),
+        (3e15, "3,000 TB", "3\xa0000 ТБ"),
+    ],
+)
+def test_sizes_are_in_decimal_units(size_bytes, english, russian):
+    assert (words.size(size_bytes, "en"), words.size(size_bytes, "ru")) == (english, russian)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0, "0:00"), (62.9, "1:02"), (3723, "1:02:03"), (36000, "10:00:00")]
+)
+def test_places_in_a_recording_look_like_a_players_clock(seconds, shown):
+    assert words.clock(seconds) == shown
+
+
+NOW = 1_795_300_000.0
+"""Saturday, 21 November 2026, 22:26 in London, 01:26 of the 22nd in Moscow."""
+
+
+@pytest.mark.parametrize(
+    ("ago_s", "english", "russian"),
+    [
+        (0, "today 22:26", "сегодня в 01:26"),
+        (3600 * 2, "today 20:26", "вчера в 23:26"),
+        (3600 * 23, "yesterday 23:26", "вчера в 02:26"),
+        (86400 * 60, "22 Sept, 23:26", "23 сент., 01:26"),
+        (86400 * 1000, "25 Feb 2024, 22:26", "26 февр. 2024\u202fг., 01:26"),
+    ],
+)
+def test_times_are_where_the_reader_is(ago_s, english, russian):
+    shown = (
+        words.moment(NOW - ago_s, "en", "Europe/London", now=NOW),
+        words.moment(NOW - ago_s, "ru", "Europe/Moscow", now=NOW),
+    )
+
+    assert shown == (english, russian)
+
+
+def test_an_unknown_timezone_means_utc():
+    assert words.moment(0, "en", "Not/There", now=1e9) == words.moment(0, "en", None, now=1e9)
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"), [(0, "$0.00"), (1234.5, "$1,234.50"), (0.15, "$0.15"), (0.00021, "$0.00021")]
+)
+def test_small_amounts_keep_their_digits(usd, shown):
+    assert words.money(usd, "en") == shown
