@@ -55,10 +55,12 @@ class Chores:
         with self._records.write() as session:
             if not changed(session, free.values(worker=worker, began_at=began)):
                 return
-        error: str | None = "interrupted"
+        error: str | None = None
         try:
             step()
-            error = None
+        except BaseException as broken:
+            error = type(broken).__name__
+            raise
         finally:
             ended = self.now()
             outcome = {"worker": "", "ended_at": ended, "took_s": ended - began, "error": error}
