@@ -1,0 +1,80 @@
+"""All engines, and which of them a recording gets, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core.engines import gigaam
+from core.engines.pocketsphinx import PocketSphinxEngine
+from core.errors import BadRequest, Rejected
+from core.settings import Settings
+from core.transcribe import Engine
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The engine that will be used, and why: a template (the key of its translation) and its facts."""
+
+    engine: Engine
+    message: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        """The sentence for a person, in English."""
+        return self.message.format(**self.facts)
+
+
+def all(settings: Settings) -> dict[str, Engine]:  # noqa: A001 - `engines.all` reads as it should
+    """Every engine by its name, the preferred first. Cheap: nothing is loaded."""
+    known: list[Engine] = [gigaam.real(settings), gigaam.toy(), PocketSphinxEngine()]
+    return {engine.name: engine for engine in known}
+
+
+def choose(engines: Mapping[str, Engine], wanted: str, language: str) -> Choice:
+    """The named engine, or with `auto` the first ready one for the language.
+
+    Raise BadRequest for an unknown name, Rejected where what is wanted cannot work now.
+    """
+    if wanted == "auto":
+        return _first_ready([engine for engine in engines.values() if language in engine.languages], language)
+    if wanted not in engines:
+        raise BadRequest(
+            "There is no engine {name}. There are: {names}.", name=wanted, names=", ".join(engines)
+        )
+    return _named(engines[wanted], language)
+
+
+def _named(engine: Engine, language: str) -> Choice:
+    if language not in engine.languages:
+        raise Rejected(
+            "{title} does not understand this language: {language}.", title=engine.title, language=language
+        )
+    readiness = engine.readiness()
+    if not readiness.ready:
+        raise Rejected("{title} is not ready: {reason}", title=engine.title, reason=readiness.reason)
+    return Choice(engine, "{title}, as you asked.", {"title": engine.title})
+
+
+def _first_ready(candidates: list[Engine], language: str) -> Choice:
+    """The first in the order of preference that can work; the reason names the better one that cannot."""
+    passed = ""
+    for engine in candidates:
+        readiness = engine.readiness()
+        if readiness.ready and passed:
+            return Choice(
+                engine,
+                "{title}, because {missing}.",
+                {"title": engine.title, "missing": passed},
+            )
+        if readiness.ready:
+            return Choice(engine, "{title}: the best there is for this language.", {"title": engine.title})
+        passed = passed or f"{engine.title} is not ready ({readiness.reason})"
+    raise Rejected(
+        "No engine here understands this language: {language}."
+        if not passed
+        else "Nothing is ready: {missing}.",
+        language=language,
+        missing=passed,
+    )

@@ -1,0 +1,107 @@
+"""GigaAM: Russian, through our own modules; the real checkpoints, and the toy that ships with us."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import Rejected
+from core.settings import Settings
+from core.transcribe import Readiness, Speech, Waveform
+
+if TYPE_CHECKING:
+    from core.gigaam.recogniser import Recogniser
+
+CODE = 1
+"""Version of our modules; raised whenever the same checkpoint may give other words."""
+
+TOY = Path(__file__).resolve().parent.parent / "gigaam" / "toy_v3_ctc.ckpt"
+"""A tiny checkpoint in the real format; it understands espeak-ng's Russian voices, not people."""
+
+ADDRESS = "https://cdn.chatwm.opensmodel.sberdevices.ru/GigaAM"
+"""Where the official files are published."""
+
+TITLES = {
+    "v3_e2e_rnnt": "GigaAM v3 (punctuation, most exact)",
+    "v3_e2e_ctc": "GigaAM v3 (punctuation, fastest)",
+    "v3_rnnt": "GigaAM v3 (plain words, most exact)",
+    "v3_ctc": "GigaAM v3 (plain words, fastest)",
+    "v2_rnnt": "GigaAM v2 (plain words, most exact)",
+    "v2_ctc": "GigaAM v2 (plain words, fastest)",
+}
+"""The official checkpoints that we run; endings: `ctc` fast, `rnnt` exact, `e2e` with punctuation."""
+
+_loading = threading.Lock()
+
+
+class GigaAMEngine:
+    """One checkpoint. It is loaded once a process, when the first segment comes."""
+
+    languages: tuple[str, ...] = ("ru",)
+    queue = "gpu"
+    max_segment_s = 20.0
+
+    def __init__(self, name: str, title: str, checkpoint: Path, version: str) -> None:
+        self.name = name
+        self.title = title
+        self.checkpoint = checkpoint
+        self.version = f"{CODE}-{version}"
+        # A GPU is filled by many segments; a CPU gains nothing by more than a few.
+        self.batch_segments = 128 if Path("/dev/nvidiactl").exists() else 8
+
+    def readiness(self) -> Readiness:
+        """Ready when the model's files are where they belong."""
+        missing = [file for file in needed(self.checkpoint) if not file.exists()]
+        if not missing:
+            return Readiness(True)
+        names = " and ".join(file.name for file in missing)
+        return Readiness(False, f"{names} from {ADDRESS} must be put into {self.checkpoint.parent}")
+
+    def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
+        """Words of each segment, in order."""
+        readiness = self.readiness()
+        if not readiness.ready:
+            raise Rejected("{title} is not ready: {reason}", title=self.title, reason=readiness.reason)
+        with _loading:
+            recogniser = _recogniser(self.checkpoint)
+        return recogniser.transcribe(segments)
+
+
+def toy() -> GigaAMEngine:
+    """The model that ships with us, named as what it is."""
+    title = "GigaAM toy (understands espeak-ng's Russian, not people)"
+    return GigaAMEngine("gigaam-toy", title, TOY, _fingerprint(TOY))
+
+
+def real(settings: Settings) -> GigaAMEngine:
+    """The model that the settings name, in the models' folder."""
+    model = settings.gigaam_model
+    title = TITLES.get(model, f"GigaAM ({model})")
+    return GigaAMEngine(f"gigaam-{model}", title, settings.models / f"{model}.ckpt", version=model)
+
+
+def needed(checkpoint: Path) -> list[Path]:
+    """The files of a model: end-to-end ones have a tokenizer of their own."""
+    tokenizer = checkpoint.with_name(checkpoint.stem + "_tokenizer.model")
+    return [checkpoint, tokenizer] if "e2e" in checkpoint.stem else [checkpoint]
+
+
+@functools.lru_cache(maxsize=1)
+def _fingerprint(path: Path) -> str:
+    """The toy is made anew now and then: its content is its version."""
+    return f"{zlib.crc32(path.read_bytes()):08x}"
+
+
+@functools.lru_cache(maxsize=1)
+def _recogniser(checkpoint: Path) -> Recogniser:
+    """The one loaded model of this process."""
+    from core.gigaam import device  # noqa: PLC0415 - torch is heavy, and pages import this module
+    from core.gigaam.checkpoint import load  # noqa: PLC0415
+    from core.gigaam.recogniser import Recogniser  # noqa: PLC0415
+
+    device.use_cores()
+    return Recogniser(load(checkpoint))

@@ -1,0 +1,145 @@
+"""Engines: which one a recording gets and why, and that the ready ones hear what was said."""
+
+import re
+from pathlib import Path
+
+import av
+import jiwer
+import numpy as np
+import pytest
+
+from core import engines
+from core.engines import gigaam
+from core.errors import BadRequest, Rejected
+from core.settings import Settings
+from core.transcribe import SAMPLE_RATE
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture
+def known(tmp_path):
+    return engines.all(
+        Settings(stenogram_home=tmp_path, models_dir=str(tmp_path), gigaam_model="v3_e2e_rnnt")
+    )
+
+
+def decoded(name, layout="mono"):
+    """A sample as int16, shape [channels, samples]."""
+    resampler = av.AudioResampler("s16p", layout, SAMPLE_RATE)
+    with av.open(str(DATA / name)) as container:
+        frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+    return np.concatenate([frame.to_ndarray() for frame in frames + resampler.resample(None)], axis=1)
+
+
+def cut(wave, longest_s):
+    """Cut at pauses of half a second; joined again while the piece stays short enough."""
+    step = SAMPLE_RATE // 50
+    blocks = wave[: len(wave) // step * step].reshape(-1, step).astype(int)
+    loud = np.flatnonzero(np.abs(blocks).max(1) > 600)
+    ends = np.flatnonzero(np.diff(loud) > 25)
+    pieces = list(zip(loud[np.r_[0, ends + 1]], loud[np.r_[ends, -1]] + 1, strict=True))
+    joined = [pieces.pop(0)]
+    for start, end in pieces:
+        if (end - joined[-1][0]) / 50 < longest_s:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    margin = SAMPLE_RATE // 8
+    return [wave[max(0, start * step - margin) : end * step + margin] for start, end in joined]
+
+
+def plain(text):
+    return " ".join(re.sub(r"[^\w' ]", " ", text.lower().replace("ё", "е")).split())
+
+
+def word_errors(engine, segments, language, text):
+    heard = engine.transcribe(segments, language)
+    return jiwer.wer(plain(text), plain(" ".join(speech.text for speech in heard)))
+
+
+@pytest.mark.parametrize("longest_s", [0, 19])
+@pytest.mark.parametrize(("sample", "language"), [("ru_meeting", "ru"), ("en_meeting", "en")])
+def test_a_sample_is_heard_with_few_word_errors(known, sample, language, longest_s):
+    engine = engines.choose(known, "auto", language).engine
+    segments = cut(decoded(f"{sample}.opus")[0], longest_s)
+
+    assert max(len(segment) for segment in segments) <= engine.max_segment_s * SAMPLE_RATE
+    assert word_errors(engine, segments, language, (DATA / f"{sample}.txt").read_text()) <= 0.10
+
+
+@pytest.mark.parametrize(("side", "channel"), [("left", 0), ("right", 1)])
+def test_each_side_of_a_call_is_heard_alone(known, side, channel):
+    segments = cut(decoded("call_stereo.opus", "stereo")[channel], 0)
+    text = (DATA / f"call_stereo.{side}.txt").read_text()
+
+    assert word_errors(known["gigaam-toy"], segments, "ru", text) <= 0.10
+
+
+@pytest.mark.parametrize(("name", "language"), [("gigaam-toy", "ru"), ("pocketsphinx", "en")])
+def test_words_make_the_text_and_stand_in_order_within_the_segment(known, name, language):
+    segment = cut(decoded(f"{language}_meeting.opus")[0], 0)[0]
+
+    (speech,) = known[name].transcribe([segment], language)
+
+    assert " ".join(word.text for word in speech.words) == speech.text != ""
+    assert all(word.start_s < word.end_s for word in speech.words)
+    assert all(a.end_s <= b.start_s for a, b in zip(speech.words, speech.words[1:], strict=False))
+    assert speech.words[-1].end_s <= len(segment) / SAMPLE_RATE
+    assert not re.search(r"[<\[(]", speech.text)
+
+
+@pytest.mark.parametrize(("name", "language"), [("gigaam-toy", "ru"), ("pocketsphinx", "en")])
+def test_silence_and_nothing_at_all_are_no_words(known, name, language):
+    silence = [np.zeros(SAMPLE_RATE, np.int16), np.zeros(0, np.int16)]
+
+    assert [speech.words for speech in known[name].transcribe(silence, language)] == [(), ()]
+
+
+def test_auto_takes_the_toy_and_says_what_the_real_model_lacks(known):
+    choice = engines.choose(known, "auto", "ru")
+
+    assert choice.engine.name == "gigaam-toy"
+    assert "toy" in choice.reason
+    assert "v3_e2e_rnnt.ckpt" in choice.reason
+    assert gigaam.ADDRESS in choice.reason
+
+
+def test_the_real_model_is_preferred_where_its_files_are(known):
+    real = known["gigaam-v3_e2e_rnnt"]
+    for file in gigaam.needed(real.checkpoint):
+        file.touch()
+
+    assert engines.choose(known, "auto", "ru").engine is real
+
+
+def test_half_a_model_is_not_ready_and_the_missing_half_is_named(known):
+    real = known["gigaam-v3_e2e_rnnt"]
+    real.checkpoint.touch()
+
+    readiness = real.readiness()
+
+    assert not readiness.ready
+    assert "v3_e2e_rnnt_tokenizer.model" in readiness.reason
+    assert "v3_e2e_rnnt.ckpt" not in readiness.reason
+
+
+def test_a_named_engine_that_is_not_ready_is_refused_with_its_reason(known):
+    with pytest.raises(Rejected, match=r"v3_e2e_rnnt\.ckpt"):
+        engines.choose(known, "gigaam-v3_e2e_rnnt", "ru")
+
+
+def test_an_unready_engine_refuses_to_transcribe(known):
+    with pytest.raises(Rejected, match="not ready"):
+        known["gigaam-v3_e2e_rnnt"].transcribe([np.zeros(SAMPLE_RATE, np.int16)], "ru")
+
+
+def test_an_unknown_name_is_a_bad_request_that_lists_the_known(known):
+    with pytest.raises(BadRequest, match="gigaam-toy"):
+        engines.choose(known, "whisper", "ru")
+
+
+@pytest.mark.parametrize(("wanted", "language"), [("auto", "fr"), ("pocketsphinx", "ru")])
+def test_a_language_that_is_not_understood_is_refused(known, wanted, language):
+    with pytest.raises(Rejected, match=language):
+        engines.choose(known, wanted, language)
