@@ -7,12 +7,15 @@ StenogramError
             NoSound           media without any sound
         TooLarge              over a limit that the settings fix
         NotFound              no such thing, or not yours
-        NotReady              asked too early
+        KeyRefused            no key, or one that is not good here
+        Conflict              the present state of things does not allow it
+            NotReady          asked too early
         Withdrawn             the work was cancelled, or another worker has taken it over
     Unavailable               may work later: retry with patience
         ProviderBusy          the provider said so, perhaps with a waiting time
         ProviderRefused       key missing or refused: wait for a person, burn no attempts
         NoSpace               the disk is full
+        TooMany               asked too often
 
 Each class composes its own sentence from facts; the sentence is shown to people, in their
 language (`core/words.py`), so it never holds a path, a key or a traceback.
@@ -67,7 +70,17 @@ class NotFound(Rejected):
     message = "Not found."
 
 
-class NotReady(Rejected):
+class KeyRefused(Rejected):
+    """No key, or one that is unknown or revoked."""
+
+    message = "The API key is missing or not valid."
+
+
+class Conflict(Rejected):
+    """The present state of things does not allow it."""
+
+
+class NotReady(Conflict):
     """Asked for a result before there is one."""
 
     message = "Not ready yet: the task is {status}."
@@ -110,3 +123,13 @@ class NoSpace(Unavailable):
     """The disk is full."""
 
     message = "The disk is full: {free} free, {needed} needed. Free some space; work goes on by itself."
+
+
+class TooMany(Unavailable):
+    """Asked too often; `retry_after_s` says when there is room again."""
+
+    message = "Too many requests: {limit} a minute. Try again in {retry_after_s} s."
+
+    def __init__(self, limit: int, retry_after_s: int) -> None:
+        super().__init__(limit=limit, retry_after_s=retry_after_s)
+        self.retry_after_s = retry_after_s
