@@ -19,7 +19,7 @@ from sqlalchemy import update
 from core import chunk, decode, embed, embedders, engines, segment
 from core.chores import Chores
 from core.embed import Embedder
-from core.errors import StenogramError
+from core.errors import Rejected, StenogramError
 from core.index import Index, Row, Scope
 from core.intake import Blob, Store, clean_name
 from core.keys import EVERYONE, Keys, Principal
@@ -68,8 +68,12 @@ class Journey:
 
     def submit(self, who: Principal, blob: Blob, filename: str, wish: Wish) -> Task:
         """Ask for the transcript of bytes that are in the store. Refuses what is no recording."""
-        engine = self.choose(wish).engine
-        media = decode.probe(self.store.path(blob.sha256))
+        try:
+            engine = self.choose(wish).engine
+            media = decode.probe(self.store.path(blob.sha256))
+        except Rejected:
+            self._drop_unused(blob.sha256)
+            raise
         return self.recordings.add(who, blob, media, clean_name(filename), engine, wish)
 
     def choose(self, wish: Wish) -> engines.Choice:
@@ -155,10 +159,9 @@ class Journey:
 
     def delete(self, who: Principal, recording_id: str) -> None:
         """Forget a recording: rows first, then what is derived from them, then the bytes nobody else has."""
-        last, recording = self.recordings.delete(who, recording_id)
+        recording = self.recordings.delete(who, recording_id)
         self.index_store.remove(recording.id)
-        if last:
-            self.store.remove(recording.sha256)
+        self._drop_unused(recording.sha256)
 
     def retry(self, who: Principal, task_id: str) -> bool:
         """Go on from the stage that failed. False if there is nothing to retry."""
@@ -182,6 +185,10 @@ class Journey:
         """A worker died: what it held is free again."""
         self.work.release(worker)
         self.chores.release(worker)
+
+    def _drop_unused(self, sha256: str) -> None:
+        if not self.recordings.has(sha256):
+            self.store.remove(sha256)
 
     def _read(self, claim: Claim) -> tuple[Recording, Task]:
         task = self.recordings.task(EVERYONE, claim.task_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from core import transcripts
@@ -160,19 +160,24 @@ class Recordings:
             row = session.get_one(Recording, recording_id)
             row.title, row.tags = title.strip() or row.filename, sorted(set(tags))
 
-    def delete(self, who: Principal, recording_id: str) -> tuple[bool, Recording]:
-        """Forget a recording with its tasks and passages. True: nobody else has these bytes."""
+    def delete(self, who: Principal, recording_id: str) -> Recording:
+        """Forget a recording with its tasks and passages; transcripts too if nobody else has the bytes."""
         recording = self.get(who, recording_id)
         with self._records.write() as session:
             session.delete(session.get_one(Recording, recording_id))
             session.flush()
-            others = session.scalar(
-                select(func.count()).select_from(Recording).where(Recording.sha256 == recording.sha256)
-            )
-            if not others:
-                for row in session.scalars(select(Transcript).where(Transcript.sha256 == recording.sha256)):
-                    session.delete(row)
-        return not others, recording
+            if not _has(session, recording.sha256):
+                session.execute(delete(Transcript).where(Transcript.sha256 == recording.sha256))
+        return recording
+
+    def has(self, sha256: str) -> bool:
+        """Whether anybody has these bytes."""
+        with self._records.read() as session:
+            return _has(session, sha256)
+
+
+def _has(session: Session, sha256: str) -> bool:
+    return session.scalar(select(Recording.id).where(Recording.sha256 == sha256).limit(1)) is not None
 
 
 def _task(
