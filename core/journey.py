@@ -159,9 +159,13 @@ class Journey:
 
     def delete(self, who: Principal, recording_id: str) -> None:
         """Forget a recording: rows first, then what is derived from them, then the bytes nobody else has."""
-        recording = self.recordings.delete(who, recording_id)
-        self.index_store.remove(recording.id)
-        self._drop_unused(recording.sha256)
+        self._clear(self.recordings.delete(who, recording_id))
+
+    def forget(self, who: Principal, task_id: str) -> None:
+        """Cancel a task and forget it, with its recording if that came by the API and has no other task."""
+        self.cancel(who, task_id)
+        if recording := self.recordings.forget(who, task_id):
+            self._clear(recording)
 
     def retry(self, who: Principal, task_id: str) -> bool:
         """Go on from the stage that failed. False if there is nothing to retry."""
@@ -189,6 +193,10 @@ class Journey:
     def _drop_unused(self, sha256: str) -> None:
         if not self.recordings.has(sha256):
             self.store.remove(sha256)
+
+    def _clear(self, recording: Recording) -> None:
+        self.index_store.remove(recording.id)
+        self._drop_unused(recording.sha256)
 
     def _read(self, claim: Claim) -> tuple[Recording, Task]:
         task = self.recordings.task(EVERYONE, claim.task_id)

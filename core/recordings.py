@@ -12,7 +12,7 @@ from core import transcripts
 from core.decode import Media
 from core.errors import NotFound
 from core.intake import Blob
-from core.keys import Principal
+from core.keys import PAGES, Principal
 from core.records import Job, Recording, Records, Task, Transcript
 from core.transcribe import Engine
 from core.work import Work
@@ -162,18 +162,33 @@ class Recordings:
 
     def delete(self, who: Principal, recording_id: str) -> Recording:
         """Forget a recording with its tasks and passages; transcripts too if nobody else has the bytes."""
-        recording = self.get(who, recording_id)
+        self.get(who, recording_id)
         with self._records.write() as session:
-            session.delete(session.get_one(Recording, recording_id))
-            session.flush()
-            if not _has(session, recording.sha256):
-                session.execute(delete(Transcript).where(Transcript.sha256 == recording.sha256))
-        return recording
+            return _delete(session, recording_id)
+
+    def forget(self, who: Principal, task_id: str) -> Recording | None:
+        """Forget a task; the recording too if it came by the API and this was its last task (then it is given)."""
+        task = self.task(who, task_id)
+        with self._records.write() as session:
+            session.execute(delete(Task).where(Task.id == task.id))
+            others = select(Task.id).where(Task.recording_id == task.recording_id).limit(1)
+            if task.owner == PAGES or session.scalar(others):
+                return None
+            return _delete(session, task.recording_id)
 
     def has(self, sha256: str) -> bool:
         """Whether anybody has these bytes."""
         with self._records.read() as session:
             return _has(session, sha256)
+
+
+def _delete(session: Session, recording_id: str) -> Recording:
+    recording = session.get_one(Recording, recording_id)
+    session.delete(recording)
+    session.flush()
+    if not _has(session, recording.sha256):
+        session.execute(delete(Transcript).where(Transcript.sha256 == recording.sha256))
+    return recording
 
 
 def _has(session: Session, sha256: str) -> bool:
