@@ -167,7 +167,7 @@ class Recordings:
             return _delete(session, recording_id)
 
     def forget(self, who: Principal, task_id: str) -> Recording | None:
-        """Forget a task; the recording too if it came by the API and this was its last task (then it is given)."""
+        """Forget a task. If it was the last of a recording that came by the API, forget and give that."""
         task = self.task(who, task_id)
         with self._records.write() as session:
             session.execute(delete(Task).where(Task.id == task.id))
@@ -183,7 +183,9 @@ class Recordings:
 
 
 def _delete(session: Session, recording_id: str) -> Recording:
-    recording = session.get_one(Recording, recording_id)
+    recording = session.get(Recording, recording_id)
+    if recording is None:
+        raise NotFound
     session.delete(recording)
     session.flush()
     if not _has(session, recording.sha256):
