@@ -41,7 +41,9 @@ _VIDEO = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".3gp"}
 SUFFIXES = frozenset(_AUDIO | _VIDEO)
 """Endings taken for media in a server folder; what is inside decides later."""
 
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Numbers of the system errors that mean: no room to write this."""
+
 _PARTIAL = ".incoming-"
 _CHECK_EVERY_BYTES = 16 * 1024**2
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -178,7 +180,7 @@ def writing(folder: Path, needed_bytes: int = 0) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _DISK_FULL:
+        if error.errno not in DISK_FULL:
             raise
         raise no_space(folder, needed_bytes) from error
 

@@ -1,0 +1,190 @@
+"""Any audio or video → 16 kHz mono int16 samples in a file.
+
+Media come from strangers and decoders are C code, so files are opened in a child process only
+(`core/sandbox.py`): with limits, without secrets, and with nothing to open but the one file that it
+is handed. The child answers in JSON lines, [word, fact]: ready, progress, refused, done.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import NoSound, NotFound, StenogramError, TooLarge, Unavailable, UnreadableMedia
+from core.intake import no_space
+from core.transcribe import SAMPLE_RATE, Waveform
+
+REASONS = {
+    "not_media": "it is neither sound nor video",
+    "broken": "it is damaged",
+    "silent": "nothing in it can be decoded",
+    "refers": "it points to other files",
+    "streams": "it has more than 32 tracks",
+    "channels": "it has more than 8 channels",
+    "rate": "its sampling rate is not between 4 and 192 kHz",
+    "memory": "reading it takes too much memory",
+    "slow": "reading it takes too long",
+    "crash": "it breaks the decoder",
+}
+"""Every reason with which a file is called unreadable."""
+
+_TWO_DAYS_S = 2 * 24 * 3600.0
+_OUTPUTS = ("mono.pcm", "left.pcm", "right.pcm")
+_STALL_S = 60.0
+_LONGEST_LINE_BYTES = 1_000_000
+_ENVIRONMENT = {
+    "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+    "LANG": "C.UTF-8",
+    "OPENBLAS_NUM_THREADS": "1",  # threads reserve address space, which is limited
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+}
+
+
+@dataclass(frozen=True)
+class Media:
+    """What a file says about itself; only decoding tells the true duration."""
+
+    format: str
+    duration_s: float | None
+    """None where the file does not say."""
+    channels: int
+    sample_rate: int
+    estimated: bool
+    """The duration is worked out from size and bit rate, or unknown."""
+
+
+def probe(path: Path) -> Media:
+    """What a file is, in a fraction of a second: opened, and its first sound decoded.
+
+    Raises UnreadableMedia with a reason, NoSound, NotFound, or Unavailable if no child can be had.
+    """
+    return Media(**_ask(path, Path("/"), {"task": "probe", "max_s": 0}, _ignore))
+
+
+def decode(
+    path: Path,
+    folder: Path,
+    *,
+    split_channels: bool = False,
+    max_s: float = _TWO_DAYS_S,
+    on_progress: Callable[[float], None] | None = None,
+) -> list[Path]:
+    """All sound of a file as raw 16 kHz int16 in `folder`: mono.pcm, or left.pcm and right.pcm.
+
+    Channels are kept apart only if asked and if there are exactly two. Gaps that the file's own
+    timestamps show become silence, so times match a player's. A broken file gives what decodes.
+    `on_progress` hears the seconds decoded, about twice a second; if it raises, decoding stops.
+    Raises as `probe` does; TooLarge beyond `max_s`; NoSpace.
+    """
+    order = {"task": "decode", "split_channels": split_channels, "max_s": max_s}
+    try:
+        names = _ask(path, folder, order, on_progress or _ignore)
+        return [(folder / f"{name}.tmp").replace(folder / name) for name in names if name in _OUTPUTS]
+    finally:
+        for name in _OUTPUTS:
+            (folder / f"{name}.tmp").unlink(missing_ok=True)
+
+
+def waveform(pcm: Path) -> Waveform:
+    """Samples of a file that `decode` made, mapped and not read: shape [samples], int16."""
+    return np.memmap(pcm, dtype=np.int16, mode="r")
+
+
+def _ignore(_seconds: float) -> None:
+    """Progress that nobody asked for."""
+
+
+def _ask(path: Path, folder: Path, order: dict[str, Any], on_progress: Callable[[float], None]) -> Any:
+    """What the child answers to an order. Raises whatever it refused, or the way it died."""
+    ready = False
+    with _opened(path) as blob, _started(blob, folder, order) as child:
+        for word, fact in _words(child):
+            match word:
+                case "ready":
+                    ready = True
+                case "progress":
+                    on_progress(float(fact))
+                case "done":
+                    return fact
+                case _:
+                    raise _refusal(str(fact), folder, order["max_s"])
+        raise _death(child.wait(), ready)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """A descriptor of the file itself, never of what a link points to."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in {errno.ENOENT, errno.ELOOP}:
+            raise
+        raise NotFound("The stored file is gone.") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _started(blob: int, folder: Path, order: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+    """The child at work in `folder`; it is dead when this is left."""
+    command = [sys.executable, "-B", "-P", "-s", "-m", "core.sandbox", str(os.getpid()), json.dumps(order)]
+    child = subprocess.Popen(command, stdin=blob, stdout=subprocess.PIPE, cwd=folder, env=_ENVIRONMENT)  # noqa: S603
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
+
+
+def _words(child: subprocess.Popen[bytes]) -> Iterator[tuple[str, Any]]:
+    """What the child says, line by line. Raises UnreadableMedia if it falls silent or babbles."""
+    assert child.stdout
+    pending = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+        while selector.select(_STALL_S):
+            block = os.read(child.stdout.fileno(), 65536)
+            if not block:
+                return
+            *lines, pending = (pending + block).split(b"\n")
+            if len(pending) > _LONGEST_LINE_BYTES:
+                raise UnreadableMedia(reason=REASONS["crash"])
+            yield from map(json.loads, lines)
+    raise UnreadableMedia(reason=REASONS["slow"])
+
+
+def _refusal(key: str, folder: Path, max_s: float) -> StenogramError:
+    """The child's refusal as one of our errors."""
+    match key:
+        case "no_sound":
+            return NoSound()
+        case "no_space":
+            return no_space(folder, SAMPLE_RATE * 2 * 3600)
+        case "too_long":
+            return TooLarge("The recording is longer than {limit}.", limit=f"{max_s / 3600:.3g} h")
+        case _:
+            return UnreadableMedia(reason=REASONS.get(key, REASONS["crash"]))
+
+
+def _death(code: int, ready: bool) -> StenogramError:
+    """What it means that the child ended without an answer."""
+    if code in {-signal.SIGKILL, -signal.SIGTERM}:
+        return Unavailable("The decoder was stopped from outside.")
+    if not ready:
+        return Unavailable("The decoder does not start.")
+    return UnreadableMedia(reason=REASONS["slow" if code == -signal.SIGXCPU else "crash"])

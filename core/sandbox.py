@@ -1,0 +1,293 @@
+"""The child process in which media are opened. The only home of av; `core/decode.py` starts it.
+
+`python -m core.sandbox <pid of the parent> <order as JSON>` with the file on standard input. It
+limits itself before it reads a byte, and says JSON lines: [word, fact].
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from io import FileIO
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn, cast
+
+import av
+import numpy as np
+from av import AudioFrame, AudioStream
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from core.intake import DISK_FULL
+from core.transcribe import SAMPLE_RATE, Waveform
+
+FORMATS = "mov,mp3,wav,w64,flac,ogg,matroska,webm,aac,asf,avi,mpegts,aiff,caf,amr,amrnb,amrwb"
+"""FFmpeg's names of the formats that are read; playlists and the like are not among them."""
+
+_CPU_S = {"probe": 30, "decode": 3600}
+_MEMORY_BYTES = 2 * 1024**3
+_ESTIMATING = {"mp3", "aac", "amr", "mpegts"}
+_SAY_EVERY_S = 0.5
+
+
+class _Refused(Exception):
+    """The file cannot be read; the argument is the word for it."""
+
+
+def _main() -> None:
+    parent, order = int(sys.argv[1]), json.loads(sys.argv[2])
+    _die_with(parent)
+    _limit(_CPU_S[order["task"]], int(order["max_s"] * SAMPLE_RATE * 2 * 2) + 1024**2)
+
+    _say("ready")
+    try:
+        with _container() as container:
+            _say("done", _probe(container) if order["task"] == "probe" else _decode(container, order))
+    except _Refused as refusal:
+        _say("refused", str(refusal))
+    except MemoryError:
+        _say("refused", "memory")
+    except (av.FFmpegError, ValueError, OverflowError):
+        _say("refused", "broken")
+
+
+def _die_with(parent: int) -> None:
+    """End when the parent does; and let it alone decide what Ctrl-C means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def _limit(cpu_s: int, file_bytes: int) -> None:
+    """Bounds on what a hostile file can take from the machine."""
+    limits = {
+        resource.RLIMIT_CPU: cpu_s,
+        resource.RLIMIT_FSIZE: file_bytes,
+        resource.RLIMIT_NOFILE: 32,
+        resource.RLIMIT_CORE: 0,
+    }
+    if sys.platform == "linux":
+        limits[resource.RLIMIT_AS] = _MEMORY_BYTES
+    for what, most in limits.items():
+        resource.setrlimit(what, (most, most))
+
+
+def _say(word: str, fact: object = None) -> None:
+    sys.stdout.write(json.dumps([word, fact]) + "\n")
+    sys.stdout.flush()
+
+
+def _container() -> InputContainer:
+    """The file on standard input, opened so that nothing else ever is."""
+    whitelists = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+    try:
+        container = av.open(
+            FileIO(0, closefd=False),
+            io_open=_deny,
+            container_options=whitelists | {"probesize": "5000000", "analyzeduration": "10000000"},
+            metadata_errors="replace",
+            buffer_size=256 * 1024,
+            timeout=(10, 30),
+        )
+    except (av.FFmpegError, ValueError) as error:
+        raise _Refused("not_media") from error
+    if not set(container.format.name.split(",")) & set(FORMATS.split(",")):
+        raise _Refused("not_media")
+    return cast("InputContainer", container)
+
+
+def _deny(*_request: object) -> NoReturn:
+    """A file that wants another file opened gets nothing."""
+    raise _Refused("refers")
+
+
+def _sound(container: InputContainer) -> AudioStream:
+    """The track a player would play."""
+    if len(container.streams) > 32:
+        raise _Refused("streams")
+    stream = container.streams.best("audio")
+    if not isinstance(stream, AudioStream):
+        raise _Refused("no_sound")
+    if stream.channels > 8:
+        raise _Refused("channels")
+    if not 4000 <= stream.rate <= 192_000:
+        raise _Refused("rate")
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def _probe(container: InputContainer) -> dict[str, object]:
+    """The fields of Media, once one frame of sound has been decoded."""
+    stream = _sound(container)
+    if not any(_frames(container, stream)):
+        raise _Refused("silent")
+    name = container.format.name.split(",")[0]
+    stated_s = container.duration / 1e6 if container.duration else None
+    rate = container.bit_rate or stream.bit_rate
+    guessed_s = container.size * 8 / rate if rate else None
+    estimated = stated_s is None or name in _ESTIMATING
+    return {
+        "format": name,
+        "duration_s": stated_s or guessed_s,
+        "channels": stream.channels,
+        "sample_rate": stream.rate,
+        "estimated": estimated,
+    }
+
+
+def _frames(container: InputContainer, stream: AudioStream) -> Iterator[Sequence[AudioFrame]]:
+    """The frames of each packet: none for a damaged one, and a damaged end is an end."""
+    packets = container.demux(stream)
+    with suppress(StopIteration, av.FFmpegError):
+        while True:
+            packet = next(packets)
+            frames: Sequence[Any] = ()
+            with suppress(av.FFmpegError):
+                frames = packet.decode()
+            yield frames
+
+
+def _decode(container: InputContainer, order: dict[str, Any]) -> Sequence[str]:
+    """Write the sound to disk and say where."""
+    stream = _sound(container)
+    names = ("left.pcm", "right.pcm") if order["split_channels"] and stream.channels == 2 else ("mono.pcm",)
+    layout = "mono" if stream.channels == 1 else "stereo"
+    try:
+        with ExitStack() as stack:
+            files = [stack.enter_context(Path(f"{name}.tmp").open("wb", 1024**2)) for name in names]
+            sink = _Sink(files, layout, int(order["max_s"] * SAMPLE_RATE))
+            _pour(container, stream, sink)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise _Refused("no_space") from error
+    if not sink.samples:
+        raise _Refused("silent")
+    return names
+
+
+def _pour(container: InputContainer, stream: AudioStream, sink: _Sink) -> None:
+    """Every frame into the sink, at the second where the file says it belongs."""
+    start = cast("int | None", container.start_time)
+    clock = _Clock(None if start is None else start / 1e6)
+    said = time.monotonic()
+    for frames in _frames(container, stream):
+        for frame in frames:
+            gap_s = clock.gap_before(frame)
+            if gap_s:
+                sink.skip(gap_s)
+            sink.add(frame)
+        if time.monotonic() - said > _SAY_EVERY_S:
+            _say("progress", clock.seconds)
+            said = time.monotonic()
+    sink.drain()
+    _say("progress", clock.seconds)
+
+
+class _Clock:
+    """Where the next sound belongs. `seconds` is how far we are, gaps included."""
+
+    SHORTEST_GAP_S = 0.25
+    """Below it, timestamps jitter; inserting silence would only stutter."""
+    LONGEST_GAP_S = 3600.0
+    """Above it, timestamps jumped or lie, and samples are believed instead."""
+
+    def __init__(self, start_s: float | None) -> None:
+        self.seconds = 0.0
+        self._start_s = start_s
+
+    def gap_before(self, frame: AudioFrame) -> float:
+        """Seconds of silence that belong before this frame, which is counted too."""
+        gap_s = 0.0
+        if frame.time is not None:
+            if self._start_s is None:
+                self._start_s = frame.time
+            ahead_s = frame.time - self._start_s - self.seconds
+            if self.SHORTEST_GAP_S < ahead_s < self.LONGEST_GAP_S:
+                gap_s = ahead_s
+            elif abs(ahead_s) > self.SHORTEST_GAP_S:
+                self._start_s += ahead_s
+        self.seconds += gap_s + frame.samples / frame.rate
+        return gap_s
+
+
+class _Sink:
+    """Frames of any kind into files of 16 kHz int16, one file a channel or one for their mix."""
+
+    def __init__(self, files: Sequence[BinaryIO], layout: str, max_samples: int) -> None:
+        self.samples = 0
+        self._files = files
+        self._layout = layout
+        self._max_samples = max_samples
+        self._kind: tuple[str, str, int] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        # Frames are small (26 ms of mp3): resampling them by the second is a third faster.
+        self._waiting = av.AudioFifo()
+        self._resampler = av.AudioResampler("s16p", self._layout, SAMPLE_RATE, SAMPLE_RATE)
+
+    def add(self, frame: AudioFrame) -> None:
+        """Take one frame; its rate or layout may differ from the last one's."""
+        kind = (frame.format.name, frame.layout.name, frame.rate)
+        if kind != self._kind:
+            self.drain()
+            self._kind = kind
+        frame.pts = None
+        self._waiting.write(frame)
+        if self._waiting.samples >= frame.rate:
+            self._write(self._resampler.resample(self._waiting.read()))
+
+    def skip(self, seconds: float) -> None:
+        """Leave silence: a hole in the file, which takes no disk."""
+        self.drain()
+        self._count(round(seconds * SAMPLE_RATE))
+        for file in self._files:
+            file.truncate(self.samples * 2)
+            file.seek(0, os.SEEK_END)
+
+    def drain(self) -> None:
+        """Write what is still inside the resampler, and start afresh."""
+        if self._waiting.samples:
+            self._write(self._resampler.resample(self._waiting.read()))
+        if self._kind:
+            self._write(self._resampler.resample(None))
+            self._begin()
+
+    def _write(self, frames: Sequence[AudioFrame]) -> None:
+        for frame in frames:
+            planes = cast("NDArray[np.int16]", frame.to_ndarray())
+            self._count(planes.shape[1])
+            for file, sound in zip(
+                self._files, planes if len(self._files) > 1 else [mix(planes)], strict=True
+            ):
+                file.write(sound.tobytes())
+
+    def _count(self, samples: int) -> None:
+        self.samples += samples
+        if self.samples > self._max_samples:
+            raise _Refused("too_long")
+
+
+def mix(planes: NDArray[np.int16]) -> Waveform:
+    """Channels [channels, samples] as one: their mean, or the loudest where they cancel each other out."""
+    if len(planes) == 1:
+        return cast("Waveform", planes[0])
+    exact = planes.astype(np.float32)
+    mean = exact.mean(axis=0)
+    powers = np.einsum("cs,cs->c", exact, exact)
+    cancelled = mean @ mean < 0.1 * powers.mean()
+    return cast("Waveform", planes[powers.argmax()] if cancelled else mean.astype(np.int16))
+
+
+if __name__ == "__main__":
+    _main()
