@@ -1,0 +1,49 @@
+"""Price → plan: what an archive costs and when it is ready, by every route, before anything is sent.
+
+An estimate is made in five steps. `count` turns hours or documents into recordings, passages and tokens.
+`prices` looks up dated prices, limits and assumptions in `core/prices.toml`. `legs` prices and times each
+way to transcribe and each way to make vectors (`pace`: rate limits, measured speeds, waits of batches).
+`quote` joins two legs into a route and picks the cheapest that fits; `forecast` finds break-even points
+and what matters most. `report` is the whole answer as JSON.
+"""
+
+from core.costs.count import Work, tokens_of_text, work_of_documents, work_of_files, work_of_hours
+from core.costs.forecast import break_even, embedding, own_pays_from, tornado, vectors
+from core.costs.money import Note, as_json, plain, shown
+from core.costs.pace import History, span
+from core.costs.prices import Assumption, Book, Limit, Price, shipped, yours
+from core.costs.quote import Choice, Quote, Speeds, frontier, recommend, routes
+from core.costs.report import as_csv, estimate
+
+__all__ = [
+    "Assumption",
+    "Book",
+    "Choice",
+    "History",
+    "Limit",
+    "Note",
+    "Price",
+    "Quote",
+    "Speeds",
+    "Work",
+    "as_csv",
+    "as_json",
+    "break_even",
+    "embedding",
+    "estimate",
+    "frontier",
+    "own_pays_from",
+    "plain",
+    "recommend",
+    "routes",
+    "shipped",
+    "shown",
+    "span",
+    "tokens_of_text",
+    "tornado",
+    "vectors",
+    "work_of_documents",
+    "work_of_files",
+    "work_of_hours",
+    "yours",
+]

@@ -1,0 +1,191 @@
+"""The whole answer for the cost page and for programs: one function, one JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from core.costs.count import HOUR_S, Work, measure, work_of_documents, work_of_files, work_of_hours
+from core.costs.forecast import MODEL, vectors
+from core.costs.legs import Leg, Terms, engine_legs
+from core.costs.money import amount, as_json, money, plain, whole
+from core.costs.pace import History
+from core.costs.prices import CURRENCIES, Book, Limit, Price, shipped
+from core.costs.quote import Choice, Quote, Speeds, recommend, routes
+from core.errors import BadRequest
+
+MAX_USD = Decimal(1_000_000_000_000)
+MAX_WAIT_S = Decimal(3_000_000_000)
+COLUMNS = ("id", "transcription_usd", "embedding_usd", "total_usd", "p50_s", "p90_s", "bound_by", "blocked")
+
+
+def estimate(
+    *,
+    hours: object = None,
+    documents: object = None,
+    tokens_per_document: object = None,
+    durations_s: Iterable[object] | None = None,
+    speech_s: object = None,
+    sync_price: object = None,
+    batch_price: object = None,
+    times_per_year: object = 1,
+    language: str = "ru",
+    model: str = MODEL,
+    ready_by_s: object = None,
+    at_most_usd: object = None,
+    currency: str = "USD",
+    on: date | None = None,
+    book: Book | None = None,
+    speeds: Speeds | None = None,
+    limits: Iterable[Limit] = (),
+    history: History | None = None,
+    not_ready: Mapping[str, str] | None = None,
+    local_languages: Sequence[str] | None = ("en",),
+) -> dict[str, Any]:
+    """Price and finish of so many hours, files, or documents, by every route; ready for JSON.
+
+    Say exactly one of `hours`, `durations_s`, `documents`. `sync_price` and `batch_price` are dollars
+    for 1M tokens of `model`. Raise BadRequest, with a sentence, for whatever makes no sense.
+    """
+    day = on or date.today()
+    prices = _priced(book or shipped(), model, {"sync": sync_price, "batch": batch_price}, day)
+    known = (speeds or Speeds()).applied(prices).with_limits(limits)
+    if currency not in CURRENCIES:
+        raise BadRequest("{currency} is not a currency we know the rate of.", currency=currency[:40])
+    work = _work(hours, documents, tokens_per_document, durations_s, speech_s, language, known)
+    quotes = routes(
+        work,
+        known,
+        on=day,
+        history=history,
+        not_ready=not_ready,
+        embedding_models=(model,),
+        local_languages=local_languages,
+    )
+    times = whole(times_per_year, "Times a year", 8766)
+    vectored = vectors(work, known, on=day, model=model, times_per_year=times, history=history)
+    return {
+        "work": _described(work, known),
+        "embedding": as_json(vectored),
+        "transcription": _transcription(work, Terms(known, day, history or History(), dict(not_ready or {}))),
+        "routes": [_row(quote, currency, known) for quote in quotes],
+        **_chosen(recommend(quotes, _seconds(ready_by_s), _usd(at_most_usd))),
+        **_ground(known, currency, day),
+    }
+
+
+def as_csv(quotes: Iterable[Quote]) -> str:
+    """The table of routes for a spreadsheet; unknown is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for quote in quotes:
+        row = as_json(quote)
+        writer.writerow(["" if row[name] is None else row[name] for name in COLUMNS])
+    return text.getvalue()
+
+
+def _priced(book: Book, model: str, prices: Mapping[str, object], on: date) -> Book:
+    """The book with the embedding prices that were asked for."""
+    asked = {mode: price for mode, price in prices.items() if price is not None}
+    found = {mode: book.price("gemini", model, mode) for mode in asked}
+    if None in found.values():
+        raise BadRequest("{model} is not an embedding model we know the price of.", model=model[:60])
+    return book.with_overrides(old.overridden(asked[mode], on) for mode, old in found.items() if old)
+
+
+def _work(
+    hours: object,
+    documents: object,
+    tokens_per_document: object,
+    durations_s: Iterable[object] | None,
+    speech_s: object,
+    language: str,
+    book: Book,
+) -> Work:
+    if sum(asked is not None for asked in (hours, documents, durations_s)) != 1:
+        raise BadRequest("Say either how many hours or how many documents.")
+    if hours is not None:
+        return work_of_hours(hours, language)
+    if durations_s is not None:
+        return work_of_files(durations_s, language, speech_s)
+    tokens = book.assume("tokens_per_document").value if tokens_per_document is None else tokens_per_document
+    return work_of_documents(documents, tokens, language)
+
+
+def _described(work: Work, book: Book) -> dict[str, Any]:
+    size = measure(work, book)
+    return {
+        "hours": plain(money(work.audio_s / HOUR_S) or Decimal(0)),
+        "recordings": size.recordings,
+        "documents": work.documents,
+        "passages": size.passages,
+        "tokens": size.tokens,
+        "tokens_error": plain(size.error.quantize(Decimal("0.01"))),
+        "language": work.language,
+    }
+
+
+def _transcription(work: Work, terms: Terms) -> dict[str, Any]:
+    """Engines without their embedding lane, and the cheapest service that can be used, by its mode."""
+    legs = engine_legs(measure(work, terms.book), terms) if work.audio_s else []
+    return {
+        "sync_usd": _cheapest(legs, "sync"),
+        "batch_usd": _cheapest(legs, "batch"),
+        "engines": [_engine(leg, work.audio_s / HOUR_S) for leg in legs],
+    }
+
+
+def _engine(leg: Leg, hours: Decimal) -> dict[str, Any]:
+    per_hour = None if leg.usd is None else money(leg.usd / hours)
+    names = {"engine": leg.provider, "model": leg.model, "mode": leg.mode}
+    times = {"p50_s": leg.pace.p50_s, "p90_s": leg.pace.p90_s}
+    facts = {"usd": leg.usd, "usd_per_hour": per_hour, "parts": leg.parts, "blocked": leg.blocked}
+    return {**names, **times, **as_json(facts)}
+
+
+def _cheapest(legs: Iterable[Leg], mode: str) -> str | None:
+    able = [leg.usd for leg in legs if leg.mode == mode and leg.blocked is None]
+    known = [usd for usd in able if usd is not None]
+    return plain(min(known)) if known else None
+
+
+def _row(quote: Quote, currency: str, book: Book) -> dict[str, Any]:
+    row: dict[str, Any] = as_json(quote)
+    if currency != "USD" and quote.total_usd is not None:
+        rate = book.assume(f"{currency.lower()}_per_usd").value
+        row[f"total_{currency.lower()}"] = as_json(money(quote.total_usd * rate))
+    return row
+
+
+def _chosen(choice: Choice) -> dict[str, Any]:
+    best = choice.best.id if choice.best else None
+    return {"recommended": best, "fitting": list(choice.fitting), "out": as_json(choice.out)}
+
+
+def _ground(book: Book, currency: str, on: date) -> dict[str, Any]:
+    """What the answer stands on: rate, prices with their age, assumptions with their sources."""
+    rate = book.assume(f"{currency.lower()}_per_usd")
+    return {
+        "currency": {"code": currency, "per_usd": plain(rate.value), "source": rate.source},
+        "prices": [_price(price, on) for price in book.prices],
+        "limits": as_json(book.limits),
+        "assumptions": as_json(tuple(book.assumptions.values())),
+        "stale": ["/".join(price.key) for price in book.stale(on)],
+    }
+
+
+def _price(price: Price, on: date) -> dict[str, Any]:
+    return {**as_json(price), "stale": price.stale(on), "ended": price.ended(on)}
+
+
+def _seconds(value: object) -> float | None:
+    return None if value is None else float(amount(value, "The time until it must be ready", MAX_WAIT_S))
+
+
+def _usd(value: object) -> Decimal | None:
+    return None if value is None else amount(value, "The most it may cost", MAX_USD, zero=True)
