@@ -1,0 +1,128 @@
+"""Keys: shown once, kept as digests, refused at once when they are wrong or revoked."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from core.keys import FORM, Keys
+from core.records import Key, Records
+from core.settings import ROOT
+
+
+@pytest.fixture
+def records(tmp_path):
+    return Records(f"sqlite:///{tmp_path / 'records.sqlite'}")
+
+
+@pytest.fixture
+def keys(records):
+    return Keys(records)
+
+
+def test_a_key_says_whose_it_is(keys):
+    key = keys.make("bot", language="ru")
+
+    who = keys.check(key)
+
+    assert FORM.fullmatch(key)
+    assert (who.owner, who.admin, who.language) == (key[4:12], False, "ru")
+
+
+@pytest.mark.parametrize("spoilt", ["", "gam_", "ключ", "\0", "gam_00000000_" + "a" * 43 + "_00000000"])
+def test_what_is_no_key_is_nobodys(keys, spoilt):
+    assert keys.check(spoilt) is None
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda key: key[:-1],
+        lambda key: key + "0",
+        lambda key: key.swapcase(),
+        lambda key: "gam_00000000" + key[12:],
+        lambda key: key[:20] + ("A" if key[20] != "A" else "B") + key[21:],
+        lambda key: key.replace("gam_", "gam_ "),
+    ],
+)
+def test_a_spoilt_key_is_nobodys(keys, spoil):
+    assert keys.check(spoil(keys.make("bot"))) is None
+
+
+def test_a_well_formed_key_of_another_installation_is_nobodys(keys, tmp_path):
+    elsewhere = Keys(Records(f"sqlite:///{tmp_path / 'other.sqlite'}"))
+
+    assert keys.check(elsewhere.make("bot")) is None
+
+
+def test_a_revoked_key_is_refused_at_once(keys):
+    key = keys.make("bot")
+    keys.check(key)
+
+    keys.revoke(key[4:12])
+
+    assert keys.check(key) is None
+
+
+def test_the_secret_is_not_in_the_database(keys, records, tmp_path):
+    key = keys.make("bot")
+    keys.check(key)
+    records.close()
+
+    kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+
+    assert key[13:56].encode() not in kept
+
+
+def test_another_pepper_opens_nothing(records):
+    key = Keys(records, "one").make("bot")
+
+    assert Keys(records, "another").check(key) is None
+    assert Keys(records, "one").check(key) is not None
+
+
+def test_the_first_key_is_made_once(keys):
+    first = keys.make_first()
+
+    assert keys.check(first).admin
+    assert keys.make_first() is None
+
+
+def test_last_use_is_noted_but_not_every_time(keys, records):
+    key = keys.make("bot")
+    keys.check(key)
+    with records.read() as session:
+        noted = session.get(Key, key[4:12]).last_used_at
+    keys.check(key)
+    with records.read() as session:
+        assert session.get(Key, key[4:12]).last_used_at == noted is not None
+
+
+def test_a_ticket_opens_one_thing_for_a_while(keys, monkeypatch):
+    import time
+
+    ticket = keys.ticket("a recording")
+
+    assert keys.admits(ticket, "a recording")
+    assert not keys.admits(ticket, "another")
+    assert not keys.admits("9999999999-" + ticket.partition("-")[2], "a recording")
+    assert not any(keys.admits(bad, "a recording") for bad in ("", "-", "x-y", "1", ticket[:-1], "9²-"))
+    later = time.time() + 13 * 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert not keys.admits(ticket, "a recording")
+
+
+def test_make_key_prints_the_key_and_nothing_else(tmp_path):
+    environment = {**os.environ, "STENOGRAM_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "tools.key", "телефония", "--admin"]
+
+    made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+
+    assert re.fullmatch(FORM.pattern + "\n", made.stdout)
+    keys = Keys(Records(f"sqlite:///{tmp_path / 'records.sqlite'}"))
+    assert keys.check(made.stdout.strip()).admin
+    assert [key.name for key in keys.all()] == ["телефония"]
