@@ -13,6 +13,7 @@ StenogramError
         Withdrawn             the work was cancelled, or another worker has taken it over
     Unavailable               may work later: retry with patience
         ProviderBusy          the provider said so, perhaps with a waiting time
+            OutcomeUnknown    it may have been done and billed: look before asking again
         ProviderRefused       key missing or refused: wait for a person, burn no attempts
         NoSpace               the disk is full
         TooMany               asked too often
@@ -108,6 +109,10 @@ class ProviderBusy(Unavailable):
     def __init__(self, provider: str, detail: str, retry_after_s: float | None = None) -> None:
         super().__init__(provider=provider, detail=detail)
         self.retry_after_s = retry_after_s
+
+
+class OutcomeUnknown(ProviderBusy):
+    """A request left and no clear answer came: it may have been done, and may have to be paid."""
 
 
 class ProviderRefused(Unavailable):

@@ -160,6 +160,99 @@ class PassageRow(Row):
     language: Mapped[str]
     text: Mapped[str]
     meaning: Mapped[str] = mapped_column(default="off")
+    lane: Mapped[str] = mapped_column(default="now")
+    text_hash: Mapped[str] = mapped_column(default="", index=True)
+
+
+class Batch(Row):
+    """One provider job of many texts, from before it is asked for until its vectors are kept.
+
+    States: planned, uploaded, submitting, submitted, ended, saved; for good: complete, failed,
+    expired, cancelled; held ones wait for a person. `wish` is what a person wants of it: "",
+    cancel, or now (cancel, and give the rest to the other lane).
+    """
+
+    __tablename__ = "batches"
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    model: Mapped[str]
+    display_name: Mapped[str] = mapped_column(unique=True)
+    state: Mapped[str] = mapped_column(default="planned", index=True)
+    epoch: Mapped[int] = mapped_column(default=0)
+    wish: Mapped[str] = mapped_column(default="")
+    texts: Mapped[int]
+    tokens: Mapped[int]
+    usd: Mapped[str]
+    file: Mapped[str | None]
+    name: Mapped[str | None] = mapped_column(index=True)
+    remote_state: Mapped[str] = mapped_column(default="")
+    result: Mapped[str | None]
+    lines: Mapped[int | None]
+    sha256: Mapped[str | None]
+    good: Mapped[int] = mapped_column(default=0)
+    bad: Mapped[int] = mapped_column(default=0)
+    paid_tokens: Mapped[int] = mapped_column(default=0)
+    paid_usd: Mapped[str | None]
+    created_at: Mapped[float]
+    uploaded_at: Mapped[float | None]
+    submit_at: Mapped[float | None]
+    submitted_at: Mapped[float | None]
+    ended_at: Mapped[float | None]
+    finished_at: Mapped[float | None]
+    deadline_at: Mapped[float | None]
+    next_at: Mapped[float] = mapped_column(index=True)
+    polls: Mapped[int] = mapped_column(default=0)
+    error: Mapped[Json | None]
+    alarm: Mapped[Json | None]
+
+
+class Text(Row):
+    """A text on its way to a vector by batch; at most one batch has it. States: waiting, sent, failed."""
+
+    __tablename__ = "batch_texts"
+    __table_args__ = (Index("batch_texts_waiting", "model", "state", "since"),)
+
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    custom_id: Mapped[str]
+    model: Mapped[str]
+    recording_id: Mapped[str] = mapped_column(index=True)
+    state: Mapped[str] = mapped_column(default="waiting")
+    batch_id: Mapped[str | None] = mapped_column(index=True)
+    tries: Mapped[int] = mapped_column(default=0)
+    tokens: Mapped[int]
+    since: Mapped[float]
+    error: Mapped[str | None]
+
+
+class Payment(Row):
+    """One paid call's share for one recording. States: reserved, settled, released, disputed."""
+
+    __tablename__ = "payments"
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    call_id: Mapped[str] = mapped_column(index=True)
+    at: Mapped[float] = mapped_column(index=True)
+    month: Mapped[str]
+    provider: Mapped[str]
+    model: Mapped[str]
+    lane: Mapped[str]
+    recording_id: Mapped[str] = mapped_column(index=True)
+    owner: Mapped[str]
+    state: Mapped[str] = mapped_column(default="reserved")
+    tokens_estimated: Mapped[int]
+    usd_estimated: Mapped[str]
+    tokens: Mapped[int] = mapped_column(default=0)
+    usd: Mapped[str] = mapped_column(default="0")
+
+
+class Budget(Row):
+    """What a month has cost, and what is promised to calls under way; billionths of a dollar."""
+
+    __tablename__ = "budgets"
+
+    month: Mapped[str] = mapped_column(primary_key=True)
+    spent: Mapped[int] = mapped_column(default=0)
+    reserved: Mapped[int] = mapped_column(default=0)
 
 
 class Key(Row):

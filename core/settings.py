@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from decimal import Decimal
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import SecretStr
 from pydantic_settings import (
@@ -63,9 +64,21 @@ class Settings(BaseSettings):
 
     embedding_model: str = "gemini-embedding-2"
     embedding_dim: int = 768
+    embedding_lane: Literal["now", "batch"] = "now"
     local_embedding_model: str = ""
     gemini_api_key: SecretStr = SecretStr("")
     gemini_base_url: str = ""
+
+    batch_min_size: int = 100
+    batch_max_wait_s: float = 300
+    batch_max_requests: int = 10_000
+    batch_max_bytes: int = 100_000_000
+    batch_max_jobs: int = 50
+    batch_enqueued_tokens: int = 500_000
+    batch_poll_s: float = 10
+    batch_quiet_s: float = 900
+    batch_deadline_h: float = 24
+    monthly_cap_usd: Decimal | None = None
 
     upload_max_bytes: int = 2 * 1024**3
     api_uploads_per_min: int = 10
