@@ -89,6 +89,7 @@ def decode(
     `on_progress` hears the seconds decoded, about twice a second; if it raises, decoding stops.
     Raises as `probe` does; TooLarge beyond `max_s`; NoSpace.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     order = {"task": "decode", "split_channels": split_channels, "max_s": max_s}
     try:
         names = _ask(path, folder, order, on_progress or _ignore)
