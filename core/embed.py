@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +49,62 @@ class Embedder(Protocol):
         """The unit vector of a question, shape [dim]."""
 
 
+@dataclass(frozen=True)
+class RemoteBatch:
+    """A batch as its provider describes it. `state` is pending, running, succeeded and so on."""
+
+    name: str
+    display_name: str
+    state: str
+    created_at: str = ""
+    result: str | None = None
+    lines: int | None = None
+    """Lines that the result must have, if the provider says so."""
+    error: str = ""
+
+
+class BatchEmbedder(Embedder, Protocol):
+    """An embedder that also takes many texts at once, cheaper and later.
+
+    Everything raises ProviderBusy, ProviderRefused or Rejected; NotFound for a batch, a file or a
+    result that is not there; OutcomeUnknown where a request may have been carried out unheard.
+    """
+
+    provider: str
+    model: str
+
+    def request(self, custom_id: str, text: str) -> bytes:
+        """One line of a batch's input."""
+
+    def upload(self, path: Path, name: str) -> str:
+        """Bring input to the provider; the name it has there. Costs nothing and may be repeated."""
+
+    def create_batch(self, file: str, display_name: str) -> RemoteBatch:
+        """Order a batch. Costs money each time."""
+
+    def batch(self, name: str) -> RemoteBatch:
+        """How a batch stands."""
+
+    def batches(self, prefix: str) -> list[RemoteBatch]:
+        """All batches whose display name begins so, over all pages, oldest first."""
+
+    def cancel_batch(self, name: str) -> None:
+        """Ask to end a batch early; it may end with results nevertheless."""
+
+    def download(self, result: str, path: Path) -> None:
+        """Write a batch's result to this file."""
+
+
+def batching(embedder: Embedder) -> BatchEmbedder | None:
+    """The same embedder if it takes batches."""
+    return cast("BatchEmbedder", embedder) if hasattr(type(embedder), "create_batch") else None
+
+
+def tokens_at_most(text: str) -> int:
+    """Tokens of a text, guessed high: Russian has about two letters a token, English four."""
+    return max(1, ceil(len(text) / 2))
+
+
 def understands(embedder: Embedder, language: str) -> bool:
     """Whether passages of this language get vectors from this embedder."""
     return embedder.languages is None or language in embedder.languages
@@ -56,7 +115,9 @@ def text_hash(embedder: Embedder, text: str) -> str:
     return hashlib.sha256(f"{embedder.name}|{embedder.dim}|{TEXT_FORM}|{text}".encode()).hexdigest()
 
 
-def unit(values: Sequence[Sequence[float]] | NDArray[np.floating], texts: int, dim: int) -> Vectors:
+def unit(
+    values: Sequence[Sequence[float]] | Sequence[NDArray[np.float32]] | Vectors, texts: int, dim: int
+) -> Vectors:
     """What a model gave for `texts` texts, as unit vectors. ValueError if it is not one vector a text."""
     vectors = np.asarray(values, dtype=np.float64) if texts else np.empty((0, dim))
     if vectors.shape != (texts, dim):
