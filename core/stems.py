@@ -1,0 +1,73 @@
+"""Words as the index sees them: lower case, ё as е, without endings.
+
+Snowball stems a word by its script: Cyrillic as Russian, anything else as English. The index and
+the marks in results agree because both read this file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import snowballstemmer
+
+_WORD = re.compile(r"[^\W_]+")
+_PHRASE = re.compile(r"\"([^\"]+)\"|«([^»]+)»|“([^”]+)”|„([^“”]+)[“”]")
+_LONGEST_QUESTION = 1000
+"""Characters; what is longer is not a question."""
+
+STOP_WORDS = frozenset(
+    word
+    for line in (
+        "а без бы был была были было быть в вам вас во вот вы где да для до его ее если есть еще же за и из",
+        "или им их к как ко когда кто ли либо мне мы на над не него нее нет ни них но ну о об он она они оно",
+        "от по под при с со так там то тоже только ты у уже чем что чтобы эта эти это этот я",
+        "a about an and are as at be been but by can could did do does for from had has have he her his how",
+        "i if in into is it its me my no not of on or our she should so than that the their them then there",
+        "these they this to was we were what when where which who why will with would you your",
+    )
+    for word in line.split()
+)
+"""Words that are everywhere and distinguish nothing; neither asked for nor marked."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a person asked: words, and phrases in quotation marks that must be said as written."""
+
+    text: str
+    words: tuple[str, ...]
+    phrases: tuple[str, ...] = ()
+
+
+def read(question: str) -> Question:
+    """A question taken apart; stop words are left out, unless there is nothing else."""
+    text = " ".join(fold(question[:_LONGEST_QUESTION]).split())
+    phrases = tuple("".join(groups).strip() for groups in _PHRASE.findall(text))
+    words = _WORD.findall(_PHRASE.sub(" ", text))
+    told = tuple(dict.fromkeys(word for word in words if word not in STOP_WORDS))
+    return Question(text.strip('"«»“”„ '), told or tuple(words), tuple(filter(_WORD.search, phrases)))
+
+
+def words_with_gaps(text: str) -> list[str]:
+    """Words and what stands between them, alternating; the first is a gap, perhaps an empty one."""
+    return re.split(r"([^\W_]+)", text)
+
+
+def fold(text: str) -> str:
+    """Lower case, with е for ё: people write either."""
+    return text.lower().replace("ё", "е")
+
+
+def is_russian(word: str) -> bool:
+    """Whether any letter of it is Cyrillic."""
+    return bool(re.search("[а-яёА-ЯЁ]", word))
+
+
+@lru_cache(maxsize=50_000)
+def stem(word: str) -> str:
+    """The word without its ending."""
+    folded = fold(word)
+    stemmer = snowballstemmer.stemmer("russian" if is_russian(folded) else "english")
+    return str(stemmer.stemWord(folded))
