@@ -2,12 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-PREFIXES = ("/api", "/v1", "/transcribe", "/health", "/metrics", "/docs", "/openapi.json", "/sound")
+from api import docs, problems, recordings, search, state, tasks
+from api.callers import Reception
+from core import journey
+from core.journey import Journey
 
-api = FastAPI(title="Stenogram")
+VERSION = "0.1.0"
+PREFIXES = ("/api", "/v1", "/transcribe", "/health", "/metrics", "/docs", "/openapi.json", "/sound")
+ROUTERS = (
+    tasks.router,
+    recordings.router,
+    recordings.sound_router,
+    search.router,
+    state.router,
+    docs.router,
+)
+
+
+def build(here: Callable[[], Journey]) -> FastAPI:
+    """The API of an installation, which is opened with the first request."""
+    api = FastAPI(title="Stenogram", version=VERSION, docs_url=None, redoc_url=None)
+    api.state.reception = Reception(here)
+    problems.install(api)
+    for router in ROUTERS:
+        api.include_router(router)
+    api.openapi = lambda: _description(api)  # type: ignore[method-assign]
+    return api
+
+
+def _description(api: FastAPI) -> dict[str, Any]:
+    """OpenAPI, with our one shape of errors instead of FastAPI's own."""
+    if api.openapi_schema is None:
+        schema = get_openapi(title=api.title, version=api.version, routes=api.routes)
+        schemas = schema["components"]["schemas"]
+        schemas["Problem"] = problems.Problem.model_json_schema()
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        for operation in (operation for path in schema["paths"].values() for operation in path.values()):
+            operation["responses"].pop("422", None)
+        api.openapi_schema = schema
+    return api.openapi_schema
+
+
+api = build(journey.current)
 
 
 class Doors:

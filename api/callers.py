@@ -1,0 +1,103 @@
+"""Who is calling: a key in `X-API-Key` or as bearer, counted against its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from api.problems import language_of
+from core.answers import Answers
+from core.errors import KeyRefused
+from core.journey import Journey
+from core.keys import Principal
+from core.limits import Limit
+
+HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key made with `make key NAME=x`.")
+BEARER = HTTPBearer(auto_error=False, description="The same key, for clients that only know bearers.")
+WRONG_KEYS_PER_MIN = 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is counted: uploads and other requests of each key, wrong keys of each address."""
+
+    uploads: Limit
+    requests: Limit
+    strangers: Limit
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever holds the key of this request, and what they may be told."""
+
+    here: Journey
+    who: Principal
+    language: str
+
+    @property
+    def answers(self) -> Answers:
+        """What they are told, in their language."""
+        return Answers(self.here, self.who, self.language)
+
+
+@dataclass
+class Reception:
+    """What the API knows between requests: the journey, built with the first request, and the limits."""
+
+    open: Callable[[], Journey]
+    _limits: Limits | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that the settings fix."""
+        if self._limits is None:
+            settings = self.open().settings
+            self._limits = Limits(
+                Limit(settings.api_uploads_per_min),
+                Limit(settings.api_requests_per_min),
+                Limit(WRONG_KEYS_PER_MIN),
+            )
+        return self._limits
+
+
+def here(request: Request) -> Journey:
+    """The installation that this API serves."""
+    journey: Journey = request.app.state.reception.open()
+    return journey
+
+
+def identify(
+    request: Request,
+    key: Annotated[str | None, Security(HEADER)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+) -> Caller:
+    """Who this is. Raises KeyRefused, or TooMany for those who guess keys."""
+    reception: Reception = request.app.state.reception
+    journey = reception.open()
+    who = journey.keys.check(key or (bearer.credentials if bearer else ""))
+    if who is None:
+        reception.limits.strangers.take(request.client.host if request.client else "")
+        raise KeyRefused
+    request.state.language = who.language
+    return Caller(journey, who, language_of(request))
+
+
+def asking(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Caller:
+    """A caller with an ordinary request. Raises TooMany."""
+    request.app.state.reception.limits.requests.take(caller.who.owner)
+    return caller
+
+
+def uploading(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Caller:
+    """A caller who brings a file. Raises TooMany."""
+    request.app.state.reception.limits.uploads.take(caller.who.owner)
+    return caller
+
+
+Here = Annotated[Journey, Depends(here)]
+Asking = Annotated[Caller, Depends(asking)]
+Uploading = Annotated[Caller, Depends(uploading)]

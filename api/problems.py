@@ -1,0 +1,130 @@
+"""Errors as programs get them: `application/problem+json` (RFC 9457), never a traceback or a path.
+
+Which error is which status is said once, in STATUS.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from core import errors, words
+from core.errors import NotReady, StenogramError, Unavailable
+
+STATUS: dict[type[StenogramError], int] = {
+    StenogramError: 500,
+    errors.Rejected: 400,
+    errors.UnreadableMedia: 415,
+    errors.TooLarge: 413,
+    errors.NotFound: 404,
+    errors.KeyRefused: 401,
+    errors.Conflict: 409,
+    errors.Withdrawn: 409,
+    errors.Unavailable: 503,
+    errors.NoSpace: 507,
+    errors.TooMany: 429,
+}
+"""Status codes by class; a subclass that is not here answers as its parent."""
+
+RETRY_AFTER_S = 30
+MEDIA_TYPE = "application/problem+json"
+SENTENCES = {
+    404: words.phrase("There is nothing at this address."),
+    405: words.phrase("This address does not take this method."),
+    500: words.phrase("Something broke here. The log knows more."),
+}
+INVALID = words.phrase("{field}: {reason}")
+
+
+class Problem(BaseModel):
+    """What every error looks like."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    code: str
+    task_status: str | None = None
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How these statuses are described in the documentation."""
+    schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": schema} for status in statuses}
+
+
+def status_of(error: StenogramError) -> int:
+    """The status code of an error."""
+    return next(STATUS[parent] for parent in type(error).__mro__ if parent in STATUS)
+
+
+def language_of(request: Request) -> str:
+    """What the caller reads: Accept-Language, else the language of their key, else English."""
+    spoken = getattr(request.state, "language", "en")
+    return words.language(request.headers.get("accept-language"), spoken)
+
+
+def install(api: FastAPI) -> None:
+    """Have every error leave as a problem."""
+    api.add_exception_handler(StenogramError, _ours)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(HTTPException, _unknown)
+    api.add_exception_handler(ClientDisconnect, _gone)
+    api.add_exception_handler(Exception, _broken)
+
+
+def _answer(
+    status: int, code: str, detail: str, headers: dict[str, str] | None = None, **more: str
+) -> JSONResponse:
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, code=code, **more)
+    return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
+
+
+def _ours(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, StenogramError)
+    status, headers, more = status_of(error), dict[str, str](), dict[str, str]()
+    if isinstance(error, Unavailable) and status in {429, 503}:
+        headers["Retry-After"] = str(round(error.retry_after_s or RETRY_AFTER_S))
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="stenogram"'
+    if isinstance(error, NotReady):
+        more["task_status"] = str(error.facts.get("status"))
+    return _answer(status, _code(error), words.explain(error, language_of(request)), headers, **more)
+
+
+def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    detail = words.say(INVALID, language_of(request), field=field, reason=first["msg"])
+    return _answer(400, "invalid", detail)
+
+
+def _unknown(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    sentence = SENTENCES.get(error.status_code, error.detail)
+    detail = words.say(sentence, language_of(request))
+    headers = dict(error.headers) if error.headers else None
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    return _answer(error.status_code, code, detail, headers)
+
+
+def _broken(request: Request, _error: Exception) -> JSONResponse:
+    return _answer(500, "broken", words.say(SENTENCES[500], language_of(request)))
+
+
+def _gone(_request: Request, _error: Exception) -> Response:
+    """Nobody is there to read it; what had arrived of an upload is deleted already."""
+    return Response(status_code=400)
+
+
+def _code(error: StenogramError) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()

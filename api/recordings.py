@@ -1,0 +1,66 @@
+"""The archive: recordings, their sound, and the moments in them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse
+
+from api.callers import Asking, Here
+from api.problems import refusals
+from api.tasks import Limit, Offset
+from core import export
+from core.answers import RecordingAnswer, RecordingList
+from core.errors import KeyRefused
+from core.keys import EVERYONE
+
+router = APIRouter(prefix="/api/v1", tags=["recordings"])
+sound_router = APIRouter(include_in_schema=False)
+
+Words = Annotated[str, Query(max_length=500)]
+
+SOUND_TYPES = {
+    "mp3": "audio/mpeg",
+    "wav": "audio/wav",
+    "flac": "audio/flac",
+    "ogg": "audio/ogg",
+    "mov": "video/mp4",
+    "matroska": "video/webm",
+    "webm": "video/webm",
+    "aac": "audio/aac",
+    "amr": "audio/amr",
+    "asf": "video/x-ms-asf",
+    "avi": "video/x-msvideo",
+    "aiff": "audio/aiff",
+}
+"""By the first name that the decoder gives a container; players look at the bytes anyway."""
+
+
+@router.get("/recordings", responses=refusals(400, 401, 429))
+def recordings(
+    caller: Asking, words: Words = "", tag: Words = "", limit: Limit = 50, offset: Offset = 0
+) -> RecordingList:
+    """Your recordings, newest first; `words` looks in titles and file names."""
+    return caller.answers.recordings(words, tag, limit, offset)
+
+
+@router.get("/recordings/{recording_id}", responses=refusals(401, 404, 429))
+def recording(recording_id: str, caller: Asking) -> RecordingAnswer:
+    """One recording."""
+    return caller.answers.recording(recording_id)
+
+
+@sound_router.get("/sound/{recording_id}")
+def sound(recording_id: str, here: Here, ticket: str = "") -> FileResponse:
+    """The bytes of a recording for a player, which can send no key but has a ticket; ranges are served."""
+    if not here.keys.admits(ticket, recording_id):
+        raise KeyRefused
+    row = here.recordings.get(EVERYONE, recording_id)
+    headers = {
+        "Content-Disposition": export.disposition(row.filename, inline=True),
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "private, max-age=3600",
+    }
+    kind = SOUND_TYPES.get(row.format.partition(",")[0], "application/octet-stream")
+    return FileResponse(here.store.path(row.sha256), media_type=kind, headers=headers)

@@ -1,0 +1,90 @@
+"""Bring a recording, follow its task, take the transcript."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from api.callers import Asking, Uploading
+from api.forms import receive
+from api.orders import Order, form, order
+from api.problems import refusals
+from core import export
+from core.answers import Accepted, Message, Result, TaskAnswer, TaskList
+
+router = APIRouter(prefix="/api/v1", tags=["tasks"])
+
+Status = Literal["", "queued", "processing", "completed", "failed", "cancelled"]
+Format = Literal["txt", "timecodes", "srt", "vtt", "json", "csv", "docx"]
+Limit = Annotated[int, Query(ge=1, le=500)]
+Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
+
+
+@router.post(
+    "/transcribe",
+    status_code=202,
+    openapi_extra=form(),
+    responses=refusals(400, 401, 409, 413, 415, 429, 503, 507),
+)
+async def transcribe(request: Request, caller: Uploading, wishes: Annotated[Order, Query()]) -> Accepted:
+    """Upload a recording and have it transcribed. Accepted once bytes and task are on disk."""
+    blob, sent = await receive(request, caller.here.store)
+    wish = order(wishes, sent.fields).wish()
+    task = await run_in_threadpool(caller.here.submit, caller.who, blob, sent.filename or "", wish)
+    return await run_in_threadpool(caller.answers.accepted, task)
+
+
+@router.get("/tasks", responses=refusals(400, 401, 429))
+def tasks(caller: Asking, status_filter: Status = "", limit: Limit = 50, offset: Offset = 0) -> TaskList:
+    """Your tasks, newest first."""
+    return caller.answers.tasks(status_filter, limit, offset)
+
+
+@router.get("/tasks/{task_id}", responses=refusals(401, 404, 429))
+def task(task_id: str, caller: Asking) -> TaskAnswer:
+    """How a task is doing."""
+    return caller.answers.task(task_id)
+
+
+@router.get("/tasks/{task_id}/result", responses=refusals(401, 404, 409, 429))
+def result(task_id: str, caller: Asking) -> Result:
+    """The transcript; 409 with the status while there is none."""
+    return caller.answers.result(task_id)
+
+
+@router.get(
+    "/tasks/{task_id}/download",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The transcript as a file.",
+            "content": {media.partition(";")[0]: {} for _, media, _ in export.FORMATS.values()},
+        },
+        **refusals(400, 401, 404, 409, 429),
+    },
+)
+def download(task_id: str, caller: Asking, format: Format = "txt") -> Response:  # noqa: A002 - its public name
+    """The transcript as a file to keep."""
+    file = caller.answers.file(task_id, format)
+    headers = {"Content-Disposition": export.disposition(file.name), "X-Content-Type-Options": "nosniff"}
+    return Response(file.content, media_type=file.media_type, headers=headers)
+
+
+@router.delete("/tasks/{task_id}", responses=refusals(401, 404, 429))
+def delete(task_id: str, caller: Asking) -> Message:
+    """Cancel a task if it runs, and delete it with its result."""
+    return caller.answers.forget(task_id)
+
+
+@router.post("/tasks/{task_id}/cancel", responses=refusals(401, 404, 409, 429))
+def cancel(task_id: str, caller: Asking) -> TaskAnswer:
+    """Stop a task and keep what is finished."""
+    return caller.answers.cancel(task_id)
+
+
+@router.post("/tasks/{task_id}/retry", responses=refusals(401, 404, 409, 429))
+def retry(task_id: str, caller: Asking) -> TaskAnswer:
+    """Go on from the stage that failed."""
+    return caller.answers.retry(task_id)

@@ -1,0 +1,66 @@
+"""The API behind a real server on a free port of this machine."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import uvicorn
+
+from api import build
+from core.journey import Journey
+from tests import drive
+
+
+@dataclass
+class Served:
+    """An installation that can be called."""
+
+    here: Journey
+    url: str
+
+    def client(self, key: str | None = None, **headers: str) -> httpx.Client:
+        """Somebody who calls it, with a new key unless one is given."""
+        key = self.here.keys.make("test") if key is None else key
+        return httpx.Client(base_url=self.url, headers={"X-API-Key": key, **headers}, timeout=60)
+
+
+@contextmanager
+def serve(here: Journey) -> Iterator[Served]:
+    """Serve until this is left."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(build(lambda: here), log_level="warning", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        yield Served(here, f"http://127.0.0.1:{listening.getsockname()[1]}")
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+@contextmanager
+def working(here: Journey) -> Iterator[None]:
+    """Do ready work beside the test until this is left."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.05):
+            drive.perform_all(here)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(60)

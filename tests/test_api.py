@@ -1,0 +1,471 @@
+"""The API as programs see it, behind a real server: what is promised about tasks, errors and keys."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import wave
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from core import decode
+from core.journey import Journey
+from core.settings import Settings
+from tests import drive
+from tests.conftest import DATA
+from tests.serve import serve, working
+
+GENEROUS = {"api_uploads_per_min": 10_000, "api_requests_per_min": 100_000}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    """Six seconds of English speech, cut from a sample."""
+    folder = tmp_path_factory.mktemp("clip")
+    sound = decode.waveform(decode.decode(DATA / "en_meeting.opus", folder)[0])
+    path = folder / "meeting.wav"
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, 16_000, 0, "NONE", "NONE"))
+        out.writeframes(np.asarray(sound[: 6 * 16_000]).tobytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """One installation for all tests here; each makes its own keys."""
+    home = tmp_path_factory.mktemp("api")
+    with serve(Journey(Settings(stenogram_home=home, upload_max_bytes=3_000_000, **GENEROUS))) as served:
+        yield served
+
+
+@pytest.fixture
+def me(served):
+    with served.client() as client:
+        yield client
+
+
+def upload(client: httpx.Client, path: Path, name: str | None = None, **fields: str) -> httpx.Response:
+    files = {"file": (name or path.name, path.read_bytes())}
+    return client.post("/api/v1/transcribe", files=files, data={"language": "en", **fields})
+
+
+def done(served, client: httpx.Client, path: Path, **fields: str) -> str:
+    """The id of a finished task."""
+    task_id = upload(client, path, **fields).json()["task_id"]
+    drive.perform_all(served.here)
+    return task_id
+
+
+def problem(response: httpx.Response, status: int) -> dict:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == status
+    assert body["detail"]
+    assert not {"traceback", "path"} & set(body)
+    assert "/" not in body["detail"].replace("multipart/form-data", "")
+    return body
+
+
+def test_an_upload_is_a_task_at_once(me, clip):
+    accepted = upload(me, clip, title="Планёрка", tags="одно, другое")
+
+    assert accepted.status_code == 202
+    body = accepted.json()
+    assert body["filename"] == "meeting.wav"
+    assert body["file_size"] == clip.stat().st_size
+    assert body["message"] == "The file was uploaded and its transcription was queued."
+    assert body["estimated_time"].startswith("About ")
+    assert 0 < body["estimated_seconds"] < 600
+    task = me.get(f"/api/v1/tasks/{body['task_id']}").json()
+    assert (task["status"], task["progress"], task["started_at"]) == ("queued", 0, None)
+    assert task["created_at"].endswith(("Z", "+00:00"))
+    recording = me.get(f"/api/v1/recordings/{body['recording_id']}").json()
+    assert (recording["title"], recording["tags"]) == ("Планёрка", ["другое", "одно"])
+
+
+def test_the_bytes_are_on_disk_when_the_task_is_accepted(served, me, clip):
+    upload(me, clip)
+
+    digest = hashlib.sha256(clip.read_bytes()).hexdigest()
+    assert served.here.store.path(digest).read_bytes() == clip.read_bytes()
+
+
+def test_a_finished_task_has_its_text(served, me, clip):
+    task_id = done(served, me, clip)
+
+    task = me.get(f"/api/v1/tasks/{task_id}").json()
+    result = me.get(f"/api/v1/tasks/{task_id}/result").json()
+
+    assert (task["status"], task["progress"], task["eta_seconds"]) == ("completed", 100, None)
+    assert result["status"] == "completed"
+    assert len(result["transcription"].split()) > 5
+    assert result["transcription_with_timecodes"].startswith("[00:00:0")
+    assert result["media_duration"] == pytest.approx(6.0, abs=0.1)
+    assert result["processing_time"] >= 0
+    assert result["segments"][0]["words"][0]["text"]
+
+
+@pytest.mark.parametrize("kind", ["txt", "timecodes", "srt", "vtt", "json", "csv", "docx"])
+def test_a_result_can_be_kept_as_a_file(served, me, clip, kind):
+    task_id = done(served, me, clip)
+
+    file = me.get(f"/api/v1/tasks/{task_id}/download", params={"format": kind})
+
+    assert file.status_code == 200
+    assert file.headers["content-disposition"].startswith('attachment; filename="meeting')
+    assert len(file.content) > 20
+
+
+def test_an_unknown_format_is_refused(served, me, clip):
+    task_id = done(served, me, clip)
+
+    assert problem(me.get(f"/api/v1/tasks/{task_id}/download?format=exe"), 400)["code"] == "invalid"
+
+
+def test_asked_too_early_the_status_is_said(me, clip):
+    task_id = upload(me, clip, force="true").json()["task_id"]
+
+    body = problem(me.get(f"/api/v1/tasks/{task_id}/result"), 409)
+
+    assert (body["code"], body["task_status"]) == ("not_ready", "queued")
+
+
+def test_the_same_bytes_are_not_transcribed_twice(served, clip):
+    with served.client() as first, served.client() as other:
+        done(served, first, clip)
+        again = upload(first, clip)
+        theirs = upload(other, clip)
+
+        assert again.json()["status"] == "completed"
+        assert again.json()["estimated_seconds"] == 0
+        assert len(drive.ready(served.here)) == 1
+        drive.perform_all(served.here)
+        assert other.get(f"/api/v1/tasks/{theirs.json()['task_id']}/result").status_code == 200
+
+
+def test_tasks_are_listed_newest_first(served, clip):
+    with served.client() as me:
+        first = done(served, me, clip)
+        second = upload(me, clip, force="true").json()["task_id"]
+
+        everything = me.get("/api/v1/tasks").json()
+        finished = me.get("/api/v1/tasks?status_filter=completed").json()
+        page = me.get("/api/v1/tasks?limit=1&offset=1").json()
+
+    assert (everything["total"], [t["task_id"] for t in everything["tasks"]]) == (2, [second, first])
+    assert [t["task_id"] for t in finished["tasks"]] == [first]
+    assert (page["total"], [t["task_id"] for t in page["tasks"]]) == (2, [first])
+
+
+def test_a_deleted_task_takes_its_recording_and_bytes_along(tmp_path, clip):
+    with serve(Journey(Settings(stenogram_home=tmp_path, **GENEROUS))) as served, served.client() as me:
+        first = done(served, me, clip)
+        second = upload(me, clip).json()
+
+        assert me.delete(f"/api/v1/tasks/{first}").json() == {"message": "The task was deleted."}
+        assert me.get(f"/api/v1/recordings/{second['recording_id']}").status_code == 200
+        me.delete(f"/api/v1/tasks/{second['task_id']}")
+
+        assert me.get("/api/v1/recordings").json()["total"] == 0
+        assert not [file for file in (tmp_path / "blobs").rglob("*") if file.is_file()]
+        assert served.here.index_store.count() == 0
+        problem(me.get(f"/api/v1/tasks/{first}"), 404)
+        problem(me.delete(f"/api/v1/tasks/{first}"), 404)
+
+
+def test_a_task_is_cancelled_and_tried_again(served, me, clip):
+    task_id = upload(me, clip, force="true").json()["task_id"]
+
+    assert me.post(f"/api/v1/tasks/{task_id}/cancel").json()["status"] == "cancelled"
+    assert problem(me.post(f"/api/v1/tasks/{task_id}/cancel"), 409)["code"] == "conflict"
+    assert me.post(f"/api/v1/tasks/{task_id}/retry").json()["status"] == "queued"
+    drive.perform_all(served.here)
+    assert me.get(f"/api/v1/tasks/{task_id}").json()["status"] == "completed"
+    problem(me.post(f"/api/v1/tasks/{task_id}/retry"), 409)
+
+
+# Who may what
+
+
+@pytest.mark.parametrize("key", ["", "gam_wrong", "gam_00000000_" + "a" * 43 + "_00000000"])
+def test_without_a_good_key_nothing_is_told(served, key):
+    with served.client(key) as nobody:
+        for method, path in [
+            ("GET", "/api/v1/tasks"),
+            ("POST", "/api/v1/transcribe"),
+            ("DELETE", "/api/v1/tasks/1"),
+        ]:
+            refused = nobody.request(method, path)
+            assert problem(refused, 401)["code"] == "key_refused"
+            assert refused.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_a_key_may_come_as_a_bearer(served):
+    key = served.here.keys.make("bearer")
+
+    with served.client("", Authorization=f"Bearer {key}") as client:
+        del client.headers["X-API-Key"]
+        assert client.get("/api/v1/tasks").status_code == 200
+
+
+def test_an_admin_sees_all_and_others_only_theirs(served, me, clip):
+    task_id = upload(me, clip).json()["task_id"]
+
+    with served.client() as other, served.client(served.here.keys.make("boss", admin=True)) as admin:
+        problem(other.get(f"/api/v1/tasks/{task_id}"), 404)
+        assert other.get("/api/v1/tasks").json()["total"] == 0
+        assert admin.get(f"/api/v1/tasks/{task_id}").status_code == 200
+
+
+def test_messages_follow_the_reader(served, clip):
+    russian = served.here.keys.make("бот", language="ru")
+    with served.client(russian) as me:
+        upload(me, clip)
+        default = me.get("/api/v1/tasks/nothing").json()["detail"]
+        english = me.get("/api/v1/tasks/nothing", headers={"Accept-Language": "en-GB, ru;q=0.5"}).json()[
+            "detail"
+        ]
+
+    assert english == "Not found."
+    assert default != english
+
+
+# What is refused
+
+
+def test_what_is_no_recording_is_refused_before_it_is_accepted(served, me, tmp_path):
+    text = tmp_path / "notes.wav"
+    text.write_text("This is only text. " * 100)
+
+    body = problem(upload(me, text), 415)
+
+    assert body["code"] == "unreadable_media"
+    assert not served.here.store.place(hashlib.sha256(text.read_bytes()).hexdigest()).exists()
+
+
+def test_an_empty_file_is_refused(me, tmp_path):
+    (tmp_path / "empty.mp3").touch()
+
+    problem(upload(me, tmp_path / "empty.mp3"), 415)
+
+
+def test_too_large_by_its_own_word_is_refused_before_it_is_sent(served, me):
+    host = served.url.removeprefix("http://")
+    connection = http.client.HTTPConnection(host)
+    connection.putrequest("POST", "/api/v1/transcribe")
+    connection.putheader("X-API-Key", me.headers["X-API-Key"])
+    connection.putheader("Content-Type", "multipart/form-data; boundary=b")
+    connection.putheader("Content-Length", "50000000")
+    connection.endheaders()
+
+    assert connection.getresponse().status == 413
+
+
+def test_too_large_is_noticed_with_the_first_byte_over(served, me):
+    head = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+
+    def body():
+        yield head
+        yield b"x" * 3_000_000
+        yield b"x\r\n--b--\r\n"
+
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    refused = me.post("/api/v1/transcribe", content=body(), headers=headers)
+
+    assert problem(refused, 413)["code"] == "too_large"
+    assert not list(served.here.store.folder.glob(".incoming-*"))
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, clip):
+    here = Journey(Settings(stenogram_home=tmp_path, **GENEROUS))
+    here.store.reserve_bytes = 1 << 60
+    with serve(here) as served, served.client() as me:
+        problem(upload(me, clip), 507)
+        assert me.get("/health").status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", "multipart/form-data; boundary=b"),
+        (b"--b--\r\n", "multipart/form-data; boundary=b"),
+        (b"nonsense", "multipart/form-data; boundary=b"),
+        (b"{}", "application/json"),
+        (b"file", "multipart/form-data"),
+        (
+            b'--b\r\nContent-Disposition: form-data; name="title"\r\n\r\nx\r\n--b--\r\n',
+            "multipart/form-data; boundary=b",
+        ),
+    ],
+)
+def test_a_form_without_a_file_is_a_bad_request(me, body, kind):
+    problem(me.post("/api/v1/transcribe", content=body, headers={"Content-Type": kind}), 400)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"language": "tlh"},
+        {"engine": "no such"},
+        {"lane": "later"},
+        {"title": "x" * 501},
+        {"force": "perhaps"},
+    ],
+)
+def test_wishes_that_cannot_come_true_are_refused(me, clip, fields):
+    problem(upload(me, clip, **fields), 400)
+
+
+def test_fields_may_stand_in_the_address_too(me, clip):
+    files = {"file": ("meeting.wav", clip.read_bytes())}
+
+    accepted = me.post("/api/v1/transcribe?language=en&title=Адрес&tags=a&tags=b", files=files)
+
+    recording = me.get(f"/api/v1/recordings/{accepted.json()['recording_id']}").json()
+    assert recording["title"] == "Адрес"
+    assert {"a", "b"} <= set(recording["tags"])
+
+
+@pytest.mark.parametrize(
+    "name", ["Запись совещания.wav", "../../etc/passwd", "a\u202ewav.exe", 'quo"te.wav', "x" * 900]
+)
+def test_any_file_name_is_only_a_name(me, clip, name):
+    body = upload(me, clip, name, force="true")
+
+    assert body.status_code == 202
+    task = me.get(f"/api/v1/tasks/{body.json()['task_id']}").json()
+    assert "/" not in task["filename"]
+    assert "\u202e" not in task["filename"]
+    assert len(task["filename"]) <= 255
+
+
+def test_an_aborted_upload_leaves_nothing(served, me, clip):
+    import socket
+    import time
+
+    host, port = served.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as half:
+        half.sendall(
+            f"POST /api/v1/transcribe HTTP/1.1\r\nHost: x\r\nX-API-Key: {me.headers['X-API-Key']}\r\n"
+            "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 2000000\r\n\r\n".encode()
+            + b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+            + b"x" * 1_500_000
+        )
+        deadline = time.monotonic() + 5
+        while not list(served.here.store.folder.glob(".incoming-*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert list(served.here.store.folder.glob(".incoming-*"))
+    while list(served.here.store.folder.glob(".incoming-*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not list(served.here.store.folder.glob(".incoming-*"))
+
+
+def test_twenty_at_once_with_the_same_bytes_are_one_recording(served, clip):
+    with served.client() as me:
+        with ThreadPoolExecutor(10) as pool:
+            answers = list(pool.map(lambda _: upload(me, clip), range(20)))
+
+        assert {answer.status_code for answer in answers} == {202}
+        assert len({answer.json()["recording_id"] for answer in answers}) == 1
+        assert len({answer.json()["task_id"] for answer in answers}) == 20
+
+
+# Sound for players
+
+
+def test_a_player_with_a_ticket_hears_any_part(served, me, clip):
+    recording_id = upload(me, clip).json()["recording_id"]
+    address = f"{served.url}/sound/{recording_id}?ticket={served.here.keys.ticket(recording_id)}"
+
+    whole = httpx.get(address)
+    part = httpx.get(address, headers={"Range": "bytes=100-199"})
+    beyond = httpx.get(address, headers={"Range": "bytes=99999999-"})
+
+    assert whole.content == clip.read_bytes()
+    assert whole.headers["content-type"] == "audio/wav"
+    assert (part.status_code, part.content) == (206, clip.read_bytes()[100:200])
+    assert beyond.status_code == 416
+
+
+def test_without_a_ticket_nothing_is_heard(served, me, clip):
+    recording_id = upload(me, clip).json()["recording_id"]
+
+    problem(me.get(f"/sound/{recording_id}"), 401)
+    problem(me.get(f"/sound/{recording_id}?ticket={served.here.keys.ticket('another')}"), 401)
+
+
+# What needs no key
+
+
+def test_health_names_each_part_and_needs_no_key(served):
+    state = httpx.get(f"{served.url}/health")
+
+    assert state.status_code == 200
+    body = state.json()
+    assert set(body["parts"]) == {"database", "broker", "workers", "index", "disk", "engine"}
+    assert body["parts"]["database"]["ok"]
+    assert not body["parts"]["workers"]["ok"]
+    assert body["status"] == "degraded"
+
+
+def test_the_documentation_loads_nothing_from_elsewhere(served):
+    import re
+
+    page = httpx.get(f"{served.url}/docs").text
+    sources = re.findall(r'(?:src|href)="([^"]+)"', page)
+
+    assert sorted(sources) == ["/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css", "data:,"]
+    for source in sources[:-1]:
+        assert source.startswith("/") is False or httpx.get(served.url + source).status_code == 200
+    assert httpx.get(f"{served.url}/docs/../core/keys.py").status_code == 404
+
+
+def test_the_description_promises_one_shape_of_errors(served):
+    described = httpx.get(f"{served.url}/openapi.json").json()
+
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            if not path.startswith("/api/"):
+                continue
+            assert "401" in operation["responses"], (method, path)
+            assert "422" not in operation["responses"], (method, path)
+
+
+def test_addresses_that_are_not_there_are_problems_too(served):
+    problem(httpx.get(f"{served.url}/api/v1/nothing"), 404)
+    problem(httpx.put(f"{served.url}/api/v1/tasks"), 405)
+
+
+def test_the_first_page_of_the_api_leads_on(served):
+    about = httpx.get(f"{served.url}/api").json()
+
+    assert about["name"] == "Stenogram"
+    assert about["links"]["documentation"] == "/docs"
+
+
+def test_limits_refuse_and_say_when_to_come_back(tmp_path, clip):
+    here = Journey(Settings(stenogram_home=tmp_path, api_uploads_per_min=2, api_requests_per_min=3))
+    with serve(here) as served, served.client() as me, served.client() as other:
+        assert [upload(me, clip).status_code for _ in range(3)] == [202, 202, 429]
+        assert [me.get("/api/v1/tasks").status_code for _ in range(4)] == [200, 200, 200, 429]
+        refused = me.get("/api/v1/tasks")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert problem(refused, 429)["code"] == "too_many"
+        assert other.get("/api/v1/tasks").status_code == 200
+        assert httpx.get(f"{served.url}/health").status_code == 200
+
+
+def test_work_goes_on_while_the_client_polls(served, clip):
+    with served.client() as me, working(served.here):
+        task_id = upload(me, clip, force="true").json()["task_id"]
+        seen = []
+        while not seen or seen[-1]["status"] in {"queued", "processing"}:
+            seen.append(me.get(f"/api/v1/tasks/{task_id}").json())
+
+    assert seen[-1]["status"] == "completed"
+    assert [s["progress"] for s in seen] == sorted(s["progress"] for s in seen)
