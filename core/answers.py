@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import select
-
 from core import export, words
 from core.errors import Conflict, NotReady
 from core.eta import Forecast, Forecasts
@@ -280,10 +278,7 @@ class Answers:
         )
 
     def _recordings(self, tasks: Sequence[Task]) -> dict[str, Recording]:
-        wanted = {task.recording_id for task in tasks}
-        with self._here.records.read() as session:
-            rows = session.scalars(select(Recording).where(Recording.id.in_(wanted)))
-            return {row.id: row for row in rows}
+        return self._here.recordings.named({task.recording_id for task in tasks})
 
     def _recording(self, row: Recording) -> RecordingAnswer:
         _, tasks = self._here.recordings.tasks(self._who, recording_id=row.id, limit=100)

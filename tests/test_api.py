@@ -189,6 +189,36 @@ def test_a_task_is_cancelled_and_tried_again(served, me, clip):
     problem(me.post(f"/api/v1/tasks/{task_id}/retry"), 409)
 
 
+def test_a_moment_is_found_by_a_word_and_leads_to_the_player(served, me, clip):
+    task_id = done(served, me, clip)
+    said = me.get(f"/api/v1/tasks/{task_id}/result").json()
+    word = max(said["transcription"].split(), key=len)
+
+    found = me.get("/api/v1/search", params={"q": word}).json()
+
+    assert found["total"] == len(found["results"]) >= 1
+    moment = found["results"][0]
+    assert moment["recording_id"] == said["recording_id"]
+    assert moment["filename"] == "meeting.wav"
+    assert word in moment["text"]
+    assert moment["why"] in {"words", "both"}
+    assert moment["link"].startswith(f"/recording?id={said['recording_id']}&t=")
+
+
+def test_nobody_finds_what_others_said(served, me, clip):
+    task_id = done(served, me, clip)
+    said = me.get(f"/api/v1/tasks/{task_id}/result").json()
+
+    with served.client() as other:
+        assert other.get("/api/v1/search", params={"q": said["transcription"]}).json()["total"] == 0
+        problem(other.get("/api/v1/search", params={"q": "a", "recording_id": said["recording_id"]}), 404)
+
+
+def test_a_search_for_nothing_is_a_bad_request(me):
+    problem(me.get("/api/v1/search"), 400)
+    problem(me.get("/api/v1/search?q=a&mode=magic"), 400)
+
+
 # Who may what
 
 
