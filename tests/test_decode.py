@@ -539,8 +539,11 @@ def test_the_child_dies_with_its_parent(tmp_path, work):
 
 def is_running(pid: int) -> bool:
     """False also for the dead whom nobody has buried yet, as in containers without an init."""
-    status = Path(f"/proc/{pid}/stat")
-    return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def test_limits_are_set_before_the_file_is_read(tmp_path):
