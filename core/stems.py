@@ -45,14 +45,19 @@ def read(question: str) -> Question:
     """A question taken apart; stop words are left out, unless there is nothing else."""
     text = " ".join(fold(question[:_LONGEST_QUESTION]).split())
     phrases = tuple("".join(groups).strip() for groups in _PHRASE.findall(text))
-    words = _WORD.findall(_PHRASE.sub(" ", text))
-    told = tuple(dict.fromkeys(word for word in words if word not in STOP_WORDS))
-    return Question(text.strip('"«»“”„ '), told or tuple(words), tuple(filter(_WORD.search, phrases)))
+    free = words(_PHRASE.sub(" ", text))
+    told = tuple(dict.fromkeys(word for word in free if word not in STOP_WORDS))
+    return Question(text.strip('"«»“”„ '), told or tuple(free), tuple(filter(_WORD.search, phrases)))
 
 
-def words_with_gaps(text: str) -> list[str]:
-    """Words and what stands between them, alternating; the first is a gap, perhaps an empty one."""
-    return re.split(r"([^\W_]+)", text)
+def words(text: str) -> list[str]:
+    """Words as the index cuts them."""
+    return _WORD.findall(text)
+
+
+def pieces(text: str) -> list[str]:
+    """Words and what stands between them; joined, they are the text again."""
+    return [piece for piece in re.split(f"({_WORD.pattern})", text) if piece]
 
 
 def fold(text: str) -> str:

@@ -176,9 +176,13 @@ def _words(question: stems.Question, how: How) -> list[Any]:
 
 
 def _fuzzy(question: stems.Question) -> list[Any]:
-    """One letter may be wrong in a short word, two in a longer one."""
+    """One letter may be wrong in a short word, two in a longer one.
+
+    Fuzzy words are not stemmed by LanceDB, so they are here.
+    """
+    lance = _queries()
     return [
-        _queries().MatchQuery(word, _column(word, question.text), fuzziness=1 if len(word) <= 5 else 2)
+        lance.MatchQuery(stems.stem(word), _column(word, question.text), fuzziness=1 if len(word) <= 5 else 2)
         for word in question.words
         if len(word) > 2
     ]
