@@ -1,17 +1,21 @@
 """GigaAM's modules: batches change nothing, words have their places, and bad files are refused."""
 
 import pickle
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks import checkpoints
 from core.engines.gigaam import TOY
-from core.gigaam import greedy
+from core.gigaam import device, greedy
+from core.gigaam.batches import plan
 from core.gigaam.checkpoint import load, read
 from core.gigaam.config import UnknownModel
-from core.gigaam.recogniser import Recogniser
+from core.gigaam.device import Device
+from core.gigaam.recogniser import OutOfMemory, Recogniser, Unsound
 from core.gigaam.tokens import Emission, Letters, speech
 from core.transcribe import SAMPLE_RATE
 from tests.test_engines import cut, decoded
@@ -127,3 +131,133 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
 
     with pytest.raises(UnknownModel, match="weights"):
         load(tmp_path / "other.ckpt")
+
+
+@pytest.mark.parametrize("name", ["v3_ctc", "v3_rnnt", "v3_e2e_ctc", "v3_e2e_rnnt", "v2_ctc", "v2_rnnt"])
+def test_every_published_kind_loads_and_batches_change_nothing(tmp_path, name):
+    made = Recogniser(load(checkpoints.build(name, tmp_path, tiny=True)))
+    wave = checkpoints.noise(5)
+    segments = [wave, wave[: 2 * SAMPLE_RATE], wave[SAMPLE_RATE : 4 * SAMPLE_RATE + 777]]
+
+    together = made.emissions(segments)
+
+    assert [(heard.tokens, heard.frames) for heard in together] == [
+        (alone.tokens, alone.frames) for segment in segments for alone in made.emissions([segment])
+    ]
+    assert together[0].tokens
+
+
+def test_an_end_to_end_model_without_its_tokenizer_is_refused_by_name(tmp_path):
+    path = checkpoints.build("v3_e2e_ctc", tmp_path, tiny=True)
+    (tmp_path / "v3_e2e_ctc_tokenizer.model").unlink()
+
+    with pytest.raises(UnknownModel, match=r"v3_e2e_ctc_tokenizer\.model"):
+        load(path)
+
+
+class Cramped(torch.nn.Module):
+    """An encoder whose device has room for so many frames only."""
+
+    def __init__(self, encoder, room):
+        super().__init__()
+        self.encoder, self.room, self.sizes = encoder, room, []
+        self.pre_encode = encoder.pre_encode
+
+    def forward(self, features, lengths):
+        self.sizes.append(features.size(0) * features.size(2))
+        if self.sizes[-1] > self.room:
+            raise torch.OutOfMemoryError
+        return self.encoder(features, lengths)
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_the_good_size_is_remembered(segments):
+    free = Recogniser(load(TOY))
+    cramped = Recogniser(load(TOY))
+    longest = max(len(segment) for segment in segments) // 160
+    cramped.encoder = cramped.model.encoder = Cramped(cramped.model.encoder, room=2 * longest + 10)
+
+    first = cramped.transcribe(segments)
+    refused = sum(size > cramped.encoder.room for size in cramped.encoder.sizes)
+    second = cramped.transcribe(segments)
+
+    assert first == second == free.transcribe(segments)
+    assert refused > 0
+    assert sum(size > cramped.encoder.room for size in cramped.encoder.sizes) == refused
+
+
+def test_a_segment_that_does_not_fit_alone_is_a_sentence(segments):
+    cramped = Recogniser(load(TOY))
+    cramped.encoder = cramped.model.encoder = Cramped(cramped.model.encoder, room=10)
+
+    with pytest.raises(OutOfMemory, match="memory"):
+        cramped.transcribe(segments)
+
+
+class Overflowing(torch.nn.Module):
+    """An encoder whose 16-bit numbers overflow."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder, self.pre_encode = encoder, encoder.pre_encode
+
+    def forward(self, features, lengths):
+        encoded = self.encoder(features, lengths)
+        return encoded if encoded.dtype == torch.float32 else encoded * float("inf")
+
+
+def test_numbers_that_overflow_in_16_bits_are_computed_again_in_32(segments):
+    half = Recogniser(load(TOY), Device("cpu", torch.bfloat16, ""))
+    half.encoder = half.model.encoder = Overflowing(half.encoder)
+
+    heard = half.transcribe(segments)
+
+    assert [speech.text for speech in heard] == [
+        speech.text for speech in Recogniser(load(TOY)).transcribe(segments)
+    ]
+
+
+def test_a_model_without_numbers_is_an_error_and_not_a_silence(segments):
+    broken = load(TOY)
+    broken.encoder.layers[0].norm_out.weight.fill_(float("nan"))
+
+    with pytest.raises(Unsound):
+        Recogniser(broken).transcribe(segments[:1])
+
+
+def test_batches_are_of_like_lengths_within_the_budget_and_hold_every_segment_once():
+    chance = random.Random(0)
+    lengths = [chance.randint(1, 20) for _ in range(200)]
+
+    batches = plan(lengths, budget=60, most=8)
+
+    assert sorted(index for batch in batches for index in batch) == list(range(200))
+    assert all(max(lengths[i] for i in batch) * len(batch) <= 60 and len(batch) <= 8 for batch in batches)
+    padded = sum(max(lengths[i] for i in batch) * len(batch) for batch in batches)
+    assert padded <= 1.1 * sum(lengths)
+
+
+def test_a_segment_over_the_budget_still_has_its_batch():
+    assert plan([100, 1], budget=50, most=8) == [[0], [1]]
+
+
+def test_the_device_says_why():
+    chosen = device.choose(768)
+
+    assert chosen.kind in chosen.reason.lower() or chosen.kind == "cuda"
+    assert str(chosen.dtype).removeprefix("torch.") in chosen.reason
+    assert torch.cuda.is_available() or "no GPU is used" in chosen.reason
+
+
+def test_a_cpu_uses_bfloat16_only_where_it_is_faster():
+    fast = device.cpu_flags() & device.BF16_FLAGS and device.bf16_gain(768) >= device.BF16_GAIN
+
+    assert device.choose(768, "cpu").dtype == (torch.bfloat16 if fast else torch.float32)
+    assert device.choose(96, "cpu").dtype == torch.float32
+
+
+def test_threads_are_given_back_after_a_package_took_them():
+    torch.set_num_threads(1)
+
+    threads = device.use_cores()
+
+    assert torch.get_num_threads() == threads >= 1

@@ -54,6 +54,8 @@ def load(path: Path) -> Model:
         model.load_state_dict(ours({name: weight.float() for name, weight in state.items()}))
     except RuntimeError as error:
         raise UnknownModel(reason="its weights do not fit its description") from error
+    if isinstance(model.head, Transducer):
+        model.head.tabulate()
     return model.eval().requires_grad_(False)
 
 
@@ -76,9 +78,12 @@ def read(path: Path) -> tuple[dict[str, Any], State]:
 
 
 def _tokenizer(config: ModelConfig, path: Path) -> Tokenizer:
-    tokenizer: Tokenizer = (
-        Letters(config.vocabulary) if config.vocabulary else Pieces(str(tokenizer_path(path)))
-    )
+    if config.vocabulary:
+        tokenizer: Tokenizer = Letters(config.vocabulary)
+    elif tokenizer_path(path).exists():
+        tokenizer = Pieces(str(tokenizer_path(path)))
+    else:
+        raise UnknownModel(reason=f"{tokenizer_path(path).name} is not beside it")
     if len(tokenizer) + 1 != config.num_classes:
         raise UnknownModel(reason="its tokenizer belongs to another model")
     return tokenizer

@@ -76,7 +76,8 @@ def read_config(cfg: Mapping[str, Any]) -> ModelConfig:
     if cfg["encoder"].get("self_attention_model", "rotary") != "rotary":
         raise UnknownModel(reason="its attention is not rotary")
     transducer, num_classes = _head(head)
-    vocabulary = None if decoding.get("model_path") else tuple(decoding.get("vocabulary") or ()) or None
+    # End-to-end models speak in pieces, whose tokenizer is a file of its own.
+    vocabulary = None if "e2e" in cfg["model_name"] else tuple(decoding.get("vocabulary") or ()) or None
     return ModelConfig(
         name=cfg["model_name"],
         features=_features(cfg["preprocessor"]),

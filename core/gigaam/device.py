@@ -1,17 +1,97 @@
-"""What this machine computes with, and why."""
+"""What this machine computes with, and why: shown to people, who wonder why it is slow."""
 
 from __future__ import annotations
 
+import functools
 import os
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 TOPOLOGY = Path("/sys/devices/system/cpu")
+DRIVER = Path("/proc/driver/nvidia/version")
+
+BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
+"""What a CPU must know so that bfloat16 may be faster than float32, as /proc/cpuinfo writes it."""
+
+BF16_WIDTH = 512
+"""Models narrower than this gain nothing by bfloat16 on a CPU."""
+
+BF16_GAIN = 1.3
+"""How much faster it must be to be worth its rounding. With AMX it is 3 or more, without often below 1."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where the encoder runs, in which numbers, and the sentence that says why."""
+
+    kind: str
+    dtype: torch.dtype
+    reason: str
+
+
+def choose(width: int, kind: str = "auto", dtype: torch.dtype | None = None) -> Device:
+    """The best that is there for an encoder of this width; `kind` and `dtype` override."""
+    cuda = torch.cuda.is_available()
+    if kind == "cuda" or (kind == "auto" and cuda):
+        return _cuda(dtype)
+    missing = "as asked" if cuda else why_no_cuda()
+    if dtype is not None:
+        return Device("cpu", dtype, f"CPU, {_name(dtype)} as asked; {missing}")
+    if width < BF16_WIDTH:
+        return Device("cpu", torch.float32, f"CPU, float32: the model is small; {missing}")
+    if not cpu_flags() & BF16_FLAGS:
+        return Device("cpu", torch.float32, f"CPU, float32: it has no bfloat16; {missing}")
+    gain = bf16_gain(width)
+    chosen = torch.bfloat16 if gain >= BF16_GAIN else torch.float32
+    return Device("cpu", chosen, f"CPU, {_name(chosen)}: bfloat16 is {gain:.1f} x as fast here; {missing}")
+
+
+def _cuda(dtype: torch.dtype | None) -> Device:
+    """bfloat16 from the Ampere generation on, float16 before."""
+    ampere = torch.cuda.get_device_capability() >= (8, 0)
+    best = torch.bfloat16 if ampere else torch.float16
+    chosen = dtype or best
+    return Device("cuda", chosen, f"{torch.cuda.get_device_name()}, {_name(chosen)}")
+
+
+def why_no_cuda() -> str:
+    """Why the GPU, if there is one, is not used."""
+    if torch.version.cuda is None:
+        return "no GPU is used: this torch is built without CUDA"
+    if not DRIVER.exists():
+        return "no GPU is used: there is no NVIDIA driver"
+    return f"no GPU is used: the driver is there, but CUDA {torch.version.cuda} does not start with it"
+
+
+@functools.lru_cache(maxsize=4)
+def bf16_gain(width: int) -> float:
+    """How many times faster this CPU multiplies in bfloat16 than in float32, measured in some 0.1 s."""
+    return _multiplying_s(width, torch.float32) / _multiplying_s(width, torch.bfloat16)
+
+
+def _multiplying_s(width: int, dtype: torch.dtype) -> float:
+    """The best of five products of the encoder's own shape."""
+    rows, weight = torch.ones(200, width, dtype=dtype), torch.ones(4 * width, width, dtype=dtype)
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        torch.nn.functional.linear(rows, weight)
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def cpu_flags() -> set[str]:
+    """The CPU's abilities as Linux names them; none where it does not say."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next((set(line.split(":")[1].split()) for line in lines if line.startswith("flags")), set())
 
 
 def use_cores() -> int:
-    """Give torch one thread a physical core, as `OMP_NUM_THREADS` says if it is set.
+    """Give torch one thread a physical core, or as many as `OMP_NUM_THREADS` says.
 
     Called when a model is loaded: other packages (silero-vad) set one thread for the whole process.
     """
@@ -31,3 +111,7 @@ def _siblings(cpu: int) -> str:
     """The hardware threads that share a core with this one; itself where the system does not say."""
     file = TOPOLOGY / f"cpu{cpu}" / "topology" / "thread_siblings_list"
     return file.read_text().strip() if file.exists() else str(cpu)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
