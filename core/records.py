@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,16 +16,16 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Connection,
-    Engine,
     Float,
     ForeignKey,
     Index,
     UniqueConstraint,
     create_engine,
     event,
-    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from core.migrations import migrate
 
 Json = dict[str, Any]
 
@@ -82,6 +82,8 @@ class Task(Row):
     started_at: Mapped[float | None]
     completed_at: Mapped[float | None]
     error: Mapped[Json | None]
+    filename: Mapped[str] = mapped_column(default="")
+    """Under which it was sent this time; empty: as the recording."""
 
 
 class Job(Row):
@@ -369,26 +371,3 @@ def _begin_sqlite(connection: Connection) -> None:
     # A deferred transaction that reads and then writes fails at once with "database is locked".
     immediate = connection.get_execution_options().get("immediate", True)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
-
-
-def _m001_the_road(connection: Connection) -> None:
-    Row.metadata.create_all(connection)
-
-
-MIGRATIONS: list[Callable[[Connection], None]] = [_m001_the_road]
-"""Applied in order, once, by name. Append; never edit one that people have run."""
-
-
-def migrate(engine: Engine) -> None:
-    """Bring the tables to what this code expects. Safe to call from several processes at once."""
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(7365)"))
-        connection.execute(text("CREATE TABLE IF NOT EXISTS migrations (name VARCHAR PRIMARY KEY)"))
-        applied = set(connection.scalars(text("SELECT name FROM migrations")))
-        for step in MIGRATIONS:
-            if step.__name__ not in applied:
-                step(connection)
-                connection.execute(
-                    text("INSERT INTO migrations VALUES (:name)").bindparams(name=step.__name__)
-                )

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, inspect, text
 
-from core.records import Fact, Records, Row, migrate
+from core.migrations import migrate
+from core.records import Fact, Records, Row
 
 
 def address(folder: Path) -> str:
@@ -30,6 +31,20 @@ def test_tables_are_what_the_code_expects(tmp_path):
     migrate(engine)
 
     assert set(Row.metadata.tables) <= set(inspect(engine).get_table_names())
+
+
+def test_an_older_database_gets_what_is_new(tmp_path):
+    engine = create_engine(address(tmp_path))
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE tasks DROP COLUMN filename"))
+        connection.execute(text("DROP TABLE replays"))
+        connection.execute(text("DELETE FROM migrations WHERE name <> '_m001_the_road'"))
+
+    migrate(engine)
+
+    assert "filename" in {column["name"] for column in inspect(engine).get_columns("tasks")}
+    assert "replays" in inspect(engine).get_table_names()
 
 
 def add_facts(url: str, worker: int) -> None:
