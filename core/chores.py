@@ -11,6 +11,7 @@ from core.records import Chore, Records
 from core.work import changed
 
 EVERY_S = {
+    "batches": 3.0,  # collect, order, ask about, fetch: one short round
     "index": 60.0,  # merge small writes, rebuild what grew
     "store": 3600.0,  # sweep away uploads that never finished
 }

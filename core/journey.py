@@ -11,19 +11,24 @@ import functools
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
 from sqlalchemy import update
 
 from core import chunk, decode, embed, embedders, engines, segment
+from core.batch import Batches
 from core.chores import Chores
 from core.embed import Embedder
-from core.errors import Rejected, StenogramError
+from core.errors import BadRequest, Rejected, StenogramError
 from core.index import Index, Row, Scope
 from core.intake import Blob, Store, clean_name
+from core.intents import Intents
 from core.keys import EVERYONE, Keys, Principal
+from core.ledger import Ledger
 from core.passages import Passages
+from core.promises import NOTHING_MORE, Answered, Asked, Promises
 from core.recordings import Recordings, Wish
 from core.records import PassageRow, Recording, Records, Segment, Task, Transcript
 from core.search import Found, search
@@ -46,7 +51,8 @@ class Journey:
         settings.home.mkdir(parents=True, exist_ok=True)
         self.settings = settings
         self.records = Records(settings.database)
-        self.work = Work(self.records)
+        self.work = Work(self.records, tasks_per_owner=settings.api_tasks_per_key)
+        self.promises = Promises(self.records)
         self.chores = Chores(self.records)
         self.store = Store(settings.home / "blobs", settings.upload_max_bytes)
         self.keys = Keys(self.records, settings.key_pepper.get_secret_value())
@@ -55,6 +61,11 @@ class Journey:
         self.passages = Passages(self.records, self.work)
         self.engines = engines.all(settings)
         self.index_store = Index(settings.index)
+        self.ledger = Ledger(self.records, settings.monthly_cap_usd)
+        intents = Intents(self.records, self.ledger, settings.batch_poll_s)
+        self.batches = Batches(
+            settings, self.records, self.index_store, intents, self.embedder, self.work.ring
+        )
 
     # Intake
 
@@ -66,19 +77,40 @@ class Journey:
             blob = upload.finish()
         return self.submit(who, blob, filename, wish)
 
-    def submit(self, who: Principal, blob: Blob, filename: str, wish: Wish) -> Task:
+    def submit(
+        self, who: Principal, blob: Blob, filename: str, wish: Wish, asked: Asked = NOTHING_MORE
+    ) -> Task:
         """Ask for the transcript of bytes that are in the store. Refuses what is no recording."""
+        if (task_id := self.promises.answered(who.owner, asked)) is not None:
+            return self.recordings.task(who, task_id)
         try:
+            wish = replace(wish, lane=self._lane(wish))
             engine = self.choose(wish).engine
             media = decode.probe(self.store.path(blob.sha256))
         except Rejected:
             self._drop_unused(blob.sha256)
             raise
-        return self.recordings.add(who, blob, media, clean_name(filename), engine, wish)
+        also = functools.partial(self.promises.keep, asked=asked)
+        try:
+            return self.recordings.add(who, blob, media, clean_name(filename), engine, wish, also)
+        except Answered as answered:  # the same request overtook this one
+            return self.recordings.task(who, answered.task_id)
 
     def choose(self, wish: Wish) -> engines.Choice:
         """The engine that would be used, and why."""
         return engines.choose(self.engines, wish.engine or self.settings.engine, wish.language)
+
+    def _lane(self, wish: Wish) -> str:
+        """The lane asked for, else the usual one. Refuses batches while the embedder takes none."""
+        takes_batches = embed.batching(self.embedder()) is not None
+        if wish.lane not in ("", "now", "batch"):
+            raise BadRequest("The lane is now or batch.")
+        if wish.lane == "batch" and not takes_batches:
+            raise BadRequest(
+                "There is no batch lane: vectors are made on this machine, by {embedder}.",
+                embedder=self.embedder().title,
+            )
+        return wish.lane or (self.settings.embedding_lane if takes_batches else "now")
 
     # The four kinds of work
 
@@ -114,9 +146,9 @@ class Journey:
         recording, task = self._read(claim)
         embedder = self.embedder()
         pieces = chunk.passages(self.transcripts.utterances(task.transcript_id))
-        passages = self.passages.replace(claim, recording.id, task.transcript_id, pieces, embedder)
+        passages = self.passages.replace(claim, recording.id, task.transcript_id, pieces, embedder, task.lane)
         self.index_store.put(recording.id, [_row(recording, passage) for passage in passages])
-        waiting = any(passage.meaning == "waiting" for passage in passages)
+        waiting = any(passage.meaning == "waiting" and passage.lane == "now" for passage in passages)
         self._finish(claim, ("embed", "io") if waiting else None, complete=task)
 
     def embed(self, claim: Claim) -> None:
@@ -129,8 +161,12 @@ class Journey:
 
     def give_up(self, claim: Claim, error: StenogramError) -> None:
         """A job failed for good; a transcript that is there stays searchable by words."""
-        if self.work.fail(claim, error) and claim.kind == "embed":
-            self.passages.give_up(self._read(claim)[0].id)
+        if not self.work.fail(claim, error):
+            return
+        recording, task = self._read(claim)
+        self.work.wake_next(task.owner)
+        if claim.kind == "embed":
+            self.passages.give_up(recording.id)
 
     def try_later(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> None:
         """A job could not be done now: put it off, or give it up when it was tried often enough."""
@@ -175,11 +211,15 @@ class Journey:
 
     def cancel(self, who: Principal, task_id: str) -> bool:
         """Stop a task and keep what is finished. False if it had already ended."""
-        return self.work.cancel(self.recordings.task(who, task_id).id)
+        task = self.recordings.task(who, task_id)
+        cancelled = self.work.cancel(task.id)
+        self.work.wake_next(task.owner)
+        return cancelled
 
     def tend(self, name: str, worker: str) -> None:
         """Do one chore, unless somebody else is at it."""
         chores: dict[str, Callable[[], object]] = {
+            "batches": self.batches.tick,
             "index": self.index_store.maintain,
             "store": lambda: self.store.sweep(STALE_UPLOAD_S),
         }
@@ -206,31 +246,41 @@ class Journey:
         return self.settings.home / "work" / transcript_id
 
     def _sounds(
-        self, recording: Recording, transcript: Transcript, on_progress: Callable[[float], None] | None = None
+        self, recording: Recording, transcript: Transcript, heard: Callable[[float], None] | None = None
     ) -> dict[str, Waveform]:
-        """The decoded channels by name; decoded again if they are not there (another machine, a restart)."""
+        """The decoded channels by name; decoded again unless all are there (another machine, a death)."""
         folder = self._folder(transcript.id)
-        files = sorted(folder.glob("*.pcm")) or decode.decode(
-            self.store.path(recording.sha256),
-            folder,
-            split_channels=transcript.split_channels,
-            on_progress=on_progress,
-        )
+        names = ("left", "right") if transcript.split_channels else ("mono",)
+        files = [folder / f"{name}.pcm" for name in names]
+        if not all(file.is_file() for file in files):
+            files = decode.decode(
+                self.store.path(recording.sha256),
+                folder,
+                split_channels=transcript.split_channels,
+                on_progress=heard,
+            )
         return {file.stem: decode.waveform(file) for file in files}
 
     def _spans(
         self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine
     ) -> Iterator[tuple[str, Span]]:
-        sounds = self._sounds(recording, transcript)
-        self.work.report(claim, 5)
+        sounds = self._sounds(recording, transcript, self._teller(claim, recording.duration_s, 0, 8))
+        duration_s = max(len(sound) for sound in sounds.values()) / SAMPLE_RATE
         for channel, sound in sounds.items():
-            spoken = segment.speech(sound)
+            spoken = segment.speech(sound, self._teller(claim, duration_s, 8, 15))
             yield from ((channel, span) for span in segment.cut(spoken, engine.max_segment_s, sound=sound))
-        self.work.report(claim, 15)
         with self.records.write() as session:
-            duration_s = max(len(sound) for sound in sounds.values()) / SAMPLE_RATE
             session.get_one(Recording, recording.id).duration_s = duration_s
             session.get_one(Transcript, transcript.id).duration_s = duration_s
+
+    def _teller(self, claim: Claim, total_s: float | None, first: int, last: int) -> Callable[[float], None]:
+        """Reports seconds that were heard as percent between `first` and `last`."""
+
+        def tell(seconds: float) -> None:
+            part = min(1.0, seconds / total_s) if total_s else 0.5
+            self.work.report(claim, first + round((last - first) * part))
+
+        return tell
 
     def _embed(
         self, claim: Claim, recording: Recording, embedder: Embedder, passages: Sequence[PassageRow]
@@ -239,7 +289,8 @@ class Journey:
         known = self.index_store.vectors_of(embedder, hashes)
         missing = {h: p.text for h, p in zip(hashes, passages, strict=True) if h not in known}
         if missing:
-            known.update(zip(missing, embedder.embed(list(missing.values())), strict=True))
+            bought = self.ledger.buy(embedder, recording.id, recording.owner, list(missing.values()))
+            known.update(zip(missing, bought, strict=True))
         ids = [passage.id for passage in passages]
         self.index_store.put_vectors(
             embedder, recording.id, recording.owner, ids, hashes, [known[h] for h in hashes]
@@ -268,6 +319,8 @@ class Journey:
                 )
         if job is not None:
             self.work.ring(job)
+        if complete is not None:
+            self.work.wake_next(complete.owner)
 
 
 def _cut(sounds: dict[str, Waveform], piece: Segment) -> Waveform:

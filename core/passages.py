@@ -31,9 +31,13 @@ class Passages:
         transcript_id: str,
         passages: Sequence[Passage],
         embedder: Embedder,
+        lane: str = "now",
     ) -> list[PassageRow]:
         """Take these passages for the recording's only ones. Their ids are the same each time."""
-        rows = [_row(recording_id, transcript_id, n, passage, embedder) for n, passage in enumerate(passages)]
+        rows = [
+            _row(recording_id, transcript_id, n, passage, embedder, lane)
+            for n, passage in enumerate(passages)
+        ]
         with self._records.write() as session:
             self._work.keep(session, claim)
             session.execute(delete(PassageRow).where(PassageRow.recording_id == recording_id))
@@ -42,9 +46,11 @@ class Passages:
         return rows
 
     def waiting(self, recording_id: str, limit: int) -> list[PassageRow]:
-        """Passages that wait for their vector."""
+        """Passages that wait for their vector and are not left to a batch."""
         mine = select(PassageRow).where(
-            PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting"
+            PassageRow.recording_id == recording_id,
+            PassageRow.meaning == "waiting",
+            PassageRow.lane == "now",
         )
         with self._records.read() as session:
             return list(session.scalars(mine.order_by(PassageRow.n).limit(limit)))
@@ -62,6 +68,7 @@ class Passages:
             session.execute(
                 update(PassageRow)
                 .where(PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting")
+                .where(PassageRow.lane == "now")
                 .values(meaning="failed")
             )
             settle(session, recording_id)
@@ -93,7 +100,9 @@ def counts(session: Session) -> dict[str, int]:
     return dict(session.execute(grouped).tuples().all())
 
 
-def _row(recording_id: str, transcript_id: str, n: int, passage: Passage, embedder: Embedder) -> PassageRow:
+def _row(
+    recording_id: str, transcript_id: str, n: int, passage: Passage, embedder: Embedder, lane: str
+) -> PassageRow:
     spoken = language(passage.text)
     return PassageRow(
         id=hashlib.sha256(f"{recording_id}|{transcript_id}|{n}".encode()).hexdigest()[:32],
@@ -104,5 +113,6 @@ def _row(recording_id: str, transcript_id: str, n: int, passage: Passage, embedd
         speaker=passage.speaker,
         language=spoken,
         text=passage.text,
+        lane=lane,
         meaning="waiting" if understands(embedder, spoken) else "off",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Select, delete, func, or_, select
@@ -27,9 +27,16 @@ class Wish:
     tags: tuple[str, ...] = ()
     language: str = "ru"
     engine: str = ""
-    lane: str = "now"
+    lane: str = ""
     split_channels: bool = False
     force: bool = False
+
+
+Also = Callable[[Session, Task], None]
+
+
+def _nothing(_session: Session, _task: Task) -> None:
+    """Nothing else has to be kept."""
 
 
 def mine(statement: Select, who: Principal, model: type[Recording | Task]) -> Select:  # type: ignore[type-arg]
@@ -46,16 +53,28 @@ class Recordings:
         self._share = share_results
 
     def add(
-        self, who: Principal, blob: Blob, media: Media, filename: str, engine: Engine, wish: Wish
+        self,
+        who: Principal,
+        blob: Blob,
+        media: Media,
+        filename: str,
+        engine: Engine,
+        wish: Wish,
+        also: Also = _nothing,
     ) -> Task:
-        """One recording (equal bytes of one owner are one) and a task; finished work is not repeated."""
+        """One recording (equal bytes of one owner are one) and a task; finished work is not repeated.
+
+        `also` writes what must be kept together with the task; what it raises undoes everything.
+        """
         with self._records.write() as session:
             recording = self._recording(session, who, blob, media, filename, wish)
             transcript = self._transcript(session, who, recording, engine, wish)
             session.flush()
             task, job = _task(recording, transcript, engine, wish)
+            task.filename = filename
             session.add(task)
             session.flush()
+            also(session, task)
             if job is not None:
                 job.task_id = task.id
                 session.add(job)

@@ -1,0 +1,382 @@
+"""Vectors by batch, at half the price: one short tick moves every batch on by as much as it can.
+
+A tick collects waiting passages into batches, orders them, asks about those under way, fetches
+results and keeps their vectors. It never waits: what is not ready is asked about again later, and
+what may be done when is written in SQL, so that ticks survive anything (`core/intents.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from core import results
+from core.embed import BatchEmbedder, Embedder, RemoteBatch, batching
+from core.errors import (
+    NotFound,
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderRefused,
+    Rejected,
+    Withdrawn,
+)
+from core.failpoints import hit
+from core.index import Index
+from core.intents import PREFIX, Intents
+from core.ledger import CapReached
+from core.records import Batch, Job, Records
+from core.settings import Settings
+from core.texts import Line, Texts
+from core.work import as_json
+
+TICK_S = 60.0
+"""A tick starts nothing new after this; the step it is in has a limit of its own."""
+SEND_WITHIN_S = 5.0
+"""An order is given at once after the intention is committed, or not at all: a process that slept in
+between may have been given up by others."""
+UPLOAD_LIVES_S = 40 * 3600.0
+"""Providers forget input after 48 hours."""
+UNKNOWN_STATE_S = 3600.0
+FLUSH = "batch flush"
+PAUSED = "batch paused"
+CAPPED = "batch capped"
+SHRUNK = "batch shrunk"
+MAX_SHRINK = 10
+REFUSED_PAUSE_S = 60.0
+
+Step = Callable[["Batches", BatchEmbedder, Batch], Batch | None]
+
+
+class Batches:
+    """Everything this installation orders by batch."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        records: Records,
+        index: Index,
+        intents: Intents,
+        embedder: Callable[[], Embedder],
+        ring: Callable[[Job], None],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._records = records
+        self._index = index
+        self.intents = intents
+        self._embedder = embedder
+        self._ring = ring
+        self._folder = settings.home / "batches"
+        self.texts = Texts(records, index)
+        self.now = clock
+
+    def tick(self) -> None:
+        """One round over all batches. Does nothing while the embedder takes none, or its key is refused."""
+        embedder = batching(self._embedder())
+        if embedder is None or self._paused():
+            return
+        end = time.monotonic() + TICK_S
+        try:
+            self._move_on(embedder, self.intents.due(), end)
+            while time.monotonic() < end and self.texts.enrol(embedder, self.now()):
+                continue
+            self._move_on(embedder, self.flush_queue(embedder), end)
+        except ProviderRefused as error:
+            self._pause(error)
+
+    def _move_on(self, embedder: BatchEmbedder, batches: Sequence[Batch], end: float) -> None:
+        for batch in batches:
+            if time.monotonic() > end:
+                return
+            self._advance(embedder, batch)
+
+    def _advance(self, embedder: BatchEmbedder, batch: Batch) -> None:
+        """As many steps as can be done now."""
+        current: Batch | None = batch
+        try:
+            while current is not None and current.state in STEPS:
+                batch = current
+                current = STEPS[batch.state](self, embedder, batch)
+        except Withdrawn:
+            return  # somebody else moved it
+        except ProviderBusy as error:
+            self.intents.later(batch, error)
+
+    # Collecting
+
+    def flush_queue(
+        self, embedder: BatchEmbedder, min_size: int | None = None, max_wait_s: float | None = None
+    ) -> list[Batch]:
+        """Plan batches of what waits, if there are `min_size` texts or one waits for `max_wait_s`."""
+        min_size = self._settings.batch_min_size if min_size is None else min_size
+        max_wait_s = self._settings.batch_max_wait_s if max_wait_s is None else max_wait_s
+        number, since = self.texts.pending(embedder)
+        if since is None:
+            return []
+        asked = float(self._records.fact(FLUSH) or 0)
+        if number < min_size and since > max(self.now() - max_wait_s, asked):
+            return []
+        lines = self.texts.waiting(embedder, self._settings.batch_max_requests * 5)
+        return self._plan(embedder, lines, min_size)
+
+    def flush(self) -> None:
+        """Send what waits now with the next tick, however little it is."""
+        self._records.set_fact(FLUSH, str(self.now()))
+
+    def _plan(self, embedder: BatchEmbedder, lines: Sequence[Line], min_size: int) -> list[Batch]:
+        planned: list[Batch] = []
+        while lines:
+            jobs, tokens = self.intents.in_flight()
+            room = self._enqueued_tokens() - tokens
+            part = self._fitting(embedder, lines, room, alone=jobs == 0)
+            crumbs = len(part) < min(min_size, len(lines)) and jobs > 0
+            if jobs >= self._settings.batch_max_jobs or not part or crumbs:
+                break  # the next goes out when earlier ones have ended
+            batch = self._reserve(embedder, part)
+            if batch is None:
+                break
+            planned.append(batch)
+            lines = lines[len(part) :]
+        return planned
+
+    def _reserve(self, embedder: BatchEmbedder, part: Sequence[Line]) -> Batch | None:
+        """A planned batch with its money, or None; what is under way goes on when the cap is reached."""
+        try:
+            batch = self.intents.plan(embedder, part)
+        except CapReached as error:
+            self._records.set_fact(CAPPED, json.dumps({"at": self.now(), **as_json(error)}))
+            return None
+        self._records.set_fact(CAPPED, "")
+        return batch
+
+    def _fitting(
+        self, embedder: BatchEmbedder, lines: Sequence[Line], room: int, *, alone: bool
+    ) -> Sequence[Line]:
+        """The first texts that fit into one batch; one always fits if nothing else is under way."""
+        size_bytes = tokens = 0
+        for place, line in enumerate(lines[: self._settings.batch_max_requests]):
+            size_bytes += len(embedder.request(line.custom_id, line.text))
+            tokens += line.tokens
+            full = size_bytes > self._settings.batch_max_bytes or tokens > room
+            if full and not (alone and place == 0):
+                return lines[:place]
+        return lines[: self._settings.batch_max_requests]
+
+    def _enqueued_tokens(self) -> int:
+        """What the provider lets us have under way: the setting, halved after each refusal for size."""
+        return self._settings.batch_enqueued_tokens >> int(self._records.fact(SHRUNK) or 0)
+
+    def _shrink(self, by: int) -> None:
+        shrunk = int(self._records.fact(SHRUNK) or 0) + by
+        self._records.set_fact(SHRUNK, str(min(MAX_SHRINK, max(0, shrunk))))
+
+    # Ordering
+
+    def _upload(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
+        if batch.wish:
+            return self._end(batch, "cancelled")
+        lines = self.texts.of_batch(batch.id)
+        if not lines:
+            return self._end(batch, "cancelled")
+        path = self._path(batch, "input.jsonl")
+        with path.open("wb") as file:
+            file.writelines(embedder.request(line.custom_id, line.text) for line in lines)
+        hit("upload.before")
+        name = embedder.upload(path, f"{batch.display_name}-{batch.epoch}")
+        hit("upload.after")
+        path.unlink()
+        return self.intents.move(batch, "uploaded", file=name, uploaded_at=self.now())
+
+    def _submit(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
+        if batch.wish:
+            return self._end(batch, "cancelled")
+        if batch.uploaded_at is None or self.now() - batch.uploaded_at > UPLOAD_LIVES_S:
+            return self.intents.move(batch, "planned", epoch=batch.epoch + 1)
+        hit("submit.before_commit")
+        polls = batch.polls
+        batch = self.intents.move(
+            batch, "submitting", submit_at=self.now(), epoch=batch.epoch + 1, polls=polls
+        )
+        committed = time.monotonic()
+        hit("submit.before_send")
+        if time.monotonic() - committed > SEND_WITHIN_S:
+            return self.intents.move(batch, "uploaded")
+        return self._order(embedder, batch)
+
+    def _order(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
+        """Give the order, once. An unknown outcome leaves the batch as it is, to be looked for."""
+        try:
+            remote = embedder.create_batch(batch.file or "", batch.display_name)
+        except OutcomeUnknown:
+            raise
+        except ProviderBusy as error:
+            self._too_busy(batch, error)
+            return None
+        except ProviderRefused as error:
+            self.intents.refused(batch, error)
+            raise
+        except Rejected as error:
+            hit("refuse.before_commit")
+            return self._end(batch, "failed", error)
+        hit("submit.after_reply")
+        self._shrink(-1)
+        self.intents.submitted(batch, remote)
+        return None
+
+    def _too_busy(self, batch: Batch, error: ProviderBusy) -> None:
+        """Refused for now. Without a waiting time it is the enqueued-token limit: ask for less at once."""
+        limit = error.retry_after_s is None and error.facts.get("detail") == "HTTP 429"
+        if limit:
+            self._shrink(+1)
+        alone = self.intents.in_flight()[0] <= 1
+        if limit and alone and batch.texts > 1:
+            hit("refuse.before_commit")
+            self._end(batch, "cancelled")
+        else:
+            self.intents.refused(batch, error)
+
+    def _find(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
+        """An order whose answer is unknown: adopt what the provider has, or order anew after a while.
+
+        If the list cannot be had, that is no answer either, and the batch stays as it is.
+        """
+        found = [one for one in embedder.batches(PREFIX) if one.display_name == batch.display_name]
+        if found:
+            for twin in found[1:]:
+                self._cancel_remote(embedder, twin.name)
+            hit("adopt.before_commit")
+            self.intents.submitted(batch, found[0], found[1:])
+            return None
+        if self.now() > (batch.submit_at or 0) + self._settings.batch_quiet_s:
+            return self.intents.move(batch, "uploaded", epoch=batch.epoch + 1)
+        self.intents.later(batch)
+        return None
+
+    # Waiting
+
+    def _poll(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
+        name = batch.name or ""
+        if batch.deadline_at is not None and self.now() > batch.deadline_at and not batch.wish:
+            self.intents.wish(batch.id, "now")
+            batch = self.intents.get(batch.id)
+        if batch.wish:
+            self._cancel_remote(embedder, name)
+            hit("cancel.after_reply")
+        try:
+            remote = embedder.batch(name)
+        except NotFound:
+            self.intents.hold(batch, "The provider does not know this batch any more.")
+            return None
+        hit("poll.after_reply")
+        return self._read(embedder, batch, remote)
+
+    def _read(self, embedder: BatchEmbedder, batch: Batch, remote: RemoteBatch) -> Batch | None:
+        """What the provider says of a batch, and what follows from it."""
+        match remote.state:
+            case "succeeded" | "partially_succeeded" | "cancelled" if remote.result:
+                values = {"remote_state": remote.state, "result": remote.result, "lines": remote.lines}
+                batch = self.intents.move(batch, "ended", ended_at=self.now(), **values)
+                hit("end.after_commit")
+                return batch
+            case "cancelled":
+                return self._end(batch, "cancelled")
+            case "failed" | "expired":
+                lines = self.texts.of_batch(batch.id)
+                why = remote.error or remote.state
+                if batch.wish:
+                    return self._end(batch, remote.state, disputed=True)
+                self.intents.replan(batch, embedder, lines, remote.state, why)
+                return None
+        self.intents.later(batch, remote_state=remote.state)
+        return None
+
+    def _cancel_remote(self, embedder: BatchEmbedder, name: str) -> None:
+        try:
+            embedder.cancel_batch(name)
+        except Rejected:
+            return  # it has ended, or is not there: the next look will tell
+
+    # Fetching
+
+    def _fetch(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
+        """Bring the result to disk, whole. A count that the provider contradicts is fetched twice."""
+        path = self._path(batch, "part")
+        hit("fetch.in_the_middle")
+        try:
+            embedder.download(batch.result or "", path)
+        except NotFound:
+            self.intents.hold(batch, "The provider does not have the result any more.")
+            return None
+        digest, lines = results.digest(path), results.count(path)
+        if batch.lines not in (None, lines) and batch.sha256 != digest:
+            self.intents.later(batch, sha256=digest)
+            return None
+        hit("fetch.before_rename")
+        results.keep(path, self._path(batch, "result.jsonl"))
+        hit("fetch.after_rename")
+        batch = self.intents.move(batch, "saved", sha256=digest)
+        hit("save.after_commit")
+        return batch
+
+    def _store(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
+        """Keep every good vector under its text, see that it is there, and settle."""
+        path = self._path(batch, "result.jsonl")
+        if not path.exists() or results.digest(path) != batch.sha256:
+            return self.intents.move(batch, "ended")
+        claimed = {row.custom_id: row for row in self.texts.sent(batch.id)}
+        match = results.Match({key: row.tokens for key, row in claimed.items()}, embedder.dim)
+        for keys, vectors in match.vectors(path):
+            hashes = [claimed[key].hash for key in keys]
+            self._index.put_vectors(embedder, "", "", hashes, hashes, vectors)  # kept by hash
+            hit("store.in_the_middle")
+        good = {claimed[key].hash: tokens for key, tokens in match.tokens.items()}
+        self._verify(embedder, list(good))
+        hit("store.after_index")
+        errors = {claimed[key].hash: why for key, why in match.errors.items()}
+        errors |= {claimed[key].hash: "missing in the result" for key in match.missing}
+        alarm = "The result has texts that nobody asked for." if match.suspicious else ""
+        for job in self.intents.complete(batch, good, errors, alarm):
+            self._ring(job)
+        path.unlink()
+        return None
+
+    def _verify(self, embedder: BatchEmbedder, hashes: Sequence[str]) -> None:
+        """Read the vectors back; until they are there, the result on disk is the only copy."""
+        for start in range(0, len(hashes), results.BLOCK):
+            some = hashes[start : start + results.BLOCK]
+            if len(self._index.vectors_of(embedder, some)) < len(some):
+                raise ProviderBusy("LanceDB", "vectors are missing after writing")
+
+    def _end(
+        self, batch: Batch, state: str, error: Rejected | None = None, *, disputed: bool = False
+    ) -> Batch | None:
+        for job in self.intents.abandon(batch, state, error, disputed=disputed):
+            self._ring(job)
+        return None
+
+    # Pausing
+
+    def _paused(self) -> bool:
+        paused = json.loads(self._records.fact(PAUSED) or "{}")
+        return self.now() < float(paused.get("until", 0))
+
+    def _pause(self, error: ProviderRefused) -> None:
+        """Ask nothing for a minute; what waits goes on by itself when the key works or the cap allows."""
+        paused = {"until": self.now() + REFUSED_PAUSE_S, **as_json(error)}
+        self._records.set_fact(PAUSED, json.dumps(paused))
+
+    def _path(self, batch: Batch, name: str) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder / f"{batch.id}.{name}"
+
+
+STEPS: dict[str, Step] = {
+    "planned": Batches._upload,
+    "uploaded": Batches._submit,
+    "submitting": Batches._find,
+    "submitted": Batches._poll,
+    "ended": Batches._fetch,
+    "saved": Batches._store,
+}

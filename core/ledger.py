@@ -1,0 +1,248 @@
+"""What paid calls cost: promised before they are made, settled when they end, by recording.
+
+A promise is committed together with the intention to call, and refused by the month's cap in the
+same statement that books it, so that two callers cannot both take the last dollar. Money is
+counted in whole billionths of a dollar and shown as a decimal string.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core.costs import Book, plain, shipped
+from core.embed import Embedder, Vectors, batching, tokens_at_most
+from core.errors import OutcomeUnknown, ProviderRefused, StenogramError
+from core.records import Budget, Payment, Records, new_id
+from core.work import changed
+
+BILLION = 1_000_000_000
+MODES = {"now": "sync", "batch": "batch"}
+ABANDONED_S = 3600.0
+"""A call of seconds that has not been settled for so long lost its process: it may have been billed."""
+
+
+class CapReached(ProviderRefused):
+    """The month's cap does not allow this call; work waits for the next month or a higher cap."""
+
+    def __init__(self, provider: str) -> None:
+        message = "{provider} is not asked: the monthly cap is reached ({setting})."
+        super().__init__(provider.title(), "MONTHLY_CAP_USD", message)
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is about to be paid for: who asks which model by which lane, and tokens by recording."""
+
+    provider: str
+    model: str
+    lane: str
+    tokens: Mapping[tuple[str, str], int]
+    """By recording id and owner."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """A month in money, USD."""
+
+    month: str
+    spent: Decimal
+    reserved: Decimal
+    cap: Decimal | None
+
+
+class Ledger:
+    """The book of payments of this installation."""
+
+    def __init__(
+        self,
+        records: Records,
+        cap_usd: Decimal | None = None,
+        book: Callable[[], Book] = shipped,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._records = records
+        self._cap = cap_usd
+        self._book = book
+        self.now = clock
+
+    def cost_usd(self, provider: str, model: str, lane: str, tokens: int) -> Decimal:
+        """Price of so many tokens; 0 where the price is not known."""
+        price = self._book().price(provider, model, MODES[lane])
+        usd = None if price is None else self._book().usd(price.cost(Decimal(tokens)), price.currency)
+        return usd or Decimal(0)
+
+    def reserve(self, session: Session, call: Call, call_id: str = "") -> str:
+        """Promise money to a call, within the transaction that decides to make it. Raise CapReached."""
+        call_id, now = call_id or new_id(), self.now()
+        month, total = _month(now), 0
+        for (recording_id, owner), tokens in call.tokens.items():
+            usd = self.cost_usd(call.provider, call.model, call.lane, tokens)
+            total += _billionths(usd)
+            session.add(
+                Payment(
+                    call_id=call_id,
+                    at=now,
+                    month=month,
+                    provider=call.provider,
+                    model=call.model,
+                    lane=call.lane,
+                    recording_id=recording_id,
+                    owner=owner,
+                    tokens_estimated=tokens,
+                    usd_estimated=plain(usd),
+                )
+            )
+        self._take(session, call.provider, month, total)
+        return call_id
+
+    def _take(self, session: Session, provider: str, month: str, total: int) -> None:
+        if session.get(Budget, month) is None:
+            session.add(Budget(month=month, spent=0, reserved=0))
+        session.flush()
+        taken = update(Budget).where(Budget.month == month).values(reserved=Budget.reserved + total)
+        if self._cap is not None:
+            taken = taken.where(Budget.spent + Budget.reserved + total <= _billionths(self._cap))
+        if not changed(session, taken):
+            raise CapReached(provider)
+
+    def settle(self, session: Session, call_id: str, tokens: Mapping[str, int]) -> Decimal:
+        """Book what a call really cost, by recording; what was promised is free again. The sum."""
+        total = Decimal(0)
+        for payment in self._open(session, call_id):
+            payment.tokens = tokens.get(payment.recording_id, 0)
+            usd = self.cost_usd(payment.provider, payment.model, payment.lane, payment.tokens)
+            payment.usd, total = plain(usd), total + usd
+            self._end(session, payment, "settled", usd)
+        return total
+
+    def release(self, session: Session, call_id: str) -> None:
+        """It is proved that the call was not made: nothing was spent."""
+        for payment in self._open(session, call_id):
+            self._end(session, payment, "released", Decimal(0))
+
+    def dispute(self, session: Session, call_id: str) -> Decimal:
+        """Nobody knows whether the call is billed: it stays booked as it was promised. The sum."""
+        total = Decimal(0)
+        for payment in self._open(session, call_id):
+            payment.tokens, payment.usd = payment.tokens_estimated, payment.usd_estimated
+            total += Decimal(payment.usd)
+            self._end(session, payment, "disputed", Decimal(payment.usd))
+        return total
+
+    def book_again(self, session: Session, call_id: str) -> None:
+        """The provider made the same call twice: the second is booked too, and disputed."""
+        twin = f"{call_id}/twin"
+        for payment in session.scalars(select(Payment).where(Payment.call_id == call_id)).all():
+            shared = {name: getattr(payment, name) for name in _SHARED}
+            session.add(Payment(call_id=twin, at=self.now(), **shared))
+            self._take_anyway(session, payment)
+        session.flush()
+        self.dispute(session, twin)
+
+    def _take_anyway(self, session: Session, payment: Payment) -> None:
+        more = Budget.reserved + _billionths(Decimal(payment.usd_estimated))
+        session.execute(update(Budget).where(Budget.month == payment.month).values(reserved=more))
+
+    def buy(self, embedder: Embedder, recording_id: str, owner: str, texts: Sequence[str]) -> Vectors:
+        """Vectors now, with what they cost in the book; nothing is booked where nothing has to be paid."""
+        paid = batching(embedder)
+        if paid is None:
+            return embedder.embed(texts)
+        guess = sum(map(tokens_at_most, texts))
+        with self._records.write() as session:
+            call = Call(paid.provider, paid.model, "now", {(recording_id, owner): guess})
+            call_id = self.reserve(session, call)
+        try:
+            vectors, tokens = paid.embed_counted(texts)
+        except StenogramError as error:
+            with self._records.write() as session:
+                end = self.dispute if isinstance(error, OutcomeUnknown) else self.release
+                end(session, call_id)
+            raise
+        with self._records.write() as session:
+            self.settle(session, call_id, {recording_id: tokens})
+        return vectors
+
+    def sweep(self) -> None:
+        """Calls of seconds whose process died in the middle may have been billed."""
+        late = select(Payment.call_id).where(
+            Payment.state == "reserved", Payment.lane == "now", Payment.at < self.now() - ABANDONED_S
+        )
+        with self._records.write() as session:
+            for call_id in set(session.scalars(late)):
+                self.dispute(session, call_id)
+
+    def _open(self, session: Session, call_id: str) -> list[Payment]:
+        session.flush()
+        mine = select(Payment).where(Payment.call_id == call_id, Payment.state == "reserved")
+        return list(session.scalars(mine))
+
+    def _end(self, session: Session, payment: Payment, state: str, usd: Decimal) -> None:
+        payment.state = state
+        session.execute(
+            update(Budget)
+            .where(Budget.month == payment.month)
+            .values(
+                reserved=Budget.reserved - _billionths(Decimal(payment.usd_estimated)),
+                spent=Budget.spent + _billionths(usd),
+            )
+        )
+
+    # Views
+
+    def month(self) -> Spent:
+        """The present month: spent, promised, and the cap."""
+        month = _month(self.now())
+        with self._records.read() as session:
+            row = session.get(Budget, month) or Budget(month=month, spent=0, reserved=0)
+            return Spent(month, Decimal(row.spent) / BILLION, Decimal(row.reserved) / BILLION, self._cap)
+
+    def of_recording(self, recording_id: str) -> Decimal:
+        """What a recording has cost so far, USD."""
+        mine = select(Payment.usd).where(Payment.recording_id == recording_id)
+        with self._records.read() as session:
+            return _sum(session.scalars(mine))
+
+    def saved(self) -> Decimal:
+        """What batches have saved against the other lane so far, USD."""
+        paid = select(Payment).where(Payment.lane == "batch", Payment.state == "settled")
+        with self._records.read() as session:
+            rows = list(session.scalars(paid))
+        dear = sum((self.cost_usd(row.provider, row.model, "now", row.tokens) for row in rows), Decimal(0))
+        return dear - _sum(row.usd for row in rows)
+
+    def payments(self, limit: int = 100) -> list[Payment]:
+        """The newest payments first."""
+        with self._records.read() as session:
+            return list(session.scalars(select(Payment).order_by(Payment.at.desc()).limit(limit)))
+
+
+_SHARED = (
+    "month",
+    "provider",
+    "model",
+    "lane",
+    "recording_id",
+    "owner",
+    "tokens_estimated",
+    "usd_estimated",
+)
+
+
+def _month(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m")
+
+
+def _billionths(usd: Decimal) -> int:
+    return int((usd * BILLION).to_integral_value())
+
+
+def _sum(amounts: Iterable[str]) -> Decimal:
+    return sum((Decimal(amount) for amount in amounts), Decimal(0))

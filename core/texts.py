@@ -1,0 +1,279 @@
+"""Texts on their way to a vector by batch: enrolled from passages, sent once, adopted by hash.
+
+A text is known by the hash of model, size, form and words, so that equal passages, also of other
+recordings or of an earlier transcript, are one text and are paid for once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy.orm import Session
+
+from core.embed import BatchEmbedder, Embedder, text_hash, tokens_at_most
+from core.index import Index
+from core.passages import settle
+from core.records import Job, PassageRow, Recording, Records, Task, Text
+
+ENROLLED_AT_ONCE = 2000
+MAX_TRIES = 3
+SOME = 5000
+"""Values in one `IN (…)`; databases limit them."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A text that waits, with the words to send."""
+
+    hash: str
+    custom_id: str
+    recording_id: str
+    owner: str
+    tokens: int
+    text: str
+
+
+class Texts:
+    """The texts of one installation."""
+
+    def __init__(self, records: Records, index: Index) -> None:
+        self._records = records
+        self._index = index
+
+    def enrol(self, embedder: BatchEmbedder, now: float) -> int:
+        """Take up passages that newly wait in the batch lane; what has a vector already gets it now.
+
+        How many passages were looked at; ask again while there are any.
+        """
+        passages = self._fresh(embedder)
+        hashes = {passage.id: text_hash(embedder, passage.text) for passage in passages}
+        known = self._index.vectors_of(embedder, hashes.values())
+        have = [passage for passage in passages if hashes[passage.id] in known]
+        for recording_id, mine in _by_recording(have):
+            self._adopt(embedder, recording_id, mine, {p.id: known[hashes[p.id]] for p in mine}, hashes)
+        with self._records.write() as session:
+            for passage in passages:
+                if passage not in have:
+                    _enrol(session, passage, _new(passage, hashes[passage.id], embedder, now))
+        return len(passages)
+
+    def _fresh(self, embedder: Embedder) -> list[PassageRow]:
+        """Waiting passages of the batch lane that no text of this model stands for."""
+        stands = exists().where(Text.hash == PassageRow.text_hash, Text.model == embedder.name)
+        waits = select(PassageRow).where(PassageRow.meaning == "waiting", PassageRow.lane == "batch", ~stands)
+        with self._records.read() as session:
+            return list(session.scalars(waits.order_by(PassageRow.recording_id).limit(ENROLLED_AT_ONCE)))
+
+    def _adopt(
+        self,
+        embedder: Embedder,
+        recording_id: str,
+        passages: Sequence[PassageRow],
+        vectors: Mapping[str, NDArray[np.float32]],
+        hashes: Mapping[str, str],
+    ) -> None:
+        with self._records.read() as session:
+            recording = session.get(Recording, recording_id)
+        if recording is None:
+            return
+        ids = [passage.id for passage in passages]
+        wanted = [hashes[one] for one in ids]
+        found = [vectors[one] for one in ids]
+        self._index.put_vectors(embedder, recording_id, recording.owner, ids, wanted, found)
+        with self._records.write() as session:
+            for some in _pieces(ids):
+                session.execute(update(PassageRow).where(PassageRow.id.in_(some)).values(meaning="done"))
+            settle(session, recording_id)
+
+    def waiting(self, embedder: Embedder, limit: int) -> list[Line]:
+        """Texts to send, those that wait longest first; texts nobody needs any more are dropped."""
+        needed = exists().where(PassageRow.text_hash == Text.hash, PassageRow.meaning == "waiting")
+        with self._records.write() as session:
+            idle = Text.state == "waiting"
+            revived = update(Text).where(Text.state == "failed", needed)
+            session.execute(revived.values(state="waiting", tries=0, batch_id=None, error=None))
+            session.execute(delete(Text).where(idle, (Text.model != embedder.name) | ~needed))
+            oldest = select(Text).where(idle).order_by(Text.since, Text.hash).limit(limit)
+            return _lines(session, list(session.scalars(oldest)))
+
+    def of_batch(self, batch_id: str) -> list[Line]:
+        """The texts that a batch has, as far as somebody still needs them."""
+        with self._records.read() as session:
+            mine = select(Text).where(Text.batch_id == batch_id, Text.state == "sent").order_by(Text.hash)
+            return _lines(session, list(session.scalars(mine)))
+
+    def sent(self, batch_id: str) -> list[Text]:
+        """Everything that a batch has claimed."""
+        with self._records.read() as session:
+            return list(session.scalars(select(Text).where(Text.batch_id == batch_id, Text.state == "sent")))
+
+    def pending(self, embedder: Embedder) -> tuple[int, float | None]:
+        """How many texts wait to be sent, and since when the oldest does."""
+        idle = select(func.count(), func.min(Text.since)).where(
+            Text.state == "waiting", Text.model == embedder.name
+        )
+        with self._records.read() as session:
+            number, since = session.execute(idle).one()
+            return number, since
+
+
+def claim(session: Session, lines: Sequence[Line], batch_id: str) -> bool:
+    """Give these waiting texts to a batch, all or none: False if somebody else has one of them."""
+    payers = {line.hash: line.recording_id for line in lines}
+    rows = [row for row in _rows(session, payers) if row.state == "waiting"]
+    for row in rows:
+        row.state, row.batch_id, row.error = "sent", batch_id, None
+        row.recording_id = payers[row.hash]  # the first one may be deleted by now
+    session.flush()
+    return len(rows) == len(payers)
+
+
+def billed(session: Session, tokens: Mapping[str, int]) -> dict[str, int]:
+    """Tokens by recording, of tokens by hash."""
+    shares: dict[str, int] = {}
+    for row in _rows(session, tokens):
+        shares[row.recording_id] = shares.get(row.recording_id, 0) + tokens[row.hash]
+    return shares
+
+
+def done(session: Session, hashes: Iterable[str]) -> None:
+    """Their vectors are kept: passages find them by hash from now on."""
+    for some in _pieces(hashes):
+        session.execute(delete(Text).where(Text.hash.in_(some)))
+
+
+def fail(session: Session, errors: Mapping[str, str], *, spent: bool = False) -> None:
+    """No vector this time: another batch, or a person after the third time (at once if `spent`)."""
+    rows = _rows(session, errors)
+    for row in rows:
+        row.tries, row.error = row.tries + 1, errors[row.hash]
+        over = spent or row.tries >= MAX_TRIES
+        row.state, row.batch_id = ("failed", row.batch_id) if over else ("waiting", None)
+    session.flush()
+    _mark(session, [row.hash for row in rows if row.state == "failed"], "waiting", "failed")
+
+
+def put_back(session: Session, batch_id: str) -> None:
+    """A batch gives up its texts before they were paid for: they wait again, no try is counted."""
+    mine = update(Text).where(Text.batch_id == batch_id, Text.state == "sent")
+    session.execute(mine.values(state="waiting", batch_id=None))
+
+
+def again(session: Session, batch_id: str) -> int:
+    """Failed texts of a batch wait for the next one, with all their tries."""
+    mine = select(Text.hash).where(Text.batch_id == batch_id, Text.state == "failed")
+    hashes = list(session.scalars(mine))
+    for some in _pieces(hashes):
+        session.execute(
+            update(Text)
+            .where(Text.hash.in_(some))
+            .values(state="waiting", batch_id=None, tries=0, error=None)
+        )
+    _mark(session, hashes, "failed", "waiting")
+    return len(hashes)
+
+
+def to_now(session: Session, hashes: Sequence[str]) -> list[Job]:
+    """Leave the batch lane: these texts' passages are embedded now. Jobs to ring after the commit."""
+    recordings: set[str] = set()
+    for some in _pieces(hashes):
+        mine = PassageRow.text_hash.in_(some) & PassageRow.meaning.in_(("waiting", "failed"))
+        recordings.update(session.scalars(select(PassageRow.recording_id).where(mine).distinct()))
+        session.execute(update(PassageRow).where(mine).values(lane="now", meaning="waiting"))
+        session.execute(delete(Text).where(Text.hash.in_(some)))
+    jobs = [embed_job(session, recording_id) for recording_id in sorted(recordings)]
+    return [job for job in jobs if job is not None]
+
+
+def embed_job(session: Session, recording_id: str) -> Job | None:
+    """Queue the embedding of a recording's waiting passages, on behalf of its newest task."""
+    settle(session, recording_id)
+    newest = select(Task).where(Task.recording_id == recording_id).order_by(Task.created_at.desc())
+    task = session.scalars(newest).first()
+    if task is None:
+        return None
+    job = Job(task_id=task.id, kind="embed", queue="io")
+    session.add(job)
+    session.flush()
+    return job
+
+
+def _enrol(session: Session, passage: PassageRow, text: Text) -> None:
+    mine = update(PassageRow).where(PassageRow.id == passage.id)
+    if not passage.text.strip():
+        session.execute(mine.values(meaning="off"))
+        settle(session, passage.recording_id)
+        return
+    session.execute(mine.values(text_hash=text.hash))
+    if session.get(Text, text.hash) is None:
+        session.add(text)
+        session.flush()
+
+
+def _new(passage: PassageRow, key: str, embedder: BatchEmbedder, now: float) -> Text:
+    return Text(
+        hash=key,
+        custom_id=f"chunk_{passage.id}",
+        model=embedder.name,
+        recording_id=passage.recording_id,
+        tokens=tokens_at_most(passage.text),
+        since=now,
+    )
+
+
+def _lines(session: Session, texts: Sequence[Text]) -> list[Line]:
+    """Texts with their words; a text whose last passage is gone has none and is left out."""
+    found: dict[str, tuple[str, str, str]] = {}
+    for some in _pieces([text.hash for text in texts]):
+        mine = (
+            select(PassageRow.text_hash, PassageRow.text, Recording.id, Recording.owner)
+            .join(Recording, Recording.id == PassageRow.recording_id)
+            .where(PassageRow.text_hash.in_(some))
+        )
+        for key, text, recording_id, owner in session.execute(mine):
+            found[key] = (text, recording_id, owner)
+    return [
+        Line(
+            text.hash,
+            text.custom_id,
+            found[text.hash][1],
+            found[text.hash][2],
+            text.tokens,
+            found[text.hash][0],
+        )
+        for text in texts
+        if text.hash in found
+    ]
+
+
+def _rows(session: Session, hashes: Iterable[str]) -> list[Text]:
+    return [
+        row for some in _pieces(hashes) for row in session.scalars(select(Text).where(Text.hash.in_(some)))
+    ]
+
+
+def _mark(session: Session, hashes: Sequence[str], before: str, after: str) -> None:
+    """Passages of these texts change from one `meaning` to another; their recordings follow."""
+    recordings: set[str] = set()
+    for some in _pieces(hashes):
+        mine = PassageRow.text_hash.in_(some) & (PassageRow.meaning == before)
+        mine &= PassageRow.lane == "batch"
+        recordings.update(session.scalars(select(PassageRow.recording_id).where(mine).distinct()))
+        session.execute(update(PassageRow).where(mine).values(meaning=after))
+    for recording_id in sorted(recordings):
+        settle(session, recording_id)
+
+
+def _by_recording(passages: Iterable[PassageRow]) -> Iterator[tuple[str, list[PassageRow]]]:
+    grouped = itertools.groupby(sorted(passages, key=lambda p: p.recording_id), key=lambda p: p.recording_id)
+    return ((recording_id, list(mine)) for recording_id, mine in grouped)
+
+
+def _pieces(values: Iterable[str]) -> Iterator[list[str]]:
+    ordered = sorted(values)
+    return (ordered[start : start + SOME] for start in range(0, len(ordered), SOME))
