@@ -88,7 +88,7 @@ def test_killed_worker_broker_and_app_in_the_middle(tool, long_recording):
     again = until(lambda: (s := job_starts(tool, task_id)) > died_at and s, 15, "the job to run again")
     assert again - died_at <= 15
 
-    tool.kill("--unixsocket")
+    tool.kill("unixsocket:")
     tool.kill("streamlit")
     until(lambda: tool.task(task_id), 20, "the web server to be back")
     kept = {segment.n: segment.text for segment in segments(tool, task_id) if segment.text is not None}

@@ -6,6 +6,7 @@ Works in this process, by the same steps that workers take; what it makes is in 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 from pathlib import Path
 
@@ -30,6 +31,8 @@ QUESTIONS = [
     ("an unhappy client with a faulty device", "by meaning, in other words"),
     ("contract", "an English word"),
 ]
+BAR = "  {desc:<12}{bar:30}{percentage:4.0f} %  {elapsed}"
+STAGES = {"prepare": "listening", "transcribe": "transcribing", "index": "indexing", "completed": "embedding"}
 STEPS = {
     "prepare": Journey.prepare,
     "transcribe": Journey.transcribe,
@@ -39,13 +42,15 @@ STEPS = {
 
 
 def show(here: Journey, task: Task, done: threading.Event) -> None:
-    """A progress bar that follows the task's record until it ends."""
-    with tqdm(total=100, bar_format="  {desc:<12}{bar:30}{percentage:4.0f} %  {elapsed}") as bar:
-        while not done.wait(0.1):
+    """A progress bar a stage, following the task's record until it ends."""
+    with tqdm(total=100, bar_format=BAR, file=sys.stdout, mininterval=0) as bar:
+        while not done.wait(0.2):
             now = here.recordings.task(EVERYONE, task.id)
-            bar.set_description_str(now.stage)
-            bar.update(now.progress - bar.n)
-        bar.set_description_str("ready")
+            stage, progress = STAGES.get(now.stage, now.stage), now.progress
+            if (stage, progress) != (bar.desc, bar.n):
+                bar.desc = stage
+                bar.update(progress - bar.n)
+        bar.desc = "done"
         bar.update(100 - bar.n)
 
 
