@@ -6,12 +6,11 @@ JSON when it ends, up to three times.
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterable
+from dataclasses import dataclass
 
-from sqlalchemy import ForeignKey, delete, select, update
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ForeignKey, delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from core.errors import Conflict
 from core.records import Records, Row, Task
@@ -58,3 +57,91 @@ class Resumable(Row):
     facts: Mapped[str]
     created_at: Mapped[float] = mapped_column(default=time.time)
     task_id: Mapped[str | None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request wants besides its task: to be answered once under a name, and to be called back."""
+
+    name: str = ""
+    body: str = ""
+    """A digest of everything that was sent; the same name with another body is refused."""
+    callback_url: str = ""
+
+
+NOTHING_MORE = Asked()
+
+
+class Answered(Exception):
+    """No error: it undoes a transaction, because the request has its task already."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id)
+        self.task_id = task_id
+
+
+class Promises:
+    """Keeping them."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def answered(self, owner: str, asked: Asked) -> str | None:
+        """The task that the same request got before. Raises Conflict if that was another request."""
+        if not asked.name:
+            return None
+        with self._records.read() as session:
+            return _answered(session, owner, asked)
+
+    def keep(self, session: Session, task: Task, asked: Asked) -> None:
+        """Write down what was promised with the task, in its transaction. Raises Answered, Conflict."""
+        if asked.name:
+            if (task_id := _answered(session, task.owner, asked)) is not None:
+                raise Answered(task_id)
+            session.merge(
+                Replay(
+                    owner=task.owner,
+                    name=asked.name,
+                    body=asked.body,
+                    task_id=task.id,
+                    created_at=time.time(),
+                )
+            )
+        if asked.callback_url:
+            session.add(Callback(task_id=task.id, url=asked.callback_url))
+
+    def due(self) -> list[Callback]:
+        """Calls to make now: their tasks have ended."""
+        ended = Task.status.in_(("completed", "failed", "cancelled"))
+        waiting = select(Callback).join(Task, Task.id == Callback.task_id).where(ended)
+        waiting = waiting.where(Callback.done_at.is_(None), Callback.next_at <= time.time())
+        with self._records.read() as session:
+            return list(session.scalars(waiting.limit(100)))
+
+    def called(self, task_id: str, error: str | None) -> None:
+        """A call was made: it is done, or tried again later, or given up after the third time."""
+        now = time.time()
+        with self._records.write() as session:
+            row = session.get(Callback, task_id)
+            if row is None:
+                return
+            row.error = error
+            row.tries += error is not None
+            if error is None or row.tries > len(PAUSES_S):
+                row.done_at = now
+            else:
+                row.next_at = now + PAUSES_S[row.tries - 1]
+
+    def forget(self) -> None:
+        """Forget requests that are older than a day."""
+        with self._records.write() as session:
+            session.execute(delete(Replay).where(Replay.created_at < time.time() - REPLAY_S))
+
+
+def _answered(session: Session, owner: str, asked: Asked) -> str | None:
+    found = session.get(Replay, (owner, asked.name))
+    if found is None or found.created_at < time.time() - REPLAY_S:
+        return None
+    if found.body != asked.body:
+        raise Conflict("This Idempotency-Key was used with another request.")
+    return found.task_id

@@ -14,9 +14,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import SecretStr
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import (
     BaseSettings,
+    JsonConfigSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -25,6 +26,24 @@ from pydantic_settings import (
 ROOT = Path(__file__).resolve().parent.parent
 SOCKET_PATH_BYTES = 100
 """Unix sockets allow 104 (macOS) to 108 bytes (Linux)."""
+
+
+def _either(*names: str) -> Any:
+    """A text that may go by several names."""
+    return Field("", validation_alias=AliasChoices(*names))
+
+
+def _either_secret(*names: str) -> Any:
+    """A secret that may go by several names."""
+    return Field(SecretStr(""), validation_alias=AliasChoices(*names))
+
+
+class _Fireworks(JsonConfigSettingsSource):
+    """`config/fireworks_creds.json`, where some installations keep that provider's key."""
+
+    def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
+        told = super()._read_file(file_path)
+        return {f"fireworks_{name}": told[name] for name in ("api_key", "account_id") if told.get(name)}
 
 
 class _Secrets(TomlConfigSettingsSource):
@@ -41,6 +60,7 @@ class Settings(BaseSettings):
         frozen=True,
         env_file=ROOT / ".env",
         toml_file=ROOT / ".streamlit" / "secrets.toml",
+        json_file=ROOT / "config" / "fireworks_creds.json",
         env_ignore_empty=True,
         extra="ignore",
     )
@@ -80,9 +100,41 @@ class Settings(BaseSettings):
     batch_deadline_h: float = 24
     monthly_cap_usd: Decimal | None = None
 
+    groq_api_key: SecretStr = SecretStr("")
+    groq_base_url: str = ""
+    groq_model: str = "whisper-large-v3-turbo"
+
+    runpod_api_key: SecretStr = SecretStr("")
+    runpod_url: str = ""
+    runpod_image_url: str = ""
+    runpod_timeout_s: float = 300
+    runpod_worker: Literal["gigaam", "faster-whisper"] = "gigaam"
+    runpod_model: str = ""
+    runpod_gpu: str = "24 GB L4"
+    runpod_low_priority: bool = False
+
+    fireworks_enabled: bool = False
+    fireworks_api_key: SecretStr = SecretStr("")
+    fireworks_account_id: str = ""
+    fireworks_base_url: str = ""
+    fireworks_batch_url: str = ""
+    fireworks_model: str = "whisper-v3"
+    fireworks_poll_s: float = 10
+    fireworks_max_wait_s: float = 3600
+
+    storage_url: str = ""
+    s3_endpoint_url: str = _either("s3_endpoint_url", "yandex_endpoint_url")
+    s3_access_key: SecretStr = _either_secret("s3_access_key", "yandex_access_key")
+    s3_secret_key: SecretStr = _either_secret("s3_secret_key", "yandex_secret_key")
+    s3_region: str = ""
+    yandex_bucket_name: str = ""
+
     upload_max_bytes: int = 2 * 1024**3
     api_uploads_per_min: int = 10
     api_requests_per_min: int = 30
+    api_tasks_per_key: int = 3
+    api_retention_h: float = 24
+    api_callbacks_anywhere: bool = False
     key_pepper: SecretStr = SecretStr("")
 
     import_roots: str = ""
@@ -123,6 +175,12 @@ class Settings(BaseSettings):
         return self.lancedb_uri or str(self.home / "lancedb")
 
     @property
+    def bucket(self) -> str:
+        """`s3://bucket/prefix` for media and pictures, or nothing for the folder in home."""
+        named = f"s3://{self.yandex_bucket_name}" if self.yandex_bucket_name else ""
+        return self.storage_url or named
+
+    @property
     def folders(self) -> tuple[Path, ...]:
         """Server folders that may be read; none unless `IMPORT_ROOTS` names them, split by colons."""
         return tuple(Path(part).expanduser().resolve() for part in self.import_roots.split(":") if part)
@@ -137,4 +195,5 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The order in which a setting is looked for; the first that has it wins."""
-        return init_settings, env_settings, dotenv_settings, _Secrets(settings_cls)
+        files = (_Secrets(settings_cls), _Fireworks(settings_cls))
+        return init_settings, env_settings, dotenv_settings, *files

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from core.errors import ProviderRefused, StenogramError, Unavailable, Withdrawn
+from core.keys import PAGES
 from core.records import Job, Json, Records, Task
 
 LEASE_S = 20.0
@@ -53,8 +54,11 @@ def as_json(error: StenogramError) -> Json:
 class Work:
     """The state machine of jobs."""
 
-    def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, records: Records, clock: Callable[[], float] = time.time, *, tasks_per_owner: int = 0
+    ) -> None:
         self._records = records
+        self._tasks_per_owner = tasks_per_owner
         self.now = clock
         self.bell: Ring = unheard
 
@@ -66,6 +70,8 @@ class Work:
         """The right to do this job, or None: it is done, cancelled, too early or somebody else's."""
         now = self.now()
         with self._records.write() as session:
+            if self._must_wait(session, job_id):
+                return None
             taken = changed(
                 session,
                 update(Job)
@@ -89,6 +95,31 @@ class Work:
             if task.status == "processing":
                 task.stage = job.kind
             return Claim(job.id, job.task_id, job.kind, job.epoch)
+
+    def _must_wait(self, session: Session, job_id: str) -> bool:
+        """Whether this job would begin a task of somebody who has enough tasks under way."""
+        whose = select(Task.owner).join(Job, Job.task_id == Task.id)
+        owner = session.scalar(whose.where(Job.id == job_id, Task.status == "queued"))
+        return owner is not None and owner in self._crowded(session)
+
+    def _crowded(self, session: Session) -> set[str]:
+        """Owners with as many tasks under way as they may have; the pages may have any number."""
+        if not self._tasks_per_owner:
+            return set()
+        busy = select(Task.owner).where(Task.status == "processing", Task.owner != PAGES)
+        full = func.count() >= self._tasks_per_owner
+        return set(session.scalars(busy.group_by(Task.owner).having(full)))
+
+    def wake_next(self, owner: str) -> None:
+        """Wake the oldest waiting task of somebody whose task has just ended."""
+        if not self._tasks_per_owner or owner == PAGES:
+            return
+        waiting = select(Job).join(Task, Task.id == Job.task_id)
+        waiting = waiting.where(Task.owner == owner, Task.status == "queued", Job.state == "ready")
+        with self._records.read() as session:
+            job = session.scalars(waiting.order_by(Task.created_at).limit(1)).first()
+        if job is not None:
+            self.ring(job)
 
     def keep(self, session: Session, claim: Claim) -> None:
         """Refuse with Withdrawn unless this claim still holds. Begin every write of a job with it."""
@@ -216,7 +247,10 @@ class Work:
                 self._take_back(session, job)
             session.flush()
             unheard = Job.rung_at < now - RING_AGAIN_S
-            waiting = select(Job).where(Job.state == "ready", Job.run_at <= now, unheard)
+            waiting = select(Job).join(Task, Task.id == Job.task_id)
+            waiting = waiting.where(Job.state == "ready", Job.run_at <= now, unheard)
+            if crowded := self._crowded(session):
+                waiting = waiting.where(or_(Task.status != "queued", Task.owner.not_in(crowded)))
             jobs = list(session.scalars(waiting.order_by(Job.created_at).limit(500)))
             for job in jobs:
                 job.rung_at = now
