@@ -56,6 +56,15 @@ def explain(error: StenogramError | Mapping[str, Any], language: str) -> str:
     return say(str(error.get("message", "")), language, **error.get("facts", {}))
 
 
+def reason(fact: object, language: str) -> object:
+    """A fact; where it is an English phrase of ours, in this language."""
+    if isinstance(fact, str):
+        for pattern, translation in _phrases(language):
+            if found := pattern.fullmatch(fact):
+                return translation.format_map(_facts(found.groupdict(), language))
+    return fact
+
+
 def language(accept_language: str | None, default: str = "en") -> str:
     """The language of ours that fits an Accept-Language header or a locale best."""
     wishes = [_wish(part) for part in (accept_language or "").split(",") if part.strip()]
@@ -157,15 +166,7 @@ class _Facts(dict[str, object]):
 
 
 def _facts(facts: Mapping[str, object], language: str) -> _Facts:
-    return _Facts({name: _fact(value, language) for name, value in facts.items()})
-
-
-def _fact(value: object, language: str) -> object:
-    if isinstance(value, str):
-        for pattern, translation in _phrases(language):
-            if found := pattern.fullmatch(value):
-                return translation.format_map(_facts(found.groupdict(), language))
-    return value
+    return _Facts({name: reason(value, language) for name, value in facts.items()})
 
 
 @functools.cache

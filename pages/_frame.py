@@ -1,6 +1,40 @@
-"""What stands around every page: order, titles, icons."""
+"""What stands around every page: order, titles, icons, language."""
+
+from pathlib import Path
 
 import streamlit as st
 
-st.set_page_config(page_title="Stenogram", layout="wide")
-st.navigation([st.Page("dashboard.py", title="Stenogram", default=True)]).run()
+from core import words
+from pages import _parts as parts
+
+HERE = Path(__file__).parent
+ICON = HERE / "_icon.svg"
+
+st.set_page_config(page_title="Stenogram", page_icon=ICON, layout="centered")
+st.logo(ICON, size="large")
+st.html(HERE / "_frame.css")
+
+st.sidebar.segmented_control(
+    "Language",
+    list(words.LANGUAGES),
+    default=words.language(st.context.locale),
+    required=True,
+    format_func=words.LANGUAGES.__getitem__,
+    key=parts.LANGUAGE,
+    bind="query-params",
+    label_visibility="collapsed",
+)
+
+say = parts.say
+st.navigation(
+    [
+        st.Page("dashboard.py", title=say("Overview"), icon=":material/home:", default=True),
+        st.Page("upload.py", title=say("Upload"), icon=":material/upload:"),
+        st.Page("library.py", title=say("Library"), icon=":material/library_music:"),
+        st.Page("search.py", title=say("Search"), icon=":material/search:"),
+        st.Page("monitor.py", title=say("Monitor"), icon=":material/monitoring:"),
+        st.Page("costs.py", title=say("Costs"), icon=":material/payments:"),
+        st.Page("settings.py", title=say("Settings"), icon=":material/settings:"),
+        st.Page("recording.py", title=say("Recording"), visibility="hidden"),
+    ]
+).run()

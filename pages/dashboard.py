@@ -1,5 +1,40 @@
-"""What is going on?"""
+"""Overview: what is going on, and what was said."""
 
 import streamlit as st
 
-st.title("Stenogram")
+from core import journey, library
+from pages import _parts as parts
+from pages._parts import WHO, duration, say
+
+here = journey.current()
+totals = library.totals(here.records, WHO)
+
+st.title("Stenogram", anchor=False)
+
+if not totals.recordings:
+    st.write(say("Upload recordings: they become text that you can search by meaning."))
+    st.page_link("upload.py", label=say("Upload the first recording"), icon=":material/upload:")
+    st.stop()
+
+with st.form("ask", border=False), st.container(horizontal=True, vertical_alignment="bottom", wrap=False):
+    question = st.text_input(
+        say("Search"),
+        placeholder=say("What was said?"),
+        label_visibility="collapsed",
+        icon=":material/search:",
+    )
+    asked = st.form_submit_button(say("Search"), type="primary")
+
+if asked and question.strip():
+    st.switch_page("search.py", query_params={"q": question})
+
+with st.container(horizontal=True, wrap=False, gap="medium"):
+    st.metric(say("Recordings"), parts.number(totals.recordings))
+    st.metric(say("Searchable"), duration(totals.words_s))
+    st.metric(say("By meaning"), duration(totals.meaning_s))
+
+st.subheader(say("Recent recordings"), anchor=False)
+parts.live_rows(limit=8)
+st.page_link(
+    "library.py", label=say("All recordings"), icon=":material/arrow_forward:", icon_position="right"
+)

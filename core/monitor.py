@@ -1,0 +1,197 @@
+"""What goes on: what runs and how fast, what waits, what failed and why. Read from SQL alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, aliased
+
+from core import workers
+from core.keys import Principal
+from core.recordings import mine
+from core.records import Job, Json, Recording, Records, Segment, Task, Transcript, Worker
+from core.words import phrase
+
+KINDS = {
+    "prepare": phrase("Reading the file"),
+    "transcribe": phrase("Transcribing"),
+    "index": phrase("Indexing words"),
+    "embed": phrase("Indexing meaning"),
+}
+"""What each kind of job does, for people."""
+
+STATUSES = {
+    "queued": phrase("Waiting"),
+    "processing": phrase("In work"),
+    "completed": phrase("Ready"),
+    "failed": phrase("Failed"),
+    "cancelled": phrase("Cancelled"),
+}
+"""Where a task stands, for people."""
+
+QUEUES = {
+    "gpu": phrase("Speech recognition"),
+    "cpu": phrase("Reading files"),
+    "io": phrase("Search index"),
+}
+"""What each queue is for."""
+
+SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Running:
+    """A job that a worker has in hand."""
+
+    job: Job
+    task: Task
+    recording: Recording
+    speed: float | None
+    """Seconds of speech a second of work; None while unknown."""
+    left_s: float | None
+    """Until the transcript is ready, at this speed."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A queue with work that nobody has in hand."""
+
+    queue: str
+    jobs: int
+    age_s: float
+    """How long the oldest waits."""
+    audio_s: float
+
+
+@dataclass(frozen=True)
+class Delayed:
+    """A job that could not be done yet and will be tried again."""
+
+    job: Job
+    task: Task
+    recording: Recording
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A job that nobody will try again unless asked."""
+
+    job: Job
+    task: Task
+    recording: Recording
+
+    @property
+    def error(self) -> Json:
+        """Why, as it was stored."""
+        return self.job.error or {}
+
+
+@dataclass(frozen=True)
+class Now:
+    """Everything at one moment."""
+
+    running: list[Running]
+    waiting: list[Waiting]
+    delayed: list[Delayed]
+    failed: list[Failed]
+    workers: list[Worker]
+
+    @property
+    def active(self) -> bool:
+        """Whether something moves, so that looking again is worth it."""
+        return bool(self.running or self.waiting)
+
+
+def now(records: Records, who: Principal) -> Now:
+    """What runs, waits and failed."""
+    at = time.time()
+    with records.read() as session:
+        return Now(
+            running=_running(session, who),
+            waiting=_waiting(session, who, at),
+            delayed=[Delayed(*row) for row in session.execute(_delayed(who, at))],
+            failed=[Failed(*row) for row in session.execute(_failed(who))],
+            workers=workers.alive(records),
+        )
+
+
+def active(records: Records) -> bool:
+    """Whether anything runs or is ready to run. Cheap."""
+    moving = select(Job.id).where(Job.state.in_(("ready", "running")), Job.run_at <= time.time()).limit(1)
+    with records.read() as session:
+        return session.scalar(moving) is not None
+
+
+def _jobs(who: Principal) -> Select[Job, Task, Recording]:
+    joined = select(Job, Task, Recording).join(Task, Task.id == Job.task_id)
+    return mine(joined.join(Recording, Recording.id == Task.recording_id), who, Task)
+
+
+def _running(session: Session, who: Principal) -> list[Running]:
+    rows = session.execute(_jobs(who).where(Job.state == "running").order_by(Job.started_at)).all()
+    speeds = _speeds(session, {task.transcript_id for job, task, _ in rows if job.kind == "transcribe"})
+    return [Running(job, task, rec, *speeds.get(task.transcript_id, (None, None))) for job, task, rec in rows]
+
+
+def _speeds(session: Session, transcripts: Iterable[str]) -> dict[str, tuple[float | None, float | None]]:
+    """Of each transcript: the speed so far, and the time that the rest needs at it."""
+    length = func.sum(Segment.end_s - Segment.start_s)
+    sums = (
+        select(
+            Segment.transcript_id,
+            func.max(Transcript.processing_s),
+            length.filter(Segment.text.is_not(None)),
+            length.filter(Segment.text.is_(None)),
+        )
+        .join(Transcript, Transcript.id == Segment.transcript_id)
+        .where(Segment.transcript_id.in_(list(transcripts)))
+        .group_by(Segment.transcript_id)
+    )
+    return {row[0]: _speed(*row[1:]) for row in session.execute(sums)}
+
+
+def _speed(
+    processing_s: float, heard_s: float | None, rest_s: float | None
+) -> tuple[float | None, float | None]:
+    if not processing_s or not heard_s:
+        return None, None
+    speed = heard_s / processing_s
+    return speed, (rest_s or 0.0) / speed
+
+
+def _waiting(session: Session, who: Principal, at: float) -> list[Waiting]:
+    counted = mine(
+        select(
+            Job.queue,
+            func.count(),
+            func.min(Job.run_at),
+            func.coalesce(func.sum(Recording.duration_s), 0.0),
+        )
+        .join(Task, Task.id == Job.task_id)
+        .join(Recording, Recording.id == Task.recording_id)
+        .where(Job.state == "ready", Job.run_at <= at)
+        .group_by(Job.queue),
+        who,
+        Task,
+    )
+    rows = session.execute(counted.order_by(Job.queue))
+    return [Waiting(queue, jobs, at - oldest, audio_s) for queue, jobs, oldest, audio_s in rows]
+
+
+def _delayed(who: Principal, at: float) -> Select[Job, Task, Recording]:
+    later = _jobs(who).where(Job.state == "ready", Job.run_at > at)
+    return later.order_by(Job.run_at).limit(SHOWN)
+
+
+def _failed(who: Principal) -> Select[Job, Task, Recording]:
+    """Only of the newest task of a recording: what was done again since is no failure any more."""
+    other = aliased(Task)
+    newest = select(func.max(other.created_at)).where(other.recording_id == Task.recording_id)
+    broken = _jobs(who).where(
+        Job.state.in_(("failed", "quarantined")),
+        Task.created_at == newest.correlate(Task).scalar_subquery(),
+    )
+    return broken.order_by(Job.finished_at.desc()).limit(SHOWN)

@@ -1,0 +1,1 @@
+"""The doors for people: thin pages. Modules that begin with `_` hold what pages share."""

@@ -1,0 +1,332 @@
+"""What pages share: the visitor's language and time, harmless labels, rows of recordings, live views."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+from streamlit.typing import UploadedFile
+
+from core import journey, library, monitor, words
+from core.errors import StenogramError
+from core.keys import EVERYONE
+from core.library import Card, Group, Outcome, Totals
+from core.recordings import Wish
+from core.records import Key
+from core.transcribe import Readiness
+from core.words import phrase
+
+WHO = EVERYONE
+"""The pages act as admin."""
+LIVE_S = 2.5
+PAGE_BYTES = 200e6
+"""What the page's uploader takes: it holds files in memory."""
+LANGUAGE = "lang"
+Colour = Literal["blue", "red", "gray", "orange"]
+COLOURS: dict[str, Colour] = {"processing": "blue", "failed": "red", "cancelled": "gray", "queued": "gray"}
+MEANINGS = {
+    "done": phrase("found by words and by meaning"),
+    "waiting": phrase("found by words, by meaning soon"),
+    "off": phrase("found by words"),
+    "failed": phrase("found by words; by meaning failed"),
+}
+MODES = {
+    "hybrid": phrase("Meaning and words"),
+    "meaning": phrase("Meaning"),
+    "words": phrase("Words"),
+}
+WHY = {"meaning": phrase("by meaning"), "words": phrase("by words"), "both": phrase("by meaning and words")}
+SPEAKERS = {"left": phrase("Left"), "right": phrase("Right")}
+SPOKEN = {"ru": phrase("Russian"), "en": phrase("English")}
+
+line = functools.partial(st.container, horizontal=True, vertical_alignment="center", wrap=False)
+"""Things side by side, on a telephone too."""
+tight = functools.partial(st.container, gap="xxsmall")
+"""Things that belong together."""
+
+
+def language() -> str:
+    """The language of this visit: chosen, else the visitor's own."""
+    chosen = st.session_state.get(LANGUAGE)
+    return chosen if chosen in words.LANGUAGES else words.language(st.context.locale)
+
+
+def say(template: str, /, **facts: object) -> str:
+    """A sentence in the language of this visit. Facts from people go in through `plain`."""
+    return words.say(template, language(), **facts)
+
+
+def say_many(one: str, many: str, n: int, /, **facts: object) -> str:
+    """A sentence that depends on a number."""
+    return words.say_many(one, many, n, language(), **facts)
+
+
+def explain(error: StenogramError | Mapping[str, object]) -> str:
+    """What went wrong, for a person, harmless where Markdown is read; addresses in it are links."""
+    return _escaped(words.explain(error, language()))
+
+
+def reason(fact: str) -> str:
+    """A phrase of ours within a fact, such as the title of an engine; harmless where Markdown is read."""
+    return _escaped(str(words.reason(fact, language())))
+
+
+def duration(seconds: float | None) -> str:
+    """How long, in units of people."""
+    return words.duration(seconds, language())
+
+
+def moment(unix: float | None) -> str:
+    """When, on the visitor's clock."""
+    return words.moment(unix, language(), st.context.timezone)
+
+
+def plain(text: str) -> str:
+    """Text from people for places that read Markdown: it shows as it was written, on one line."""
+    # Icons, emoji, arrows and links are made even of escaped text; a word joiner, which has no width, stops that.
+    return re.sub(r"(?<=\\[:@>=~-])(?=\S)|(?<=www)(?=\\)", "\u2060", _escaped(text))
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+
+
+def number(value: float, digits: int = 0) -> str:
+    """A number with the separators of the language."""
+    return words.number(value, language(), digits)
+
+
+def size(size_bytes: float) -> str:
+    """A size in decimal units."""
+    return words.size(size_bytes, language())
+
+
+def dropped(key: str) -> list[UploadedFile]:
+    """Files that were dropped here or chosen. The widget's own words are English only, so ours cover them."""
+    texts = {"choose": say("Choose files"), "drop": say("or drop them here")}
+    variables = "".join(f"--{name}: {json.dumps(text, ensure_ascii=False)};" for name, text in texts.items())
+    with st.container(key="drop"):
+        st.html(f"<style>:root {{{variables}}}</style>")
+        label = say("Sound or video, up to {size} each", size=size(PAGE_BYTES))
+        return st.file_uploader(label, accept_multiple_files=True, key=key)
+
+
+def seconds(given: str | None) -> float:
+    """A place in a recording from a link; 0 for nonsense."""
+    try:
+        return max(0.0, float(given or 0))
+    except ValueError:
+        return 0.0
+
+
+def engine(key: str, spoken: str) -> tuple[str, str, bool]:
+    """Ask for language and engine, and say which engine that means and why. False: it cannot work."""
+    language_ = st.segmented_control(
+        say("Spoken language"),
+        list(SPOKEN),
+        default=spoken if spoken in SPOKEN else "ru",
+        required=True,
+        format_func=lambda code: say(SPOKEN[code]),
+        key=f"{key}-language",
+    )
+    here = journey.current()
+    name = st.selectbox(say("Engine"), ["", *here.engines], format_func=_engine_title, key=f"{key}-engine")
+    try:
+        choice = here.choose(Wish(language=language_, engine=name))
+    except StenogramError as error:
+        st.warning(explain(error), icon=":material/block:")
+        return language_, name, False
+    st.caption(explain({"message": choice.message, "facts": choice.facts}))
+    return language_, name, True
+
+
+def _engine_title(name: str) -> str:
+    if not name:
+        return say("Automatic")
+    engine = journey.current().engines[name]
+    template = "{title}" if engine.readiness().ready else phrase("{title} (not ready)")
+    return say(template, title=engine.title)
+
+
+def spoken(languages: Sequence[str] | None) -> str:
+    """Languages by their names."""
+    if languages is None:
+        return say("any language")
+    return ", ".join(say(SPOKEN[code]) if code in SPOKEN else code for code in languages)
+
+
+def facts(*parts: str) -> str:
+    """A quiet line of facts."""
+    return "  ·  ".join(part for part in parts if part)
+
+
+def live(show: Callable[[], bool], *, moving: bool) -> None:
+    """Draw with `show`, again and again while it says that something moves; then the whole page once."""
+
+    @st.fragment(run_every=LIVE_S if moving else None)
+    def draw() -> None:
+        if not show() and moving:
+            st.rerun()
+
+    draw()
+
+
+def live_rows(*, title: str = "", tag: str = "", status: str = "", limit: int, offset: int = 0) -> int:
+    """Recordings that fit, kept up to date while work on them goes on. How many fit in all."""
+    records = journey.current().records
+    find = functools.partial(
+        library.cards, records, WHO, words=title, tag=tag, status=status, limit=limit, offset=offset
+    )
+    total, cards = find()
+    live(lambda: rows(find()[1]), moving=any(card.active for card in cards))
+    return total
+
+
+def rows(cards: Sequence[Card]) -> bool:
+    """Recordings, one under the other; each opens on a click. Whether work on any goes on."""
+    for card in cards:
+        row(card)
+    return any(card.active for card in cards)
+
+
+def row(card: Card) -> None:
+    """One recording: title, what is known of it, and where its work stands unless it is done."""
+    recording = card.recording
+    with tight(key=f"row-{recording.id}"):
+        with line():
+            st.page_link(
+                "recording.py",
+                label=plain(recording.title),
+                query_params={"id": recording.id},
+                icon="",
+                help="",
+                width="stretch",
+            )
+            if card.status != "completed":
+                st.badge(say(monitor.STATUSES[card.status]), color=COLOURS[card.status])
+        st.caption(about(card))
+        if card.active and card.task:
+            st.progress(card.task.progress, say(monitor.KINDS.get(card.task.stage, "Waiting")))
+
+
+def about(card: Card) -> str:
+    """What is known of a recording, on a quiet line."""
+    recording = card.recording
+    return facts(
+        duration(recording.duration_s),
+        moment(recording.created_at),
+        say(MEANINGS[recording.meaning]) if recording.transcript_id else "",
+        plain(", ".join(recording.tags)),
+    )
+
+
+def readiness(found: Readiness) -> dict[str, Any]:
+    """What a badge says of an engine."""
+    if found.ready:
+        return {"label": say("Ready"), "color": "green"}
+    return {"label": say("Not ready"), "color": "gray"}
+
+
+def about_key(key: Key) -> str:
+    """What is known of an API key."""
+    used = say("used {time}", time=moment(key.last_used_at)) if key.last_used_at else say("never used")
+    return facts(
+        f"`gam_{key.id}_…`",
+        say("admin") if key.admin else "",
+        say("made {time}", time=moment(key.created_at)),
+        used,
+    )
+
+
+def installation() -> pd.DataFrame:
+    """Places, limits and versions of this installation."""
+    settings = journey.current().settings
+    known = {
+        say("Data folder"): str(settings.home),
+        say("Server folders that may be read"): ", ".join(map(str, settings.folders)) or say("none"),
+        say("Largest upload"): size(settings.upload_max_bytes),
+        say("Through the pages"): size(PAGE_BYTES),
+    }
+    versions = {name: version(name) for name in ("streamlit", "dramatiq", "torch", "lancedb", "google-genai")}
+    return pd.DataFrame({**known, **versions}.items(), columns=[say("What"), say("Value")])
+
+
+def coverage(totals: Totals) -> str:
+    """How much of everything a search can find."""
+    known = {"words": duration(totals.words_s), "total": duration(totals.total_s)}
+    if not totals.meaning_s:
+        return say("{words} of {total} can be searched, by words only.", **known)
+    meaning = duration(totals.meaning_s)
+    return say("{words} of {total} can be searched, {meaning} of it by meaning.", meaning=meaning, **known)
+
+
+def groups(found: Sequence[Group]) -> None:
+    """Moments under the title of their recording; a click on the time plays there."""
+    for group in found:
+        with st.container(border=True, key=f"group-{group.recording_id}"):
+            st.page_link(
+                "recording.py",
+                label=f"**{plain(group.title)}**",
+                query_params={"id": group.recording_id},
+                help="",
+            )
+            for n, hit in enumerate(group.hits):
+                with st.container(
+                    horizontal=True, wrap=False, gap="small", key=f"hit-{group.recording_id}-{n}"
+                ):
+                    st.page_link(
+                        "recording.py",
+                        label=words.clock(hit.play_s),
+                        icon=":material/play_arrow:",
+                        query_params={"id": group.recording_id, "t": f"{hit.play_s:.1f}"},
+                        help=say("Play from here"),
+                    )
+                    with tight():
+                        st.markdown("".join(_marked(piece, marked) for piece, marked in hit.pieces))
+                        st.caption(facts(speaker(hit.speaker), say(WHY[hit.why])))
+
+
+def _marked(piece: str, marked: bool) -> str:
+    """Blanks stay outside: Markdown marks no text that begins or ends with one."""
+    text = plain(piece)
+    before, after = " " * piece[:1].isspace(), " " * piece[-1:].isspace()
+    return f"{before}:primary-background[{text}]{after}" if marked and text else f"{before}{text}{after}"
+
+
+def speaker(channel: str) -> str:
+    """Who speaks on a channel of a call."""
+    return say(SPEAKERS[channel]) if channel in SPEAKERS else plain(channel)
+
+
+def outcomes(found: Sequence[Outcome]) -> None:
+    """What became of each file that was sent."""
+    for outcome in found:
+        if outcome.error:
+            st.error(explain(outcome.error), title=plain(outcome.filename), icon=":material/block:")
+    ids = dict.fromkeys(outcome.recording_id for outcome in found if outcome.recording_id)
+    find = functools.partial(library.chosen, journey.current().records, WHO, list(ids))
+    live(lambda: rows(find()), moving=any(card.active for card in find()))
+
+
+def take(files: Sequence[Any], wish: Wish) -> list[Outcome]:
+    """Take files in, one after the other, with a bar that says how far."""
+    bar = st.progress(0.0)
+    found = []
+    for n, file in enumerate(files):
+        bar.progress(
+            n / len(files), say("{n} of {total}: {name}", n=n + 1, total=len(files), name=plain(file.name))
+        )
+        here = journey.current()
+        if isinstance(file, Path):
+            found.append(library.take_path(here, WHO, file, wish))
+        else:
+            found.append(library.take_in(here, WHO, file, file.name, wish))
+    bar.empty()
+    return found

@@ -1,0 +1,100 @@
+"""The player: sound, and the words that follow it."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import streamlit as st
+
+from core import journey, library, monitor, words
+from core.library import Paragraph, Reading
+from pages._parts import SPEAKERS, WHO, explain, language, live, say
+
+HERE = Path(__file__).parent
+HTML = """
+<div class="player">
+  <div class="bar">
+    <video class="media" preload="metadata" playsinline></video>
+    <div class="controls">
+      <button class="play" type="button"></button>
+      <input class="seek" type="range" min="0" step="0.1" value="0">
+      <span class="time"></span>
+      <button class="rate" type="button">1×</button>
+    </div>
+    <p class="note" role="status"></p>
+  </div>
+  <div class="text"></div>
+</div>
+"""
+
+_player = st.components.v2.component(
+    "stenogram_player",
+    html=HTML,
+    css=(HERE / "_player.css").read_text(),
+    js=(HERE / "_player.js").read_text(),
+)
+
+
+def live_reading(recording_id: str, start_s: float) -> None:
+    """Sound and transcript of a recording, with the player at a second; grows while work goes on."""
+    here = journey.current()
+    read = functools.partial(library.reading, here, WHO, recording_id)
+    live(lambda: _draw(read(), start_s), moving=library.card(here, WHO, recording_id).active)
+
+
+def _draw(reading: Reading, start_s: float) -> bool:
+    _state(reading)
+    _show(reading, start_s)
+    return reading.card.active
+
+
+def _state(reading: Reading) -> None:
+    """Where the work stands, unless it is done and something was heard."""
+    task = reading.card.task
+    if task and reading.card.active:
+        st.progress(task.progress, say(monitor.KINDS.get(task.stage, "Waiting")))
+        if st.button(say("Cancel"), key="cancel"):
+            journey.current().cancel(WHO, task.id)
+            st.rerun()
+    elif task and task.status in {"failed", "cancelled"}:
+        reason = explain(task.error) if task.error else ""
+        st.warning(reason, title=say(monitor.STATUSES[task.status]), icon=":material/block:")
+        if st.button(say("Try again"), key="retry"):
+            journey.current().retry(WHO, task.id)
+            st.rerun()
+    elif reading.complete and not reading.paragraphs:
+        st.info(say("No speech was found in this recording."))
+
+
+def _show(reading: Reading, start_s: float) -> None:
+    recording = reading.card.recording
+    ticket = journey.current().keys.ticket(recording.id)
+    _player(
+        key="player",
+        data={
+            "recording": recording.id,
+            "src": f"/sound/{recording.id}?ticket={ticket}",
+            "duration": recording.duration_s or 0,
+            "start": start_s,
+            "version": [language(), len(reading.paragraphs), sum(len(p.words) for p in reading.paragraphs)],
+            "paragraphs": [_as_data(paragraph) for paragraph in reading.paragraphs],
+            "labels": {
+                "play": say("Play or pause"),
+                "seek": say("Position"),
+                "rate": say("Speed"),
+                "keys": say("Space: play or pause. Arrows: 5 seconds back or forth."),
+                "broken": say("This sound cannot be played here."),
+            },
+        },
+    )
+
+
+def _as_data(paragraph: Paragraph) -> dict[str, object]:
+    return {
+        "start": paragraph.start_s,
+        "speaker": words.say(SPEAKERS.get(paragraph.speaker, paragraph.speaker), language())
+        if paragraph.speaker
+        else "",
+        "words": [[word.text, word.start_s, word.end_s] for word in paragraph.words],
+    }

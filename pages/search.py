@@ -1,0 +1,50 @@
+"""Search: where was it said."""
+
+import streamlit as st
+
+from core import journey, library, moments, search
+from core.errors import StenogramError
+from pages import _parts as parts
+from pages._parts import WHO, explain, say
+
+here = journey.current()
+totals = library.totals(here.records, WHO)
+
+st.title(say("Search"), anchor=False)
+
+question = st.text_input(
+    say("Search"),
+    placeholder=say("What was said?"),
+    label_visibility="collapsed",
+    icon=":material/search:",
+    max_chars=2000,
+    key="q",
+    bind="query-params",
+)
+mode = st.segmented_control(
+    say("How to search"),
+    search.MODES,
+    default="hybrid",
+    required=True,
+    format_func=lambda name: say(parts.MODES[name]),
+    label_visibility="collapsed",
+    key="mode",
+    bind="query-params",
+)
+st.caption(parts.coverage(totals))
+
+if not question.strip():
+    st.stop()
+
+try:
+    with st.spinner(say("Searching…")):
+        found = moments.find(here, WHO, question, mode=mode, limit=30)
+except StenogramError as error:
+    st.error(explain(error))
+    st.stop()
+
+if not found.total:
+    st.write(say("Nothing was found. Try other words."))
+elif found.notice:
+    st.info(say(found.notice))
+parts.groups(library.grouped(found.results, question))

@@ -1,0 +1,54 @@
+"""Settings: what this installation can do, and who may use it."""
+
+import streamlit as st
+
+from core import journey
+from pages import _parts as parts
+from pages._parts import facts, reason, say
+
+here = journey.current()
+
+st.title(say("Settings"), anchor=False)
+
+st.subheader(say("Engines"), anchor=False)
+for engine in here.engines.values():
+    readiness = engine.readiness()
+    with parts.tight():
+        with parts.line():
+            st.markdown(reason(engine.title), width="stretch")
+            st.badge(**parts.readiness(readiness))
+        st.caption(facts(parts.spoken(engine.languages), reason(readiness.reason)))
+
+st.subheader(say("Search by meaning"), anchor=False)
+embedder = here.embedder()
+with parts.tight():
+    st.markdown(reason(embedder.title))
+    st.caption(parts.spoken(embedder.languages))
+
+st.subheader(say("API keys"), anchor=False)
+for key in here.keys.all():
+    with parts.tight():
+        with parts.line():
+            st.text(key.name, width="stretch")
+            if key.revoked_at:
+                st.badge(say("Revoked"), color="gray")
+            else:
+                with st.popover(say("Revoke"), type="tertiary", key=f"ask-{key.id}"):
+                    st.write(say("Programs with this key are refused from then on."))
+                    if st.button(say("Revoke for good"), type="primary", key=f"revoke-{key.id}"):
+                        here.keys.revoke(key.id)
+                        st.rerun()
+        st.caption(parts.about_key(key))
+
+with st.form("key", clear_on_submit=True):
+    name = st.text_input(say("Name of a new key"), max_chars=60)
+    admin = st.checkbox(say("May see and change everything"))
+    if st.form_submit_button(say("Create key")) and name.strip():
+        st.session_state["key"] = here.keys.make(name.strip(), admin=admin, language=parts.language())
+        st.rerun()
+if made := st.session_state.pop("key", ""):
+    st.success(say("Keep this key now: it cannot be shown again."))
+    st.code(made, language=None)
+
+st.subheader(say("This installation"), anchor=False)
+st.dataframe(parts.installation(), hide_index=True)

@@ -1,0 +1,49 @@
+"""Upload: what shall be transcribed, and how."""
+
+import streamlit as st
+
+from core import journey, library
+from core.recordings import Wish
+from pages import _parts as parts
+from pages._parts import WHO, say
+
+here = journey.current()
+round_ = st.session_state.setdefault("round", 0)
+
+st.title(say("Upload"), anchor=False)
+
+dropped = parts.dropped(f"files-{round_}")
+folder = ""
+if here.settings.folders:
+    folder = st.selectbox(
+        say("Or a folder of the server"),
+        ["", *map(str, here.settings.folders)],
+        format_func=lambda path: path or say("No folder"),
+        key=f"folder-{round_}",
+    )
+files = [*dropped, *(library.in_folder(here, folder) if folder else [])]
+
+language, engine, ready = parts.engine("upload", parts.language())
+
+with st.expander(say("More")):
+    one = len(files) < 2
+    title = st.text_input(say("Title"), placeholder=say("The file name"), disabled=not one, max_chars=200)
+    known = library.tags(here.records, WHO)
+    tags = st.multiselect(say("Tags"), known, accept_new_options=True, max_selections=20)
+    split = st.checkbox(
+        say("Separate the speakers of a stereo call"),
+        help=say("For calls recorded with one speaker on each channel."),
+    )
+
+label = (
+    parts.say_many("Transcribe {n} file", "Transcribe {n} files", len(files)) if files else say("Transcribe")
+)
+if st.button(label, type="primary", disabled=not (files and ready), key="transcribe"):
+    wish = Wish(title if one else "", tuple(tags), language, engine, split_channels=split)
+    st.session_state["outcomes"] = parts.take(files, wish)
+    st.session_state["round"] += 1
+    st.rerun()
+
+if sent := st.session_state.get("outcomes"):
+    st.subheader(say("Sent"), anchor=False)
+    parts.outcomes(sent)
