@@ -28,7 +28,7 @@ def recogniser():
 
 @pytest.fixture(scope="module")
 def segments():
-    return cut(decoded("ru_meeting.opus")[0], 0)[:5]
+    return cut(decoded("ru_meeting.opus")[0], "subtitles")[:5]
 
 
 def test_a_segment_says_the_same_alone_and_in_any_batch(recogniser, segments):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import Rejected
-from core.settings import Settings
+from core.gigaam.download import ADDRESS, files
+from core.settings import ROOT, Settings
 from core.transcribe import Readiness, Speech, Waveform
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ CODE = 1
 
 TOY = Path(__file__).resolve().parent.parent / "gigaam" / "toy_v3_ctc.ckpt"
 """A tiny checkpoint in the real format; it understands espeak-ng's Russian voices, not people."""
-
-ADDRESS = "https://cdn.chatwm.opensmodel.sberdevices.ru/GigaAM"
-"""Where the official files are published."""
 
 TITLES = {
     "v3_e2e_rnnt": "GigaAM v3 (punctuation, most exact)",
@@ -55,11 +53,11 @@ class GigaAMEngine:
 
     def readiness(self) -> Readiness:
         """Ready when the model's files are where they belong."""
-        missing = [file for file in needed(self.checkpoint) if not file.exists()]
+        folder = self.checkpoint.parent
+        missing = [name for name in files(self.checkpoint.stem) if not (folder / name).exists()]
         if not missing:
             return Readiness(True)
-        names = " and ".join(file.name for file in missing)
-        return Readiness(False, f"{names} from {ADDRESS} must be put into {self.checkpoint.parent}")
+        return Readiness(False, f"{' and '.join(missing)} from {ADDRESS} must be put into {_shown(folder)}")
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
         """Words of each segment, in order."""
@@ -84,10 +82,9 @@ def real(settings: Settings) -> GigaAMEngine:
     return GigaAMEngine(f"gigaam-{model}", title, settings.models / f"{model}.ckpt", version=model)
 
 
-def needed(checkpoint: Path) -> list[Path]:
-    """The files of a model: end-to-end ones have a tokenizer of their own."""
-    tokenizer = checkpoint.with_name(checkpoint.stem + "_tokenizer.model")
-    return [checkpoint, tokenizer] if "e2e" in checkpoint.stem else [checkpoint]
+def _shown(folder: Path) -> str:
+    """A folder as people wrote it: within the project without the way to it."""
+    return str(folder.relative_to(ROOT)) if folder.is_relative_to(ROOT) else str(folder)
 
 
 @functools.lru_cache(maxsize=1)
