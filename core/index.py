@@ -206,10 +206,11 @@ class Index:
         table = self._open(f"vectors-{_key(space)}" if space else WORDS)
         return 0 if table is None else int(table.count_rows())
 
-    def maintain(self, after_rows: int = tables.INDEX_AFTER_ROWS) -> bool:
+    def maintain(self, after_rows: int | None = None) -> bool:
         """Index what is new, merge small files, drop old versions; False if a writer was in the way.
 
-        Costs grow with the table, so it waits for `after_rows` new rows, or a tenth of a small table.
+        Waits until there is enough of it, or `after_rows` new rows. A misspelt word is found in
+        indexed rows only.
         """
         tidied = [self._tidied(name, after_rows) for name in self._names()]
         return all(tidied)
@@ -254,7 +255,7 @@ class Index:
         }
         tables.merge(self._create(f"kept-{key}", schema), "hash", tables.batch(schema, columns))
 
-    def _tidied(self, name: str, after_rows: int) -> bool:
+    def _tidied(self, name: str, after_rows: int | None) -> bool:
         try:
             with self._writing():
                 tables.tidy(self._open(name), after_rows)
@@ -328,7 +329,7 @@ def _nearest(
 ) -> list[tuple[str, float]]:
     query = table.search(vector, vector_column_name="vector").distance_type("cosine")
     query = tables.scoped(query, where).limit(limit).select(["id", "_distance"])
-    exact = tables.has_at_most(table, where, EXACT_ROWS)
+    exact = where is not None and tables.has_at_most(table, where, EXACT_ROWS)
     query = query.bypass_vector_index() if exact else query.nprobes(PROBES).refine_factor(REFINED)
     return [(found["id"], 1.0 - found["_distance"]) for found in _values(query)]
 
