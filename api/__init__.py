@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import docs, problems, recordings, search, state, tasks
+from api import classic, docs, estimate, openai, problems, recordings, search, state, tasks, uploads
 from api.callers import Reception
 from core import journey
 from core.journey import Journey
@@ -21,6 +21,10 @@ ROUTERS = (
     recordings.router,
     recordings.sound_router,
     search.router,
+    estimate.router,
+    uploads.router,
+    openai.router,
+    classic.router,
     state.router,
     docs.router,
 )
@@ -30,6 +34,7 @@ def build(here: Callable[[], Journey]) -> FastAPI:
     """The API of an installation, which is opened with the first request."""
     api = FastAPI(title="Stenogram", version=VERSION, docs_url=None, redoc_url=None)
     api.state.reception = Reception(here)
+    api.add_middleware(uploads.SpeaksTus)
     problems.install(api)
     for router in ROUTERS:
         api.include_router(router)

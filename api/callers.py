@@ -6,19 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Header, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from api.problems import language_of
 from core.answers import Answers
 from core.errors import KeyRefused
 from core.journey import Journey
-from core.keys import Principal
+from core.keys import EVERYONE, Principal
 from core.limits import Limit
 
 HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key made with `make key NAME=x`.")
 BEARER = HTTPBearer(auto_error=False, description="The same key, for clients that only know bearers.")
 WRONG_KEYS_PER_MIN = 30
+UPLOAD = "upload"
+"""What a page's ticket for uploads is for: `keys.ticket(UPLOAD)`, sent as `X-Upload-Ticket`."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,28 @@ def uploading(request: Request, caller: Annotated[Caller, Depends(identify)]) ->
     return caller
 
 
+def sending(
+    request: Request,
+    key: Annotated[str | None, Security(HEADER)],
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
+    x_upload_ticket: Annotated[str, Header(max_length=200)] = "",
+) -> Caller:
+    """A caller who goes on with an upload, which is not counted; or a page, which has a ticket."""
+    journey: Journey = request.app.state.reception.open()
+    if x_upload_ticket and journey.keys.admits(x_upload_ticket, UPLOAD):
+        return Caller(journey, EVERYONE, language_of(request))
+    return identify(request, key, bearer)
+
+
+def bringing(request: Request, caller: Annotated[Caller, Depends(sending)]) -> Caller:
+    """A caller, or a page, who begins an upload. Raises TooMany for callers."""
+    if caller.who is not EVERYONE:
+        request.app.state.reception.limits.uploads.take(caller.who.owner)
+    return caller
+
+
 Here = Annotated[Journey, Depends(here)]
 Asking = Annotated[Caller, Depends(asking)]
 Uploading = Annotated[Caller, Depends(uploading)]
+Sending = Annotated[Caller, Depends(sending)]
+Bringing = Annotated[Caller, Depends(bringing)]

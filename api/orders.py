@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from core.intake import Blob
 from core.recordings import Wish
 
 MAX_TAGS = 50
@@ -15,6 +17,8 @@ MAX_TAGS = 50
 
 def _split(tags: object) -> object:
     """Tags come as repeated fields, or as one with commas."""
+    if isinstance(tags, str):
+        tags = [tags]
     if not isinstance(tags, list):
         return tags
     return [part.strip() for tag in tags for part in str(tag).split(",") if part.strip()]
@@ -26,14 +30,17 @@ Tag = Annotated[str, Field(max_length=100)]
 class Order(BaseModel):
     """Everything is optional."""
 
-    engine: str = Field("", max_length=50, description="An engine's name; empty or `auto` picks the best.")
-    language: str = Field("ru", max_length=10, description="ISO 639-1, what is spoken.")
-    lane: Literal["now", "batch"] = Field("now", description="`batch` is cheaper and may take a day.")
-    word_timestamps: bool = Field(True, description="Words always come with times.")
-    title: str = Field("", max_length=500)
+    engine: str = Field(default="", max_length=50, description="An engine; empty or `auto`: the best.")
+    language: str = Field(default="ru", max_length=10, description="ISO 639-1, what is spoken.")
+    lane: Literal["", "now", "batch"] = Field(
+        default="", description="`batch` is cheaper and may take a day."
+    )
+    word_timestamps: bool = Field(default=True, description="Words always come with times.")
+    title: str = Field(default="", max_length=500)
     tags: Annotated[list[Tag], BeforeValidator(_split), Field(max_length=MAX_TAGS)] = []
-    split_channels: bool = Field(False, description="A call with one speaker on each channel.")
-    force: bool = Field(False, description="Transcribe again, even if a result is known.")
+    split_channels: bool = Field(default=False, description="A call with one speaker on each channel.")
+    force: bool = Field(default=False, description="Transcribe again, even if a result is known.")
+    callback_url: str = Field(default="", max_length=2000, description="Gets the task as JSON when it ends.")
 
     def wish(self) -> Wish:
         """The same for the road."""
@@ -48,15 +55,24 @@ class Order(BaseModel):
         )
 
 
-def order(address: Order, fields: Mapping[str, Sequence[str]]) -> Order:
+def order(address: Mapping[str, object], fields: Mapping[str, Sequence[str]]) -> Order:
     """What the address says, overruled by the form. Raises RequestValidationError."""
     known = {name: values for name, values in fields.items() if name in Order.model_fields}
     given: dict[str, Any] = {name: values if name == "tags" else values[-1] for name, values in known.items()}
     try:
-        return Order.model_validate(address.model_dump(exclude_unset=True) | given)
+        return Order.model_validate({**address, **given})
     except ValidationError as error:
-        problems = [{**problem, "loc": ("body", *problem["loc"])} for problem in error.errors()]
-        raise RequestValidationError(problems) from error
+        raise invalid(error) from error
+
+
+def invalid(error: ValidationError) -> RequestValidationError:
+    """As if the framework itself had looked at the form."""
+    return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()])
+
+
+def fingerprint(blob: Blob, wanted: Order) -> str:
+    """A digest of everything that was asked for, file included."""
+    return hashlib.sha256(f"{blob.sha256}|{wanted.model_dump_json()}".encode()).hexdigest()
 
 
 def form(**more: Any) -> dict[str, Any]:

@@ -52,6 +52,8 @@ class Problem(BaseModel):
     status: int
     detail: str
     code: str
+    error: dict[str, str] | None = None
+    """The same in the shape of the OpenAI form, where that is spoken."""
     task_status: str | None = None
 
 
@@ -82,22 +84,30 @@ def install(api: FastAPI) -> None:
 
 
 def _answer(
-    status: int, code: str, detail: str, headers: dict[str, str] | None = None, **more: str
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    task_status: str | None = None,
 ) -> JSONResponse:
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, code=code, **more)
+    title = HTTPStatus(status).phrase
+    problem = Problem(title=title, status=status, detail=detail, code=code, task_status=task_status)
+    if request.url.path.startswith("/v1/"):
+        problem.error = {"message": detail, "type": title, "code": code}
     return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
 def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StenogramError)
-    status, headers, more = status_of(error), dict[str, str](), dict[str, str]()
+    status, headers = status_of(error), dict[str, str]()
     if isinstance(error, Unavailable) and status in {429, 503}:
         headers["Retry-After"] = str(round(error.retry_after_s or RETRY_AFTER_S))
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="stenogram"'
-    if isinstance(error, NotReady):
-        more["task_status"] = str(error.facts.get("status"))
-    return _answer(status, _code(error), words.explain(error, language_of(request)), headers, **more)
+    task_status = str(error.facts.get("status")) if isinstance(error, NotReady) else None
+    detail = words.explain(error, language_of(request))
+    return _answer(request, status, _code(error), detail, headers, task_status)
 
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:
@@ -105,7 +115,7 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     detail = words.say(INVALID, language_of(request), field=field, reason=first["msg"])
-    return _answer(400, "invalid", detail)
+    return _answer(request, 400, "invalid", detail)
 
 
 def _unknown(request: Request, error: Exception) -> JSONResponse:
@@ -114,11 +124,11 @@ def _unknown(request: Request, error: Exception) -> JSONResponse:
     detail = words.say(sentence, language_of(request))
     headers = dict(error.headers) if error.headers else None
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-    return _answer(error.status_code, code, detail, headers)
+    return _answer(request, error.status_code, code, detail, headers)
 
 
 def _broken(request: Request, _error: Exception) -> JSONResponse:
-    return _answer(500, "broken", words.say(SENTENCES[500], language_of(request)))
+    return _answer(request, 500, "broken", words.say(SENTENCES[500], language_of(request)))
 
 
 def _gone(_request: Request, _error: Exception) -> Response:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
@@ -14,6 +15,7 @@ from core import export
 from core.answers import RecordingAnswer, RecordingList
 from core.errors import KeyRefused
 from core.keys import EVERYONE
+from core.recordings import Wish
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
 sound_router = APIRouter(include_in_schema=False)
@@ -49,6 +51,44 @@ def recordings(
 def recording(recording_id: str, caller: Asking) -> RecordingAnswer:
     """One recording."""
     return caller.answers.recording(recording_id)
+
+
+@dataclass(frozen=True)
+class Again:
+    """The answer to asking for another transcript."""
+
+    task_id: str
+    batch_id: str | None
+    mode: Literal["batch_api", "sync_api"]
+    status: str
+    check_status_url: str
+
+
+@router.post(
+    "/recordings/{recording_id}/transcribe",
+    status_code=202,
+    responses=refusals(400, 401, 404, 409, 429, 503, 507),
+)
+def transcribe(
+    recording_id: str,
+    caller: Asking,
+    use_batch_api: bool = False,
+    engine: Annotated[str, Query(max_length=50)] = "",
+    language: Annotated[str, Query(max_length=10)] = "",
+    force: bool = False,
+) -> Again:
+    """Transcribe a recording that is here; by batch it is cheaper and may take a day."""
+    known = caller.here.recordings.get(caller.who, recording_id)
+    lane = "batch" if use_batch_api else "now"
+    wish = Wish(language=language or known.language, engine=engine, lane=lane, force=force)
+    task = caller.here.again(caller.who, recording_id, wish)
+    return Again(
+        task_id=task.id,
+        batch_id=f"batch_{task.id}" if use_batch_api else None,
+        mode="batch_api" if use_batch_api else "sync_api",
+        status=task.status,
+        check_status_url=f"/api/v1/tasks/{task.id}",
+    )
 
 
 @sound_router.get("/sound/{recording_id}")

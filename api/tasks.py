@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.callers import Asking, Uploading
+from api.callers import Asking, Caller, Uploading
 from api.forms import receive
-from api.orders import Order, form, order
+from api.orders import Order, fingerprint, form, order
 from api.problems import refusals
-from core import export
+from core import callbacks, export
 from core.answers import Accepted, Message, Result, TaskAnswer, TaskList
+from core.intake import Blob
+from core.promises import Asked
+from core.records import Task
 
 router = APIRouter(prefix="/api/v1", tags=["tasks"])
 
@@ -28,12 +31,39 @@ Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
     openapi_extra=form(),
     responses=refusals(400, 401, 409, 413, 415, 429, 503, 507),
 )
-async def transcribe(request: Request, caller: Uploading, wishes: Annotated[Order, Query()]) -> Accepted:
-    """Upload a recording and have it transcribed. Accepted once bytes and task are on disk."""
-    blob, sent = await receive(request, caller.here.store)
-    wish = order(wishes, sent.fields).wish()
-    task = await run_in_threadpool(caller.here.submit, caller.who, blob, sent.filename or "", wish)
+async def transcribe(
+    request: Request,
+    caller: Uploading,
+    wishes: Annotated[Order, Query()],
+    idempotency_key: Annotated[str, Header(max_length=200)] = "",
+) -> Accepted:
+    """Upload a recording and have it transcribed. Accepted once bytes and task are on disk.
+
+    The same `Idempotency-Key` with the same request gives the same task for 24 hours.
+    """
+    task = await bring(request, caller, wishes, idempotency_key)
     return await run_in_threadpool(caller.answers.accepted, task)
+
+
+async def bring(request: Request, caller: Caller, wishes: Order, name: str = "") -> Task:
+    """The task of an uploaded file, wanted as the address and the form say."""
+    blob, sent = await receive(request, caller.here.store)
+    wanted = order(wishes.model_dump(exclude_unset=True), sent.fields)
+    return await run_in_threadpool(submit, caller, blob, sent.filename or "", wanted, name)
+
+
+def submit(caller: Caller, blob: Blob, filename: str, wanted: Order, name: str = "") -> Task:
+    """The task of bytes that are in the store, with everything that was asked for besides."""
+    if wanted.callback_url:
+        callbacks.check(wanted.callback_url, anywhere=caller.here.settings.api_callbacks_anywhere)
+    asked = Asked(name, fingerprint(blob, wanted), wanted.callback_url)
+    return caller.here.submit(caller.who, blob, filename, wanted.wish(), asked)
+
+
+@router.get("/callback-secret", responses=refusals(401, 429))
+def secret(caller: Asking) -> dict[str, str]:
+    """With what calls to your `callback_url` are signed: HMAC-SHA256 over `<t>.<body>`."""
+    return {"header": callbacks.SIGNATURE, "secret": caller.here.keys.secret(caller.who.owner)}
 
 
 @router.get("/tasks", responses=refusals(400, 401, 429))

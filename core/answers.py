@@ -181,7 +181,7 @@ class Answers:
             recording_id=recording.id,
             status=task.status,
             message=self.say(KNOWN if forecast is None else ACCEPTED),
-            filename=recording.filename,
+            filename=task.filename or recording.filename,
             file_size=recording.size_bytes,
             estimated_time=self._sentence(forecast),
             estimated_seconds=forecast.seconds if forecast else 0,
@@ -194,7 +194,7 @@ class Answers:
             task_id=task.id,
             recording_id=recording.id,
             status=task.status,
-            filename=recording.filename,
+            filename=task.filename or recording.filename,
             language=task.language,
             engine=task.engine,
             transcription=export.text(heard),
@@ -206,8 +206,8 @@ class Answers:
 
     def file(self, task_id: str, kind: str) -> export.File:
         """The transcript of a completed task as a file, in one of `export.FORMATS`."""
-        _, recording, heard = self._completed(task_id)
-        return export.file(heard, recording.filename, kind)
+        task, recording, heard = self._completed(task_id)
+        return export.file(heard, task.filename or recording.filename, kind)
 
     def recording(self, recording_id: str) -> RecordingAnswer:
         """One recording. Raises NotFound for what is not theirs."""
@@ -266,7 +266,7 @@ class Answers:
             started_at=_when(task.started_at) if task.started_at else None,
             completed_at=_when(task.completed_at) if task.completed_at else None,
             eta_seconds=forecast.seconds if forecast else None,
-            filename=recording.filename,
+            filename=task.filename or recording.filename,
             file_size=recording.size_bytes,
             engine=task.engine,
             language=task.language,

@@ -107,9 +107,37 @@ class Store:
             raise NotFound
         return self.folder / sha256[:2] / sha256
 
+    def adopt(self, path: Path) -> Blob:
+        """Take over a finished file of this disk: hashed, durable, and gone from where it was.
+
+        Raises UnreadableMedia if it is empty.
+        """
+        with path.open("rb", buffering=0) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if not (size_bytes := file.tell()):
+                raise UnreadableMedia("The file is empty.")
+            os.fsync(file.fileno())
+        self.keep(path, self.place(digest))
+        return Blob(digest, size_bytes)
+
+    def keep(self, path: Path, place: Path) -> None:
+        """Move a synced file into place, even over an equal one: looking first would race with removal."""
+        with writing(self.folder):
+            place.parent.mkdir(exist_ok=True)
+            path.replace(place)
+            _sync_folder(place.parent)
+            _sync_folder(self.folder)
+
     def remove(self, sha256: str) -> None:
         """Delete these bytes; safe to repeat."""
         self.place(sha256).unlink(missing_ok=True)
+
+    def kept(self, older_than_s: float) -> Iterator[str]:
+        """The hashes of all bytes that have been here for so long."""
+        old = time.time() - older_than_s
+        for file in self.folder.glob("??/*"):
+            if _HASH.fullmatch(file.name) and file.stat().st_mtime <= old:
+                yield file.name
 
     def sweep(self, older_than_s: float) -> int:
         """Delete unfinished uploads that nobody has written to for so long; says how many."""
@@ -153,16 +181,9 @@ class Upload:
             raise UnreadableMedia("The file is empty.")
         blob = Blob(self._hash.hexdigest(), self.size_bytes)
         with writing(self._store.folder):
-            self._keep(self._store.place(blob.sha256))
+            os.fsync(self._file.fileno())
+        self._store.keep(self._path, self._store.place(blob.sha256))
         return blob
-
-    def _keep(self, place: Path) -> None:
-        """Rename even over an equal file: looking first would race with its removal."""
-        os.fsync(self._file.fileno())
-        place.parent.mkdir(exist_ok=True)
-        self._path.replace(place)
-        _sync_folder(place.parent)
-        _sync_folder(self._store.folder)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import IO
 
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from core import chunk, decode, embed, embedders, engines, segment
-from core.batch import Batches
+from core.batch import NO_BATCHES, Batches
 from core.chores import Chores
 from core.embed import Embedder
-from core.errors import BadRequest, Rejected, StenogramError
+from core.errors import BadRequest, StenogramError, Unavailable, UnreadableMedia
 from core.index import Index, Row, Scope
 from core.intake import Blob, Store, clean_name
 from core.intents import Intents
@@ -31,7 +32,8 @@ from core.passages import Passages
 from core.promises import NOTHING_MORE, Answered, Asked, Promises
 from core.recordings import Recordings, Wish
 from core.records import PassageRow, Recording, Records, Segment, Task, Transcript
-from core.search import Found, search
+from core.resumable import Resumables
+from core.search import Found, asks_for, search
 from core.segment import Span
 from core.settings import Settings
 from core.transcribe import SAMPLE_RATE, Engine, Waveform
@@ -39,7 +41,7 @@ from core.transcripts import Transcripts
 from core.work import Claim, Work
 
 COPY_BYTES = 1 << 20
-STALE_UPLOAD_S = 6 * 3600
+LEAD_IN_S = 0.5
 EMBED_TEXTS = 100
 """Texts a call; Gemini takes no more."""
 
@@ -55,6 +57,7 @@ class Journey:
         self.promises = Promises(self.records)
         self.chores = Chores(self.records)
         self.store = Store(settings.home / "blobs", settings.upload_max_bytes)
+        self.resumables = Resumables(settings.home / "uploads", self.records, self.store)
         self.keys = Keys(self.records, settings.key_pepper.get_secret_value())
         self.recordings = Recordings(self.records, self.work, share_results=settings.share_results)
         self.transcripts = Transcripts(self.records, self.work)
@@ -83,22 +86,36 @@ class Journey:
         """Ask for the transcript of bytes that are in the store. Refuses what is no recording."""
         if (task_id := self.promises.answered(who.owner, asked)) is not None:
             return self.recordings.task(who, task_id)
+        wish, engine = self._settled(wish)
         try:
-            wish = replace(wish, lane=self._lane(wish))
-            engine = self.choose(wish).engine
-            media = decode.probe(self.store.path(blob.sha256))
-        except Rejected:
-            self._drop_unused(blob.sha256)
+            media = self.recordings.media(blob.sha256) or decode.probe(self.store.path(blob.sha256))
+        except UnreadableMedia:  # so it is for everybody who sends it
+            self.drop_unused(blob.sha256)
             raise
-        also = functools.partial(self.promises.keep, asked=asked)
+        also = functools.partial(self._promise, sha256=blob.sha256, asked=asked)
         try:
             return self.recordings.add(who, blob, media, clean_name(filename), engine, wish, also)
         except Answered as answered:  # the same request overtook this one
             return self.recordings.task(who, answered.task_id)
 
+    def again(self, who: Principal, recording_id: str, wish: Wish) -> Task:
+        """Ask for another transcript of a recording that is here."""
+        row = self.recordings.get(who, recording_id)
+        return self.submit(Principal(row.owner), Blob(row.sha256, row.size_bytes), row.filename, wish)
+
     def choose(self, wish: Wish) -> engines.Choice:
         """The engine that would be used, and why."""
         return engines.choose(self.engines, wish.engine or self.settings.engine, wish.language)
+
+    def _settled(self, wish: Wish) -> tuple[Wish, Engine]:
+        wish = replace(wish, lane=self._lane(wish))
+        return wish, self.choose(wish).engine
+
+    def _promise(self, session: Session, task: Task, sha256: str, asked: Asked) -> None:
+        """What must hold when a task is accepted; nobody deletes bytes while this transaction lasts."""
+        if not self.store.place(sha256).is_file():
+            raise Unavailable("The file was deleted at this very moment. Send it again.")
+        self.promises.keep(session, task, asked)
 
     def _lane(self, wish: Wish) -> str:
         """The lane asked for, else the usual one. Refuses batches while the embedder takes none."""
@@ -106,10 +123,7 @@ class Journey:
         if wish.lane not in ("", "now", "batch"):
             raise BadRequest("The lane is now or batch.")
         if wish.lane == "batch" and not takes_batches:
-            raise BadRequest(
-                "There is no batch lane: vectors are made on this machine, by {embedder}.",
-                embedder=self.embedder().title,
-            )
+            raise BadRequest(NO_BATCHES, embedder=self.embedder().title)
         return wish.lane or (self.settings.embedding_lane if takes_batches else "now")
 
     # The four kinds of work
@@ -180,7 +194,17 @@ class Journey:
     ) -> Found:
         """Moments where something was said, best first."""
         scope = Scope(None if who.admin else who.owner, (recording_id,) if recording_id else ())
-        return search(self.index_store, self.embedder(), question, scope=scope, mode=mode, limit=limit)
+        moment = functools.partial(self._moment, question)
+        return search(
+            self.index_store, self.embedder(), question, scope=scope, mode=mode, limit=limit, moment=moment
+        )
+
+    def _moment(self, question: str, row: Row) -> float:
+        """Where to start playing a passage: just before the first word that was asked for."""
+        words = self.transcripts.said(row.recording_id, row.start_s, row.end_s)
+        return next(
+            (word.start_s - LEAD_IN_S for word in words if asks_for(question, word.text)), row.start_s
+        )
 
     def embedder(self) -> Embedder:
         """The active embedder, fixed at the first start: Gemini if there was a key, else the local one."""
@@ -218,10 +242,14 @@ class Journey:
 
     def tend(self, name: str, worker: str) -> None:
         """Do one chore, unless somebody else is at it."""
+        from core import callbacks, retention  # noqa: PLC0415 - they know the journey
+
         chores: dict[str, Callable[[], object]] = {
             "batches": self.batches.tick,
+            "callbacks": lambda: callbacks.deliver(self),
+            "retention": lambda: retention.sweep(self),
             "index": self.index_store.maintain,
-            "store": lambda: self.store.sweep(STALE_UPLOAD_S),
+            "store": lambda: retention.sweep_store(self),
         }
         self.chores.do(name, worker, chores[name])
 
@@ -230,13 +258,17 @@ class Journey:
         self.work.release(worker)
         self.chores.release(worker)
 
-    def _drop_unused(self, sha256: str) -> None:
-        if not self.recordings.has(sha256):
-            self.store.remove(sha256)
+    def drop_unused(self, sha256: str) -> bool:
+        """Remove bytes that nobody has; True if so."""
+        with self.records.write():  # so that nobody takes the same bytes in meanwhile
+            unused = not self.recordings.has(sha256)
+            if unused:
+                self.store.remove(sha256)
+        return unused
 
     def _clear(self, recording: Recording) -> None:
         self.index_store.remove(recording.id)
-        self._drop_unused(recording.sha256)
+        self.drop_unused(recording.sha256)
 
     def _read(self, claim: Claim) -> tuple[Recording, Task]:
         task = self.recordings.task(EVERYONE, claim.task_id)

@@ -86,6 +86,16 @@ class Keys:
                 raise NotFound
             row.revoked_at = row.revoked_at or time.time()
 
+    def language(self, id_: str) -> str:
+        """What the owner of this key reads."""
+        with self._records.read() as session:
+            row = session.get(Key, id_)
+        return row.language if row else "en"
+
+    def secret(self, id_: str) -> str:
+        """With which calls back to the owner of this key are signed. Known to them and to us."""
+        return self._digest(f"callbacks|{id_}")
+
     def ticket(self, what: str) -> str:
         """Leave to read one thing for TICKET_S, for players that can send no header."""
         until = f"{int(time.time() + TICKET_S)}"

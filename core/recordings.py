@@ -15,7 +15,7 @@ from core.errors import NotFound
 from core.intake import Blob
 from core.keys import PAGES, Principal
 from core.records import Job, Recording, Records, Task, Transcript
-from core.transcribe import Engine
+from core.transcribe import SAMPLE_RATE, Engine
 from core.work import Work
 
 
@@ -28,6 +28,8 @@ class Wish:
     language: str = "ru"
     engine: str = ""
     lane: str = ""
+    deadline_h: float | None = None
+    """When a batch is not ready by then, its vectors are made now."""
     split_channels: bool = False
     force: bool = False
 
@@ -103,6 +105,8 @@ class Recordings:
             session.add(recording)
         recording.title = wish.title or recording.title
         recording.tags = sorted({*recording.tags, *wish.tags})
+        if wish.deadline_h is not None:
+            recording.vectors_by = time.time() + 3600 * wish.deadline_h
         return recording
 
     def _transcript(
@@ -200,6 +204,12 @@ class Recordings:
             if task.owner == PAGES or session.scalar(others):
                 return None
             return _delete(session, task.recording_id)
+
+    def media(self, sha256: str) -> Media | None:
+        """What is known about these bytes from when somebody brought them before."""
+        with self._records.read() as session:
+            row = session.scalars(select(Recording).where(Recording.sha256 == sha256).limit(1)).first()
+        return Media(row.format, row.duration_s, row.channels, SAMPLE_RATE, estimated=False) if row else None
 
     def has(self, sha256: str) -> bool:
         """Whether anybody has these bytes."""

@@ -1,0 +1,152 @@
+"""The OpenAI form of transcription, which most tools speak: bring a file, wait, take the text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from api.callers import Caller, Uploading
+from api.forms import receive
+from api.orders import Order, invalid
+from api.problems import refusals
+from api.tasks import submit
+from core import export
+from core.answers import Result
+from core.errors import Conflict, Rejected
+from core.records import Task
+from core.transcripts import Heard
+
+router = APIRouter(prefix="/v1", tags=["OpenAI form"])
+
+LOOK_S = (0.1, 0.2, 0.5, 1.0)
+"""Pauses between looks; the last one again and again."""
+
+Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
+
+
+class Wanted(BaseModel):
+    """The fields we understand; others are taken and ignored, as with other servers of this form."""
+
+    model: str = Field(default="auto", max_length=100)
+    language: str = Field(default="ru", max_length=10)
+    response_format: Format = "json"
+    timestamp_granularities: list[Literal["word", "segment"]] = []
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "file": {"type": "string", "format": "binary"},
+        "model": {
+            "type": "string",
+            "maxLength": 100,
+            "description": "An engine's name; else the best there is.",
+        },
+        "language": {"type": "string", "maxLength": 10, "default": "ru"},
+        "response_format": {"enum": ["json", "text", "srt", "vtt", "verbose_json"], "default": "json"},
+        "timestamp_granularities[]": {"type": "array", "items": {"enum": ["word", "segment"]}},
+    },
+}
+
+
+@router.post(
+    "/audio/transcriptions",
+    response_class=Response,
+    openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": SCHEMA}}}},
+    responses={
+        200: {"description": "The text.", "content": {"application/json": {}, "text/plain": {}}},
+        **refusals(400, 401, 409, 413, 415, 429, 503, 507),
+    },
+)
+async def transcriptions(request: Request, caller: Uploading) -> Response:
+    """Transcribe a file and wait for its text."""
+    blob, sent = await receive(request, caller.here.store)
+    wanted = _wanted(sent.fields)
+    engine = wanted.model if wanted.model in caller.here.engines else "auto"
+    order = Order(language=wanted.language, engine=engine)
+    task = await run_in_threadpool(submit, caller, blob, sent.filename or "", order)
+    await _ended(request, caller, task)
+    return await run_in_threadpool(_told, caller, task, wanted)
+
+
+def _wanted(fields: dict[str, list[str]]) -> Wanted:
+    given: dict[str, Any] = {
+        name: values[-1] for name, values in fields.items() if name in Wanted.model_fields
+    }
+    for name in ("timestamp_granularities", "timestamp_granularities[]"):
+        if name in fields:
+            given["timestamp_granularities"] = fields[name]
+    try:
+        return Wanted.model_validate(given)
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+async def _ended(request: Request, caller: Caller, task: Task) -> None:
+    """Wait until the task has ended, or nobody waits any more."""
+    look = 0
+    while not await request.is_disconnected():
+        now = await run_in_threadpool(caller.here.recordings.task, caller.who, task.id)
+        if now.status not in {"queued", "processing"}:
+            return
+        await asyncio.sleep(LOOK_S[min(look, len(LOOK_S) - 1)])
+        look += 1
+
+
+def _told(caller: Caller, task: Task, wanted: Wanted) -> Response:
+    ended = caller.here.recordings.task(caller.who, task.id)
+    if ended.status == "failed" and ended.error:
+        raise Rejected(str(ended.error["message"]), **ended.error["facts"])
+    if ended.status != "completed":
+        raise Conflict("The task was cancelled.")
+    heard = caller.here.transcripts.heard(ended.transcript_id)
+    return _shaped(heard, caller.answers.result(ended.id), wanted)
+
+
+def _shaped(heard: Sequence[Heard], result: Result, wanted: Wanted) -> Response:
+    match wanted.response_format:
+        case "text":
+            return PlainTextResponse(f"{export.text(heard)}\n")
+        case "srt":
+            return PlainTextResponse(export.srt(heard))
+        case "vtt":
+            return PlainTextResponse(export.vtt(heard), media_type="text/vtt")
+        case "verbose_json":
+            return JSONResponse(_verbose(result, wanted))
+    return JSONResponse({"text": result.transcription})
+
+
+def _verbose(result: Result, wanted: Wanted) -> dict[str, Any]:
+    """With segments, and words where they are asked for. Numbers that only Whisper knows are zeros."""
+    told: dict[str, Any] = {
+        "task": "transcribe",
+        "language": result.language,
+        "duration": result.media_duration or 0.0,
+        "text": result.transcription,
+        "segments": [
+            {
+                "id": n,
+                "seek": 0,
+                "start": segment.start_s,
+                "end": segment.end_s,
+                "text": segment.text,
+                "tokens": [],
+                "temperature": 0.0,
+                "avg_logprob": 0.0,
+                "compression_ratio": 0.0,
+                "no_speech_prob": 0.0,
+            }
+            for n, segment in enumerate(result.segments)
+        ],
+    }
+    if "word" in wanted.timestamp_granularities:
+        words = (word for segment in result.segments for word in segment.words)
+        told["words"] = [{"word": word.text, "start": word.start_s, "end": word.end_s} for word in words]
+    return told

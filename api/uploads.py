@@ -1,0 +1,188 @@
+"""Uploads that may be interrupted: the tus 1.0 protocol (https://tus.io), with creation and termination.
+
+Metadata are `filename` and the fields of an order. The last PATCH makes the task; its id stands in
+`Stenogram-Task-Id` then, and whenever the upload is asked about.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.callers import Bringing, Caller, Here, Sending
+from api.forms import pieces
+from api.orders import order
+from api.problems import refusals
+from api.tasks import submit
+from core.errors import BadRequest, StenogramError, UnreadableMedia
+from core.keys import Principal
+from core.promises import Resumable
+from core.words import phrase
+
+VERSION = "1.0.0"
+PREFIX = "/api/v1/uploads"
+CONTENT = "application/offset+octet-stream"
+TASK = "Stenogram-Task-Id"
+WRONG_VERSION = phrase("This server speaks version 1.0.0 of tus.")
+WRONG_CONTENT = phrase("Send pieces as application/offset+octet-stream.")
+
+Length = Annotated[int, Header(ge=0, le=1 << 62)]
+Metadata = Annotated[str, Header(max_length=8000)]
+
+
+class SpeaksTus:
+    """Every answer of these addresses says which protocol it speaks, errors too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the header on the way out."""
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["Tus-Resumable"] = VERSION
+            await send(message)
+
+        ours = scope["type"] == "http" and scope["path"].startswith(PREFIX)
+        await self._app(scope, receive, tell if ours else send)
+
+
+def speaks(tus_resumable: Annotated[str, Header(max_length=20)]) -> None:
+    """Refuse other versions of the protocol."""
+    if tus_resumable != VERSION:
+        raise HTTPException(412, WRONG_VERSION, {"Tus-Version": VERSION})
+
+
+router = APIRouter(prefix=PREFIX, tags=["resumable uploads"])
+SPEAKS = [Depends(speaks)]
+PROGRESS: dict[str, Any] = {
+    name: {"schema": {"type": kind}}
+    for name, kind in (("Upload-Offset", "integer"), ("Upload-Length", "integer"), (TASK, "string"))
+}
+
+
+@router.options("", status_code=204, response_class=Response)
+def abilities(here: Here) -> Response:
+    """What this server can do."""
+    return Response(
+        status_code=204,
+        headers={
+            "Tus-Version": VERSION,
+            "Tus-Extension": "creation,termination",
+            "Tus-Max-Size": f"{here.settings.upload_max_bytes}",
+        },
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_class=Response,
+    dependencies=SPEAKS,
+    responses={
+        201: {
+            "description": "Send the bytes to `Location`.",
+            "headers": {"Location": {"schema": {"type": "string"}}},
+        },
+        **refusals(400, 401, 409, 412, 413, 415, 429, 507),
+    },
+)
+def create(caller: Bringing, upload_length: Length, upload_metadata: Metadata = "") -> Response:
+    """Announce an upload."""
+    facts = _facts(upload_metadata)
+    order(facts, {})
+    if not upload_length:
+        raise UnreadableMedia("The file is empty.")
+    row = caller.here.resumables.begin(caller.who, upload_length, facts)
+    return Response(status_code=201, headers={"Location": f"{PREFIX}/{row.id}"})
+
+
+@router.head(
+    "/{upload_id}",
+    response_class=Response,
+    dependencies=SPEAKS,
+    responses={200: {"description": "How far it is.", "headers": PROGRESS}, **refusals(400, 401, 404, 412)},
+)
+def progress(upload_id: str, caller: Sending) -> Response:
+    """How many bytes have arrived; and the task, once all have."""
+    row = caller.here.resumables.get(caller.who, upload_id)
+    task_id = row.task_id or _finished(caller, row)
+    return Response(headers={**_progress(caller, row, task_id), "Cache-Control": "no-store"})
+
+
+@router.patch(
+    "/{upload_id}",
+    status_code=204,
+    response_class=Response,
+    dependencies=SPEAKS,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {CONTENT: {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+    responses={
+        204: {"description": "Taken.", "headers": PROGRESS},
+        **refusals(400, 401, 404, 409, 412, 413, 415, 503, 507),
+    },
+)
+async def append(upload_id: str, request: Request, caller: Sending, upload_offset: Length) -> Response:
+    """Go on with an upload. The last piece makes the task."""
+    if request.headers.get("content-type", "") != CONTENT:
+        raise HTTPException(415, WRONG_CONTENT)
+    uploads = caller.here.resumables
+    row = await run_in_threadpool(uploads.get, caller.who, upload_id)
+    with uploads.going_on(row, upload_offset) as file:
+        try:
+            async for piece in pieces(request):
+                await run_in_threadpool(uploads.append, row, file, piece)
+        finally:
+            await run_in_threadpool(uploads.sync, file)
+    task_id = await run_in_threadpool(_finished, caller, row)
+    return Response(status_code=204, headers=_progress(caller, row, task_id))
+
+
+@router.delete("/{upload_id}", status_code=204, dependencies=SPEAKS, responses=refusals(400, 401, 404, 412))
+def stop(upload_id: str, caller: Sending) -> None:
+    """Stop an upload and forget what has arrived. A task that it became stays."""
+    caller.here.resumables.forget(caller.here.resumables.get(caller.who, upload_id))
+
+
+def _finished(caller: Caller, row: Resumable) -> str | None:
+    """The task that a complete upload becomes; None while bytes are missing."""
+    uploads = caller.here.resumables
+    if uploads.offset(row) < row.size_bytes:
+        return None
+    owner = Caller(caller.here, Principal(row.owner), caller.language)
+    facts = uploads.facts(row)
+    try:
+        blob = caller.here.store.adopt(uploads.path(row))
+        task = submit(owner, blob, facts.get("filename", ""), order(facts, {}))
+    except StenogramError:
+        uploads.forget(row)
+        raise
+    uploads.became(row, task.id)
+    return task.id
+
+
+def _progress(caller: Caller, row: Resumable, task_id: str | None) -> dict[str, str]:
+    arrived = row.size_bytes if task_id else caller.here.resumables.offset(row)
+    told = {"Upload-Offset": f"{arrived}", "Upload-Length": f"{row.size_bytes}"}
+    return {**told, TASK: task_id} if task_id else told
+
+
+def _facts(metadata: str) -> dict[str, str]:
+    """`name base64,name base64` → names and values."""
+    pairs = (pair.strip().partition(" ") for pair in metadata.split(",") if pair.strip())
+    try:
+        return {name: base64.b64decode(value, validate=True).decode() for name, _, value in pairs}
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise BadRequest("Upload-Metadata is not well formed.") from error
