@@ -14,6 +14,7 @@ StenogramError
     Unavailable               may work later: retry with patience
         ProviderBusy          the provider said so, perhaps with a waiting time
             OutcomeUnknown    it may have been done and billed: look before asking again
+            ProviderResting   asked too often or in vain: left alone for a while, burns no attempts
         ProviderRefused       key missing or refused: wait for a person, burn no attempts
         NoSpace               the disk is full
         TooMany               asked too often
@@ -113,6 +114,12 @@ class ProviderBusy(Unavailable):
 
 class OutcomeUnknown(ProviderBusy):
     """A request left and no clear answer came: it may have been done, and may have to be paid."""
+
+
+class ProviderResting(ProviderBusy):
+    """Asked too often or in vain; it is left alone until `retry_after_s` is over."""
+
+    message = "{provider} is left alone for a while ({detail})."
 
 
 class ProviderRefused(Unavailable):

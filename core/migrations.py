@@ -29,7 +29,19 @@ def _m003_promises(connection: Connection) -> None:
     Row.metadata.create_all(connection, [Row.metadata.tables[name] for name in TABLES])
 
 
-MIGRATIONS: list[Callable[[Connection], None]] = [_m001_the_road, _m002_names_of_uploads, _m003_promises]
+def _m004_orders(connection: Connection) -> None:
+    from core.records import Row  # noqa: PLC0415 - as above
+
+    names = ("orders", "breakers", "covers")
+    Row.metadata.create_all(connection, [Row.metadata.tables[name] for name in names])
+
+
+MIGRATIONS: list[Callable[[Connection], None]] = [
+    _m001_the_road,
+    _m002_names_of_uploads,
+    _m003_promises,
+    _m004_orders,
+]
 
 
 def migrate(engine: Engine) -> None:

@@ -8,6 +8,7 @@ English set). Only when nothing is found is the question read more and more loos
 from __future__ import annotations
 
 import difflib
+import functools
 import itertools
 import operator
 import re
@@ -97,12 +98,25 @@ def marks(text: str, question: str) -> list[tuple[str, bool]]:
     By stem; where no word has it, letter by letter, and else what is nearly it.
     """
     asked = stems.read(question)
-    wanted = {stems.stem(word) for phrase in (*asked.words, *asked.phrases) for word in stems.words(phrase)}
+    wanted = _wanted(question)
     pieces = stems.pieces(text)
     by_stem = [(piece, stems.stem(piece) in wanted) for piece in pieces]
     if any(marked for _, marked in by_stem):
         return _merged(by_stem)
     return _literal(text, asked.text) or _merged([(piece, _nearly(piece, wanted)) for piece in pieces])
+
+
+def asks_for(question: str, word: str) -> bool:
+    """Whether this spoken word is one of those asked for, in whatever form."""
+    return any(stems.stem(part) in _wanted(question) for part in stems.words(word))
+
+
+@functools.lru_cache(maxsize=256)
+def _wanted(question: str) -> frozenset[str]:
+    """The stems a question asks for."""
+    asked = stems.read(question)
+    told = (*asked.words, *asked.phrases)
+    return frozenset(stems.stem(word) for phrase in told for word in stems.words(phrase))
 
 
 @dataclass(frozen=True)

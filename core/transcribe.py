@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from core.wire import Wire
 
 SAMPLE_RATE = 16_000
 """Samples a second of every waveform on the road."""
@@ -27,11 +30,25 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Phrase:
+    """A part of a long segment, with its place in seconds from the segment's start."""
+
+    text: str
+    start_s: float
+    end_s: float
+    words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True)
 class Speech:
-    """What an engine heard in one segment. No words and an empty text mean: no speech."""
+    """What an engine heard in one segment. No words and an empty text mean: no speech.
+
+    An engine that takes minutes at once also says its phrases, in order; they make up the text.
+    """
 
     text: str
     words: tuple[Word, ...] = ()
+    phrases: tuple[Phrase, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,3 +82,65 @@ class Engine(Protocol):
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:
         """One answer a segment, in order. Raise Rejected or Unavailable, never return a failure as text."""
+
+
+@runtime_checkable
+class Elsewhere(Engine, Protocol):
+    """An engine at a provider: sound leaves this machine, and calls are paid."""
+
+    provider: str
+    """The provider's name in the price book; its breaker goes by it."""
+    auto: bool
+    """Whether it may be chosen without being named."""
+    wire: Wire
+    """The line to the provider."""
+
+    def price(self, duration_s: float) -> tuple[str, str, int]:
+        """What a segment of so many seconds is billed: model and lane in the price book, and the quantity."""
+
+
+Fate = Literal["waiting", "working", "done", "broken", "refused", "lost"]
+"""Of an order: in the provider's queue, in work, ready; broken may be ordered again, refused never works;
+lost is no longer known there."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """How an order stands at the provider. `speech` when done, else perhaps a `reason`."""
+
+    fate: Fate
+    speech: Speech | None = None
+    reason: str = ""
+    too_slow: bool = False
+    """Broken because its time was over: the next order gets more."""
+
+
+@runtime_checkable
+class Ordered(Elsewhere, Protocol):
+    """An engine elsewhere whose answer takes long: ordered, remembered, and asked for later."""
+
+    at_once: int
+    """Orders that may be out at the same time."""
+    poll_s: float
+    """Seconds between two looks at an order."""
+    parked_after_s: float
+    """From then on an order is only looked at now and then."""
+    deadline_s: float
+    """An order that is not ready after so long is lost."""
+    findable: bool
+    """Whether `find` finds an order that is still in work, or at least its result."""
+
+    def submit(self, sound: Waveform, language: str, our_id: str, patience: int) -> str:
+        """Order a transcript, with exactly one paid request; its id there. `patience` counts time-outs.
+
+        ProviderBusy: not ordered. OutcomeUnknown: perhaps ordered; look with `find` before asking again.
+        """
+
+    def poll(self, remote_id: str, our_id: str) -> Report:
+        """How an order stands. Raise ProviderBusy if nobody knows."""
+
+    def find(self, our_id: str) -> str | Speech | None:
+        """Look for an order whose reply was lost: its id there, even its result, or None."""
+
+    def cancel(self, remote_id: str) -> None:
+        """Ask to stop; quiet if it is too late."""

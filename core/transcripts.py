@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from core.chunk import Utterance
 from core.errors import NotFound
-from core.records import Records, Segment, Transcript, new_id
+from core.records import Job, Recording, Records, Segment, Task, Transcript, new_id
 from core.segment import Span
-from core.transcribe import Engine, Speech, Word
-from core.work import Claim, Work
+from core.transcribe import Engine, Phrase, Speech, Word
+from core.work import Claim, Work, changed
+
+ROOM = 10_000
+"""Numbers between two segments as they are planned, for the phrases of long ones."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Transcripts:
                     start_s=span.start_s,
                     end_s=span.end_s,
                 )
-                for n, (channel, span) in enumerate(ordered)
+                for n, (channel, span) in zip(itertools.count(step=ROOM), ordered, strict=False)
             )
 
     def pending(self, transcript_id: str) -> list[Segment]:
@@ -95,22 +100,32 @@ class Transcripts:
         with self._records.read() as session:
             return session.scalar(mine) or 0
 
+    def first_at(self, claim: Claim, transcript_id: str) -> bool:
+        """Whether this job is the oldest that works on a transcript; the others must let it pay alone."""
+        working = (
+            select(Job.id)
+            .join(Task, Task.id == Job.task_id)
+            .where(Task.transcript_id == transcript_id, Job.kind == "transcribe")
+            .where(Job.state.in_(("ready", "running")))
+        )
+        with self._records.read() as session:
+            return session.scalar(working.order_by(Job.created_at, Job.id).limit(1)) == claim.job_id
+
     def commit(
-        self, claim: Claim, segments: Sequence[Segment], speeches: Sequence[Speech], took_s: float
+        self,
+        claim: Claim,
+        segments: Sequence[Segment],
+        speeches: Sequence[Speech],
+        took_s: float,
+        also: Callable[[Session], object] | None = None,
     ) -> None:
-        """Keep what an engine heard; a segment that has its text already keeps it."""
+        """Keep what an engine heard, in one write with `also`; a segment that has its text keeps that."""
         with self._records.write() as session:
-            self._work.keep(session, claim)
+            self._work.advance(session, claim)
             for segment, speech in zip(segments, speeches, strict=True):
-                session.execute(
-                    update(Segment)
-                    .where(
-                        Segment.transcript_id == segment.transcript_id,
-                        Segment.n == segment.n,
-                        Segment.text.is_(None),
-                    )
-                    .values(text=speech.text, words=[_packed(word, segment.start_s) for word in speech.words])
-                )
+                _keep(session, segment, speech)
+            if also is not None:
+                also(session)
             session.execute(
                 update(Transcript)
                 .where(Transcript.id == segments[0].transcript_id)
@@ -122,7 +137,19 @@ class Transcripts:
         spoken = select(Segment).where(Segment.transcript_id == transcript_id, Segment.text != "")
         with self._records.read() as session:
             rows = list(session.scalars(spoken.order_by(Segment.n)))
-        return [_heard(row) for row in rows]
+        return [_heard(n, row) for n, row in enumerate(rows)]
+
+    def said(self, recording_id: str, start_s: float, end_s: float) -> list[Word]:
+        """The words of a recording between two moments, in time order."""
+        spoken = (
+            select(Segment)
+            .join(Recording, Recording.transcript_id == Segment.transcript_id)
+            .where(Recording.id == recording_id, Segment.end_s > start_s, Segment.start_s < end_s)
+        )
+        with self._records.read() as session:
+            rows = list(session.scalars(spoken.order_by(Segment.n)))
+        words = (word for row in rows for word in _heard(row.n, row).words)
+        return sorted((w for w in words if start_s <= w.start_s < end_s), key=lambda word: word.start_s)
 
     def utterances(self, transcript_id: str) -> list[Utterance]:
         """The same as the chunker wants it; a channel of a call is its speaker."""
@@ -132,14 +159,51 @@ class Transcripts:
         ]
 
 
+def _keep(session: Session, segment: Segment, speech: Speech) -> None:
+    """A long segment becomes its phrases: the first in its place, the others in the room behind it."""
+    here = Segment.transcript_id == segment.transcript_id, Segment.n == segment.n, Segment.text.is_(None)
+    rows = [_row(segment, place, phrase) for place, phrase in enumerate(_joined(speech))]
+    first = rows.pop(0)
+    if changed(session, update(Segment).where(*here).values(first)):
+        session.add_all(Segment(transcript_id=segment.transcript_id, **row) for row in rows)
+
+
+def _joined(speech: Speech) -> list[Phrase | Speech]:
+    """Phrases, the last ones together if there is no room for all."""
+    if not speech.phrases:
+        return [speech]
+    tail = speech.phrases[ROOM - 1 :]
+    kept: list[Phrase | Speech] = list(speech.phrases[: ROOM - 1])
+    if tail:
+        words = tuple(word for phrase in tail for word in phrase.words)
+        text = " ".join(phrase.text for phrase in tail)
+        kept.append(Phrase(text, tail[0].start_s, tail[-1].end_s, words))
+    return kept
+
+
+def _row(segment: Segment, place: int, part: Phrase | Speech) -> dict[str, Any]:
+    row = {
+        "n": segment.n + place,
+        "channel": segment.channel,
+        "text": part.text,
+        "words": [_packed(word, segment.start_s) for word in part.words],
+        "start_s": segment.start_s,
+        "end_s": segment.end_s,
+    }
+    if isinstance(part, Phrase):
+        row["start_s"] = min(segment.start_s + part.start_s, segment.end_s)
+        row["end_s"] = min(segment.start_s + part.end_s, segment.end_s)
+    return row
+
+
 def _packed(word: Word, offset_s: float) -> list[object]:
     start_s, end_s = round(word.start_s + offset_s, 3), round(word.end_s + offset_s, 3)
     return [word.text, start_s, end_s, word.confidence]
 
 
-def _heard(row: Segment) -> Heard:
+def _heard(n: int, row: Segment) -> Heard:
     words = tuple(Word(*packed) for packed in row.words or ())
-    return Heard(row.n, row.channel, row.start_s, row.end_s, row.text or "", words)
+    return Heard(n, row.channel, row.start_s, row.end_s, row.text or "", words)
 
 
 def as_json(heard: Heard) -> dict[str, object]:

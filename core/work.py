@@ -16,7 +16,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from core.errors import ProviderRefused, StenogramError, Unavailable, Withdrawn
+from core.errors import ProviderRefused, ProviderResting, StenogramError, Unavailable, Withdrawn
 from core.keys import PAGES
 from core.records import Job, Json, Records, Task
 
@@ -127,6 +127,11 @@ class Work:
         if not held:
             raise Withdrawn
 
+    def advance(self, session: Session, claim: Claim) -> None:
+        """The same for a write that brings the job forward: earlier tries count no more."""
+        self.keep(session, claim)
+        session.execute(update(Job).where(Job.id == claim.job_id).values(tries=0))
+
     def report(self, claim: Claim, progress: int) -> None:
         """Show how far the task is, in percent."""
         with self._records.write() as session:
@@ -150,6 +155,12 @@ class Work:
         with self._records.write() as session:
             changed(session, _held(claim).values(state="ready", starts=0, worker="", rung_at=0.0))
 
+    def wait(self, claim: Claim, seconds: float, error: StenogramError | None = None) -> None:
+        """Nothing to do for a while: the job is ready again then, burns nothing, and may say why."""
+        values = {"state": "ready", "starts": 0, "worker": "", "run_at": self.now() + seconds, "rung_at": 0.0}
+        with self._records.write() as session:
+            changed(session, _held(claim).values({**values, "error": as_json(error) if error else None}))
+
     def fail(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
         """End a job with a reason; an unfinished task fails with it. False if the claim was lost."""
         values = {"state": "failed", "finished_at": self.now(), "starts": 0, "error": as_json(error)}
@@ -162,10 +173,14 @@ class Work:
             return True
 
     def try_later(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
-        """Put a job off with growing pauses; a refused key burns no try. False: it was tried often enough."""
+        """Put a job off with growing pauses. False: it was tried often enough.
+
+        A refused key and a provider that wants to be left alone burn no try.
+        """
         refused = isinstance(error, ProviderRefused)
+        free = refused or isinstance(error, ProviderResting)
         with self._records.write() as session:
-            tries = session.get_one(Job, claim.job_id).tries + (not refused)
+            tries = session.get_one(Job, claim.job_id).tries + (not free)
             spent = tries >= MAX_TRIES
             pause_s = REFUSED_PAUSE_S if refused else _pause(error, tries)
             values = {"tries": tries, "error": as_json(error), "traceback": traceback}
@@ -291,4 +306,4 @@ def changed(session: Session, statement: object) -> bool:
 
 def _pause(error: StenogramError, tries: int) -> float:
     asked = getattr(error, "retry_after_s", None)
-    return float(asked) if asked else BACKOFF_S[min(tries, len(BACKOFF_S)) - 1]
+    return float(asked) if asked else BACKOFF_S[max(0, min(tries, len(BACKOFF_S)) - 1)]

@@ -87,6 +87,14 @@ def test_russian_is_found_by_another_form_of_the_word(here):
     assert "бухгалтерия" in found[0].row.text
 
 
+def test_playing_starts_where_the_word_was_said(here):
+    done(here, accept(here, "en_meeting.opus", ENGLISH))
+
+    (match, *_) = here.search(EVERYONE, "contracts").matches
+    said = here.transcripts.said(match.row.recording_id, match.play_s, match.play_s + 1.5)
+    assert "contract" in [word.text for word in said]
+
+
 def test_english_is_found_by_meaning(here):
     done(here, accept(here, "en_meeting.opus", ENGLISH))
 
