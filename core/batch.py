@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from core import results
+from core import results, texts
 from core.embed import BatchEmbedder, Embedder, RemoteBatch, batching
 from core.errors import (
+    BadRequest,
     NotFound,
     OutcomeUnknown,
     ProviderBusy,
@@ -25,10 +26,10 @@ from core.errors import (
 from core.failpoints import hit
 from core.index import Index
 from core.intents import PREFIX, Intents
-from core.ledger import CapReached
+from core.planner import Planner
 from core.records import Batch, Job, Records
 from core.settings import Settings
-from core.texts import Line, Texts
+from core.texts import Texts
 from core.work import as_json
 
 TICK_S = 60.0
@@ -39,11 +40,10 @@ between may have been given up by others."""
 UPLOAD_LIVES_S = 40 * 3600.0
 """Providers forget input after 48 hours."""
 UNKNOWN_STATE_S = 3600.0
-FLUSH = "batch flush"
 PAUSED = "batch paused"
-CAPPED = "batch capped"
-SHRUNK = "batch shrunk"
-MAX_SHRINK = 10
+SWEPT = "batch swept"
+SWEEP_S = 900.0
+NO_BATCHES = "There is no batch lane: vectors are made on this machine, by {embedder}."
 REFUSED_PAUSE_S = 60.0
 
 Step = Callable[["Batches", BatchEmbedder, Batch], Batch | None]
@@ -70,6 +70,7 @@ class Batches:
         self._ring = ring
         self._folder = settings.home / "batches"
         self.texts = Texts(records, index)
+        self.planner = Planner(settings, records, self.texts, intents, clock)
         self.now = clock
 
     def tick(self) -> None:
@@ -82,7 +83,8 @@ class Batches:
             self._move_on(embedder, self.intents.due(), end)
             while time.monotonic() < end and self.texts.enrol(embedder, self.now()):
                 continue
-            self._move_on(embedder, self.flush_queue(embedder), end)
+            self._move_on(embedder, self.planner.flush_queue(embedder), end)
+            self._sweep(embedder)
         except ProviderRefused as error:
             self._pause(error)
 
@@ -104,73 +106,72 @@ class Batches:
         except ProviderBusy as error:
             self.intents.later(batch, error)
 
-    # Collecting
+    def _sweep(self, embedder: BatchEmbedder) -> None:
+        """Now and then: files of batches that have ended, and orders that came to be made twice.
 
-    def flush_queue(
-        self, embedder: BatchEmbedder, min_size: int | None = None, max_wait_s: float | None = None
-    ) -> list[Batch]:
-        """Plan batches of what waits, if there are `min_size` texts or one waits for `max_wait_s`."""
-        min_size = self._settings.batch_min_size if min_size is None else min_size
-        max_wait_s = self._settings.batch_max_wait_s if max_wait_s is None else max_wait_s
-        number, since = self.texts.pending(embedder)
-        if since is None:
-            return []
-        asked = float(self._records.fact(FLUSH) or 0)
-        if number < min_size and since > max(self.now() - max_wait_s, asked):
-            return []
-        lines = self.texts.waiting(embedder, self._settings.batch_max_requests * 5)
-        return self._plan(embedder, lines, min_size)
+        A process frozen between its last look and the order can order late; the twin is cancelled.
+        """
+        live = {batch.id: batch for batch in self.intents.live()}
+        for path in self._folder.glob("*"):
+            if path.name.partition(".")[0] not in live:
+                path.unlink(missing_ok=True)
+        swept = float(self._records.fact(SWEPT) or 0)
+        if not any(batch.name for batch in live.values()) or self.now() < swept + SWEEP_S:
+            return
+        self._records.set_fact(SWEPT, str(self.now()))
+        try:
+            there = embedder.batches(PREFIX)
+        except ProviderBusy:
+            return
+        for batch in live.values():
+            self._cancel_twins(embedder, batch, there)
+
+    def _cancel_twins(self, embedder: BatchEmbedder, batch: Batch, there: Sequence[RemoteBatch]) -> None:
+        same = [one for one in there if one.display_name == batch.display_name and one.name != batch.name]
+        if batch.name and same and not batch.alarm:
+            for twin in same:
+                self._cancel_remote(embedder, twin.name)
+            self.intents.twins(batch, len(same))
+
+    # What people want
 
     def flush(self) -> None:
         """Send what waits now with the next tick, however little it is."""
-        self._records.set_fact(FLUSH, str(self.now()))
+        self.planner.flush()
 
-    def _plan(self, embedder: BatchEmbedder, lines: Sequence[Line], min_size: int) -> list[Batch]:
-        planned: list[Batch] = []
-        while lines:
-            jobs, tokens = self.intents.in_flight()
-            room = self._enqueued_tokens() - tokens
-            part = self._fitting(embedder, lines, room, alone=jobs == 0)
-            crumbs = len(part) < min(min_size, len(lines)) and jobs > 0
-            if jobs >= self._settings.batch_max_jobs or not part or crumbs:
-                break  # the next goes out when earlier ones have ended
-            batch = self._reserve(embedder, part)
-            if batch is None:
-                break
-            planned.append(batch)
-            lines = lines[len(part) :]
-        return planned
+    def cancel(self, batch_id: str) -> bool:
+        """Stop a batch; what it finished is kept, the rest is listed for a person. False: it has ended."""
+        return self.intents.wish(batch_id, "cancel")
 
-    def _reserve(self, embedder: BatchEmbedder, part: Sequence[Line]) -> Batch | None:
-        """A planned batch with its money, or None; what is under way goes on when the cap is reached."""
-        try:
-            batch = self.intents.plan(embedder, part)
-        except CapReached as error:
-            self._records.set_fact(CAPPED, json.dumps({"at": self.now(), **as_json(error)}))
-            return None
-        self._records.set_fact(CAPPED, "")
-        return batch
+    def finish_now(self, batch_id: str) -> bool:
+        """Stop a batch and make its missing vectors now, at the full price. False: it has ended.
 
-    def _fitting(
-        self, embedder: BatchEmbedder, lines: Sequence[Line], room: int, *, alone: bool
-    ) -> Sequence[Line]:
-        """The first texts that fit into one batch; one always fits if nothing else is under way."""
-        size_bytes = tokens = 0
-        for place, line in enumerate(lines[: self._settings.batch_max_requests]):
-            size_bytes += len(embedder.request(line.custom_id, line.text))
-            tokens += line.tokens
-            full = size_bytes > self._settings.batch_max_bytes or tokens > room
-            if full and not (alone and place == 0):
-                return lines[:place]
-        return lines[: self._settings.batch_max_requests]
+        Nothing is paid twice: the rest is bought only when the provider has confirmed the end.
+        """
+        return self.intents.wish(batch_id, "now")
 
-    def _enqueued_tokens(self) -> int:
-        """What the provider lets us have under way: the setting, halved after each refusal for size."""
-        return self._settings.batch_enqueued_tokens >> int(self._records.fact(SHRUNK) or 0)
+    def retry_failed(self, batch_id: str) -> int:
+        """Texts that were given up wait for the next batch. How many."""
+        with self._records.write() as session:
+            return texts.again(session, batch_id)
 
-    def _shrink(self, by: int) -> None:
-        shrunk = int(self._records.fact(SHRUNK) or 0) + by
-        self._records.set_fact(SHRUNK, str(min(MAX_SHRINK, max(0, shrunk))))
+    def embed_failed_now(self, batch_id: str) -> int:
+        """Texts that were given up are embedded now, at the full price. How many."""
+        with self._records.write() as session:
+            hashes = texts.failed(session, batch_id)
+            jobs = texts.to_now(session, hashes)
+        for job in jobs:
+            self._ring(job)
+        return len(hashes)
+
+    def change_lane(self, recording_id: str, lane: str) -> None:
+        """Passages that wait and are in no batch yet go by the other lane. Raise BadRequest."""
+        if lane == "batch" and batching(self._embedder()) is None:
+            raise BadRequest(NO_BATCHES, embedder=self._embedder().title)
+        with self._records.write() as session:
+            job = texts.change_lane(session, recording_id, lane)
+        if job is not None:
+            self._ring(job)
 
     # Ordering
 
@@ -221,7 +222,7 @@ class Batches:
             hit("refuse.before_commit")
             return self._end(batch, "failed", error)
         hit("submit.after_reply")
-        self._shrink(-1)
+        self.planner.shrink(-1)
         self.intents.submitted(batch, remote)
         return None
 
@@ -229,7 +230,7 @@ class Batches:
         """Refused for now. Without a waiting time it is the enqueued-token limit: ask for less at once."""
         limit = error.retry_after_s is None and error.facts.get("detail") == "HTTP 429"
         if limit:
-            self._shrink(+1)
+            self.planner.shrink(+1)
         alone = self.intents.in_flight()[0] <= 1
         if limit and alone and batch.texts > 1:
             hit("refuse.before_commit")

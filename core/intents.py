@@ -60,6 +60,12 @@ class Intents:
         with self._records.read() as session:
             return session.get_one(Batch, batch_id)
 
+    def live(self) -> list[Batch]:
+        """Batches that have not ended, oldest first."""
+        mine = select(Batch).where(Batch.state.in_(LIVE)).order_by(Batch.created_at)
+        with self._records.read() as session:
+            return list(session.scalars(mine))
+
     def due(self) -> list[Batch]:
         """Live batches whose next step is due, those that wait longest first."""
         mine = select(Batch).where(Batch.state.in_(LIVE), Batch.next_at <= self.now())
@@ -76,25 +82,21 @@ class Intents:
 
     # Steps
 
-    def plan(
-        self, embedder: BatchEmbedder, lines: Sequence[Line], deadline_at: float | None = None
-    ) -> Batch | None:
+    def plan(self, embedder: BatchEmbedder, lines: Sequence[Line]) -> Batch | None:
         """Claim these texts for a new batch and reserve its price; None if somebody else has one of them.
 
         Raise CapReached when the month's cap does not allow it; then nothing is changed.
         """
         try:
             with self._records.write() as session:
-                batch = self._insert(session, embedder, lines, deadline_at)
+                batch = self._insert(session, embedder, lines)
                 hit("plan.before_commit")
         except Withdrawn:
             return None
         hit("plan.after_commit")
         return batch
 
-    def _insert(
-        self, session: Session, embedder: BatchEmbedder, lines: Sequence[Line], deadline_at: float | None
-    ) -> Batch:
+    def _insert(self, session: Session, embedder: BatchEmbedder, lines: Sequence[Line]) -> Batch:
         batch = Batch(
             model=embedder.name,
             display_name=_display_name(session, embedder, lines),
@@ -103,7 +105,7 @@ class Intents:
             usd="0",
             created_at=self.now(),
             next_at=self.now(),
-            deadline_at=deadline_at,
+            deadline_at=min((line.deadline_at for line in lines if line.deadline_at), default=None),
         )
         session.add(batch)
         session.flush()
@@ -132,17 +134,24 @@ class Intents:
         """The provider has it: from now on it is known by its name there. Twins are booked as well."""
         values: dict[str, Any] = {"name": remote.name, "remote_state": remote.state}
         values |= {"submitted_at": self.now(), "next_at": self.now() + self._poll_s}
-        if twins:
-            values["alarm"] = _alarm(
-                "The provider has this batch {times} times; the later ones were cancelled.",
-                times=len(twins) + 1,
-            )
         with self._records.write() as session:
             self._move(session, batch, "submitted", **values)
-            for _ in twins:
-                self._ledger.book_again(session, batch.id)
+            if twins:
+                self._book_twins(session, batch, len(twins))
         hit("submit.after_commit")
         return self.get(batch.id)
+
+    def twins(self, batch: Batch, number: int) -> None:
+        """The provider turned out to have a batch more than once: a person should know, the book too."""
+        with self._records.write() as session:
+            self._book_twins(session, batch, number)
+
+    def _book_twins(self, session: Session, batch: Batch, number: int) -> None:
+        message = "The provider has this batch {times} times; the others were cancelled."
+        alarm = _alarm(message, times=number + 1)
+        session.execute(update(Batch).where(Batch.id == batch.id).values(alarm=alarm))
+        for _ in range(number):
+            self._ledger.book_again(session, batch.id)
 
     def later(self, batch: Batch, error: StenogramError | None = None, **values: Any) -> None:
         """Nothing new, or it could not be done now: look again later, with growing pauses."""

@@ -138,7 +138,7 @@ class Ledger:
 
     def book_again(self, session: Session, call_id: str) -> None:
         """The provider made the same call twice: the second is booked too, and disputed."""
-        twin = f"{call_id}/twin"
+        twin = f"{call_id}/{new_id()[:8]}"
         for payment in session.scalars(select(Payment).where(Payment.call_id == call_id)).all():
             shared = {name: getattr(payment, name) for name in _SHARED}
             session.add(Payment(call_id=twin, at=self.now(), **shared))

@@ -21,6 +21,8 @@ from core.passages import settle
 from core.records import Job, PassageRow, Recording, Records, Task, Text
 
 ENROLLED_AT_ONCE = 2000
+LOOKED_UP = 1000
+"""Vectors read at once, only to see whether they are there."""
 MAX_TRIES = 3
 SOME = 5000
 """Values in one `IN (…)`; databases limit them."""
@@ -36,6 +38,7 @@ class Line:
     owner: str
     tokens: int
     text: str
+    deadline_at: float | None = None
 
 
 class Texts:
@@ -90,16 +93,30 @@ class Texts:
                 session.execute(update(PassageRow).where(PassageRow.id.in_(some)).values(meaning="done"))
             settle(session, recording_id)
 
-    def waiting(self, embedder: Embedder, limit: int) -> list[Line]:
-        """Texts to send, those that wait longest first; texts nobody needs any more are dropped."""
-        needed = exists().where(PassageRow.text_hash == Text.hash, PassageRow.meaning == "waiting")
+    def waiting(self, embedder: BatchEmbedder, limit: int) -> list[Line]:
+        """Texts to send, those that wait longest first.
+
+        Dropped are texts that nobody needs any more, and those that got a vector by the other lane.
+        """
+        needed = exists().where(
+            PassageRow.text_hash == Text.hash, PassageRow.meaning == "waiting", PassageRow.lane == "batch"
+        )
         with self._records.write() as session:
             idle = Text.state == "waiting"
             revived = update(Text).where(Text.state == "failed", needed)
             session.execute(revived.values(state="waiting", tries=0, batch_id=None, error=None))
             session.execute(delete(Text).where(idle, (Text.model != embedder.name) | ~needed))
             oldest = select(Text).where(idle).order_by(Text.since, Text.hash).limit(limit)
-            return _lines(session, list(session.scalars(oldest)))
+            lines = _lines(session, list(session.scalars(oldest)))
+        known = self._known(embedder, [line.hash for line in lines])
+        if known:
+            with self._records.write() as session:
+                done(session, known)
+        return [line for line in lines if line.hash not in known]
+
+    def _known(self, embedder: BatchEmbedder, hashes: Sequence[str]) -> set[str]:
+        pieces = (hashes[start : start + LOOKED_UP] for start in range(0, len(hashes), LOOKED_UP))
+        return {key for some in pieces for key in self._index.vectors_of(embedder, some)}
 
     def of_batch(self, batch_id: str) -> list[Line]:
         """The texts that a batch has, as far as somebody still needs them."""
@@ -166,8 +183,7 @@ def put_back(session: Session, batch_id: str) -> None:
 
 def again(session: Session, batch_id: str) -> int:
     """Failed texts of a batch wait for the next one, with all their tries."""
-    mine = select(Text.hash).where(Text.batch_id == batch_id, Text.state == "failed")
-    hashes = list(session.scalars(mine))
+    hashes = failed(session, batch_id)
     for some in _pieces(hashes):
         session.execute(
             update(Text)
@@ -176,6 +192,22 @@ def again(session: Session, batch_id: str) -> int:
         )
     _mark(session, hashes, "failed", "waiting")
     return len(hashes)
+
+
+def failed(session: Session, batch_id: str) -> list[str]:
+    """Hashes of a batch's texts that were given up."""
+    mine = select(Text.hash).where(Text.batch_id == batch_id, Text.state == "failed")
+    return list(session.scalars(mine))
+
+
+def change_lane(session: Session, recording_id: str, lane: str) -> Job | None:
+    """Passages that wait in no batch go by this lane; the job that embeds them now, if they do."""
+    under_way = exists().where(Text.hash == PassageRow.text_hash, Text.state == "sent")
+    idle = update(PassageRow).where(
+        PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting", ~under_way
+    )
+    session.execute(idle.values(lane=lane))
+    return embed_job(session, recording_id) if lane == "now" else None
 
 
 def to_now(session: Session, hashes: Sequence[str]) -> list[Job]:
@@ -228,27 +260,25 @@ def _new(passage: PassageRow, key: str, embedder: BatchEmbedder, now: float) -> 
 
 def _lines(session: Session, texts: Sequence[Text]) -> list[Line]:
     """Texts with their words; a text whose last passage is gone has none and is left out."""
-    found: dict[str, tuple[str, str, str]] = {}
+    spoken: dict[str, tuple[str, Recording]] = {}
     for some in _pieces([text.hash for text in texts]):
-        mine = (
-            select(PassageRow.text_hash, PassageRow.text, Recording.id, Recording.owner)
-            .join(Recording, Recording.id == PassageRow.recording_id)
-            .where(PassageRow.text_hash.in_(some))
-        )
-        for key, text, recording_id, owner in session.execute(mine):
-            found[key] = (text, recording_id, owner)
-    return [
-        Line(
-            text.hash,
-            text.custom_id,
-            found[text.hash][1],
-            found[text.hash][2],
-            text.tokens,
-            found[text.hash][0],
-        )
-        for text in texts
-        if text.hash in found
-    ]
+        mine = select(PassageRow.text_hash, PassageRow.text, Recording)
+        mine = mine.join(Recording, Recording.id == PassageRow.recording_id)
+        for key, words, recording in session.execute(mine.where(PassageRow.text_hash.in_(some))):
+            spoken[key] = (words, recording)
+    return [_line(text, *spoken[text.hash]) for text in texts if text.hash in spoken]
+
+
+def _line(text: Text, words: str, recording: Recording) -> Line:
+    return Line(
+        text.hash,
+        text.custom_id,
+        recording.id,
+        recording.owner,
+        text.tokens,
+        words,
+        recording.vectors_by,
+    )
 
 
 def _rows(session: Session, hashes: Iterable[str]) -> list[Text]:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from core.index import Row
 from core.journey import Journey
 from core.passages import settle
-from core.records import Batch, PassageRow, Recording, Task, Text, Transcript
+from core.records import Batch, Job, PassageRow, Recording, Task, Text, Transcript
 from core.settings import Settings
 from tools.gemini_emulator import Control
 
@@ -52,7 +52,7 @@ def set_clock(here: Journey, offset_s: float) -> None:
     def clock() -> float:
         return time.time() + offset_s
 
-    here.batches.now = here.batches.intents.now = here.ledger.now = clock
+    here.batches.now = here.batches.planner.now = here.batches.intents.now = here.ledger.now = clock
 
 
 def recording(here: Journey, texts: Sequence[str], lane: str = "batch", title: str = "r") -> str:
@@ -111,18 +111,33 @@ def _row(recording: Recording, passage: PassageRow) -> Row:
 
 
 def run(
-    here: Journey, emulator: Control, *, done: Callable[[], bool] | None = None, rounds: int = 40
+    here: Journey,
+    emulator: Control,
+    *,
+    done: Callable[[], bool] | None = None,
+    rounds: int = 100,
+    step_s: float = 61,
 ) -> None:
     """Tick, with a minute passing between ticks for both sides, until `done`."""
     ahead_s = 0.0
     for _ in range(rounds):
         set_clock(here, ahead_s)
         here.batches.tick()
+        embed_now(here)
         if (done or (lambda: idle(here)))():
             return
-        emulator.advance(61)
-        ahead_s += 61
+        emulator.advance(step_s)
+        ahead_s += step_s
     raise AssertionError(f"not done after {rounds} rounds: {states(here)}")
+
+
+def embed_now(here: Journey) -> None:
+    """Do the jobs that make vectors now."""
+    with here.records.read() as session:
+        ready = list(session.scalars(select(Job.id).where(Job.kind == "embed", Job.state == "ready")))
+    for job_id in ready:
+        if claim := here.work.claim(job_id, "test"):
+            here.embed(claim)
 
 
 def idle(here: Journey) -> bool:

@@ -1,0 +1,55 @@
+"""One life of a process that ticks batches, in a real process that can really be killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from pathlib import Path
+
+from tests import batching
+from tools.gemini_emulator import Control
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.preloaded"])
+STEP_S = 61.0
+ROUNDS = 80
+KILLED = -9
+
+
+def offset_s(control: Control) -> float:
+    """How far the emulator's clock is ahead of ours."""
+    return float(control._ask("POST", "clock", {"advance_s": 0})["now"]) - time.time()
+
+
+def live(home: Path, url: str, failpoint: str, settings: dict) -> None:
+    """Tick until nothing is left to do, a minute of the emulator's time between ticks; 1 if that never is."""
+    os.environ |= {"STENOGRAM_TEST": "1", "STENOGRAM_FAILPOINT": failpoint, "OMP_NUM_THREADS": "1"}
+    control = Control(url)
+    here = batching.installation(home, url, offset_s(control), **settings)
+    for _ in range(ROUNDS):
+        batching.set_clock(here, offset_s(control))
+        here.batches.tick()
+        batching.embed_now(here)
+        if batching.idle(here):
+            os._exit(0)
+        control.advance(STEP_S)
+    os._exit(1)
+
+
+def begin(home: Path, url: str, failpoint: str = "", **settings: object) -> multiprocessing.Process:
+    """Start a life and let it run."""
+    process = PROCESSES.Process(target=live, args=(home, url, failpoint, settings))
+    process.start()
+    return process
+
+
+def spend(home: Path, url: str, failpoint: str = "", timeout_s: float = 60, **settings: object) -> int:
+    """Live once, dying at the failpoint if it is reached; the exit code."""
+    process = begin(home, url, failpoint, **settings)
+    process.join(timeout_s)
+    if process.is_alive():
+        process.kill()
+        process.join()
+        raise AssertionError("a life that does not end")
+    return process.exitcode or 0
