@@ -12,7 +12,7 @@ import functools
 import itertools
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -179,7 +179,7 @@ def _literal(text: str, asked: str) -> list[tuple[str, bool]]:
     return _merged(cuts)
 
 
-def _nearly(piece: str, wanted: set[str]) -> bool:
+def _nearly(piece: str, wanted: Set[str]) -> bool:
     return len(piece) > 2 and bool(difflib.get_close_matches(stems.stem(piece), wanted, 1, SIMILAR))
 
 

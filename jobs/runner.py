@@ -209,7 +209,7 @@ class Runner:
         for child in self.children():
             pid = child.watch()
             if pid and child in self.workers:
-                self._quietly(lambda pid=pid: journey.current().release(worker_name(pid)))
+                self._quietly(journey.current().release, worker_name(pid))
         if self._is_due("renew", RENEW_S):
             self._quietly(self._renew)
         if self._is_due("reconcile", RECONCILE_S):
@@ -257,9 +257,9 @@ class Runner:
             if machine == host and not psutil.pid_exists(int(pid)):
                 here.release(holder)
 
-    def _quietly(self, care: Callable[[], object]) -> None:
+    def _quietly(self, care: Callable[..., object], *about: object) -> None:
         try:
-            care()
+            care(*about)
         except OperationalError as error:
             log.warning("database is away: %s", error.orig)
 
