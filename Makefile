@@ -34,11 +34,11 @@ install-dev: $(VENV)/installed-dev
 $(VENV)/installed: requirements.txt
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing (a minute or two the first time)…"
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PY) -m pip install -qq --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed tools/requirements-dev.txt
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r tools/requirements-dev.txt
+	@$(PY) -m pip install -qq --disable-pip-version-check -r tools/requirements-dev.txt
 	@touch $@
 
 system: # the browser of the browser tests; only where we may install it

@@ -28,15 +28,16 @@ from core.intake import Blob, Store, clean_name
 from core.intents import Intents
 from core.keys import EVERYONE, Keys, Principal
 from core.ledger import Ledger
-from core.passages import Passages
+from core.passages import Passages, counts
 from core.promises import NOTHING_MORE, Answered, Asked, Promises
 from core.recordings import Recordings, Wish
 from core.records import PassageRow, Recording, Records, Segment, Task, Transcript
 from core.resumable import Resumables
+from core.remote import Place, Remote
 from core.search import Found, asks_for, search
 from core.segment import Span
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE, Engine, Waveform
+from core.transcribe import SAMPLE_RATE, Elsewhere, Engine, Waveform
 from core.transcripts import Transcripts
 from core.work import Claim, Work
 
@@ -65,6 +66,7 @@ class Journey:
         self.engines = engines.all(settings)
         self.index_store = Index(settings.index)
         self.ledger = Ledger(self.records, settings.monthly_cap_usd)
+        self.remote = Remote(self.records, self.work, self.transcripts, self.ledger)
         intents = Intents(self.records, self.ledger, settings.batch_poll_s)
         self.batches = Batches(
             settings, self.records, self.index_store, intents, self.embedder, self.work.ring
@@ -143,6 +145,14 @@ class Journey:
         recording, task = self._read(claim)
         transcript = self.transcripts.get(task.transcript_id)
         engine = self.engines[transcript.engine]
+        if not isinstance(engine, Elsewhere):
+            self._hear(claim, recording, transcript, engine)
+        elif not self.remote.transcribe(engine, self._place(claim, recording, transcript)):
+            return
+        self._finish(claim, ("index", "io"), transcript_id=transcript.id)
+        shutil.rmtree(self._folder(transcript.id), ignore_errors=True)
+
+    def _hear(self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine) -> None:
         total, pending = self.transcripts.count(transcript.id), self.transcripts.pending(transcript.id)
         sounds = self._sounds(recording, transcript) if pending else {}
         for start in range(0, len(pending), engine.batch_segments):
@@ -152,8 +162,9 @@ class Journey:
             self.transcripts.commit(claim, batch, speeches, time.monotonic() - began)
             done = total - len(pending) + start + len(batch)
             self.work.report(claim, 15 + 80 * done // total)
-        self._finish(claim, ("index", "io"), transcript_id=transcript.id)
-        shutil.rmtree(self._folder(transcript.id), ignore_errors=True)
+
+    def _place(self, claim: Claim, recording: Recording, transcript: Transcript) -> Place:
+        return Place(claim, recording, transcript, lambda one: _cut(self._sounds(recording, transcript), one))
 
     def index(self, claim: Claim) -> None:
         """Cut the transcript into passages and make them searchable by words; the task is complete then."""
@@ -211,6 +222,12 @@ class Journey:
         first = "gemini" if self.settings.gemini_api_key.get_secret_value() else "local"
         return self._embedder(self.records.settle("embedder", first))
 
+    def warm(self) -> None:
+        """Load what the first question by meaning would wait for; nothing where none can be found so."""
+        with self.records.read() as session:
+            if counts(session).get("done"):
+                _ = self.embedder().dim
+
     @functools.cache  # noqa: B019 - one journey lives as long as its process
     def _embedder(self, name: str) -> Embedder:
         return embedders.by_name(self.settings, name)
@@ -231,6 +248,7 @@ class Journey:
         """Go on from the stage that failed. False if there is nothing to retry."""
         task = self.recordings.task(who, task_id)
         self.passages.wait_again(task.recording_id)
+        self.remote.orders.revive(task.transcript_id)
         return self.work.retry(task.id)
 
     def cancel(self, who: Principal, task_id: str) -> bool:
@@ -246,6 +264,7 @@ class Journey:
 
         chores: dict[str, Callable[[], object]] = {
             "batches": self.batches.tick,
+            "orders": lambda: self.remote.sweep(self.engines),
             "callbacks": lambda: callbacks.deliver(self),
             "retention": lambda: retention.sweep(self),
             "index": self.index_store.maintain,
@@ -298,9 +317,11 @@ class Journey:
     ) -> Iterator[tuple[str, Span]]:
         sounds = self._sounds(recording, transcript, self._teller(claim, recording.duration_s, 0, 8))
         duration_s = max(len(sound) for sound in sounds.values()) / SAMPLE_RATE
+        policy: segment.Policy = "orders" if isinstance(engine, Elsewhere) else "reading"
         for channel, sound in sounds.items():
             spoken = segment.speech(sound, self._teller(claim, duration_s, 8, 15))
-            yield from ((channel, span) for span in segment.cut(spoken, engine.max_segment_s, sound=sound))
+            spans = segment.cut(spoken, engine.max_segment_s, policy=policy, sound=sound)
+            yield from ((channel, span) for span in spans)
         with self.records.write() as session:
             session.get_one(Recording, recording.id).duration_s = duration_s
             session.get_one(Transcript, transcript.id).duration_s = duration_s
