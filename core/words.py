@@ -13,7 +13,7 @@ import io
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -84,11 +84,11 @@ def percent(share: float, language: str) -> str:
     return str(format_percent(share, locale=language))
 
 
-def money(usd: float, language: str) -> str:
-    """US dollars, with as many digits as a small amount needs."""
+def money(usd: float) -> str:
+    """US dollars, with as many digits as a small amount needs; written alike in every language."""
     digits = 2 if usd >= 1 or usd == 0 else min(6, 1 - math.floor(math.log10(usd)))
     pattern = "#,##0." + "0" * digits
-    return f"${format_decimal(usd, format=pattern, locale=language)}"
+    return "$" + str(format_decimal(usd, format=pattern, locale="en"))
 
 
 def duration(seconds: float | None, language: str) -> str:
@@ -136,6 +136,11 @@ def moment(unix: float | None, language: str, timezone: str | None, *, now: floa
         return say("yesterday {time}", language, time=time)
     skeleton = "dMMM" if then.year == today.year else "yMMMd"
     return f"{format_skeleton(skeleton, then, tzinfo=zone, locale=_british(language))}, {time}"
+
+
+def day(date: date, language: str) -> str:
+    """A date: "3 Nov 2025"."""
+    return str(format_skeleton("yMMMd", date, locale=_british(language)))
 
 
 def _british(language: str) -> str:
@@ -194,5 +199,9 @@ def _phrases(language: str) -> tuple[tuple[re.Pattern[str], str], ...]:
 
 def _pattern(template: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", template)
-    literal = [re.escape(part) if n % 2 == 0 else f"(?P<{part}>.+)" for n, part in enumerate(parts)]
-    return re.compile("".join(literal))
+    pieces = [re.escape(part) if n % 2 == 0 else _group(part) for n, part in enumerate(parts)]
+    return re.compile("".join(pieces))
+
+
+def _group(name: str) -> str:
+    return rf"(?P<{name}>[\d.,]+)" if name == "n" else f"(?P<{name}>.+)"

@@ -14,14 +14,13 @@ st.set_page_config(page_title="Stenogram", page_icon=ICON, layout="centered")
 st.logo(ICON, size="large")
 st.html(HERE / "_frame.css")
 
+parts.settle_language()
 st.sidebar.segmented_control(
     "Language",
     list(words.LANGUAGES),
-    default=words.language(st.context.locale),
     required=True,
     format_func=words.LANGUAGES.__getitem__,
     key=parts.LANGUAGE,
-    bind="query-params",
     label_visibility="collapsed",
 )
 

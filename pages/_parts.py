@@ -15,6 +15,7 @@ import streamlit as st
 from streamlit.typing import UploadedFile
 
 from core import journey, library, monitor, words
+from core.costs import Note
 from core.errors import StenogramError
 from core.keys import EVERYONE
 from core.library import Card, Group, Outcome, Totals
@@ -52,15 +53,29 @@ tight = functools.partial(st.container, gap="xxsmall")
 """Things that belong together."""
 
 
+def settle_language() -> None:
+    """The switch decides, before it was touched the link, else the visitor's own; links carry a choice on."""
+    own = words.language(st.context.locale)
+    st.session_state.setdefault(LANGUAGE, words.language(st.query_params.get(LANGUAGE), own))
+    if language() != own:
+        st.query_params[LANGUAGE] = language()
+    else:
+        st.query_params.pop(LANGUAGE, None)
+
+
 def language() -> str:
-    """The language of this visit: chosen, else the visitor's own."""
-    chosen = st.session_state.get(LANGUAGE)
-    return chosen if chosen in words.LANGUAGES else words.language(st.context.locale)
+    """The language of this visit."""
+    return str(st.session_state.get(LANGUAGE, "en"))
 
 
 def say(template: str, /, **facts: object) -> str:
     """A sentence in the language of this visit. Facts from people go in through `plain`."""
     return words.say(template, language(), **facts)
+
+
+def said(templates: Mapping[str, str]) -> dict[str, str]:
+    """Names and what people see for them."""
+    return {name: say(template) for name, template in templates.items()}
 
 
 def say_many(one: str, many: str, n: int, /, **facts: object) -> str:
@@ -71,6 +86,11 @@ def say_many(one: str, many: str, n: int, /, **facts: object) -> str:
 def explain(error: StenogramError | Mapping[str, object]) -> str:
     """What went wrong, for a person, harmless where Markdown is read; addresses in it are links."""
     return _escaped(words.explain(error, language()))
+
+
+def note(said: Note) -> str:
+    """A remark of the price book, for a person."""
+    return explain({"message": said.message, "facts": said.facts})
 
 
 def reason(fact: str) -> str:
@@ -133,11 +153,12 @@ def engine(key: str, spoken: str) -> tuple[str, str, bool]:
         list(SPOKEN),
         default=spoken if spoken in SPOKEN else "ru",
         required=True,
-        format_func=lambda code: say(SPOKEN[code]),
+        format_func=said(SPOKEN).__getitem__,
         key=f"{key}-language",
     )
     here = journey.current()
-    name = st.selectbox(say("Engine"), ["", *here.engines], format_func=_engine_title, key=f"{key}-engine")
+    titles = {name: _engine_title(name) for name in ("", *here.engines)}
+    name = st.selectbox(say("Engine"), titles, format_func=titles.__getitem__, key=f"{key}-engine")
     try:
         choice = here.choose(Wish(language=language_, engine=name))
     except StenogramError as error:
@@ -230,7 +251,7 @@ def about(card: Card) -> str:
 def readiness(found: Readiness) -> dict[str, Any]:
     """What a badge says of an engine."""
     if found.ready:
-        return {"label": say("Ready"), "color": "green"}
+        return {"label": say("Works"), "color": "green"}
     return {"label": say("Not ready"), "color": "gray"}
 
 

@@ -8,7 +8,6 @@ from pages._parts import WHO, say
 
 PAGE = 20
 records = journey.current().records
-tags = library.tags(records, WHO)
 
 st.title(say("Library"), anchor=False)
 
@@ -26,19 +25,10 @@ with st.container(horizontal=True):
         key="title",
         bind="query-params",
     )
-    status = st.selectbox(
-        say("State"),
-        ["", *monitor.STATUSES],
-        format_func=lambda name: say(monitor.STATUSES[name]) if name else say("Any state"),
-        label_visibility="collapsed",
-    )
-    tag = st.selectbox(
-        say("Tag"),
-        ["", *tags],
-        format_func=lambda name: name or say("Any tag"),
-        label_visibility="collapsed",
-        disabled=not tags,
-    )
+    states = {"": say("Any state"), **parts.said(monitor.STATUSES)}
+    status = st.selectbox(say("State"), states, format_func=states.__getitem__, label_visibility="collapsed")
+    tags = {"": say("Any tag"), **{tag: tag for tag in library.tags(records, WHO)}}
+    tag = st.selectbox(say("Tag"), tags, format_func=tags.__getitem__, label_visibility="collapsed")
 
 total, _ = library.cards(records, WHO, words=title, tag=tag, status=status, limit=0)
 

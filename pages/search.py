@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core import journey, library, moments, search
+from core import journey, library, moments
 from core.errors import StenogramError
 from pages import _parts as parts
 from pages._parts import WHO, explain, say
@@ -21,15 +21,15 @@ question = st.text_input(
     key="q",
     bind="query-params",
 )
+modes = parts.said(parts.MODES)
 mode = st.segmented_control(
     say("How to search"),
-    search.MODES,
+    list(modes),
     default="hybrid",
     required=True,
-    format_func=lambda name: say(parts.MODES[name]),
+    format_func=modes.__getitem__,
     label_visibility="collapsed",
     key="mode",
-    bind="query-params",
 )
 st.caption(parts.coverage(totals))
 

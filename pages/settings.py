@@ -44,9 +44,9 @@ with st.form("key", clear_on_submit=True):
     name = st.text_input(say("Name of a new key"), max_chars=60)
     admin = st.checkbox(say("May see and change everything"))
     if st.form_submit_button(say("Create key")) and name.strip():
-        st.session_state["key"] = here.keys.make(name.strip(), admin=admin, language=parts.language())
+        st.session_state["made"] = here.keys.make(name.strip(), admin=admin, language=parts.language())
         st.rerun()
-if made := st.session_state.pop("key", ""):
+if made := st.session_state.pop("made", ""):
     st.success(say("Keep this key now: it cannot be shown again."))
     st.code(made, language=None)
 

@@ -15,11 +15,9 @@ st.title(say("Upload"), anchor=False)
 dropped = parts.dropped(f"files-{round_}")
 folder = ""
 if here.settings.folders:
+    folders = {"": say("No folder"), **{str(path): str(path) for path in here.settings.folders}}
     folder = st.selectbox(
-        say("Or a folder of the server"),
-        ["", *map(str, here.settings.folders)],
-        format_func=lambda path: path or say("No folder"),
-        key=f"folder-{round_}",
+        say("Or a folder of the server"), folders, format_func=folders.__getitem__, key=f"folder-{round_}"
     )
 files = [*dropped, *(library.in_folder(here, folder) if folder else [])]
 

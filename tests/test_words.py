@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from babel.messages.pofile import read_po
 
-from core import decode, errors, words
+from core import decode, errors, search, words
 from core.settings import ROOT
 
 SOURCES = [
@@ -18,7 +18,7 @@ SOURCES = [
 ERRORS = {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)
 }
-SAYING = {"say", "phrase", "Choice", *ERRORS}
+SAYING = {"say", "phrase", "Choice", "Note", *ERRORS}
 
 
 def _texts(call: ast.Call) -> Iterator[str]:
@@ -49,7 +49,7 @@ def said() -> set[str]:
                 found.update(filter(_is_sentence, _texts(node)))
             elif isinstance(node, ast.Assign) and _name(node.targets[0]) == "message":
                 found.update(text.value for text in ast.walk(node.value) if isinstance(text, ast.Constant))
-    found.update(decode.REASONS.values())
+    found.update((*decode.REASONS.values(), search.NO_MEANING, search.NOT_ITS_LANGUAGE))
     found.update(kind.message for kind in vars(errors).values() if hasattr(kind, "message"))
     return found
 
@@ -207,4 +207,4 @@ def test_an_unknown_timezone_means_utc():
     ("usd", "shown"), [(0, "$0.00"), (1234.5, "$1,234.50"), (0.15, "$0.15"), (0.00021, "$0.00021")]
 )
 def test_small_amounts_keep_their_digits(usd, shown):
-    assert words.money(usd, "en") == shown
+    assert words.money(usd) == shown

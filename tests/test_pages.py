@@ -1,0 +1,224 @@
+"""Every page opens in both languages, says what is so, and does what its buttons say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import journey
+from core.keys import EVERYONE
+from core.recordings import Wish
+from core.settings import ROOT
+from tests import drive
+
+DATA = Path(__file__).parent / "data"
+FRAME = ROOT / "pages" / "_frame.py"
+PAGES = ("dashboard", "upload", "library", "search", "monitor", "costs", "settings", "recording")
+TITLES = {
+    "en": ("Stenogram", "Upload", "Library", "Search", "Monitor", "Costs", "Settings", "Not found."),
+    "ru": ("Stenogram", "Загрузка", "Записи", "Поиск", "Ход работы", "Расходы", "Настройки", "Не найдено."),
+}
+RUDE = "**bold** :red[x] [link](http://evil.example) <b>html</b> :material/home: $x^2$.opus"
+
+
+def _open(home: Path, monkeypatch: pytest.MonkeyPatch) -> journey.Journey:
+    monkeypatch.setenv("STENOGRAM_HOME", str(home))
+    journey.current.cache_clear()
+    return journey.current()
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The journey that pages see, empty."""
+    yield _open(tmp_path / "home", monkeypatch)
+    journey.current.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory):
+    """One journey with a recording that was transcribed."""
+    with pytest.MonkeyPatch.context() as patch:
+        here = _open(tmp_path_factory.mktemp("heard"), patch)
+        send(here, "call_stereo.opus", Wish(tags=("Звонки",), split_channels=True))
+        drive.perform_all(here)
+        yield here
+    journey.current.cache_clear()
+
+
+def send(here: journey.Journey, name: str, wish: Wish, as_name: str = "") -> str:
+    with (DATA / name).open("rb") as file:
+        return here.accept(EVERYONE, file, as_name or name, wish).recording_id
+
+
+def visit(page: str, language: str = "en", **query: str) -> AppTest:
+    at = AppTest.from_file(str(FRAME), default_timeout=30)
+    at.context = {"locale": {"en": "en-GB", "ru": "ru-RU"}[language], "timezone": "Europe/Moscow"}
+    at.run()
+    at.switch_page(f"{page}.py")
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def texts(at: AppTest) -> str:
+    shown = [*at.title, *at.subheader, *at.markdown, *at.caption, *at.text, *at.error, *at.warning, *at.info]
+    return re.sub(r"\\(\W)", r"\1", "\n".join(str(element.value) for element in shown))
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+@pytest.mark.parametrize(("n", "page"), list(enumerate(PAGES)))
+def test_an_empty_installation_shows_every_page(here, n, page, language):
+    assert visit(page, language).title[0].value.replace("\\", "") == TITLES[language][n]
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens_with_recordings(heard, page, language):
+    id_ = library_ids(heard)[0]
+
+    visit(page, language, id=id_, q="бюджет")
+
+
+def library_ids(here: journey.Journey) -> list[str]:
+    return [recording.id for recording in here.recordings.find(EVERYONE)[1]]
+
+
+def test_the_link_chooses_the_language_over_the_visitors_own(here):
+    at = AppTest.from_file(str(FRAME), default_timeout=30)
+    at.context = {"locale": "en-GB"}
+    at.query_params["lang"] = "ru"
+    at.run()
+
+    assert "Загрузите записи" in texts(at)
+
+
+def test_the_switch_changes_the_language(here):
+    at = visit("upload", "en")
+
+    at.segmented_control(key="lang").set_value("ru").run()
+
+    assert at.title[0].value == "Загрузка"
+
+
+def test_the_upload_page_says_which_engine_and_why_before_anything_is_sent(here):
+    at = visit("upload", "ru")
+    assert "GigaAM, игрушечный" in texts(at)
+
+    at.segmented_control(key="upload-language").set_value("en").run()
+    assert "PocketSphinx" in texts(at)
+    assert at.button(key="transcribe").disabled
+
+    at.selectbox(key="upload-engine").select_index(1).run()
+    assert "не понимает этот язык" in at.warning[0].value
+
+
+def test_an_upload_becomes_a_task_and_each_bad_file_a_sentence(here):
+    at = visit("upload", "ru")
+
+    at.file_uploader[0].upload("разговор.opus", (DATA / "call_stereo.opus").read_bytes())
+    at.file_uploader[0].upload("пусто.mp3", b"")
+    at.file_uploader[0].upload("notes.wav", b"hello, this is text")
+    at.run()
+    at.button(key="transcribe").click().run()
+
+    assert not at.exception
+    assert [error.value for error in at.error] == [
+        r"Файл пустой\.",
+        r"Этот файл не удаётся прочитать как запись\: это не звук и не видео\.",
+    ]
+    assert [recording.title for recording in here.recordings.find(EVERYONE)[1]] == ["разговор.opus"]
+    assert at.page_link[0].value == r"разговор\.opus"
+
+
+def test_a_recording_can_be_renamed_tagged_and_deleted(here):
+    id_ = send(here, "call_stereo.opus", Wish())
+
+    at = visit("recording", id=id_)
+    at.text_input[0].set_value("Sales call")
+    at.multiselect[0].set_value(["calls", "июнь"])
+    at.form_submit_button[0].click().run()
+    renamed = here.recordings.get(EVERYONE, id_)
+    assert (renamed.title, renamed.tags) == ("Sales call", ["calls", "июнь"])
+    assert at.title[0].value == "Sales call"
+
+    next(button for button in at.button if button.label == "Delete for good").click().run()
+    assert not at.exception
+    assert here.recordings.find(EVERYONE)[0] == 0
+
+
+def test_names_from_people_are_shown_as_they_are(here):
+    send(here, "call_stereo.opus", Wish(title=RUDE, tags=("*tag*",)))
+
+    for page in ("dashboard", "library", "monitor"):
+        at = visit(page)
+        labels = [link.value for link in at.page_link] + [caption.value for caption in at.caption]
+        rude = [label for label in labels if "bold" in label or "tag" in label]
+        assert all(r"\*" in label and "[x]" not in label and "<b>" not in label for label in rude), rude
+        assert rude or page == "monitor"
+
+
+def test_a_waiting_task_can_be_cancelled_and_tried_again(here):
+    id_ = send(here, "call_stereo.opus", Wish())
+
+    at = visit("recording", id=id_)
+    at.button(key="cancel").click().run()
+    assert here.recordings.tasks(EVERYONE)[1][0].status == "cancelled"
+
+    at = visit("recording", id=id_)
+    at.button(key="retry").click().run()
+    assert here.recordings.tasks(EVERYONE)[1][0].status == "queued"
+
+
+def test_the_monitor_names_what_waits(here):
+    send(here, "call_stereo.opus", Wish())
+
+    shown = texts(visit("monitor", "ru"))
+
+    assert "Чтение файлов" in shown
+    assert "1 задание" in shown
+    assert "23 с звука" in shown
+
+
+def test_search_finds_an_inflected_word_and_links_to_its_second(heard):
+    at = visit("search", "ru", q="бюджетом")
+
+    assert ":primary-background[бюджет]" in texts(at)
+    assert any(link.value.startswith("0:") for link in at.page_link)
+
+
+def test_a_search_without_result_says_what_to_do(heard):
+    assert "Try other words" in texts(visit("search", q="zzqqxx"))
+
+
+def test_the_library_can_be_filtered_whatever_the_capitals(heard):
+    at = visit("library", "ru", title="CALL")
+    assert [link.value for link in at.page_link] == [r"call\_stereo\.opus"]
+
+    assert "ничего не подходит" in texts(visit("library", "ru", title="нет такого"))
+
+
+def test_keys_are_shown_once_and_can_be_revoked(here):
+    at = visit("settings")
+    at.text_input[0].set_value("phone")
+    at.form_submit_button[0].click().run()
+    key = at.code[0].value
+    assert here.keys.check(key)
+
+    at.run()
+    assert not at.code
+
+    id_ = here.keys.all()[0].id
+    at.button(key=f"revoke-{id_}").click().run()
+    assert here.keys.check(key) is None
+
+
+def test_costs_follow_the_numbers_asked_for(here):
+    at = visit("costs")
+    at.number_input(key="documents").set_value(10_000).run()
+
+    assert [metric.value for metric in at.metric] == ["$2.00", "$1.00", "$1.00"]
