@@ -4,41 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import wave
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 
-from core import decode
 from core.journey import Journey
 from core.settings import Settings
 from tests import drive
-from tests.conftest import DATA
+from tests.installation import cut, done, generous, problem, upload
 from tests.serve import serve, working
-
-GENEROUS = {"api_uploads_per_min": 10_000, "api_requests_per_min": 100_000}
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
-    """Six seconds of English speech, cut from a sample."""
-    folder = tmp_path_factory.mktemp("clip")
-    sound = decode.waveform(decode.decode(DATA / "en_meeting.opus", folder)[0])
-    path = folder / "meeting.wav"
-    with wave.open(str(path), "wb") as out:
-        out.setparams((1, 2, 16_000, 0, "NONE", "NONE"))
-        out.writeframes(np.asarray(sound[: 6 * 16_000]).tobytes())
-    return path
+    """Six seconds of English speech."""
+    return cut(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """One installation for all tests here; each makes its own keys."""
-    home = tmp_path_factory.mktemp("api")
-    with serve(Journey(Settings(stenogram_home=home, upload_max_bytes=3_000_000, **GENEROUS))) as served:
+    with serve(generous(tmp_path_factory.mktemp("api"), upload_max_bytes=3_000_000)) as served:
         yield served
 
 
@@ -46,29 +34,6 @@ def served(tmp_path_factory):
 def me(served):
     with served.client() as client:
         yield client
-
-
-def upload(client: httpx.Client, path: Path, name: str | None = None, **fields: str) -> httpx.Response:
-    files = {"file": (name or path.name, path.read_bytes())}
-    return client.post("/api/v1/transcribe", files=files, data={"language": "en", **fields})
-
-
-def done(served, client: httpx.Client, path: Path, **fields: str) -> str:
-    """The id of a finished task."""
-    task_id = upload(client, path, **fields).json()["task_id"]
-    drive.perform_all(served.here)
-    return task_id
-
-
-def problem(response: httpx.Response, status: int) -> dict:
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    body = response.json()
-    assert body["status"] == status
-    assert body["detail"]
-    assert not {"traceback", "path"} & set(body)
-    assert "/" not in body["detail"].replace("multipart/form-data", "")
-    return body
 
 
 def test_an_upload_is_a_task_at_once(me, clip):
@@ -163,7 +128,7 @@ def test_tasks_are_listed_newest_first(served, clip):
 
 
 def test_a_deleted_task_takes_its_recording_and_bytes_along(tmp_path, clip):
-    with serve(Journey(Settings(stenogram_home=tmp_path, **GENEROUS))) as served, served.client() as me:
+    with serve(generous(tmp_path)) as served, served.client() as me:
         first = done(served, me, clip)
         second = upload(me, clip).json()
 
@@ -312,7 +277,7 @@ def test_too_large_is_noticed_with_the_first_byte_over(served, me):
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, clip):
-    here = Journey(Settings(stenogram_home=tmp_path, **GENEROUS))
+    here = generous(tmp_path)
     here.store.reserve_bytes = 1 << 60
     with serve(here) as served, served.client() as me:
         problem(upload(me, clip), 507)
@@ -460,7 +425,7 @@ def test_the_description_promises_one_shape_of_errors(served):
 
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
-            if not path.startswith("/api/"):
+            if not path.startswith(("/api/", "/v1/", "/transcribe")) or method == "options":
                 continue
             assert "401" in operation["responses"], (method, path)
             assert "422" not in operation["responses"], (method, path)

@@ -1,0 +1,58 @@
+"""What the tests of the API share: a short recording, an installation with generous limits, uploads."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from core import decode
+from core.journey import Journey
+from core.settings import Settings
+from tests import drive
+from tests.conftest import DATA
+from tests.serve import Served
+
+RATE = 16_000
+
+
+def generous(home: Path, **settings: object) -> Journey:
+    """An installation that refuses nobody for asking often."""
+    limits = {"api_uploads_per_min": 10_000, "api_requests_per_min": 1_000_000, "api_tasks_per_key": 100}
+    return Journey(Settings(stenogram_home=home, **{**limits, **settings}))
+
+
+def cut(folder: Path, start_s: int = 0, seconds: int = 6) -> Path:
+    """Some seconds of English speech, cut from a sample."""
+    sound = decode.waveform(decode.decode(DATA / "en_meeting.opus", folder)[0])
+    path = folder / "meeting.wav"
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, RATE, 0, "NONE", "NONE"))
+        out.writeframes(np.asarray(sound[start_s * RATE : (start_s + seconds) * RATE]).tobytes())
+    return path
+
+
+def upload(client: httpx.Client, path: Path, name: str | None = None, **fields: str) -> httpx.Response:
+    """Bring a file as most programs do."""
+    files = {"file": (name or path.name, path.read_bytes())}
+    return client.post("/api/v1/transcribe", files=files, data={"language": "en", **fields})
+
+
+def done(served: Served, client: httpx.Client, path: Path, **fields: str) -> str:
+    """The id of a finished task."""
+    task_id: str = upload(client, path, **fields).json()["task_id"]
+    drive.perform_all(served.here)
+    return task_id
+
+
+def problem(response: httpx.Response, status: int) -> dict[str, object]:
+    """The body of an error, which must be one in shape."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, object] = response.json()
+    assert body["status"] == status
+    assert body["detail"]
+    assert "/" not in str(body["detail"]).replace("multipart/form-data", "").replace("octet", "")
+    return body

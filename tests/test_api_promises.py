@@ -1,0 +1,350 @@
+"""What the API promises beyond a single request: once is once, calls back, fair shares, forgetting."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.server
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import update
+
+from core import callbacks, retention
+from core.errors import BadRequest
+from core.promises import Callback, Replay
+from core.records import Recording, Task
+from tests import drive
+from tests.installation import cut, done, generous, problem, upload
+from tests.serve import serve
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return cut(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture
+def served(tmp_path):
+    with serve(generous(tmp_path, api_callbacks_anywhere=True)) as served:
+        yield served
+
+
+@pytest.fixture
+def me(served):
+    with served.client() as client:
+        yield client
+
+
+def bring(client, clip, key, **fields):
+    files = {"file": (clip.name, clip.read_bytes())}
+    data = {"language": "en", **fields}
+    return client.post("/api/v1/transcribe", files=files, data=data, headers={"Idempotency-Key": key})
+
+
+# Once is once
+
+
+def test_the_same_request_is_one_task(me, clip):
+    first, second = bring(me, clip, "a"), bring(me, clip, "a")
+
+    assert first.json()["task_id"] == second.json()["task_id"]
+    assert second.status_code == 202
+    assert me.get("/api/v1/tasks").json()["total"] == 1
+
+
+def test_the_same_name_for_another_request_is_refused(me, clip):
+    bring(me, clip, "a")
+
+    assert problem(bring(me, clip, "a", title="other"), 409)["code"] == "conflict"
+
+
+def test_names_of_requests_belong_to_their_key(served, me, clip):
+    mine = bring(me, clip, "a").json()["task_id"]
+
+    with served.client() as other:
+        assert bring(other, clip, "a").json()["task_id"] != mine
+
+
+def test_twenty_equal_requests_at_once_are_one_task(me, clip):
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: bring(me, clip, "a"), range(20)))
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["task_id"] for answer in answers}) == 1
+    assert me.get("/api/v1/tasks").json()["total"] == 1
+
+
+def test_after_a_day_a_name_means_nothing(served, me, clip):
+    first = bring(me, clip, "a").json()["task_id"]
+    with served.here.records.write() as session:
+        session.execute(update(Replay).values(created_at=time.time() - 25 * 3600))
+
+    assert bring(me, clip, "a").json()["task_id"] != first
+
+
+# Calls back
+
+
+class Listener:
+    """Somebody who waits for calls."""
+
+    def __init__(self, statuses):
+        self.heard = []
+        listener = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                listener.heard.append((self.path, dict(self.headers), body))
+                self.send_response(statuses[min(len(listener.heard), len(statuses)) - 1])
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/ended?of=tasks"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def listen():
+    listeners = []
+
+    def start(*statuses):
+        listeners.append(Listener(statuses))
+        return listeners[-1]
+
+    yield start
+    for listener in listeners:
+        listener.server.shutdown()
+        listener.server.server_close()
+
+
+def test_the_end_of_a_task_is_told_once_and_signed(served, me, clip, listen):
+    listener = listen(204)
+    accepted = upload(me, clip, callback_url=listener.url).json()
+    assert callbacks.deliver(served.here) == 0
+    drive.perform_all(served.here)
+
+    assert callbacks.deliver(served.here) == 1
+    assert callbacks.deliver(served.here) == 0
+
+    [(path, headers, body)] = listener.heard
+    assert path == "/ended?of=tasks"
+    told = json.loads(body)
+    assert (told["task_id"], told["status"]) == (accepted["task_id"], "completed")
+    assert told == me.get(f"/api/v1/tasks/{accepted['task_id']}").json()
+    secret = me.get("/api/v1/callback-secret").json()["secret"]
+    stamp, _, digest = headers["X-Stenogram-Signature"].removeprefix("t=").partition(",sha256=")
+    expected = hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+    assert digest == expected
+    assert abs(int(stamp) - time.time()) < 60
+
+
+def test_a_call_that_fails_is_tried_three_times_with_pauses(served, me, clip, listen):
+    listener = listen(500, 302, 404)
+    upload(me, clip, callback_url=listener.url)
+    drive.perform_all(served.here)
+
+    for expected in (1, 2, 3, 3):
+        callbacks.deliver(served.here)
+        assert len(listener.heard) == expected
+        callbacks.deliver(served.here)
+        assert len(listener.heard) == expected, "without a pause"
+        with served.here.records.write() as session:
+            session.execute(update(Callback).values(next_at=0.0))
+    with served.here.records.read() as session:
+        assert session.query(Callback).one().error == "HTTP 404"
+
+
+def test_a_cancelled_task_calls_too(served, me, clip, listen):
+    listener = listen(200)
+    task_id = upload(me, clip, callback_url=listener.url).json()["task_id"]
+    me.post(f"/api/v1/tasks/{task_id}/cancel")
+
+    callbacks.deliver(served.here)
+
+    assert json.loads(listener.heard[0][2])["status"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/",
+        "https://127.0.0.1/",
+        "https://[::1]/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://169.254.169.254/latest/meta-data",
+        "https://192.168.1.1:8443/",
+        "https://localhost/",
+        "ftp://example.com/",
+        "https://",
+        "https://example.com:99999/",
+        "https://exa mple.com/",
+        "https://example.com/\r\nX-Evil: 1",
+        "javascript:alert(1)",
+    ],
+)
+def test_nobody_is_sent_into_private_networks(url):
+    with pytest.raises(BadRequest):
+        callbacks.check(url)
+
+
+def test_a_name_that_leads_into_a_private_network_is_not_called(tmp_path, clip, listen):
+    """The name passes the first look; where it leads is judged when it is called."""
+    import asyncio
+
+    listener = listen(200)
+    port = listener.server.server_port
+
+    error = asyncio.run(callbacks._post(f"http://localhost.:{port}/", b"", "", anywhere=False))
+
+    assert error == "a private address"
+    assert not listener.heard
+
+
+def test_a_bad_callback_address_is_refused_with_the_upload(tmp_path, clip):
+    with serve(generous(tmp_path)) as served, served.client() as me:
+        problem(upload(me, clip, callback_url="https://10.0.0.1/"), 400)
+        assert me.get("/api/v1/tasks").json()["total"] == 0
+
+
+def test_one_who_never_answers_costs_seconds_not_the_worker(served, me, clip, monkeypatch):
+    import socket
+
+    silent = socket.create_server(("127.0.0.1", 0))
+    monkeypatch.setattr(callbacks, "TIMEOUT_S", 0.5)
+    upload(me, clip, callback_url=f"http://127.0.0.1:{silent.getsockname()[1]}/")
+    drive.perform_all(served.here)
+
+    began = time.monotonic()
+    assert callbacks.deliver(served.here) == 0
+
+    assert time.monotonic() - began < 5
+    silent.close()
+
+
+# Fair shares
+
+
+def test_the_fourth_task_of_a_key_waits_and_is_not_refused(tmp_path, clip):
+    with (
+        serve(generous(tmp_path, api_tasks_per_key=3)) as served,
+        served.client() as me,
+        served.client() as other,
+    ):
+        rung: list[str] = []
+        served.here.work.bell = lambda _queue, _kind, job_id: rung.append(job_id)
+        mine = [upload(me, clip, force="true").json()["task_id"] for _ in range(4)]
+        theirs = upload(other, clip, force="true").json()["task_id"]
+        jobs = {job.task_id: job.id for job in drive.ready(served.here)}
+
+        claims = {task: served.here.work.claim(job, "worker") for task, job in jobs.items()}
+
+        assert [claims[task] is not None for task in (*mine, theirs)] == [True, True, True, False, True]
+        assert me.get(f"/api/v1/tasks/{mine[3]}").json()["status"] == "queued"
+        rung.clear()
+        me.post(f"/api/v1/tasks/{mine[0]}/cancel")
+        assert rung == [jobs[mine[3]]]
+        assert served.here.work.claim(jobs[mine[3]], "worker") is not None
+
+
+def test_waiting_tasks_of_a_busy_key_are_not_woken_in_vain(tmp_path, clip):
+    with serve(generous(tmp_path, api_tasks_per_key=1)) as served, served.client() as me:
+        for _ in range(3):
+            upload(me, clip, force="true")
+        first = drive.ready(served.here)[0]
+        assert served.here.work.claim(first.id, "worker")
+        later = time.time() + 60
+        served.here.work.now = lambda: later
+        served.here.work.renew(["worker"])
+
+        assert served.here.work.reconcile() == 0
+
+
+def test_however_many_are_queued_all_get_done(tmp_path, clip):
+    with serve(generous(tmp_path, api_tasks_per_key=1)) as served, served.client() as me:
+        tasks = [upload(me, clip, force="true").json()["task_id"] for _ in range(3)]
+
+        drive.perform_all(served.here)
+
+        assert {me.get(f"/api/v1/tasks/{task}").json()["status"] for task in tasks} == {"completed"}
+
+
+# Forgetting
+
+
+def age(served, hours, **recording):
+    with served.here.records.write() as session:
+        session.execute(update(Task).values(completed_at=Task.completed_at - hours * 3600))
+        if recording:
+            session.execute(update(Recording).values(**recording))
+
+
+def test_after_a_day_a_task_and_its_bytes_are_gone(served, me, clip):
+    task_id = done(served, me, clip)
+    age(served, 23)
+    assert retention.sweep(served.here) == 0
+    age(served, 2)
+
+    assert retention.sweep(served.here) == 1
+
+    problem(me.get(f"/api/v1/tasks/{task_id}"), 404)
+    assert me.get("/api/v1/recordings").json()["total"] == 0
+    digest = hashlib.sha256(clip.read_bytes()).hexdigest()
+    assert not served.here.store.place(digest).exists()
+
+
+def test_running_tasks_and_recordings_of_the_pages_stay(served, me, clip):
+    from core.keys import EVERYONE
+    from core.recordings import Wish
+
+    upload(me, clip, force="true")
+    with clip.open("rb") as file:
+        served.here.accept(EVERYONE, file, "page.wav", Wish(language="en"))
+    with served.here.records.write() as session:
+        session.execute(
+            update(Task).where(Task.owner == "pages").values(status="completed", completed_at=1.0)
+        )
+        session.execute(update(Task).where(Task.owner != "pages").values(status="processing", created_at=1.0))
+
+    assert retention.sweep(served.here) == 0
+
+
+def test_vectors_that_are_still_bought_keep_a_task_for_three_days(served, me, clip):
+    done(served, me, clip)
+    age(served, 30, meaning="waiting")
+    assert retention.sweep(served.here) == 0
+    age(served, 43)
+
+    assert retention.sweep(served.here) == 1
+
+
+def test_zero_hours_keep_tasks_for_ever(tmp_path, clip):
+    with serve(generous(tmp_path, api_retention_h=0)) as served, served.client() as me:
+        done(served, me, clip)
+        age(served, 10_000)
+
+        assert retention.sweep(served.here) == 0
+
+
+def test_bytes_that_belong_to_nobody_are_swept_away(served, me, clip):
+    import os
+
+    refused = upload(me, clip, language="tlh")
+    problem(refused, 400)
+    [orphan] = list(served.here.store.folder.glob("??/*"))
+    assert retention.sweep_store(served.here) == 0
+    os.utime(orphan, (1, 1))
+
+    assert retention.sweep_store(served.here) == 1
+    assert not orphan.exists()
+    done(served, me, clip)
+    for file in served.here.store.folder.glob("??/*"):
+        os.utime(file, (1, 1))
+    assert retention.sweep_store(served.here) == 0

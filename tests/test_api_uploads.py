@@ -1,0 +1,224 @@
+"""Resumable uploads, with a real tus client and by hand where it is well behaved."""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+
+import httpx
+import pytest
+from tusclient import client as tus
+from tusclient.exceptions import TusCommunicationError
+
+from core import retention
+from tests import drive
+from tests.installation import cut, generous, problem
+from tests.serve import serve
+
+TUS = {"Tus-Resumable": "1.0.0"}
+PIECE = {**TUS, "Content-Type": "application/offset+octet-stream"}
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return cut(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture
+def served(tmp_path):
+    with serve(generous(tmp_path, upload_max_bytes=3_000_000)) as served:
+        yield served
+
+
+@pytest.fixture
+def me(served):
+    with served.client(**TUS) as client:
+        yield client
+
+
+def metadata(**facts: str) -> str:
+    return ",".join(f"{name} {base64.b64encode(value.encode()).decode()}" for name, value in facts.items())
+
+
+def begin(me: httpx.Client, size: int, **facts: str) -> str:
+    announced = {"Upload-Length": f"{size}", "Upload-Metadata": metadata(**facts)}
+    created = me.post("/api/v1/uploads", headers=announced)
+    assert created.status_code == 201, created.text
+    return created.headers["location"]
+
+
+def send(me: httpx.Client, address: str, offset: int, piece: bytes) -> httpx.Response:
+    return me.patch(address, headers={**PIECE, "Upload-Offset": f"{offset}"}, content=piece)
+
+
+def test_a_real_client_uploads_in_pieces_and_gets_a_task(served, me, clip):
+    headers = {"X-API-Key": me.headers["X-API-Key"]}
+    uploader = tus.TusClient(f"{served.url}/api/v1/uploads", headers=headers).uploader(
+        str(clip), chunk_size=50_000, metadata={"filename": "Совещание.wav", "language": "en", "tags": "a,b"}
+    )
+    uploader.upload()
+
+    told = me.head(uploader.url)
+    task = me.get(f"/api/v1/tasks/{told.headers['stenogram-task-id']}").json()
+    assert (task["filename"], task["file_size"]) == ("Совещание.wav", clip.stat().st_size)
+    drive.perform_all(served.here)
+    assert me.get(f"/api/v1/tasks/{task['task_id']}/result").json()["transcription"]
+    recording = me.get(f"/api/v1/recordings/{task['recording_id']}").json()
+    assert recording["tags"] == ["a", "b"]
+    assert not list((served.here.settings.home / "uploads").iterdir())
+
+
+def test_a_real_client_goes_on_after_an_interruption(served, me, clip):
+    headers = {"X-API-Key": me.headers["X-API-Key"]}
+    client = tus.TusClient(f"{served.url}/api/v1/uploads", headers=headers)
+    first = client.uploader(str(clip), chunk_size=50_000, metadata={"language": "en"})
+    first.upload(stop_at=100_000)
+
+    second = client.uploader(str(clip), url=first.url, chunk_size=50_000)
+    assert second.offset == 100_000
+    second.upload()
+
+    assert me.head(first.url).headers["stenogram-task-id"]
+
+
+def test_a_real_client_is_told_what_is_no_recording(served, me, tmp_path):
+    (tmp_path / "text.wav").write_text("only text " * 1000)
+    headers = {"X-API-Key": me.headers["X-API-Key"]}
+    uploader = tus.TusClient(f"{served.url}/api/v1/uploads", headers=headers).uploader(
+        str(tmp_path / "text.wav"), retries=0
+    )
+
+    with pytest.raises(TusCommunicationError) as refused:
+        uploader.upload()
+
+    assert refused.value.status_code == 415
+
+
+def test_the_server_says_what_it_can(served):
+    told = httpx.options(f"{served.url}/api/v1/uploads")
+
+    assert told.status_code == 204
+    assert told.headers["tus-version"] == "1.0.0"
+    assert told.headers["tus-extension"] == "creation,termination"
+    assert told.headers["tus-max-size"] == "3000000"
+
+
+def test_a_piece_at_another_place_is_refused_and_changes_nothing(me, clip):
+    address = begin(me, clip.stat().st_size, language="en")
+    send(me, address, 0, clip.read_bytes()[:1000])
+
+    for wrong in (0, 999, 1001):
+        problem(send(me, address, wrong, b"x"), 409)
+
+    told = me.head(address)
+    assert (told.status_code, told.headers["upload-offset"]) == (200, "1000")
+    assert told.headers["cache-control"] == "no-store"
+
+
+def test_more_than_was_announced_is_refused(me):
+    address = begin(me, 10)
+
+    problem(send(me, address, 0, b"x" * 11), 409)
+
+
+def test_a_finished_upload_takes_no_more_and_stays_known(served, me, clip):
+    content = clip.read_bytes()
+    address = begin(me, len(content), language="en")
+    last = send(me, address, 0, content)
+
+    assert (last.status_code, last.headers["upload-offset"]) == (204, f"{len(content)}")
+    problem(send(me, address, len(content), b"x"), 409)
+    assert me.head(address).headers["stenogram-task-id"] == last.headers["stenogram-task-id"]
+
+
+def test_an_upload_that_was_complete_when_we_died_becomes_a_task_when_asked_about(served, me, clip):
+    content = clip.read_bytes()
+    address = begin(me, len(content), language="en")
+    row = served.here.resumables.get(served.here.keys.check(me.headers["X-API-Key"]), address.split("/")[-1])
+    served.here.resumables.path(row).write_bytes(content)
+
+    assert me.head(address).headers["stenogram-task-id"]
+    assert me.get("/api/v1/tasks").json()["total"] == 1
+
+
+def test_a_stopped_upload_is_gone(served, me):
+    address = begin(me, 100)
+    send(me, address, 0, b"x" * 50)
+
+    assert me.delete(address).status_code == 204
+    assert me.head(address).status_code == 404
+    assert not list((served.here.settings.home / "uploads").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("announced", "status"),
+    [
+        ({"Upload-Length": "3000001"}, 413),
+        ({"Upload-Length": "0"}, 415),
+        ({"Upload-Length": "-1"}, 400),
+        ({"Upload-Length": "many"}, 400),
+        ({}, 400),
+        ({"Upload-Length": "10", "Upload-Metadata": "filename not-base64!"}, 400),
+        ({"Upload-Length": "10", "Upload-Metadata": metadata(lane="later")}, 400),
+        ({"Upload-Length": "10", "Tus-Resumable": "0.2.2"}, 412),
+    ],
+)
+def test_what_cannot_be_announced(me, announced, status):
+    refused = me.post("/api/v1/uploads", headers=announced)
+
+    problem(refused, status)
+    assert refused.headers["tus-resumable"] == "1.0.0"
+
+
+def test_uploads_belong_to_their_key(served, me):
+    address = begin(me, 10)
+
+    with served.client(**TUS) as other:
+        assert other.head(address).status_code == 404
+        problem(send(other, address, 0, b"x"), 404)
+        problem(other.delete(address), 404)
+    with served.client("", **TUS) as nobody:
+        problem(nobody.post("/api/v1/uploads", headers={"Upload-Length": "10"}), 401)
+
+
+def test_a_page_uploads_with_a_ticket_for_the_pages(served, me, clip):
+    ticket = {"X-API-Key": "", "X-Upload-Ticket": served.here.keys.ticket("upload"), **TUS}
+    with httpx.Client(base_url=served.url, headers=ticket) as page:
+        address = begin(page, clip.stat().st_size, language="en")
+        task_id = send(page, address, 0, clip.read_bytes()).headers["stenogram-task-id"]
+        problem(page.get(f"/api/v1/tasks/{task_id}"), 401)
+
+    from core.keys import EVERYONE
+
+    assert served.here.recordings.task(EVERYONE, task_id).owner == "pages"
+    problem(me.get(f"/api/v1/tasks/{task_id}"), 404)
+    with httpx.Client(base_url=served.url, headers={**TUS, "X-Upload-Ticket": "1-2"}) as forged:
+        problem(forged.post("/api/v1/uploads", headers={"Upload-Length": "10"}), 401)
+
+
+def test_there_is_an_end_to_unfinished_uploads(me):
+    for _ in range(20):
+        begin(me, 10)
+
+    problem(me.post("/api/v1/uploads", headers={"Upload-Length": "10"}), 409)
+
+
+def test_what_nobody_goes_on_with_is_forgotten(served, me):
+    address = begin(me, 10)
+    folder = served.here.settings.home / "uploads"
+    assert retention.sweep(served.here) == 0
+    assert list(folder.iterdir())
+    from sqlalchemy import update
+
+    from core.promises import Resumable
+
+    with served.here.records.write() as session:
+        session.execute(update(Resumable).values(created_at=time.time() - 25 * 3600))
+    for file in folder.iterdir():
+        os.utime(file, (1, 1))
+
+    retention.sweep(served.here)
+
+    assert not list(folder.iterdir())
+    assert me.head(address).status_code == 404
