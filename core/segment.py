@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from core.transcribe import SAMPLE_RATE, Waveform
 
-Policy = Literal["reading", "subtitles"]
-"""Long segments, which engines hear best and people like to read; or phrases, fit for a screen."""
+Policy = Literal["reading", "subtitles", "orders"]
+"""Long segments, which engines hear best and people like to read; phrases, fit for a screen; or pieces
+as long as a provider takes, as calls are counted there and it says its phrases itself."""
 
 _THRESHOLD = 0.25
 """Lower than the detector's own 0.5: more context around speech gave 10–23 % fewer wrong words."""
@@ -55,6 +56,7 @@ class _Manner:
 _MANNERS: dict[Policy, _Manner] = {
     "reading": _Manner(pause_s=2.0, longest_s=float("inf")),
     "subtitles": _Manner(pause_s=0.35, longest_s=7.0),
+    "orders": _Manner(pause_s=15.0, longest_s=float("inf")),
 }
 
 

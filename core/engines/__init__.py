@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.engines import gigaam
+from core.engines.groq import GroqBatchEngine, GroqEngine
 from core.engines.pocketsphinx import PocketSphinxEngine
 from core.errors import BadRequest, Rejected
 from core.settings import Settings
-from core.transcribe import Engine
+from core.storage import Storage
+from core.transcribe import Elsewhere, Engine
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,14 @@ class Choice:
 
 def all(settings: Settings) -> dict[str, Engine]:  # noqa: A001 - `engines.all` reads as it should
     """Every engine by its name, the preferred first. Cheap: nothing is loaded."""
-    known: list[Engine] = [gigaam.real(settings), gigaam.toy(), PocketSphinxEngine()]
+    known = [gigaam.real(settings), *elsewhere(settings), gigaam.toy(), PocketSphinxEngine()]
     return {engine.name: engine for engine in known}
+
+
+def elsewhere(settings: Settings) -> list[Engine]:
+    """Engines at providers; each is ready once it has what it needs."""
+    storage = Storage(settings)
+    return [GroqEngine(settings), GroqBatchEngine(settings, storage)]
 
 
 def choose(engines: Mapping[str, Engine], wanted: str, language: str) -> Choice:
@@ -38,12 +46,18 @@ def choose(engines: Mapping[str, Engine], wanted: str, language: str) -> Choice:
     Raise BadRequest for an unknown name, Rejected where what is wanted cannot work now.
     """
     if wanted == "auto":
-        return _first_ready([engine for engine in engines.values() if language in engine.languages], language)
+        known = [engine for engine in engines.values() if language in engine.languages]
+        return _first_ready([engine for engine in known if _may_be_automatic(engine)], language)
     if wanted not in engines:
         raise BadRequest(
             "There is no engine {name}. There are: {names}.", name=wanted, names=", ".join(engines)
         )
     return _named(engines[wanted], language)
+
+
+def _may_be_automatic(engine: Engine) -> bool:
+    """Sound leaves this machine, and money is spent, only where somebody has set the provider up."""
+    return not isinstance(engine, Elsewhere) or (engine.auto and engine.readiness().ready)
 
 
 def _named(engine: Engine, language: str) -> Choice:

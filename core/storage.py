@@ -1,0 +1,147 @@
+"""An object store for what providers fetch and what they make: a folder, or S3. The only home of obstore.
+
+Any S3 will do: AWS, Yandex Object Storage, MinIO. Links are signed, so that a provider reads or
+writes one object for a while and never holds a key. Nothing is retried here.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from core.errors import NotFound, ProviderBusy, ProviderRefused, Rejected
+from core.settings import Settings
+
+if TYPE_CHECKING:
+    from obstore.store import LocalStore, S3Store
+
+NAME = "The object store"
+DEADLINE_S = 120
+LONGEST_LINK_S = 7 * 24 * 3600.0
+"""Signature version 4 allows no more."""
+
+
+class Storage:
+    """Objects by name, in a folder of this machine or in a bucket."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.can_share = bool(settings.bucket)
+        self.title = settings.bucket or str(settings.home / "objects")
+
+    def put(self, name: str, content: bytes) -> None:
+        """Keep an object; one of the same name is replaced."""
+        import obstore  # noqa: PLC0415 - pages import this module
+
+        with _translated():
+            obstore.put(self._store, name, content)
+
+    def get(self, name: str) -> bytes:
+        """The object. Raise NotFound."""
+        import obstore  # noqa: PLC0415
+
+        with _translated():
+            return bytes(obstore.get(self._store, name).bytes())
+
+    def has(self, name: str) -> bool:
+        """Whether there is such an object."""
+        import obstore  # noqa: PLC0415
+
+        try:
+            with _translated():
+                obstore.head(self._store, name)
+        except NotFound:
+            return False
+        return True
+
+    def remove(self, name: str) -> None:
+        """Delete an object; safe to repeat."""
+        import obstore  # noqa: PLC0415
+
+        try:
+            with _translated():
+                obstore.delete(self._store, name)
+        except NotFound:
+            return
+
+    def link(self, name: str, valid_s: float, method: str = "GET") -> str:
+        """An address under which anybody may read this object (or write it, with PUT) for a while."""
+        import obstore  # noqa: PLC0415
+
+        if not self.can_share:
+            raise Rejected("A folder cannot be shared by links: set STORAGE_URL.")
+        wanted: Any = method
+        with _translated():
+            lasting = timedelta(seconds=min(valid_s, LONGEST_LINK_S))
+            return obstore.sign(self._signing, wanted, name, lasting)
+
+    def test(self) -> float:
+        """Write, read and delete a tiny object; seconds that took."""
+        began = time.monotonic()
+        self.put("test", b"stenogram")
+        if self.get("test") != b"stenogram":
+            raise ProviderBusy(NAME, "it gave back something else")
+        self.remove("test")
+        return time.monotonic() - began
+
+    @functools.cached_property
+    def _store(self) -> S3Store | LocalStore:
+        from obstore.store import LocalStore  # noqa: PLC0415
+
+        if self.can_share:
+            return self._signing
+        return LocalStore(self._settings.home / "objects", mkdir=True)
+
+    @functools.cached_property
+    def _signing(self) -> S3Store:
+        from obstore.store import S3Store  # noqa: PLC0415
+
+        bucket, prefix = _place(self._settings.bucket)
+        here = self._settings
+        known: dict[str, Any] = {
+            "access_key_id": here.s3_access_key.get_secret_value(),
+            "secret_access_key": here.s3_secret_key.get_secret_value(),
+            "endpoint": here.s3_endpoint_url,
+            "region": here.s3_region or "us-east-1",
+        }
+        return S3Store(
+            bucket,
+            prefix=prefix or None,
+            virtual_hosted_style_request=not here.s3_endpoint_url,
+            client_options={"timeout": f"{DEADLINE_S}s", "connect_timeout": "10s", "allow_http": True},
+            retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=DEADLINE_S)},
+            **{name: value for name, value in known.items() if value},
+        )
+
+
+def _place(url: str) -> tuple[str, str]:
+    """`s3://bucket/prefix` → bucket and prefix."""
+    parts = urlsplit(url)
+    if parts.scheme != "s3" or not parts.netloc:
+        raise Rejected("STORAGE_URL must look like s3://bucket/prefix.")
+    return parts.netloc, parts.path.strip("/")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """The store's errors as ours; their own words may hold addresses and names, and are not repeated."""
+    from obstore.exceptions import (  # noqa: PLC0415
+        BaseError,
+        NotFoundError,
+        PermissionDeniedError,
+        UnauthenticatedError,
+    )
+
+    try:
+        yield
+    except (NotFoundError, FileNotFoundError) as error:
+        raise NotFound from error
+    except (PermissionDeniedError, UnauthenticatedError) as error:
+        raise ProviderRefused(NAME, "S3_ACCESS_KEY") from error
+    except BaseError as error:
+        raise ProviderBusy(NAME, type(error).__name__) from error

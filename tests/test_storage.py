@@ -1,0 +1,128 @@
+"""The object store: a folder by default, S3 by address; links that strangers can use for a while."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from moto.server import ThreadedMotoServer
+
+from core.errors import NotFound, ProviderBusy, ProviderRefused, Rejected
+from core.settings import Settings
+from core.storage import Storage
+
+CANARY = "canary-9f3b1c"
+
+
+@pytest.fixture(scope="session")
+def s3():
+    """An S3 on this machine, with an empty bucket."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    httpx.put(f"{url}/recordings").raise_for_status()
+    yield url
+    server.stop()
+
+
+def in_bucket(tmp_path, s3, **others):
+    wanted = {
+        "stenogram_home": tmp_path,
+        "storage_url": "s3://recordings/here",
+        "s3_endpoint_url": s3,
+        "s3_access_key": "me",
+        "s3_secret_key": CANARY,
+    }
+    return Storage(Settings(**{**wanted, **others}))
+
+
+@pytest.fixture(params=["folder", "s3"])
+def storage(request, tmp_path, s3):
+    return (
+        Storage(Settings(stenogram_home=tmp_path)) if request.param == "folder" else in_bucket(tmp_path, s3)
+    )
+
+
+def test_what_was_put_is_there_until_it_is_removed(storage):
+    storage.put("covers/a.png", b"picture")
+
+    assert storage.get("covers/a.png") == b"picture"
+    storage.remove("covers/a.png")
+    assert not storage.has("covers/a.png")
+    with pytest.raises(NotFound):
+        storage.get("covers/a.png")
+
+
+def test_an_object_of_the_same_name_is_replaced(storage):
+    storage.put("a", b"first")
+    storage.put("a", b"second")
+
+    assert storage.get("a") == b"second"
+
+
+def test_removing_what_is_not_there_is_quiet(storage):
+    storage.remove("never/was")
+
+
+def test_the_test_writes_reads_and_leaves_nothing(storage):
+    assert 0 <= storage.test() < 60
+    assert not storage.has("test")
+
+
+def test_a_stranger_reads_by_a_link_and_not_without(tmp_path, s3):
+    storage = in_bucket(tmp_path, s3)
+    storage.put("sound.flac", b"la la")
+
+    link = storage.link("sound.flac", 600)
+    assert httpx.get(link).content == b"la la"
+    assert "here/sound.flac" in link
+    assert CANARY not in link
+
+
+def test_a_stranger_writes_by_a_link(tmp_path, s3):
+    storage = in_bucket(tmp_path, s3)
+
+    assert httpx.put(storage.link("result.json", 600, "PUT"), content=b"{}").status_code == 200
+    assert storage.get("result.json") == b"{}"
+
+
+def test_a_folder_makes_no_links_and_says_what_would(tmp_path):
+    storage = Storage(Settings(stenogram_home=tmp_path))
+
+    assert not storage.can_share
+    with pytest.raises(Rejected, match="STORAGE_URL"):
+        storage.link("a", 60)
+
+
+def test_the_old_names_of_the_settings_are_understood(tmp_path, s3, monkeypatch):
+    for name, value in {
+        "BUCKET_NAME": "recordings",
+        "ACCESS_KEY": "me",
+        "SECRET_KEY": CANARY,
+        "ENDPOINT_URL": s3,
+    }.items():
+        monkeypatch.setenv(f"YANDEX_{name}", value)
+    storage = Storage(Settings(stenogram_home=tmp_path))
+    storage.put("old", b"names")
+
+    assert storage.can_share
+    assert httpx.get(storage.link("old", 60)).content == b"names"
+
+
+@pytest.mark.parametrize("url", ["https://bucket", "bucket", "s3://"])
+def test_an_address_that_is_none_is_refused(tmp_path, url):
+    with pytest.raises(Rejected, match="s3://bucket"):
+        Storage(Settings(stenogram_home=tmp_path, storage_url=url)).put("a", b"")
+
+
+def test_a_store_that_is_away_is_busy_and_says_no_secret(tmp_path):
+    storage = in_bucket(tmp_path, "http://127.0.0.1:9")
+
+    with pytest.raises(ProviderBusy) as caught:
+        storage.put("a", b"")
+    assert CANARY not in str(caught.value)
+
+
+def test_a_bucket_that_is_not_there_is_an_error_of_ours(tmp_path, s3):
+    with pytest.raises((NotFound, ProviderRefused, ProviderBusy)):
+        in_bucket(tmp_path, s3, storage_url="s3://nobody").put("a", b"")

@@ -1,0 +1,51 @@
+"""What emulated providers hear: the engines of this machine, so that their answers are true."""
+
+from __future__ import annotations
+
+import functools
+import io
+from typing import Any
+
+import av
+import numpy as np
+
+from core import engines, segment
+from core.settings import Settings
+from core.transcribe import SAMPLE_RATE, Engine, Word
+
+Heard = list[dict[str, Any]]
+"""Phrases in order: start, end (seconds), text, words (word, start, end)."""
+
+
+def hear(file: bytes, language: str) -> Heard:
+    """The phrases in a sound file of any format."""
+    sound = decode(file)
+    engine = _engine(language)
+    spans = segment.cut(segment.speech(sound), engine.max_segment_s, sound=sound) if len(sound) else []
+    heard: Heard = []
+    for span in spans:
+        piece = sound[int(span.start_s * SAMPLE_RATE) : int(span.end_s * SAMPLE_RATE)]
+        (speech,) = engine.transcribe([piece], language)
+        if speech.text:
+            words = [_word(word, span.start_s) for word in speech.words]
+            heard.append({"start": span.start_s, "end": span.end_s, "text": speech.text, "words": words})
+    return heard
+
+
+def decode(file: bytes) -> np.ndarray:
+    """A sound file as int16 at 16 kHz, mono."""
+    resampler = av.AudioResampler("s16p", "mono", SAMPLE_RATE)
+    with av.open(io.BytesIO(file)) as container:
+        frames = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+    planes = [frame.to_ndarray() for frame in frames + resampler.resample(None)]
+    return np.concatenate([plane[0] for plane in planes]) if planes else np.zeros(0, np.int16)
+
+
+@functools.cache
+def _engine(language: str) -> Engine:
+    return engines.all(Settings(engine="auto"))["gigaam-toy" if language == "ru" else "pocketsphinx"]
+
+
+def _word(word: Word, offset_s: float) -> dict[str, Any]:
+    start, end = (round(second + offset_s, 3) for second in (word.start_s, word.end_s))
+    return {"word": word.text, "start": start, "end": end}
