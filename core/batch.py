@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core import results, texts
+from core.batch_view import Queue, Seen, View
 from core.embed import BatchEmbedder, Embedder, RemoteBatch, batching
 from core.errors import (
     BadRequest,
@@ -26,8 +27,9 @@ from core.errors import (
 from core.failpoints import hit
 from core.index import Index
 from core.intents import PREFIX, Intents
+from core.ledger import Ledger
 from core.planner import Planner
-from core.records import Batch, Job, Records
+from core.records import Batch, Job, Json, Records
 from core.settings import Settings
 from core.texts import Texts
 from core.work import as_json
@@ -58,6 +60,7 @@ class Batches:
         records: Records,
         index: Index,
         intents: Intents,
+        ledger: Ledger,
         embedder: Callable[[], Embedder],
         ring: Callable[[Job], None],
         clock: Callable[[], float] = time.time,
@@ -71,6 +74,7 @@ class Batches:
         self._folder = settings.home / "batches"
         self.texts = Texts(records, index)
         self.planner = Planner(settings, records, self.texts, intents, clock)
+        self.view = View(settings, records, ledger, embedder, clock)
         self.now = clock
 
     def tick(self) -> None:
@@ -133,7 +137,15 @@ class Batches:
                 self._cancel_remote(embedder, twin.name)
             self.intents.twins(batch, len(same))
 
-    # What people want
+    # What people see and want
+
+    def list(self, limit: int = 50) -> list[Seen]:
+        """Batches as people see them, those under way first."""
+        return self.view.list(limit)
+
+    def queue(self) -> Queue:
+        """What waits to be sent, and what stands in its way."""
+        return self.view.queue(self._pause_reason())
 
     def flush(self) -> None:
         """Send what waits now with the next tick, however little it is."""
@@ -222,19 +234,19 @@ class Batches:
             hit("refuse.before_commit")
             return self._end(batch, "failed", error)
         hit("submit.after_reply")
-        self.planner.shrink(-1)
+        self.planner.accepted()
         self.intents.submitted(batch, remote)
         return None
 
     def _too_busy(self, batch: Batch, error: ProviderBusy) -> None:
         """Refused for now. Without a waiting time it is the enqueued-token limit: ask for less at once."""
         limit = error.retry_after_s is None and error.facts.get("detail") == "HTTP 429"
+        jobs, tokens = self.intents.in_flight()
         if limit:
-            self.planner.shrink(+1)
-        alone = self.intents.in_flight()[0] <= 1
-        if limit and alone and batch.texts > 1:
+            self.planner.refused(tokens)
+        if limit and jobs <= 1 and batch.texts > 1:
             hit("refuse.before_commit")
-            self._end(batch, "cancelled")
+            self._end(batch, "split")
         else:
             self.intents.refused(batch, error)
 
@@ -360,8 +372,11 @@ class Batches:
     # Pausing
 
     def _paused(self) -> bool:
-        paused = json.loads(self._records.fact(PAUSED) or "{}")
-        return self.now() < float(paused.get("until", 0))
+        return self._pause_reason() is not None
+
+    def _pause_reason(self) -> Json | None:
+        paused: Json = json.loads(self._records.fact(PAUSED) or "{}")
+        return paused if self.now() < float(paused.get("until", 0)) else None
 
     def _pause(self, error: ProviderRefused) -> None:
         """Ask nothing for a minute; what waits goes on by itself when the key works or the cap allows."""

@@ -2,7 +2,8 @@
 
     planned → uploaded → submitting → submitted → ended → saved → complete
                   ↑            │            │                        └ failed texts wait again
-                  └────────────┘            ├→ failed, expired: halves are planned
+                  ├────────────┘            ├→ failed, expired: halves are planned
+                  └→ split: it was too large
       no such batch after the quiet period  ├→ cancelled
                                             └→ held: a person must look
 

@@ -32,11 +32,12 @@ from core.passages import Passages, counts
 from core.promises import NOTHING_MORE, Answered, Asked, Promises
 from core.recordings import Recordings, Wish
 from core.records import PassageRow, Recording, Records, Segment, Task, Transcript
-from core.resumable import Resumables
 from core.remote import Place, Remote
+from core.resumable import Resumables
 from core.search import Found, asks_for, search
 from core.segment import Span
 from core.settings import Settings
+from core.tariffs import Tariffs
 from core.transcribe import SAMPLE_RATE, Elsewhere, Engine, Waveform
 from core.transcripts import Transcripts
 from core.work import Claim, Work
@@ -65,11 +66,18 @@ class Journey:
         self.passages = Passages(self.records, self.work)
         self.engines = engines.all(settings)
         self.index_store = Index(settings.index)
-        self.ledger = Ledger(self.records, settings.monthly_cap_usd)
+        self.tariffs = Tariffs(self.records)
+        self.ledger = Ledger(self.records, settings.monthly_cap_usd, self.tariffs.book)
         self.remote = Remote(self.records, self.work, self.transcripts, self.ledger)
         intents = Intents(self.records, self.ledger, settings.batch_poll_s)
         self.batches = Batches(
-            settings, self.records, self.index_store, intents, self.embedder, self.work.ring
+            settings,
+            self.records,
+            self.index_store,
+            intents,
+            self.ledger,
+            self.embedder,
+            self.work.ring,
         )
 
     # Intake
@@ -223,7 +231,8 @@ class Journey:
         return self._embedder(self.records.settle("embedder", first))
 
     def warm(self) -> None:
-        """Load what the first question by meaning would wait for; nothing where none can be found so."""
+        """Start what the first upload, and the first question by meaning, would wait for."""
+        decode.warm()
         with self.records.read() as session:
             if counts(session).get("done"):
                 _ = self.embedder().dim

@@ -7,19 +7,21 @@ counted in whole billionths of a dollar and shown as a decimal string.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from core.costs import Book, plain, shipped
 from core.embed import Embedder, Vectors, batching, tokens_at_most
 from core.errors import OutcomeUnknown, ProviderRefused, StenogramError
 from core.records import Budget, Payment, Records, new_id
+from core.tariffs import ALL, cap
 from core.work import changed
 
 BILLION = 1_000_000_000
@@ -31,8 +33,12 @@ ABANDONED_S = 3600.0
 class CapReached(ProviderRefused):
     """The month's cap does not allow this call; work waits for the next month or a higher cap."""
 
-    def __init__(self, provider: str) -> None:
-        message = "{provider} is not asked: the monthly cap is reached ({setting})."
+    def __init__(self, provider: str, *, of_key: bool = False) -> None:
+        message = (
+            "{provider} is not asked: the monthly cap of this key is reached."
+            if of_key
+            else "{provider} is not asked: the monthly cap is reached ({setting})."
+        )
         super().__init__(provider.title(), "MONTHLY_CAP_USD", message)
 
 
@@ -73,18 +79,26 @@ class Ledger:
         self.now = clock
 
     def cost_usd(self, provider: str, model: str, lane: str, tokens: int) -> Decimal:
-        """Price of so many tokens; 0 where the price is not known."""
-        price = self._book().price(provider, model, MODES[lane])
-        usd = None if price is None else self._book().usd(price.cost(Decimal(tokens)), price.currency)
-        return usd or Decimal(0)
+        """Price of so many tokens, or seconds of sound; 0 where the price is not known."""
+        return self.priced(provider, model, lane)(tokens)
+
+    def priced(self, provider: str, model: str, lane: str) -> Callable[[int], Decimal]:
+        """What so many cost; the book is read once."""
+        book = self._book()
+        price = book.price(provider, model, MODES[lane])
+        if price is None:
+            return lambda _tokens: Decimal(0)
+        return lambda tokens: book.usd(price.cost(Decimal(tokens)), price.currency) or Decimal(0)
 
     def reserve(self, session: Session, call: Call, call_id: str = "") -> str:
         """Promise money to a call, within the transaction that decides to make it. Raise CapReached."""
         call_id, now = call_id or new_id(), self.now()
-        month, total = _month(now), 0
+        month = _month(now)
+        cost, totals = self.priced(call.provider, call.model, call.lane), dict.fromkeys([ALL], 0)
         for (recording_id, owner), tokens in call.tokens.items():
-            usd = self.cost_usd(call.provider, call.model, call.lane, tokens)
-            total += _billionths(usd)
+            usd = cost(tokens)
+            for scope in (ALL, owner):
+                totals[scope] = totals.get(scope, 0) + _billionths(usd)
             session.add(
                 Payment(
                     call_id=call_id,
@@ -99,25 +113,39 @@ class Ledger:
                     usd_estimated=plain(usd),
                 )
             )
-        self._take(session, call.provider, month, total)
+        session.flush()
+        for scope, total in totals.items():
+            self._take(session, call.provider, month, scope, total)
         return call_id
 
-    def _take(self, session: Session, provider: str, month: str, total: int) -> None:
-        if session.get(Budget, month) is None:
-            session.add(Budget(month=month, spent=0, reserved=0))
-        session.flush()
-        taken = update(Budget).where(Budget.month == month).values(reserved=Budget.reserved + total)
-        if self._cap is not None:
-            taken = taken.where(Budget.spent + Budget.reserved + total <= _billionths(self._cap))
+    def _take(self, session: Session, provider: str, month: str, scope: str, total: int) -> None:
+        name = self._budget(session, month, scope)
+        taken = update(Budget).where(Budget.month == name).values(reserved=Budget.reserved + total)
+        most = self._most(session, scope)
+        if most is not None:
+            taken = taken.where(Budget.spent + Budget.reserved + total <= _billionths(most))
         if not changed(session, taken):
-            raise CapReached(provider)
+            raise CapReached(provider, of_key=scope != ALL)
+
+    def _budget(self, session: Session, month: str, scope: str) -> str:
+        """The name of a budget that is there."""
+        name = f"{month} {scope}".strip()
+        if session.get(Budget, name) is None:
+            session.add(Budget(month=name, spent=0, reserved=0))
+            session.flush()
+        return name
+
+    def _most(self, session: Session, scope: str) -> Decimal | None:
+        """What people said on the page, else the setting."""
+        said = cap(session, scope)
+        return self._cap if said is None and scope == ALL else said
 
     def settle(self, session: Session, call_id: str, tokens: Mapping[str, int]) -> Decimal:
         """Book what a call really cost, by recording; what was promised is free again. The sum."""
-        total = Decimal(0)
+        total, cost = Decimal(0), functools.cache(self.priced)
         for payment in self._open(session, call_id):
             payment.tokens = tokens.get(payment.recording_id, 0)
-            usd = self.cost_usd(payment.provider, payment.model, payment.lane, payment.tokens)
+            usd = cost(payment.provider, payment.model, payment.lane)(payment.tokens)
             payment.usd, total = plain(usd), total + usd
             self._end(session, payment, "settled", usd)
         return total
@@ -148,7 +176,7 @@ class Ledger:
 
     def _take_anyway(self, session: Session, payment: Payment) -> None:
         more = Budget.reserved + _billionths(Decimal(payment.usd_estimated))
-        session.execute(update(Budget).where(Budget.month == payment.month).values(reserved=more))
+        session.execute(update(Budget).where(_of(payment)).values(reserved=more))
 
     def buy(self, embedder: Embedder, recording_id: str, owner: str, texts: Sequence[str]) -> Vectors:
         """Vectors now, with what they cost in the book; nothing is booked where nothing has to be paid."""
@@ -185,10 +213,10 @@ class Ledger:
         return list(session.scalars(mine))
 
     def _end(self, session: Session, payment: Payment, state: str, usd: Decimal) -> None:
-        payment.state = state
+        payment.state, payment.ended_at = state, self.now()
         session.execute(
             update(Budget)
-            .where(Budget.month == payment.month)
+            .where(_of(payment))
             .values(
                 reserved=Budget.reserved - _billionths(Decimal(payment.usd_estimated)),
                 spent=Budget.spent + _billionths(usd),
@@ -202,7 +230,8 @@ class Ledger:
         month = _month(self.now())
         with self._records.read() as session:
             row = session.get(Budget, month) or Budget(month=month, spent=0, reserved=0)
-            return Spent(month, Decimal(row.spent) / BILLION, Decimal(row.reserved) / BILLION, self._cap)
+            most = self._most(session, ALL)
+            return Spent(month, Decimal(row.spent) / BILLION, Decimal(row.reserved) / BILLION, most)
 
     def of_recording(self, recording_id: str) -> Decimal:
         """What a recording has cost so far, USD."""
@@ -234,6 +263,11 @@ _SHARED = (
     "tokens_estimated",
     "usd_estimated",
 )
+
+
+def _of(payment: Payment) -> ColumnElement[bool]:
+    """The budgets that a payment is part of: everybody's and its owner's."""
+    return Budget.month.in_((payment.month, f"{payment.month} {payment.owner}"))
 
 
 def _month(unix_s: float) -> str:

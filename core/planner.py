@@ -16,8 +16,7 @@ from core.work import as_json
 
 FLUSH = "batch flush"
 CAPPED = "batch capped"
-SHRUNK = "batch shrunk"
-MAX_SHRINK = 10
+ROOM = "batch tokens"
 LOOK_AHEAD = 5
 """Batches planned in one go at most."""
 
@@ -98,10 +97,17 @@ class Planner:
         return lines[: self._settings.batch_max_requests]
 
     def _enqueued_tokens(self) -> int:
-        """What the provider lets us have under way: the setting, halved after each refusal for size."""
-        return self._settings.batch_enqueued_tokens >> int(self._records.fact(SHRUNK) or 0)
+        """What the provider lets us have under way: the setting, or less where it was found to be less."""
+        found = int(self._records.fact(ROOM) or 0)
+        return min(found, self._settings.batch_enqueued_tokens) or self._settings.batch_enqueued_tokens
 
-    def shrink(self, by: int) -> None:
-        """The provider refused for size (+1: ask for half), or took what it was given (-1)."""
-        shrunk = int(self._records.fact(SHRUNK) or 0) + by
-        self._records.set_fact(SHRUNK, str(min(MAX_SHRINK, max(0, shrunk))))
+    def refused(self, tokens: int) -> None:
+        """So many tokens under way were too many: try with half of them."""
+        self._records.set_fact(ROOM, str(max(1, tokens // 2)))
+
+    def accepted(self) -> None:
+        """The provider took an order: after a refusal, try with a little more the next time."""
+        found = int(self._records.fact(ROOM) or 0)
+        if found:
+            grown = found + found // 4 + 1
+            self._records.set_fact(ROOM, str(grown if grown < self._settings.batch_enqueued_tokens else 0))

@@ -91,7 +91,10 @@ class Job(Row):
     """One piece of queued work of a task. States: ready, running, done, failed, cancelled, quarantined."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("jobs_waiting", "state", "run_at"),)
+    __table_args__ = (
+        Index("jobs_waiting", "state", "run_at"),
+        Index("jobs_by_state", "state", "created_at"),
+    )
 
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     task_id: Mapped[str] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), index=True)
@@ -106,11 +109,69 @@ class Job(Row):
     progressed_at: Mapped[float] = mapped_column(default=0.0)
     run_at: Mapped[float] = mapped_column(default=time.time)
     rung_at: Mapped[float] = mapped_column(default=0.0)
-    created_at: Mapped[float] = mapped_column(default=time.time)
+    priority: Mapped[int] = mapped_column(default=0)
+    """Higher runs sooner; the task's next job inherits it."""
+    waited_s: Mapped[float] = mapped_column(default=0.0)
+    created_at: Mapped[float] = mapped_column(default=time.time, index=True)
     started_at: Mapped[float | None]
     finished_at: Mapped[float | None] = mapped_column(index=True)
     error: Mapped[Json | None]
     traceback: Mapped[str | None]
+
+
+class Run(Row):
+    """One attempt at a job; stays when the job is gone.
+
+    Outcomes: done, failed, cancelled, quarantined; not for good: later, stopped, died.
+    """
+
+    __tablename__ = "runs"
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    job_id: Mapped[str]
+    task_id: Mapped[str] = mapped_column(index=True)
+    recording_id: Mapped[str]
+    kind: Mapped[str]
+    queue: Mapped[str]
+    outcome: Mapped[str]
+    worker: Mapped[str]
+    waited_s: Mapped[float]
+    started_at: Mapped[float]
+    ended_at: Mapped[float] = mapped_column(index=True)
+    error: Mapped[Json | None]
+
+
+class Tally(Row):
+    """How many jobs ended within a span of time, by outcome, and a histogram of how long they took.
+
+    `measure` is run or wait; `step` is a step of the histogram, `total_s` the sum of what it counts.
+    """
+
+    __tablename__ = "tallies"
+
+    span_s: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    queue: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[str] = mapped_column(primary_key=True)
+    measure: Mapped[str] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    n: Mapped[int]
+    total_s: Mapped[float]
+    audio_s: Mapped[float]
+
+
+class Action(Row):
+    """What somebody did by hand: when, who, what, to what. `count` is how many things it met."""
+
+    __tablename__ = "actions"
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    at: Mapped[float] = mapped_column(default=time.time, index=True)
+    who: Mapped[str]
+    what: Mapped[str]
+    about: Mapped[list[str]] = mapped_column(default=list)
+    count: Mapped[int] = mapped_column(default=1)
 
 
 class Transcript(Row):
@@ -170,7 +231,7 @@ class PassageRow(Row):
 class Batch(Row):
     """One provider job of many texts, from before it is asked for until its vectors are kept.
 
-    States: planned, uploaded, submitting, submitted, ended, saved; for good: complete, failed,
+    States: planned, uploaded, submitting, submitted, ended, saved; for good: complete, split, failed,
     expired, cancelled; held ones wait for a person. `wish` is what a person wants of it: "",
     cancel, or now (cancel, and give the rest to the other lane).
     """
@@ -245,7 +306,9 @@ class Payment(Row):
     tokens_estimated: Mapped[int]
     usd_estimated: Mapped[str]
     tokens: Mapped[int] = mapped_column(default=0)
+    """Or seconds of sound, where those are sold."""
     usd: Mapped[str] = mapped_column(default="0")
+    ended_at: Mapped[float | None]
 
 
 class Order(Row):
@@ -319,7 +382,10 @@ class Cover(Row):
 
 
 class Budget(Row):
-    """What a month has cost, and what is promised to calls under way; billionths of a dollar."""
+    """What a month has cost, and what is promised to calls under way; billionths of a dollar.
+
+    One row for everybody, under the month; one for each owner, under "month owner".
+    """
 
     __tablename__ = "budgets"
 
@@ -378,6 +444,11 @@ class Worker(Row):
     started_at: Mapped[float]
     seen_at: Mapped[float]
     rss_bytes: Mapped[int] = mapped_column(default=0)
+    gpu_bytes: Mapped[int] = mapped_column(default=0)
+    gpu_load: Mapped[float | None]
+    version: Mapped[str] = mapped_column(default="")
+    wish: Mapped[str] = mapped_column(default="")
+    """What a person wants of it: "", drain (take nothing new), or restart."""
 
 
 class Records:

@@ -38,10 +38,8 @@ def sentences(number: int, start: int = 0) -> list[str]:
 
 def installation(home: Path, url: str, clock_offset_s: float = 0.0, **settings: object) -> Journey:
     """A journey whose vectors come from the emulator at `url`; its clock is ahead by the offset."""
-    usual = {"embedding_dim": 64, "batch_min_size": 1, "batch_max_wait_s": 0, "batch_poll_s": 10}
-    here = Journey(
-        Settings(stenogram_home=home, gemini_api_key="emulated", gemini_base_url=url, **(usual | settings))
-    )
+    usual = {"embedding_dim": 64, "batch_min_size": 1, "batch_max_wait_s": 0, "gemini_api_key": "test"}
+    here = Journey(Settings(stenogram_home=home, gemini_base_url=url, **(usual | settings)))
     set_clock(here, clock_offset_s)
     return here
 
@@ -52,7 +50,9 @@ def set_clock(here: Journey, offset_s: float) -> None:
     def clock() -> float:
         return time.time() + offset_s
 
-    here.batches.now = here.batches.planner.now = here.batches.intents.now = here.ledger.now = clock
+    here.batches.now = here.batches.view.now = here.batches.planner.now = here.batches.intents.now = (
+        here.ledger.now
+    ) = clock
 
 
 def recording(here: Journey, texts: Sequence[str], lane: str = "batch", title: str = "r") -> str:
@@ -117,9 +117,9 @@ def run(
     done: Callable[[], bool] | None = None,
     rounds: int = 100,
     step_s: float = 61,
+    ahead_s: float = 0,
 ) -> None:
     """Tick, with a minute passing between ticks for both sides, until `done`."""
-    ahead_s = 0.0
     for _ in range(rounds):
         set_clock(here, ahead_s)
         here.batches.tick()

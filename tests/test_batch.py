@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from core import texts
+from core.batch_view import STATES
+from core.embed import text_hash
+from core.errors import BadRequest
+from core.intake import Blob
 from core.journey import Journey
 from core.keys import EVERYONE
+from core.recordings import Wish
+from core.records import Recording
+from core.settings import Settings
 from tests import batching
 from tools.gemini_emulator import GeminiEmulator
 
@@ -25,8 +34,7 @@ def here(tmp_path: Path, emulator: GeminiEmulator) -> Journey:
 
 
 def test_russian_speech_is_found_by_meaning_after_a_batch(here, emulator):
-    texts = batching.sentences(20)
-    mine = batching.recording(here, texts)
+    mine = batching.recording(here, batching.sentences(20))
 
     batching.run(here, emulator)
 
@@ -36,3 +44,347 @@ def test_russian_speech_is_found_by_meaning_after_a_batch(here, emulator):
     assert emulator.ledger().paid_twice == {}
     found = here.search(EVERYONE, "ремонтировать крыши складов", mode="meaning")
     assert "крыши" in found.matches[0].row.text
+
+
+def test_a_text_that_has_a_vector_is_never_sent_again(here, emulator):
+    """Neither for another recording, nor for a new transcript of the same one."""
+    batching.recording(here, batching.sentences(6), title="first")
+    batching.run(here, emulator)
+
+    batching.recording(here, batching.sentences(7), title="second")
+    batching.run(here, emulator)
+
+    assert len(emulator.ledger().texts) == 7
+    assert set(batching.meanings(here)) == {"done"}
+
+
+def test_equal_texts_go_out_once_and_serve_all(here, emulator):
+    batching.recording(here, [*batching.sentences(3), *batching.sentences(3)], title="twice")
+
+    batching.run(here, emulator)
+
+    assert len(emulator.ledger().texts) == 3
+    assert batching.meanings(here) == ["done"] * 6
+
+
+def test_empty_passages_are_never_sent(here, emulator):
+    batching.recording(here, ["", "   ", *batching.sentences(2)])
+
+    batching.run(here, emulator)
+
+    assert [text.text for text in emulator.ledger().texts if not text.text.strip()] == []
+    assert sorted(batching.meanings(here)) == ["done", "done", "off", "off"]
+
+
+def test_few_texts_wait_for_company_but_not_for_ever(tmp_path, emulator):
+    here = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=300)
+    batching.recording(here, batching.sentences(3))
+
+    here.batches.tick()
+    assert batching.states(here) == []
+    batching.set_clock(here, 301)
+    here.batches.tick()
+
+    assert batching.states(here) == ["submitted"]
+
+
+def test_flush_sends_what_waits(tmp_path, emulator):
+    here = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=300)
+    batching.recording(here, batching.sentences(3))
+    here.batches.tick()
+
+    here.batches.flush()
+    here.batches.tick()
+
+    assert batching.states(here) == ["submitted"]
+
+
+def test_many_texts_are_split_by_number(tmp_path, emulator):
+    here = batching.installation(tmp_path, emulator.url, batch_max_requests=4)
+    batching.recording(here, batching.sentences(10))
+
+    batching.run(here, emulator)
+
+    assert sorted(batch.texts for batch in batching.batches(here)) == [2, 4, 4]
+    assert emulator.ledger().paid_twice == {}
+
+
+def test_many_texts_are_split_by_size(tmp_path, emulator):
+    here = batching.installation(tmp_path, emulator.url, batch_max_bytes=1000)
+    batching.recording(here, batching.sentences(8))
+
+    batching.run(here, emulator)
+
+    files = [call for call in emulator.ledger().calls if call.call == "upload_chunk"]
+    assert len(files) == len(batching.batches(here)) > 1
+
+
+def test_the_enqueued_token_limit_lets_the_next_batch_go_when_the_first_has_ended(tmp_path, emulator):
+    here = batching.installation(tmp_path, emulator.url, batch_enqueued_tokens=200, batch_min_size=2)
+    emulator.settings(enqueued_tokens=200)
+    batching.recording(here, batching.sentences(12))
+
+    here.batches.tick()
+    assert sum(batch.tokens for batch in batching.batches(here)) <= 200
+    batching.run(here, emulator)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert all(call.status == 200 for call in emulator.ledger().calls if call.call == "create")
+
+
+def test_a_smaller_limit_than_expected_is_found_out(tmp_path, emulator):
+    """The provider refuses for size without saying how much it would take."""
+    here = batching.installation(tmp_path, emulator.url)
+    emulator.settings(enqueued_tokens=100)
+    batching.recording(here, batching.sentences(12))
+
+    batching.run(here, emulator, rounds=200)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert emulator.ledger().paid_twice == {}
+
+
+def test_no_more_jobs_than_allowed_are_under_way(tmp_path, emulator):
+    here = batching.installation(tmp_path, emulator.url, batch_max_requests=2, batch_max_jobs=2)
+    batching.recording(here, batching.sentences(9))
+
+    here.batches.tick()
+
+    assert batching.states(here) == ["submitted"] * 2
+
+
+def test_a_text_that_fails_three_times_is_left_to_a_person(here, emulator):
+    emulator.fault("error_line", times=None, count=1, message="Too strange.")
+    batching.recording(here, batching.sentences(4))
+
+    batching.run(here, emulator)
+
+    assert sorted(batching.meanings(here)) == ["done", "done", "done", "failed"]
+    (text,) = batching.texts(here)
+    assert (text.state, text.tries, text.error) == ("failed", 3, "Too strange.")
+    assert [seen.failed for seen in here.batches.list()] == [1, 0, 0]
+
+
+def test_retry_sends_failed_texts_again(here, emulator):
+    emulator.fault("error_line", times=3, count=1)
+    batching.recording(here, batching.sentences(4))
+    batching.run(here, emulator)
+    last = here.batches.list()[0].id
+
+    assert here.batches.retry_failed(last) == 1
+    batching.run(here, emulator)
+
+    assert set(batching.meanings(here)) == {"done"}
+
+
+def test_failed_texts_can_be_embedded_now(here, emulator):
+    emulator.fault("error_line", times=3, count=1)
+    batching.recording(here, batching.sentences(4))
+    batching.run(here, emulator)
+    last = here.batches.list()[0].id
+
+    assert here.batches.embed_failed_now(last) == 1
+    batching.embed_now(here)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert batching.texts(here) == []
+
+
+def test_a_late_batch_can_be_finished_now(here, emulator):
+    emulator.fault("stuck")
+    batching.recording(here, batching.sentences(4))
+    here.batches.tick()
+    (seen,) = here.batches.list()
+
+    assert here.batches.finish_now(seen.id)
+    batching.run(here, emulator)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert emulator.ledger().paid_twice == {}
+    assert {text.batch for text in emulator.ledger().billed} == {None}
+
+
+def test_finishing_now_keeps_what_the_batch_had_done(here, emulator):
+    emulator.fault("stuck")
+    emulator.fault("cancel_keeps", count=2)
+    batching.recording(here, batching.sentences(4))
+    here.batches.tick()
+
+    here.batches.finish_now(here.batches.list()[0].id)
+    batching.run(here, emulator)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert emulator.ledger().paid_twice == {}
+    assert len([text for text in emulator.ledger().billed if text.batch]) == 2
+
+
+def test_finishing_now_what_ends_by_itself_buys_nothing_twice(here, emulator):
+    emulator.fault("cancel_late")
+    batching.recording(here, batching.sentences(4))
+    here.batches.tick()
+
+    here.batches.finish_now(here.batches.list()[0].id)
+    batching.run(here, emulator)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert all(text.batch for text in emulator.ledger().billed)
+
+
+def test_a_batch_with_a_deadline_finishes_itself(here, emulator):
+    emulator.fault("stuck")
+    mine = batching.recording(here, batching.sentences(4))
+    with here.records.write() as session:
+        session.get_one(Recording, mine).vectors_by = here.batches.now() + 600
+
+    batching.run(here, emulator)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert batching.states(here) == ["cancelled"]
+
+
+def test_cancelling_keeps_what_is_there_and_leaves_the_rest_to_a_person(here, emulator):
+    emulator.fault("stuck")
+    emulator.fault("cancel_keeps", count=1)
+    batching.recording(here, batching.sentences(4))
+    here.batches.tick()
+    (seen,) = here.batches.list()
+
+    assert here.batches.cancel(seen.id)
+    batching.run(here, emulator)
+
+    assert sorted(batching.meanings(here)) == ["done", "failed", "failed", "failed"]
+    assert not here.batches.cancel(seen.id)
+    assert here.batches.list()[0].failed == 3
+
+
+def test_the_lane_can_be_changed_while_nothing_was_sent(tmp_path, emulator):
+    here = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=9999)
+    mine = batching.recording(here, batching.sentences(3))
+    here.batches.tick()
+
+    here.batches.change_lane(mine, "now")
+    batching.embed_now(here)
+    here.batches.tick()
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert batching.states(here) == []
+
+
+def test_without_a_key_passages_wait_and_nothing_fails(tmp_path, emulator):
+    here = batching.installation(tmp_path, emulator.url, gemini_api_key="")
+    here.records.set_fact("embedder", "gemini")
+    batching.recording(here, batching.sentences(3))
+
+    here.batches.tick()
+
+    assert set(batching.meanings(here)) == {"waiting"}
+    assert here.batches.queue().stopped["facts"]["setting"] == "GEMINI_API_KEY"
+    again = batching.installation(tmp_path, emulator.url)
+    batching.run(again, emulator)
+    assert set(batching.meanings(here)) == {"done"}
+
+
+def test_a_refused_key_pauses_the_provider_and_burns_no_try(here, emulator):
+    emulator.fault("revoked_key", times=None, code=403)
+    batching.recording(here, batching.sentences(3))
+    for minute in range(10):
+        batching.set_clock(here, 61 * minute)
+        here.batches.tick()
+    assert here.batches.queue().stopped["facts"]["setting"] == "GEMINI_API_KEY"
+    assert len(emulator.ledger().calls) <= 10
+
+    emulator.clear_faults()
+    emulator.advance(61 * 10)
+    batching.run(here, emulator, ahead_s=61 * 10)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert batching.states(here) == ["complete"]
+
+
+def test_the_monthly_cap_holds_batches_back_and_lets_those_under_way_go_on(tmp_path, emulator):
+    tight = {"monthly_cap_usd": "0.000012", "batch_max_requests": 3}
+    here = batching.installation(tmp_path, emulator.url, **tight)
+    batching.recording(here, batching.sentences(9))
+
+    batching.run(here, emulator, done=lambda: "complete" in batching.states(here))
+
+    assert here.ledger.month().spent <= here.ledger.month().cap
+    assert 0 < batching.meanings(here).count("done") < 9
+    assert here.batches.queue().stopped["facts"]["setting"] == "MONTHLY_CAP_USD"
+    richer = batching.installation(tmp_path, emulator.url)
+    batching.run(richer, emulator, ahead_s=6100)
+    assert set(batching.meanings(here)) == {"done"}
+
+
+def test_the_batch_lane_is_refused_while_vectors_are_made_here(tmp_path):
+    local = Journey(Settings(stenogram_home=tmp_path))
+
+    with pytest.raises(BadRequest, match="on this machine"):
+        local.submit(EVERYONE, Blob("0" * 64, 1), "a.wav", Wish(lane="batch"))
+    with pytest.raises(BadRequest, match="on this machine"):
+        local.batches.change_lane("any", "batch")
+
+
+def test_a_recording_deleted_under_way_loses_nothing_paid(here, emulator):
+    mine = batching.recording(here, batching.sentences(4))
+    here.batches.tick()
+    with here.records.write() as session:
+        session.delete(session.get_one(Recording, mine))
+    here.index_store.remove(mine)
+
+    batching.run(here, emulator, done=lambda: batching.states(here) == ["complete"])
+    batching.recording(here, batching.sentences(4), title="again")
+    batching.run(here, emulator)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert len(emulator.ledger().texts) == 4
+
+
+def test_what_is_seen_of_a_batch(here, emulator):
+    batching.recording(here, batching.sentences(4))
+    here.batches.tick()
+
+    (seen,) = here.batches.list()
+    assert seen.says == STATES["submitted"]
+    assert seen.name.startswith("batches/")
+    assert (seen.texts, seen.waiting, seen.live, seen.late) == (4, 4, True, False)
+    assert seen.saved_usd == seen.usd > 0
+    assert (seen.expected.low_s, seen.expected.own) == (600, False)
+
+    batching.run(here, emulator)
+    (seen,) = here.batches.list()
+    assert (seen.good, seen.failed, seen.waiting, seen.live) == (4, 0, 0, False)
+    assert here.ledger.saved() == seen.saved_usd
+
+
+def test_each_recording_knows_what_it_cost(here, emulator):
+    first = batching.recording(here, batching.sentences(4), title="first")
+    second = batching.recording(here, batching.sentences(2, start=10), lane="now", title="second")
+    with here.records.write() as session:
+        texts.embed_job(session, second)
+
+    batching.run(here, emulator)
+
+    cost = [here.ledger.of_recording(one) for one in (first, second)]
+    assert min(cost) > 0
+    assert sum(cost) == here.ledger.month().spent
+    assert here.ledger.month().reserved == 0
+
+
+@pytest.mark.parametrize("model", ["gemini-embedding-001", "gemini-embedding-2"])
+def test_both_models_ask_in_their_own_way_and_give_unit_vectors(tmp_path, emulator, model):
+    here = batching.installation(tmp_path, emulator.url, embedding_model=model)
+    batching.recording(here, batching.sentences(3))
+
+    batching.run(here, emulator)
+
+    asked = emulator.ledger().texts
+    if model == "gemini-embedding-001":
+        assert {text.task_type for text in asked} == {"RETRIEVAL_DOCUMENT"}
+        assert not any(text.text.startswith("title:") for text in asked)
+    else:
+        assert {text.task_type for text in asked} == {None}
+        assert all(text.text.startswith("title: none | text: ") for text in asked)
+    hashes = [text_hash(here.embedder(), passage.text) for passage in batching.passages(here)]
+    kept = here.index_store.vectors_of(here.embedder(), hashes).values()
+    assert [round(float(np.linalg.norm(vector)), 5) for vector in kept] == [1.0] * 3

@@ -21,7 +21,7 @@ def by_name(settings: Settings, name: str) -> Embedder:
 
 
 def _gemini(settings: Settings, stored: str) -> Embedder:
-    version, _, dim = stored.partition("@")
+    version, _, dim = stored.removesuffix("+emulator").partition("@")
     return Gemini(
         settings.gemini_api_key,
         model=f"gemini{version}" if version else settings.embedding_model,

@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 ADDRESS = "https://generativelanguage.googleapis.com"
 API_VERSION = "v1beta"
+EMULATED = "emulator"
+"""The key that stands for `tools.gemini_emulator`; its vectors never meet real ones."""
 JSONL = "application/jsonl"
 TRANSFER_S = 600.0
 """Longest up- or download; a result of 10,000 vectors has 400 MB."""
@@ -87,8 +89,9 @@ class Gemini:
     ) -> None:
         self.model = model
         self.dim = dim
-        self.name = f"{model}@{dim}"
-        self.title = f"Gemini ({model}, {dim})"
+        emulated = key.get_secret_value() == EMULATED
+        self.name = f"{model}@{dim}{'+emulator' if emulated else ''}"
+        self.title = f"Gemini emulator ({model}, {dim})" if emulated else f"Gemini ({model}, {dim})"
         self.max_tokens = 2048 if _has_task_types(model) else 8192
         self._key = key
         self._base_url = base_url.rstrip("/") or ADDRESS
