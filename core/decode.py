@@ -12,10 +12,12 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,16 +142,66 @@ def _opened(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
+class _Child:
+    """A decoder in a process of its own: it starts, waits for one order, and ends with it or with us."""
+
+    def __init__(self) -> None:
+        self.line, theirs = socket.socketpair()
+        command = [sys.executable, "-B", "-P", "-s", "-m", "core.sandbox"]
+        with theirs:
+            self.process = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, env=_ENVIRONMENT)  # noqa: S603
+
+    def order(self, order: dict[str, Any], folder: Path, blob: int) -> None:
+        """Hand over the work and the file. The child may be dead; then its silence tells."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            socket.send_fds(self.line, [json.dumps(order | {"folder": str(folder)}).encode()], [blob])
+
+    def end(self) -> None:
+        """Whatever it is doing."""
+        self.process.kill()
+        self.process.communicate()
+        self.line.close()
+
+
+class _Spare:
+    """One child that has already started, because starting takes longer than most of their work."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: _Child | None = None
+
+    def ready(self) -> None:
+        """See to it that there is one."""
+        with self._lock:
+            if self._child is None or self._child.process.poll() is not None:
+                self._child = _Child()
+
+    def take(self) -> _Child:
+        """It, or a new one; and the next is started."""
+        self.ready()
+        with self._lock:
+            child, self._child = self._child or _Child(), _Child()
+        return child
+
+
+_spare = _Spare()
+
+
+def warm() -> None:
+    """Have a child ready, so that the first probe answers as fast as the others."""
+    _spare.ready()
+
+
 @contextmanager
 def _started(blob: int, folder: Path, order: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
     """The child at work in `folder`; it is dead when this is left."""
-    command = [sys.executable, "-B", "-P", "-s", "-m", "core.sandbox", str(os.getpid()), json.dumps(order)]
-    child = subprocess.Popen(command, stdin=blob, stdout=subprocess.PIPE, cwd=folder, env=_ENVIRONMENT)  # noqa: S603
+    folder.mkdir(parents=True, exist_ok=True)
+    child = _spare.take()
     try:
-        yield child
+        child.order(order, folder, blob)
+        yield child.process
     finally:
-        child.kill()
-        child.communicate()
+        child.end()
 
 
 def _words(child: subprocess.Popen[bytes]) -> Iterator[tuple[str, Any]]:

@@ -1,17 +1,18 @@
 """The child process in which media are opened. The only home of av; `core/decode.py` starts it.
 
-`python -m core.sandbox <pid of the parent> <order as JSON>` with the file on standard input. It
-limits itself before it reads a byte, and says JSON lines: [word, fact].
+`python -m core.sandbox` with a socket on standard input, over which the order (JSON) and the opened
+file come. It limits itself before it reads a byte of it, and says JSON lines: [word, fact].
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import resource
 import signal
+import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -42,13 +43,19 @@ class _Refused(Exception):
 
 
 def _main() -> None:
-    parent, order = int(sys.argv[1]), json.loads(sys.argv[2])
-    _die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone decides what Ctrl-C means
+    parent = socket.socket(fileno=0)
+    message, descriptors, *_ = socket.recv_fds(parent, 65536, 1)
+    if not descriptors:
+        return
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    order = json.loads(message)
+    os.chdir(order["folder"])
     _limit(_CPU_S[order["task"]], int(order["max_s"] * SAMPLE_RATE * 2 * 2) + 1024**2)
 
     _say("ready")
     try:
-        with _container() as container:
+        with _container(descriptors[0]) as container:
             _say("done", _probe(container) if order["task"] == "probe" else _decode(container, order))
     except _Refused as refusal:
         _say("refused", str(refusal))
@@ -58,13 +65,10 @@ def _main() -> None:
         _say("refused", "broken")
 
 
-def _die_with(parent: int) -> None:
-    """End when the parent does; and let it alone decide what Ctrl-C means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:
-        sys.exit(1)
+def _end_with(parent: socket.socket) -> None:
+    """The line is cut when the parent dies."""
+    parent.recv(1)
+    os._exit(1)
 
 
 def _limit(cpu_s: int, file_bytes: int) -> None:
@@ -86,12 +90,12 @@ def _say(word: str, fact: object = None) -> None:
     sys.stdout.flush()
 
 
-def _container() -> InputContainer:
-    """The file on standard input, opened so that nothing else ever is."""
+def _container(descriptor: int) -> InputContainer:
+    """The file, opened so that nothing else ever is."""
     whitelists = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
         container = av.open(
-            FileIO(0, closefd=False),
+            FileIO(descriptor),
             io_open=_deny,
             container_options=whitelists | {"probesize": "5000000", "analyzeduration": "10000000"},
             metadata_errors="replace",
