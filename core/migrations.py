@@ -36,11 +36,46 @@ def _m004_orders(connection: Connection) -> None:
     Row.metadata.create_all(connection, [Row.metadata.tables[name] for name in names])
 
 
+def _m005_tariffs(connection: Connection) -> None:
+    from core.records import Row  # noqa: PLC0415 - as above
+    from core.tariffs import TABLES  # noqa: PLC0415
+
+    Row.metadata.create_all(connection, [Row.metadata.tables[name] for name in TABLES])
+    if "ended_at" not in {column["name"] for column in inspect(connection).get_columns("payments")}:
+        connection.execute(text("ALTER TABLE payments ADD COLUMN ended_at DOUBLE PRECISION"))
+
+
+def _m006_monitor(connection: Connection) -> None:
+    from core.records import Row  # noqa: PLC0415 - as above
+
+    for table, columns in MONITORED.items():
+        there = {column["name"] for column in inspect(connection).get_columns(table)}
+        for name, kind in columns.items():
+            if name not in there:
+                connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
+    tables = Row.metadata.tables
+    Row.metadata.create_all(connection, [tables[name] for name in ("runs", "tallies", "actions")])
+    for index in tables["jobs"].indexes:
+        index.create(connection, checkfirst=True)
+
+
+MONITORED = {
+    "jobs": {"priority": "BIGINT NOT NULL DEFAULT 0", "waited_s": "FLOAT NOT NULL DEFAULT 0"},
+    "workers": {
+        "gpu_bytes": "BIGINT NOT NULL DEFAULT 0",
+        "gpu_load": "FLOAT",
+        "version": "VARCHAR NOT NULL DEFAULT ''",
+        "wish": "VARCHAR NOT NULL DEFAULT ''",
+    },
+}
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _m001_the_road,
     _m002_names_of_uploads,
     _m003_promises,
     _m004_orders,
+    _m005_tariffs,
+    _m006_monitor,
 ]
 
 

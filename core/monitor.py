@@ -32,12 +32,6 @@ STATUSES = {
 }
 """Where a task stands, for people."""
 
-QUEUES = {
-    "gpu": phrase("Speech recognition"),
-    "cpu": phrase("Reading files"),
-    "io": phrase("Search index"),
-}
-"""What each queue is for."""
 
 SHOWN = 50
 

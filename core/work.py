@@ -16,6 +16,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
+from core import history, queues, workers
 from core.errors import ProviderRefused, ProviderResting, StenogramError, Unavailable, Withdrawn
 from core.keys import PAGES
 from core.records import Job, Json, Records, Task
@@ -68,33 +69,60 @@ class Work:
 
     def claim(self, job_id: str, worker: str) -> Claim | None:
         """The right to do this job, or None: it is done, cancelled, too early or somebody else's."""
-        now = self.now()
         with self._records.write() as session:
-            if self._must_wait(session, job_id):
+            job = session.get(Job, job_id)
+            if job is None or self._must_wait(session, job_id) or self._held_back(session, job, worker):
                 return None
-            taken = changed(
-                session,
-                update(Job)
-                .where(Job.id == job_id, Job.state == "ready", Job.run_at <= now)
-                .values(
-                    state="running",
-                    worker=worker,
-                    epoch=Job.epoch + 1,
-                    starts=Job.starts + 1,
-                    lease_until=now + LEASE_S,
-                    progressed_at=now,
-                    started_at=now,
-                ),
-            )
-            if not taken:
-                return None
-            job = session.get_one(Job, job_id)
-            task = session.get_one(Task, job.task_id)
-            if task.status == "queued":
-                task.status, task.started_at = "processing", now
-            if task.status == "processing":
-                task.stage = job.kind
-            return Claim(job.id, job.task_id, job.kind, job.epoch)
+            urgent = self._more_urgent(session, job)
+            claim = self._take(session, urgent or job, worker)
+        if urgent is not None:
+            self.ring(job)  # its wake-up was spent on the other one
+        return claim
+
+    def _take(self, session: Session, job: Job, worker: str) -> Claim | None:
+        now = self.now()
+        taken = changed(
+            session,
+            update(Job)
+            .where(Job.id == job.id, Job.state == "ready", Job.run_at <= now)
+            .values(
+                state="running",
+                worker=worker,
+                epoch=Job.epoch + 1,
+                starts=Job.starts + 1,
+                waited_s=now - Job.run_at,
+                lease_until=now + LEASE_S,
+                progressed_at=now,
+                started_at=now,
+            ),
+        )
+        if not taken:
+            return None
+        session.refresh(job)
+        task = session.get_one(Task, job.task_id)
+        if task.status == "queued":
+            task.status, task.started_at = "processing", now
+        if task.status == "processing":
+            task.stage = job.kind
+        return Claim(job.id, job.task_id, job.kind, job.epoch)
+
+    def _held_back(self, session: Session, job: Job, worker: str) -> bool:
+        """Whether its queue is paused, or this worker is to take nothing new."""
+        if queues.is_paused(session, job.queue):
+            return True
+        if not workers.is_drained(session, worker):
+            return False
+        job.rung_at = 0.0  # for another worker
+        return True
+
+    def _more_urgent(self, session: Session, job: Job) -> Job | None:
+        """A ready job of the same kind with a higher priority. It goes first, whoever was woken for what."""
+        others = select(Job).join(Task, Task.id == Job.task_id)
+        others = others.where(Job.state == "ready", Job.kind == job.kind, Job.queue == job.queue)
+        others = others.where(Job.priority > job.priority, Job.run_at <= self.now())
+        if crowded := self._crowded(session):
+            others = others.where(or_(Task.status != "queued", Task.owner.not_in(crowded)))
+        return session.scalars(others.order_by(Job.priority.desc(), Job.run_at).limit(1)).first()
 
     def _must_wait(self, session: Session, job_id: str) -> bool:
         """Whether this job would begin a task of somebody who has enough tasks under way."""
@@ -143,9 +171,11 @@ class Work:
         now = self.now()
         if not changed(session, _held(claim).values(state="done", finished_at=now, starts=0, error=None)):
             raise Withdrawn
+        done = self._note(session, claim.job_id, "done")
         if then is None:
             return None
         job = Job(task_id=claim.task_id, kind=then[0], queue=then[1], run_at=now, rung_at=now, created_at=now)
+        job.priority = done.priority
         session.add(job)
         session.flush()
         return job
@@ -153,13 +183,15 @@ class Work:
     def put_back(self, claim: Claim) -> None:
         """An orderly stop in the middle: the job is ready again and lost nothing."""
         with self._records.write() as session:
-            changed(session, _held(claim).values(state="ready", starts=0, worker="", rung_at=0.0))
+            if changed(session, _held(claim).values(state="ready", starts=0, run_at=self.now(), rung_at=0.0)):
+                self._note(session, claim.job_id, "stopped")
 
     def wait(self, claim: Claim, seconds: float, error: StenogramError | None = None) -> None:
         """Nothing to do for a while: the job is ready again then, burns nothing, and may say why."""
-        values = {"state": "ready", "starts": 0, "worker": "", "run_at": self.now() + seconds, "rung_at": 0.0}
+        values = {"state": "ready", "starts": 0, "run_at": self.now() + seconds, "rung_at": 0.0}
         with self._records.write() as session:
-            changed(session, _held(claim).values({**values, "error": as_json(error) if error else None}))
+            if changed(session, _held(claim).values({**values, "error": as_json(error) if error else None})):
+                self._note(session, claim.job_id, "later")
 
     def fail(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
         """End a job with a reason; an unfinished task fails with it. False if the claim was lost."""
@@ -169,6 +201,7 @@ class Work:
         with self._records.write() as session:
             if not changed(session, _held(claim).values(values)):
                 return False
+            self._note(session, claim.job_id, "failed")
             self._end_task(session, claim.task_id, "failed", as_json(error))
             return True
 
@@ -186,8 +219,9 @@ class Work:
             values = {"tries": tries, "error": as_json(error), "traceback": traceback}
             if not spent:
                 run_at = self.now() + pause_s
-                values |= {"state": "ready", "starts": 0, "worker": "", "run_at": run_at, "rung_at": 0.0}
-            changed(session, _held(claim).values(values))
+                values |= {"state": "ready", "starts": 0, "run_at": run_at, "rung_at": 0.0}
+            if changed(session, _held(claim).values(values)) and not spent:
+                self._note(session, claim.job_id, "later")
         return not spent
 
     def cancel(self, task_id: str) -> bool:
@@ -195,11 +229,10 @@ class Work:
         with self._records.write() as session:
             if not self._end_task(session, task_id, "cancelled", None):
                 return False
-            session.execute(
-                update(Job)
-                .where(Job.task_id == task_id, Job.state.in_(("ready", "running")))
-                .values(state="cancelled", finished_at=self.now())
-            )
+            unfinished = select(Job).where(Job.task_id == task_id, Job.state.in_(("ready", "running")))
+            for job in session.scalars(unfinished.with_for_update()):
+                history.note(session, job, "cancelled", self.now(), ran=job.state == "running")
+                job.state, job.finished_at = "cancelled", self.now()
             return True
 
     def retry(self, task_id: str) -> bool:
@@ -264,6 +297,7 @@ class Work:
             unheard = Job.rung_at < now - RING_AGAIN_S
             waiting = select(Job).join(Task, Task.id == Job.task_id)
             waiting = waiting.where(Job.state == "ready", Job.run_at <= now, unheard)
+            waiting = waiting.where(Job.queue.not_in(queues.paused(session)))
             if crowded := self._crowded(session):
                 waiting = waiting.where(or_(Task.status != "queued", Task.owner.not_in(crowded)))
             jobs = list(session.scalars(waiting.order_by(Job.created_at).limit(500)))
@@ -274,15 +308,21 @@ class Work:
         return len(jobs)
 
     def _take_back(self, session: Session, job: Job) -> None:
-        job.worker, job.rung_at = "", 0.0
         if job.starts < MAX_STARTS:
-            job.state = "ready"
+            history.note(session, job, "died", self.now())
+            job.state, job.run_at, job.rung_at = "ready", self.now(), 0.0
             return
         error = Unavailable(
             "The work stopped its worker {times} times in a row and was set aside.", times=job.starts
         )
         job.state, job.finished_at, job.error = "quarantined", self.now(), as_json(error)
+        history.note(session, job, "quarantined", self.now())
         self._end_task(session, job.task_id, "failed", as_json(error))
+
+    def _note(self, session: Session, job_id: str, outcome: str) -> Job:
+        job = session.get_one(Job, job_id, populate_existing=True)
+        history.note(session, job, outcome, self.now())
+        return job
 
     def _end_task(self, session: Session, task_id: str, status: str, error: Json | None) -> bool:
         return changed(

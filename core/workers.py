@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from core.records import Records, Worker
 
@@ -26,3 +27,16 @@ def alive(records: Records) -> list[Worker]:
     recent = select(Worker).where(Worker.seen_at > time.time() - ALIVE_S)
     with records.read() as session:
         return list(session.scalars(recent.order_by(Worker.queue, Worker.name)))
+
+
+def is_drained(session: Session, name: str) -> bool:
+    """Whether this worker is to take nothing new."""
+    worker = session.get(Worker, name)
+    return worker is not None and bool(worker.wish)
+
+
+def wish(records: Records, name: str) -> str:
+    """What a person wants of this worker: "", drain or restart."""
+    with records.read() as session:
+        worker = session.get(Worker, name)
+        return worker.wish if worker else ""

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core import journey, monitor
 from core.monitor import Now, Running, Waiting
+from core.queues import QUEUES
 from core.records import Recording
 from pages._parts import WHO, duration, explain, facts, line, live, moment, number, plain, say, say_many
 
@@ -59,7 +60,7 @@ def _waiting(now: Now) -> None:
     if now.waiting:
         st.subheader(say("Waiting"), anchor=False)
     for queue in now.waiting:
-        st.markdown(say(monitor.QUEUES.get(queue.queue, queue.queue)))
+        st.markdown(say(QUEUES.get(queue.queue, queue.queue)))
         st.caption(_depth(queue))
 
 
