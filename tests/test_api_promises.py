@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import http.server
 import json
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from core.errors import BadRequest
 from core.promises import Callback, Replay
 from core.records import Recording, Task
 from tests import drive
-from tests.installation import cut, done, generous, problem, upload
+from tests.installation import cut, generous, problem, upload
 from tests.serve import serve
 
 
@@ -27,9 +28,17 @@ def clip(tmp_path_factory):
     return cut(tmp_path_factory.mktemp("clip"))
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """One installation for most tests here; each makes its own keys."""
+    with serve(generous(tmp_path_factory.mktemp("promises"), api_callbacks_anywhere=True)) as served:
+        yield served
+
+
 @pytest.fixture
-def served(tmp_path):
-    with serve(generous(tmp_path, api_callbacks_anywhere=True)) as served:
+def fresh(tmp_path):
+    """An installation that nobody else knows."""
+    with serve(generous(tmp_path)) as served:
         yield served
 
 
@@ -87,6 +96,11 @@ def test_after_a_day_a_name_means_nothing(served, me, clip):
 
 
 # Calls back
+
+
+def end(client, accepted):
+    """The quickest way for a task to end."""
+    assert client.post(f"/api/v1/tasks/{accepted.json()['task_id']}/cancel").status_code == 200
 
 
 class Listener:
@@ -148,8 +162,7 @@ def test_the_end_of_a_task_is_told_once_and_signed(served, me, clip, listen):
 
 def test_a_call_that_fails_is_tried_three_times_with_pauses(served, me, clip, listen):
     listener = listen(500, 302, 404)
-    upload(me, clip, callback_url=listener.url)
-    drive.perform_all(served.here)
+    end(me, upload(me, clip, force="true", callback_url=listener.url))
 
     for expected in (1, 2, 3, 3):
         callbacks.deliver(served.here)
@@ -159,13 +172,13 @@ def test_a_call_that_fails_is_tried_three_times_with_pauses(served, me, clip, li
         with served.here.records.write() as session:
             session.execute(update(Callback).values(next_at=0.0))
     with served.here.records.read() as session:
-        assert session.query(Callback).one().error == "HTTP 404"
+        url = session.query(Callback).where(Callback.url == listener.url)
+        assert url.one().error == "HTTP 404"
 
 
 def test_a_cancelled_task_calls_too(served, me, clip, listen):
     listener = listen(200)
-    task_id = upload(me, clip, callback_url=listener.url).json()["task_id"]
-    me.post(f"/api/v1/tasks/{task_id}/cancel")
+    end(me, upload(me, clip, force="true", callback_url=listener.url))
 
     callbacks.deliver(served.here)
 
@@ -202,14 +215,14 @@ def test_a_name_that_leads_into_a_private_network_is_not_called(tmp_path, clip, 
     listener = listen(200)
     port = listener.server.server_port
 
-    error = asyncio.run(callbacks._post(f"http://localhost.:{port}/", b"", "", anywhere=False))
+    error = asyncio.run(callbacks._post(f"http://2130706433:{port}/", b"", "", anywhere=False))
 
     assert error == "a private address"
     assert not listener.heard
 
 
-def test_a_bad_callback_address_is_refused_with_the_upload(tmp_path, clip):
-    with serve(generous(tmp_path)) as served, served.client() as me:
+def test_a_bad_callback_address_is_refused_with_the_upload(fresh, clip):
+    with fresh.client() as me:
         problem(upload(me, clip, callback_url="https://10.0.0.1/"), 400)
         assert me.get("/api/v1/tasks").json()["total"] == 0
 
@@ -219,8 +232,8 @@ def test_one_who_never_answers_costs_seconds_not_the_worker(served, me, clip, mo
 
     silent = socket.create_server(("127.0.0.1", 0))
     monkeypatch.setattr(callbacks, "TIMEOUT_S", 0.5)
-    upload(me, clip, callback_url=f"http://127.0.0.1:{silent.getsockname()[1]}/")
-    drive.perform_all(served.here)
+    address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+    end(me, upload(me, clip, force="true", callback_url=address))
 
     began = time.monotonic()
     assert callbacks.deliver(served.here) == 0
@@ -269,7 +282,7 @@ def test_waiting_tasks_of_a_busy_key_are_not_woken_in_vain(tmp_path, clip):
 
 def test_however_many_are_queued_all_get_done(tmp_path, clip):
     with serve(generous(tmp_path, api_tasks_per_key=1)) as served, served.client() as me:
-        tasks = [upload(me, clip, force="true").json()["task_id"] for _ in range(3)]
+        tasks = [upload(me, clip, force=force).json()["task_id"] for force in ("true", "false", "false")]
 
         drive.perform_all(served.here)
 
@@ -279,72 +292,72 @@ def test_however_many_are_queued_all_get_done(tmp_path, clip):
 # Forgetting
 
 
-def age(served, hours, **recording):
+def ended(served, client, clip, hours, **recording):
+    """A task that was completed so many hours ago."""
+    task_id = upload(client, clip).json()["task_id"]
     with served.here.records.write() as session:
-        session.execute(update(Task).values(completed_at=Task.completed_at - hours * 3600))
+        long_ago = {"status": "completed", "completed_at": time.time() - hours * 3600}
+        session.execute(update(Task).where(Task.id == task_id).values(long_ago))
         if recording:
             session.execute(update(Recording).values(**recording))
+    return task_id
 
 
-def test_after_a_day_a_task_and_its_bytes_are_gone(served, me, clip):
-    task_id = done(served, me, clip)
-    age(served, 23)
-    assert retention.sweep(served.here) == 0
-    age(served, 2)
+@pytest.mark.parametrize(("hours", "forgotten"), [(23, 0), (25, 1)])
+def test_after_a_day_a_task_and_its_bytes_are_gone(fresh, clip, hours, forgotten):
+    with fresh.client() as me:
+        task_id = ended(fresh, me, clip, hours)
 
-    assert retention.sweep(served.here) == 1
+        assert retention.sweep(fresh.here) == forgotten
 
-    problem(me.get(f"/api/v1/tasks/{task_id}"), 404)
-    assert me.get("/api/v1/recordings").json()["total"] == 0
-    digest = hashlib.sha256(clip.read_bytes()).hexdigest()
-    assert not served.here.store.place(digest).exists()
+        assert me.get(f"/api/v1/tasks/{task_id}").status_code == (404 if forgotten else 200)
+        assert me.get("/api/v1/recordings").json()["total"] == 1 - forgotten
+        digest = hashlib.sha256(clip.read_bytes()).hexdigest()
+        assert fresh.here.store.place(digest).exists() == (not forgotten)
 
 
-def test_running_tasks_and_recordings_of_the_pages_stay(served, me, clip):
+def test_running_tasks_and_recordings_of_the_pages_stay(fresh, clip):
     from core.keys import EVERYONE
     from core.recordings import Wish
 
-    upload(me, clip, force="true")
-    with clip.open("rb") as file:
-        served.here.accept(EVERYONE, file, "page.wav", Wish(language="en"))
-    with served.here.records.write() as session:
-        session.execute(
-            update(Task).where(Task.owner == "pages").values(status="completed", completed_at=1.0)
-        )
+    with clip.open("rb") as file, fresh.client() as me:
+        fresh.here.accept(EVERYONE, file, "page.wav", Wish(language="en"))
+        upload(me, clip)
+    with fresh.here.records.write() as session:
+        done_long_ago = {"status": "completed", "completed_at": 1.0}
+        session.execute(update(Task).where(Task.owner == "pages").values(done_long_ago))
         session.execute(update(Task).where(Task.owner != "pages").values(status="processing", created_at=1.0))
 
-    assert retention.sweep(served.here) == 0
+    assert retention.sweep(fresh.here) == 0
 
 
-def test_vectors_that_are_still_bought_keep_a_task_for_three_days(served, me, clip):
-    done(served, me, clip)
-    age(served, 30, meaning="waiting")
-    assert retention.sweep(served.here) == 0
-    age(served, 43)
+@pytest.mark.parametrize(("hours", "forgotten"), [(30, 0), (71, 0), (73, 1)])
+def test_vectors_that_are_still_bought_keep_a_task_for_three_days(fresh, clip, hours, forgotten):
+    with fresh.client() as me:
+        ended(fresh, me, clip, hours, meaning="waiting")
 
-    assert retention.sweep(served.here) == 1
+    assert retention.sweep(fresh.here) == forgotten
 
 
 def test_zero_hours_keep_tasks_for_ever(tmp_path, clip):
     with serve(generous(tmp_path, api_retention_h=0)) as served, served.client() as me:
-        done(served, me, clip)
-        age(served, 10_000)
+        ended(served, me, clip, 10_000)
 
         assert retention.sweep(served.here) == 0
 
 
-def test_bytes_that_belong_to_nobody_are_swept_away(served, me, clip):
-    import os
+def test_bytes_that_belong_to_nobody_are_swept_away(fresh, clip):
+    folder = fresh.here.store.folder
+    with fresh.client() as me:
+        problem(upload(me, clip, language="tlh"), 400)
+        [orphan] = list(folder.glob("??/*"))
+        assert retention.sweep_store(fresh.here) == 0
+        os.utime(orphan, (1, 1))
 
-    refused = upload(me, clip, language="tlh")
-    problem(refused, 400)
-    [orphan] = list(served.here.store.folder.glob("??/*"))
-    assert retention.sweep_store(served.here) == 0
-    os.utime(orphan, (1, 1))
+        assert retention.sweep_store(fresh.here) == 1
+        assert not orphan.exists()
 
-    assert retention.sweep_store(served.here) == 1
-    assert not orphan.exists()
-    done(served, me, clip)
-    for file in served.here.store.folder.glob("??/*"):
-        os.utime(file, (1, 1))
-    assert retention.sweep_store(served.here) == 0
+        upload(me, clip)
+        for file in folder.glob("??/*"):
+            os.utime(file, (1, 1))
+        assert retention.sweep_store(fresh.here) == 0
