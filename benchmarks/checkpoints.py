@@ -57,19 +57,27 @@ def build(
 
     `wave` is the sound on which the model emits as many tokens a second as speech has.
     """
-    torch.manual_seed(seed)
-    config = describe(name, tiny=tiny)
-    model = Model(config, Letters(RUSSIAN)).eval().requires_grad_(False)
-    model.features.window.copy_(torch.hann_window(config.features.win_length))
-    model.features.mel.copy_(mel_matrix(config.features))
-    _liven(model)
-    rate = TOKENS_A_SECOND["pieces" if name in PIECES else "letters"]
-    _quieten(model, noise(5) if wave is None else wave, rate)
+    model = random_model(name, tiny=tiny, seed=seed, wave=wave)
+    config = model.config
     path = folder / f"{name}.ckpt"
     writing.save(config, _with_norms(writing.theirs(model.state_dict()), config), path)
     if name in PIECES:
         tokenizer_path(path).write_bytes(pieces(PIECES[name]))
     return path
+
+
+def random_model(name: str, *, tiny: bool = False, seed: int = 0, wave: Waveform | None = None) -> Model:
+    """The model alone, without a file; pieces are then plain made-up syllables."""
+    torch.manual_seed(seed)
+    config = describe(name, tiny=tiny)
+    tokens = [f"▁{number}" for number in range(config.num_classes - 1)]
+    model = Model(config, Letters(config.vocabulary or tokens)).eval().requires_grad_(False)
+    model.features.window.copy_(torch.hann_window(config.features.win_length))
+    model.features.mel.copy_(mel_matrix(config.features))
+    _liven(model)
+    rate = TOKENS_A_SECOND["pieces" if name in PIECES else "letters"]
+    _quieten(model, noise(5) if wave is None else wave, rate)
+    return model
 
 
 def mel_matrix(config: FeatureConfig) -> torch.Tensor:

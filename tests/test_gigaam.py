@@ -23,7 +23,8 @@ from tests.test_engines import cut, decoded
 
 @pytest.fixture(scope="module")
 def recogniser():
-    return Recogniser(load(TOY))
+    """As on a GPU: segments are padded and encoded together."""
+    return Recogniser(load(TOY), together=True)
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,12 @@ def test_a_segment_says_the_same_alone_and_in_any_batch(recogniser, segments):
 
     assert [heard.text for heard in together[1:-1]] == [heard.text for heard in alone]
     assert [heard.words for heard in together[1:-1]] == [heard.words for heard in alone]
+
+
+def test_encoding_one_by_one_says_the_same_as_encoding_together(recogniser, segments):
+    one_by_one = Recogniser(recogniser.model, together=False)
+
+    assert one_by_one.transcribe(segments) == recogniser.transcribe(segments)
 
 
 def test_the_encoder_of_a_padded_sample_equals_that_of_the_sample_alone(recogniser):
@@ -135,7 +142,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["v3_ctc", "v3_rnnt", "v3_e2e_ctc", "v3_e2e_rnnt", "v2_ctc", "v2_rnnt"])
 def test_every_published_kind_loads_and_batches_change_nothing(tmp_path, name):
-    made = Recogniser(load(checkpoints.build(name, tmp_path, tiny=True)))
+    made = Recogniser(load(checkpoints.build(name, tmp_path, tiny=True)), together=True)
     wave = checkpoints.noise(5)
     segments = [wave, wave[: 2 * SAMPLE_RATE], wave[SAMPLE_RATE : 4 * SAMPLE_RATE + 777]]
 
@@ -172,7 +179,7 @@ class Cramped(torch.nn.Module):
 
 def test_a_batch_that_does_not_fit_is_halved_and_the_good_size_is_remembered(segments):
     free = Recogniser(load(TOY))
-    cramped = Recogniser(load(TOY))
+    cramped = Recogniser(load(TOY), together=True)
     longest = max(len(segment) for segment in segments) // 160
     cramped.encoder = cramped.model.encoder = Cramped(cramped.model.encoder, room=2 * longest + 10)
 
@@ -186,7 +193,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_the_good_size_is_remembered(seg
 
 
 def test_a_segment_that_does_not_fit_alone_is_a_sentence(segments):
-    cramped = Recogniser(load(TOY))
+    cramped = Recogniser(load(TOY), together=True)
     cramped.encoder = cramped.model.encoder = Cramped(cramped.model.encoder, room=10)
 
     with pytest.raises(OutOfMemory, match="memory"):

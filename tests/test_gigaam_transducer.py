@@ -32,12 +32,13 @@ def head(seed, blank_bias, classes=12):
     blank_bias=st.sampled_from([-100.0, 0.0, 1.0, 2.0, 4.0, 100.0]),
     ends=st.lists(st.integers(1, 40), min_size=1, max_size=6),
     window=st.integers(1, 9),
+    asking=st.booleans(),
 )
-def test_tokens_and_frames_are_those_of_the_textbook_loop(seed, blank_bias, ends, window):
+def test_tokens_and_frames_are_those_of_the_textbook_loop(seed, blank_bias, ends, window, asking):
     transducer = head(seed, blank_bias)
     encoded = torch.randn(len(ends), max(ends), WIDTH)
 
-    found = Search(transducer, window)(encoded, torch.tensor(ends))
+    found = Search(transducer, window, asking=asking)(encoded, torch.tensor(ends))
 
     for sample, end, emission in zip(encoded, ends, found, strict=True):
         tokens, frames = textbook.transducer(transducer, sample, end)

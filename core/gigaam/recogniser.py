@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from core.errors import Unavailable
 from core.gigaam import device as devices
@@ -46,9 +47,11 @@ class Unsound(Unavailable):
 class Recogniser:
     """One loaded model on one device. What a segment says does not depend on what shares its batch."""
 
-    def __init__(self, model: Model, device: Device | None = None, budget_s: float | None = None) -> None:
+    def __init__(self, model: Model, device: Device | None = None, *, together: bool | None = None) -> None:
         self.device = device or devices.choose(model.config.encoder.d_model)
-        self.budget_s = budget_s or BUDGET_S[self.device.kind]
+        self.budget_s = BUDGET_S[self.device.kind]
+        # A CPU encodes segments faster one by one, without padding; the search is faster together.
+        self.together = self.device.kind == "cuda" if together is None else together
         self.model = model.to(self.device.kind)
         # Features and heads stay in float32: they cost little, and the clamped logarithm needs it.
         self.encoder = self.model.encoder.to(self.device.dtype)
@@ -100,17 +103,37 @@ class Recogniser:
 
     def _run(self, batch: list[Waveform], encoder: torch.nn.Module) -> tuple[list[Emission], bool]:
         """One pass over one batch, and whether all its numbers were finite."""
-        waves, samples = self._collate(batch)
-        features = self.model.features(waves.to(self.device.kind, non_blocking=True).float() / 32768.0)
-        frames = self.model.features.frames(samples)
-        even = bool((frames == features.size(2)).all())
-        frames = frames.to(self.device.kind, non_blocking=True)
-        dtype = next(encoder.parameters()).dtype
-        encoded = encoder(features.to(dtype), None if even else frames).float()
-        ends = halved(frames, self.model.encoder.pre_encode.stages)
+        parts = [self.encode(*self.features(group), encoder) for group in self.groups(batch)]
+        encoded = pad_sequence([row for rows, _ in parts for row in rows], batch_first=True)
+        ends = torch.cat([ends for _, ends in parts])
         sound = encoded.sum().isfinite()
-        answers = self._search(encoded, ends) if self._search else greedy.ctc(self.model.head(encoded), ends)
-        return answers, bool(sound)
+        return self.search(encoded, ends), bool(sound)
+
+    def groups(self, batch: list[Waveform]) -> list[list[Waveform]]:
+        """What is encoded at once."""
+        return [batch] if self.together else [[segment] for segment in batch]
+
+    def features(self, group: list[Waveform]) -> tuple[Tensor, Tensor, bool]:
+        """Log-mel, float32 on the device [batch, mel, frames], the frames of each, and is anything padded."""
+        waves, samples = self._collate(group)
+        on_device = waves.to(self.device.kind, non_blocking=True)
+        frames = self.model.features.frames(samples).to(self.device.kind, non_blocking=True)
+        padded = bool((samples != waves.size(1)).any())
+        return self.model.features(on_device.float() / 32768.0), frames, padded
+
+    def encode(
+        self, features: Tensor, frames: Tensor, padded: bool, encoder: torch.nn.Module
+    ) -> tuple[Tensor, Tensor]:
+        """Encoded, float32 [batch, time, width], and where each ends; unpadded sound needs no mask."""
+        dtype = next(encoder.parameters()).dtype
+        encoded = encoder(features.to(dtype), frames if padded else None).float()
+        return encoded, halved(frames, self.model.encoder.pre_encode.stages)
+
+    def search(self, encoded: Tensor, ends: Tensor) -> list[Emission]:
+        """Tokens of each sample."""
+        if self._search is None:
+            return greedy.ctc(self.model.head(encoded), ends)
+        return self._search(encoded, ends)
 
     def _collate(self, segments: list[Waveform]) -> tuple[Tensor, Tensor]:
         """Waves int16 [batch, samples], zeros behind the shorter ones, and the samples of each."""

@@ -30,11 +30,15 @@ KEPT_SHAPES = 12
 
 
 class Search:
-    """Searches of one head; on CUDA it keeps the recorded graphs of the shapes it has met."""
+    """Searches of one head; on CUDA it keeps the recorded graphs of the shapes it has met.
 
-    def __init__(self, head: Transducer, window: int | None = None) -> None:
+    `asking`: whether a step may ask the device what it found, which a CPU answers at once.
+    """
+
+    def __init__(self, head: Transducer, window: int | None = None, *, asking: bool | None = None) -> None:
         self._head = head
         self._window = window
+        self._asking = asking
         self._walks: dict[tuple[int, int], Walk] = {}
 
     @torch.inference_mode()
@@ -48,7 +52,8 @@ class Search:
 
     def _fresh(self, heard: Tensor) -> Walk:
         window = self._window or (WINDOW_CUDA if heard.is_cuda else WINDOW_CPU)
-        return Walk(self._head, heard, window)
+        asking = not heard.is_cuda if self._asking is None else self._asking
+        return Walk(self._head, heard, window, asking=asking)
 
     def _recorded(self, heard: Tensor) -> Walk:
         shape = (heard.size(0), heard.size(1))
@@ -62,9 +67,10 @@ class Search:
 class Walk:
     """Where each sample of a batch stands: its time, its tokens, and the prediction that they give."""
 
-    def __init__(self, head: Transducer, heard: Tensor, window: int) -> None:
+    def __init__(self, head: Transducer, heard: Tensor, window: int, *, asking: bool) -> None:
         batch, frames, width = heard.shape
-        self.head, self.window, self.room = head, window, frames * MAX_SYMBOLS
+        self.head, self.window, self.asking = head, window, asking
+        self.room = frames * MAX_SYMBOLS
         whole = torch.zeros(batch, dtype=torch.long, device=heard.device)
         self.heard = torch.empty_like(heard)
         self.rows = torch.arange(batch, device=heard.device)
@@ -108,7 +114,7 @@ class Walk:
         emitted = (logits.argmax(-1) != self.head.blank) & (at < self.ends[:, None])
         found, first = emitted.any(1), emitted.long().argmax(1)
         self._move(found, first)
-        if self.heard.is_cuda:
+        if not self.asking:
             self._take(found, logits[self.rows, first], self.rows)
         elif bool(found.any()):
             rows = found.nonzero()[:, 0]

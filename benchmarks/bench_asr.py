@@ -1,0 +1,226 @@
+"""How many times faster than speech: each stage alone and the whole, ours against the straightforward loop.
+
+    python benchmarks/bench_asr.py                       # this machine's device, full-size random models
+    python benchmarks/bench_asr.py --hours 3 --device cuda
+
+Random weights, real size: the words are noise, the speed is not. Needs torch and numpy only; with
+omegaconf and sentencepiece the models go through real checkpoint files. No network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import checkpoints, textbook
+from core.gigaam import device as devices
+from core.gigaam.batches import plan
+from core.gigaam.checkpoint import Model, load
+from core.gigaam.device import Device
+from core.gigaam.recogniser import MOST, Recogniser
+from core.transcribe import SAMPLE_RATE, Waveform
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: how many times faster than speech, by whom; 0: not measured."""
+
+    stage: str
+    ours: float
+    loop: float = 0.0
+    package: float = 0.0
+
+
+def corpus(seconds: float) -> list[Waveform]:
+    """Segments of several files as speech is cut: 3 to 20 s, mostly long, in the files' order."""
+    chance = np.random.default_rng(0)
+    segments: list[Waveform] = []
+    while sum(len(segment) for segment in segments) < seconds * SAMPLE_RATE:
+        length = int(np.clip(chance.normal(15, 5), 3, 20) * SAMPLE_RATE)
+        swell = 3000 * np.abs(np.sin(np.arange(length) / chance.integers(2000, 9000)))
+        segments.append((chance.normal(0, 1, length) * swell).astype(np.int16))
+    return segments
+
+
+def built(name: str, folder: Path, wave: Waveform, *, tiny: bool) -> Model:
+    """A random model, through a real checkpoint file where the packages for it are there."""
+    if all(importlib.util.find_spec(package) for package in ("omegaconf", "sentencepiece")):
+        return load(checkpoints.build(name, folder, wave=wave, tiny=tiny))
+    return checkpoints.random_model(name, wave=wave, tiny=tiny)
+
+
+def speed(work: Callable[[], object], seconds: float, repeats: int) -> float:
+    """Seconds of sound a second of time: the best of some runs, after one to get warm."""
+    work()
+    best = float("inf")
+    for _ in range(repeats):
+        _wait()
+        begun = time.perf_counter()
+        work()
+        _wait()
+        best = min(best, time.perf_counter() - begun)
+    return seconds / best
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def stages(recogniser: Recogniser, segments: list[Waveform], seconds: float, repeats: int) -> list[Row]:
+    """Features, encoder and search alone, in the batches that the recogniser would make."""
+    budget = int(recogniser.budget_s * SAMPLE_RATE)
+    lengths = [len(segment) for segment in segments]
+    batches = plan(lengths, budget, MOST[recogniser.device.kind])
+    groups = [group for batch in batches for group in recogniser.groups([segments[index] for index in batch])]
+    heard: list[tuple[torch.Tensor, torch.Tensor, bool]] = []
+    encoded: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def listen() -> None:
+        heard[:] = [recogniser.features(group) for group in groups]
+
+    def encode() -> None:
+        encoded[:] = [recogniser.encode(*each, recogniser.encoder) for each in heard]
+
+    with torch.inference_mode():
+        rows = [
+            Row("features", speed(listen, seconds, repeats)),
+            Row("encoder", speed(encode, seconds, repeats)),
+        ]
+        rows_of = iter((row, end) for rows, ends in encoded for row, end in zip(rows, ends, strict=True))
+        together = [[next(rows_of) for _ in batch] for batch in batches]
+        ready = [
+            (
+                pad_sequence([row for row, _ in batch], batch_first=True),
+                torch.stack([end for _, end in batch]),
+            )
+            for batch in together
+        ]
+        rows.append(
+            Row("token decode", speed(lambda: [recogniser.search(*each) for each in ready], seconds, repeats))
+        )
+    return rows
+
+
+def loop_decode(model: Model, segments: list[Waveform], seconds: float) -> float:
+    """The textbook loop alone, over some of the segments; 0 for CTC, which has no loop."""
+    if not model.config.transducer:
+        return 0.0
+    wave = torch.from_numpy(segments[0]).float()[None] / 32768
+    with torch.inference_mode():
+        encoded = model.encoder(model.features(wave), None)[0]
+    return speed(lambda: textbook.transducer(model.head, encoded, len(encoded)), seconds, 1)
+
+
+def matmul_tflops(device: Device) -> float:
+    """What the device multiplies at best: a square product in the encoder's numbers."""
+    size = 8192 if device.kind == "cuda" else 2048
+    matrix = torch.ones(size, size, dtype=device.dtype, device=device.kind)
+    return speed(lambda: matrix @ matrix, 2 * size**3 / 1e12, 5)
+
+
+def package(name: str, folder: Path, segments: list[Waveform], seconds: float) -> float:
+    """The `gigaam` package on the same file, one segment after another; 0 where it cannot load it."""
+    if importlib.util.find_spec("gigaam") is None or importlib.util.find_spec("torchaudio") is None:
+        return 0.0
+    import gigaam  # noqa: PLC0415
+
+    if name not in getattr(gigaam, "_MODEL_HASHES", {}):
+        return 0.0
+    gigaam._MODEL_HASHES[name] = gigaam.hash_path(str(folder / f"{name}.ckpt"))
+    model = gigaam.load_model(name, download_root=str(folder))
+
+    def run() -> None:
+        for segment in segments:
+            wave = torch.from_numpy(segment).float()[None].to(model._device) / 32768
+            encoded, ends = model.forward(wave, torch.tensor([wave.size(1)], device=model._device))
+            model.decoding.decode(model.head, encoded, ends)
+
+    with torch.inference_mode():
+        return speed(run, seconds, 1)
+
+
+def gflop_a_second(model: Model) -> float:
+    """What the encoder computes for a second of sound, counted on a segment of 15 s."""
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        model.encoder(torch.zeros(1, model.config.features.features, 1500), None)
+    return counter.get_total_flops() / 1e9 / 15
+
+
+def peak_gib(kind: str) -> float:
+    """The most memory so far: of the device, or of this process."""
+    if kind == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
+    """All rows of one model, printed as a table."""
+    segments = corpus(options.hours * 3600)
+    few = segments[: options.loop_segments]
+    seconds, few_s = (sum(map(len, part)) / SAMPLE_RATE for part in (segments, few))
+    model = built(name, folder, segments[0], tiny=options.tiny)
+    chosen = devices.choose(model.config.encoder.d_model, options.device)
+    loop = speed(lambda: textbook.transcribe(model, few), few_s, 1)
+    loop_tokens = loop_decode(model, few, len(few[0]) / SAMPLE_RATE)
+    packaged = package(name, folder, few, few_s)
+    before, work = peak_gib("cpu"), gflop_a_second(model)
+    recogniser = Recogniser(model, chosen)
+    rows = stages(recogniser, segments, seconds, options.repeats)
+    rows[2] = replace(rows[2], loop=loop_tokens)
+    whole = speed(lambda: recogniser.transcribe(segments), seconds, options.repeats)
+    rows.append(Row("end to end", whole, loop, packaged))
+    ceiling = matmul_tflops(chosen)
+    used = rows[1].ours * work / 1000
+    print(f"\n### {name}: {len(segments)} segments, {seconds / 60:.0f} min; {chosen.reason}\n")
+    print("| stage | ours, x real time | straightforward loop (CPU, float32) | ratio | package |")
+    print("|---|---|---|---|---|")
+    for row in rows:
+        ratio = f"{row.ours / row.loop:.1f}" if row.loop else "–"
+        print(
+            f"| {row.stage} | {row.ours:,.1f} | {_known(row.loop)} | {ratio} | {_known(row.package)} |",
+            flush=True,
+        )
+    share = whole / rows[2].ours
+    print(f"\nToken decode takes {share:.1%} of the time; the encoder {used:.2f} of {ceiling:.2f} TFLOPS")
+    print(f"({used / ceiling:.0%}); peak memory {peak_gib(chosen.kind):.1f} GiB (loop: {before:.1f} GiB).")
+
+
+def _known(value: float) -> str:
+    return f"{value:,.1f}" if value else "–"
+
+
+def main() -> None:
+    """Measure the models that are named."""
+    cuda = torch.cuda.is_available()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("models", nargs="*", default=["v3_e2e_ctc", "v3_e2e_rnnt"])
+    parser.add_argument("--hours", type=float, default=4.0 if cuda else 0.02)
+    parser.add_argument("--loop-segments", type=int, default=8 if cuda else 2)
+    parser.add_argument("--repeats", type=int, default=3 if cuda else 1)
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--tiny", action="store_true", help="only to see that everything runs")
+    options = parser.parse_args()
+    print(f"torch {torch.__version__}, {devices.use_cores()} threads")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.models:
+            measure(name, Path(folder), options)
+
+
+if __name__ == "__main__":
+    main()
