@@ -154,7 +154,7 @@ def _parse(parser: Any, raw: bytes) -> Line:
         document = parser.parse(raw)
         values = document.at_pointer("/response/embedding/values").as_buffer(of_type="d")
         key, tokens = document["key"], _tokens(document["response"])
-    except (ValueError, KeyError, TypeError, AttributeError):  # unusual: slower, and forgiving
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):  # unusual: slower, and forgiving
         return _explain(raw)
     return Line(str(key), np.frombuffer(values, np.float64), tokens)
 
@@ -163,7 +163,7 @@ def _explain(raw: bytes) -> Line:
     """A line that is not as usual: whose it is, its vector or what is wrong with it."""
     try:
         told = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Line("", None)
     if not isinstance(told, dict):
         return Line("", None)
@@ -177,9 +177,11 @@ def _explain(raw: bytes) -> Line:
 
 
 def _plain_vector(response: dict[str, Any]) -> NDArray[np.float64] | None:
+    embedding = response.get("embedding")
+    values = embedding.get("values") if isinstance(embedding, dict) else None
     try:
-        return np.asarray(response["embedding"]["values"], np.float64)
-    except (KeyError, TypeError, ValueError):
+        return np.asarray(values, np.float64) if isinstance(values, list) else None
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -195,9 +197,9 @@ def _message(problem: object) -> str:
 
 def _tokens(response: Any) -> int | None:
     """What a line is billed: a number or a string of digits, in either of two places."""
-    usage = response.get("usageMetadata")
-    told = response.get("tokenCount") or (usage.get("promptTokenCount") if usage is not None else None)
-    return int(told) if told is not None and str(told).isdigit() else None
+    usage = response.get("usageMetadata") or {}
+    told = response.get("tokenCount") or usage.get("promptTokenCount")
+    return int(told) if told is not None and str(told).isdecimal() else None
 
 
 def _is_json(raw: bytes) -> bool:
