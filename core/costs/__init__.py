@@ -13,9 +13,10 @@ from core.costs.money import Note, as_json, plain, shown
 from core.costs.pace import History, span
 from core.costs.prices import Assumption, Book, Limit, Price, shipped, yours
 from core.costs.quote import Choice, Quote, Speeds, frontier, recommend, routes
-from core.costs.report import as_csv, estimate
+from core.costs.report import Answer, answer, as_csv, described, estimate
 
 __all__ = [
+    "Answer",
     "Assumption",
     "Book",
     "Choice",
@@ -26,9 +27,11 @@ __all__ = [
     "Quote",
     "Speeds",
     "Work",
+    "answer",
     "as_csv",
     "as_json",
     "break_even",
+    "described",
     "embedding",
     "estimate",
     "frontier",

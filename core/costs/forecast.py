@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from core.costs.count import Work, measure, work_of_documents
-from core.costs.legs import HOURS_A_YEAR, Leg, Terms, embedding_legs
+from core.costs.legs import HOURS_A_YEAR, WORDS, Leg, Terms, embedding_legs
 from core.costs.money import Note, shown
 from core.costs.pace import History, span
 from core.costs.prices import Assumption, Book
@@ -159,7 +159,9 @@ def tornado(work: Work, book: Book, quote: Quote, *, on: date) -> tuple[Swing, .
     def usd(name: str, value: Decimal) -> Decimal:
         moved = replace(book.assumptions[name], value=value)
         trial = replace(book, prices=prices, assumptions={**book.assumptions, name: moved})
-        found = routes(work, trial, on=on, embedding_models=(quote.embedder,))
+        found = routes(
+            work, trial, on=on, embedding_models=(quote.embedder,), words_only=quote.embedder == WORDS
+        )
         return next((each.total_usd for each in found if each.id == quote.id), None) or Decimal(0)
 
     swings = [Swing(it, usd(it.name, it.low), usd(it.name, it.high)) for it in book.assumptions.values()]

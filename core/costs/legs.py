@@ -17,6 +17,10 @@ from core.costs.pace import History, Pace
 from core.costs.prices import MEASURED, Assumption, Book, Price
 
 HOURS_A_YEAR = Decimal(8766)
+WORDS = "words"
+"""The way that makes no vectors."""
+SPEED = "times_real_time:"
+"""What the names of assumed speeds begin with."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class Terms:
     not_ready: Mapping[str, str] = field(default_factory=dict)
     embedding_models: tuple[str, ...] = ("gemini-embedding-2",)
     local_languages: tuple[str, ...] | None = ("en",)
+    words_only: bool = False
+    """Whether doing without vectors is a way too."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,7 @@ def engine_legs(size: Size, terms: Terms) -> list[Leg]:
     ]
     bought = [price for price in prices if price.kind == "transcription"]
     return [
-        *(_own(device, size, terms) for device in ("gpu", "cpu")),
+        *(_own(*engine, size, terms) for engine in _own_engines(terms.book)),
         *(_rented(price, size, terms) for price in rented),
         *(_bought(price, size, terms) for price in bought),
     ]
@@ -95,7 +101,8 @@ def embedding_legs(size: Size, language: str, terms: Terms) -> list[Leg]:
     """Every way to make vectors: the models asked for, by their modes, and the local embedder."""
     prices = [price for price in terms.book.prices if price.kind == "embedding"]
     sold = [_embedded(price, size, terms) for price in prices if price.model in terms.embedding_models]
-    return [*sold, _local(size, language, terms)]
+    without = Leg(WORDS, WORDS, "", (), pace.AT_ONCE, (Note("Found by words only, not by meaning."),))
+    return [*sold, _local(size, language, terms), *([without] if terms.words_only else [])]
 
 
 def total(parts: Iterable[Part]) -> Decimal | None:
@@ -104,9 +111,15 @@ def total(parts: Iterable[Part]) -> Decimal | None:
     return None if None in known else sum((usd for usd in known if usd is not None), Decimal(0))
 
 
-def _own(device: str, size: Size, terms: Terms) -> Leg:
-    """GigaAM on an own machine: its share of the purchase, and electricity."""
-    speed = terms.book.assumptions[f"times_real_time:gigaam/{device}"]
+def _own_engines(book: Book) -> list[tuple[str, str]]:
+    """Engines on own machines, with their device: those of which a speed is known."""
+    known = [name.partition(":")[2].rpartition("/") for name in book.assumptions if name.startswith(SPEED)]
+    return [(engine, device) for engine, _, device in known if device in {"gpu", "cpu"}]
+
+
+def _own(engine: str, device: str, size: Size, terms: Terms) -> Leg:
+    """An engine on an own machine: its share of the purchase, and electricity."""
+    speed = terms.book.assumptions[f"{SPEED}{engine}/{device}"]
     hours = size.audio_s / HOUR_S / speed.value
     purchase, power = busy_hour(device, terms.book)
     how = Note(
@@ -117,8 +130,8 @@ def _own(device: str, size: Size, terms: Terms) -> Leg:
         Part("electricity", money(hours * power), how),
     )
     steps = pace.transcribe_now(size.audio_s, size.recordings, None, speed, Decimal(1))
-    blocked = _not_ready(terms, f"gigaam/{device}", "gigaam")
-    return Leg("gigaam", device, "", parts, steps, _assumed_speed(speed), blocked)
+    blocked = _not_ready(terms, f"{engine}/{device}", engine)
+    return Leg(engine, device, "", parts, steps, _assumed_speed(speed), blocked)
 
 
 def _rented(price: Price, size: Size, terms: Terms) -> Leg:
@@ -216,7 +229,8 @@ def _blocked(price: Price, terms: Terms) -> Note | None:
         return Note("{title} withdrew this on {day}.", {"title": provider.title, "day": day})
     if not provider.connected:
         return Note("For comparison only: this tool is not connected to {title}.", {"title": provider.title})
-    return _not_ready(terms, price.provider, price.model)
+    names = (price.model, price.mode, f"{price.model}/{price.mode}")
+    return _not_ready(terms, price.provider, price.model, *(f"{price.provider}/{name}" for name in names))
 
 
 def _not_ready(terms: Terms, *names: str) -> Note | None:

@@ -83,16 +83,17 @@ def routes(
     not_ready: Mapping[str, str] | None = None,
     embedding_models: Sequence[str] = ("gemini-embedding-2",),
     local_languages: Sequence[str] | None = ("en",),
+    words_only: bool = False,
 ) -> list[Quote]:
     """A quote for every route, cheapest first, unknown prices last.
 
     `not_ready` gives reasons by engine or embedder (`groq`, `gemini`, `local`); `local_languages` is
-    what the local embedder understands (None: any).
+    what the local embedder understands (None: any); with `words_only`, no vectors are a way too.
     """
     known = (speeds or Speeds()).applied(book).with_limits(limits)
     languages = None if local_languages is None else tuple(local_languages)
     models = tuple(embedding_models)
-    terms = Terms(known, on, history or History(), dict(not_ready or {}), models, languages)
+    terms = Terms(known, on, history or History(), dict(not_ready or {}), models, languages, words_only)
     size = measure(work, known)
     engines = engine_legs(size, terms) if work.audio_s else [None]
     lanes = embedding_legs(size, work.language, terms)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from core.costs.count import HOUR_S, Work, measure, work_of_documents, work_of_files, work_of_hours
-from core.costs.forecast import MODEL, vectors
+from core.costs.count import HOUR_S, Size, Work, measure, work_of_documents, work_of_files, work_of_hours
+from core.costs.forecast import MODEL, Embedding, vectors
 from core.costs.legs import Leg, Terms, engine_legs
 from core.costs.money import amount, as_json, money, plain, whole
 from core.costs.pace import History
@@ -23,7 +24,32 @@ MAX_WAIT_S = Decimal(3_000_000_000)
 COLUMNS = ("id", "transcription_usd", "embedding_usd", "total_usd", "p50_s", "p90_s", "bound_by", "blocked")
 
 
-def estimate(
+@dataclass(frozen=True)
+class Answer:
+    """Everything that can be said about some work: by route, by engine, by lane, and what it stands on."""
+
+    work: Work
+    size: Size
+    quotes: tuple[Quote, ...]
+    choice: Choice
+    embedding: Embedding
+    engines: tuple[Leg, ...]
+    book: Book
+    on: date
+    currency: str
+
+    @property
+    def best(self) -> Quote | None:
+        """The cheapest route that fits."""
+        return self.choice.best
+
+
+def estimate(**asked: Any) -> dict[str, Any]:
+    """The same as `answer`, ready for JSON."""
+    return described(answer(**asked))
+
+
+def answer(
     *,
     hours: object = None,
     documents: object = None,
@@ -45,8 +71,9 @@ def estimate(
     history: History | None = None,
     not_ready: Mapping[str, str] | None = None,
     local_languages: Sequence[str] | None = ("en",),
-) -> dict[str, Any]:
-    """Price and finish of so many hours, files, or documents, by every route; ready for JSON.
+    words_only: bool = False,
+) -> Answer:
+    """Price and finish of so many hours, files, or documents, by every route.
 
     Say exactly one of `hours`, `durations_s`, `documents`. `sync_price` and `batch_price` are dollars
     for 1M tokens of `model`. Raise BadRequest, with a sentence, for whatever makes no sense.
@@ -65,16 +92,33 @@ def estimate(
         not_ready=not_ready,
         embedding_models=(model,),
         local_languages=local_languages,
+        words_only=words_only,
     )
     times = whole(times_per_year, "Times a year", 8766)
     vectored = vectors(work, known, on=day, model=model, times_per_year=times, history=history)
+    size, terms = measure(work, known), Terms(known, day, history or History(), dict(not_ready or {}))
+    return Answer(
+        work=work,
+        size=size,
+        quotes=tuple(quotes),
+        choice=recommend(quotes, _seconds(ready_by_s), _usd(at_most_usd)),
+        embedding=vectored,
+        engines=tuple(engine_legs(size, terms)) if work.audio_s else (),
+        book=known,
+        on=day,
+        currency=currency,
+    )
+
+
+def described(said: Answer) -> dict[str, Any]:
+    """An answer as JSON: money as decimal strings, notes as sentences."""
     return {
-        "work": _described(work, known),
-        "embedding": as_json(vectored),
-        "transcription": _transcription(work, Terms(known, day, history or History(), dict(not_ready or {}))),
-        "routes": [_row(quote, currency, known) for quote in quotes],
-        **_chosen(recommend(quotes, _seconds(ready_by_s), _usd(at_most_usd))),
-        **_ground(known, currency, day),
+        "work": _described(said.work, said.size),
+        "embedding": as_json(said.embedding),
+        "transcription": _transcription(said),
+        "routes": [_row(quote, said.currency, said.book) for quote in said.quotes],
+        **_chosen(said.choice),
+        **_ground(said.book, said.currency, said.on),
     }
 
 
@@ -117,8 +161,7 @@ def _work(
     return work_of_documents(documents, tokens, language)
 
 
-def _described(work: Work, book: Book) -> dict[str, Any]:
-    size = measure(work, book)
+def _described(work: Work, size: Size) -> dict[str, Any]:
     return {
         "hours": plain(money(work.audio_s / HOUR_S) or Decimal(0)),
         "recordings": size.recordings,
@@ -130,13 +173,12 @@ def _described(work: Work, book: Book) -> dict[str, Any]:
     }
 
 
-def _transcription(work: Work, terms: Terms) -> dict[str, Any]:
+def _transcription(said: Answer) -> dict[str, Any]:
     """Engines without their embedding lane, and the cheapest service that can be used, by its mode."""
-    legs = engine_legs(measure(work, terms.book), terms) if work.audio_s else []
     return {
-        "sync_usd": _cheapest(legs, "sync"),
-        "batch_usd": _cheapest(legs, "batch"),
-        "engines": [_engine(leg, work.audio_s / HOUR_S) for leg in legs],
+        "sync_usd": _cheapest(said.engines, "sync"),
+        "batch_usd": _cheapest(said.engines, "batch"),
+        "engines": [_engine(leg, said.work.audio_s / HOUR_S) for leg in said.engines],
     }
 
 

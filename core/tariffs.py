@@ -1,0 +1,201 @@
+"""Prices, assumptions, caps and plans that people of this installation typed in; kept in SQL.
+
+What a person says holds over the price book and over what was measured, until it is taken back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import JSON, delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from core.costs import Book, Price, plain, shipped, yours
+from core.costs.money import amount
+from core.errors import BadRequest
+from core.records import Json, Records, Row, new_id
+
+TABLES = ("own_prices", "own_figures", "caps", "plans")
+ALL = ""
+"""The scope of the cap that holds for everybody together."""
+MOST_USD = Decimal(1_000_000_000)
+
+
+class OwnPrice(Row):
+    """A price of yours, in place of the book's or beside it."""
+
+    __tablename__ = "own_prices"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    mode: Mapped[str] = mapped_column(primary_key=True)
+    unit: Mapped[str]
+    price: Mapped[str]
+    currency: Mapped[str]
+    minimum_s: Mapped[str] = mapped_column(default="0")
+    set_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class OwnFigure(Row):
+    """An assumption of yours: a rate, a tariff, a speed."""
+
+    __tablename__ = "own_figures"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+    set_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class Cap(Row):
+    """The most a month may cost, USD: everything together, or one owner."""
+
+    __tablename__ = "caps"
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    usd: Mapped[str]
+
+
+class Plan(Row):
+    """A quote that was taken: what was promised of which recordings, so that it can be proved."""
+
+    __tablename__ = "plans"
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
+    at: Mapped[float] = mapped_column(default=time.time, index=True)
+    route: Mapped[str]
+    usd: Mapped[str]
+    tokens: Mapped[int] = mapped_column(default=0)
+    p50_s: Mapped[float | None]
+    p90_s: Mapped[float | None]
+    recordings: Mapped[list[Any]] = mapped_column(JSON)
+    facts: Mapped[Json | None]
+
+
+class Tariffs:
+    """What this installation's people say that things cost."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def book(self) -> Book:
+        """The price book with your prices and figures in place of its own."""
+        with self._records.read() as session:
+            prices, figures = _rows(session)
+        return with_yours(shipped(), prices, figures)
+
+    def over(self, book: Book) -> Book:
+        """Another book with your prices and figures over it."""
+        with self._records.read() as session:
+            prices, figures = _rows(session)
+        return with_yours(book, prices, figures)
+
+    def set_price(
+        self,
+        provider: str,
+        model: str,
+        mode: str,
+        price: object,
+        *,
+        unit: str = "",
+        currency: str = "",
+        minimum_s: object = None,
+    ) -> None:
+        """Your price; a route that the book does not have is added. Raise BadRequest for nonsense."""
+        old = self.book().price(provider, model, mode)
+        new = yours(
+            provider.strip(),
+            model.strip(),
+            mode.strip(),
+            price,
+            date.today(),
+            unit or (old.unit if old else "audio hour"),
+            currency or (old.currency if old else "USD"),
+            (old.minimum_s if old else 0) if minimum_s is None else minimum_s,
+        )
+        with self._records.write() as session:
+            session.merge(_as_row(new))
+
+    def take_back_price(self, provider: str, model: str, mode: str) -> None:
+        """The book's price holds again; a route of yours is gone."""
+        mine = delete(OwnPrice).where(OwnPrice.provider == provider)
+        with self._records.write() as session:
+            session.execute(mine.where(OwnPrice.model == model, OwnPrice.mode == mode))
+
+    def set_figure(self, name: str, value: object) -> None:
+        """Your figure for an assumption. Raise BadRequest for a name or a number that makes no sense."""
+        checked = self.book().with_assumptions({name: value}).assumptions[name].value
+        with self._records.write() as session:
+            session.merge(OwnFigure(name=name, value=plain(checked), set_at=time.time()))
+
+    def take_back_figure(self, name: str) -> None:
+        """What was assumed or measured holds again."""
+        with self._records.write() as session:
+            session.execute(delete(OwnFigure).where(OwnFigure.name == name))
+
+    def figures(self) -> dict[str, Decimal]:
+        """Your figures by name."""
+        with self._records.read() as session:
+            return {row.name: Decimal(row.value) for row in session.scalars(select(OwnFigure))}
+
+    def set_cap(self, scope: str, usd: object) -> None:
+        """The most a month may cost, for ALL or an owner; None takes it back. Raise BadRequest."""
+        with self._records.write() as session:
+            if usd is None:
+                session.execute(delete(Cap).where(Cap.scope == scope))
+            else:
+                most = amount(usd, "The cap", MOST_USD, zero=True)
+                session.merge(Cap(scope=scope, usd=plain(most)))
+
+    def caps(self) -> dict[str, Decimal]:
+        """Every cap that was set here, by its scope."""
+        with self._records.read() as session:
+            return {row.scope: Decimal(row.usd) for row in session.scalars(select(Cap))}
+
+
+def cap(session: Session, scope: str) -> Decimal | None:
+    """The cap of a scope, as this transaction sees it."""
+    row = session.get(Cap, scope)
+    return Decimal(row.usd) if row else None
+
+
+def with_yours(book: Book, prices: Iterable[OwnPrice], figures: Mapping[str, Decimal]) -> Book:
+    """A book with these in place of its own; a figure that nobody uses any more is left out."""
+    known = {
+        name: value
+        for name, value in figures.items()
+        if name in book.assumptions or name.startswith("times_real_time:")
+    }
+    return book.with_overrides(_price(row, book) for row in prices).with_assumptions(known)
+
+
+def _price(row: OwnPrice, book: Book) -> Price:
+    """What the book says of it besides the figure stays."""
+    day = datetime.fromtimestamp(row.set_at, UTC).date()
+    own = yours(row.provider, row.model, row.mode, row.price, day, row.unit, row.currency, row.minimum_s)
+    old = book.price(row.provider, row.model, row.mode)
+    return replace(own, increment_s=old.increment_s, note=old.note) if old else own
+
+
+def _rows(session: Session) -> tuple[list[OwnPrice], dict[str, Decimal]]:
+    figures = {row.name: Decimal(row.value) for row in session.scalars(select(OwnFigure))}
+    return list(session.scalars(select(OwnPrice))), figures
+
+
+def _as_row(price: Price) -> OwnPrice:
+    if price.price is None:
+        raise BadRequest("{name} must be a number.", name="A price")
+    return OwnPrice(
+        provider=price.provider,
+        model=price.model,
+        mode=price.mode,
+        unit=price.unit,
+        price=plain(price.price),
+        currency=price.currency,
+        minimum_s=plain(price.minimum_s),
+        set_at=time.time(),
+    )
