@@ -21,3 +21,27 @@ def here(tmp_path: Path):
     from core.settings import Settings
 
     return Journey(Settings(stenogram_home=tmp_path / "home"))
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The address of a real PostgreSQL server, started from a wheel."""
+    import pgserver
+
+    server = pgserver.get_server(tempfile.mkdtemp(prefix="stenogram-pg-"), cleanup_mode="delete")
+    yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    """The address of an empty database, of each kind that is supported."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'records.sqlite'}"
+        return
+    from sqlalchemy import create_engine, text
+
+    server = request.getfixturevalue("postgres")
+    yield server
+    with create_engine(server).begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))

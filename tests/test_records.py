@@ -25,12 +25,13 @@ def test_sqlite_keeps_what_it_says_it_kept(tmp_path):
         assert session.scalar(text("PRAGMA foreign_keys")) == 1
 
 
-def test_tables_are_what_the_code_expects(tmp_path):
-    engine = create_engine(address(tmp_path))
+def test_tables_are_what_the_code_expects(database):
+    engine = create_engine(database)
     migrate(engine)
     migrate(engine)
 
     assert set(Row.metadata.tables) <= set(inspect(engine).get_table_names())
+    engine.dispose()
 
 
 def test_an_older_database_gets_what_is_new(tmp_path):
@@ -58,7 +59,7 @@ def add_facts(url: str, worker: int) -> None:
 
 
 def test_writers_in_several_processes_lose_nothing(tmp_path):
-    """Reading and then writing in one transaction: the case that fails with a deferred BEGIN."""
+    """SQLite: reading and then writing in one transaction: the case that fails with a deferred BEGIN."""
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=add_facts, args=(address(tmp_path), n)) for n in range(4)]
     for writer in writers:
@@ -85,8 +86,9 @@ def test_a_killed_write_leaves_nothing(tmp_path):
     assert Records(address(tmp_path)).fact("half") is None
 
 
-def test_the_first_value_of_a_fact_holds(tmp_path):
-    records = Records(address(tmp_path))
+def test_the_first_value_of_a_fact_holds(database):
+    records = Records(database)
 
     assert records.settle("embedder", "local") == "local"
     assert records.settle("embedder", "gemini") == "local"
+    records.close()

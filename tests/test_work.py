@@ -30,8 +30,10 @@ def clock():
 
 
 @pytest.fixture
-def records(tmp_path):
-    return Records(f"sqlite:///{tmp_path / 'records.sqlite'}")
+def records(database):
+    records = Records(database)
+    yield records
+    records.close()
 
 
 @pytest.fixture
