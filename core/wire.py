@@ -1,4 +1,4 @@
-"""One request to a provider over HTTP, bounded in time and size. The only home of httpx.
+"""One request to a provider over HTTP, bounded in time and size.
 
 httpx limits each read, so an answer that drips may run for ever; here the whole exchange has one
 deadline and the reply a most of bytes. Nothing is retried: that belongs to the queue. Every
@@ -109,6 +109,7 @@ class Wire:
         json: object = None,
         form: Mapping[str, Any] | None = None,
         file: tuple[str, bytes, str] | None = None,
+        content: bytes | None = None,
         accept: Collection[int] = (),
         deadline_s: float | None = None,
         most_bytes: int = REPLY_BYTES,
@@ -117,13 +118,10 @@ class Wire:
 
         ProviderRefused: the key. ProviderBusy: not done. OutcomeUnknown: perhaps done. Rejected: never.
         """
-        sent: dict[str, Any] = {"headers": {**self._authorization(), **(headers or {})}}
-        if json is not None:
-            sent["json"] = json
-        if form is not None:
-            sent["data"] = form
-        if file is not None:
-            sent["files"] = {"file": file}
+        files = None if file is None else {"file": file}
+        body = {"json": json, "data": form, "files": files, "content": content}
+        sent: dict[str, Any] = {name: value for name, value in body.items() if value is not None}
+        sent["headers"] = {**self._authorization(), **(headers or {})}
         limit_s = deadline_s or self._deadline_s
         answer = self._bounded(_exchange(self.provider, method, url, sent, limit_s, most_bytes), limit_s)
         if answer.status in accept or 200 <= answer.status < 300:

@@ -1,12 +1,22 @@
-"""An installation whose engines are elsewhere: emulated providers, a clock that tests move."""
+"""An installation whose engines are elsewhere: emulated providers, a clock that tests move, real deaths."""
 
 from __future__ import annotations
 
+import functools
+import io
+import multiprocessing
+import os
 import re
 import time
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import jiwer
+from moto.server import ThreadedMotoServer
+from sqlalchemy import select
 
 from core.journey import Journey
 from core.keys import EVERYONE
@@ -15,8 +25,12 @@ from core.records import Job, Task
 from core.settings import Settings
 from tests.conftest import DATA
 from tests.drive import perform_all
+from tools.hearing import decode
 
 CANARY = "canary0f9c3b71d5"
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["tests.remotely"])
+KILLED = -9
 
 
 class Clock:
@@ -65,8 +79,6 @@ def now(here: Journey, task: Task) -> Task:
 
 def job(here: Journey, task: Task) -> Job:
     """The task's newest job."""
-    from sqlalchemy import select
-
     with here.records.read() as session:
         mine = select(Job).where(Job.task_id == task.id).order_by(Job.created_at.desc())
         return session.scalars(mine).first()
@@ -89,3 +101,54 @@ def traces(home: Path) -> list[str]:
     """Files of an installation in which the canary stands."""
     files = (path for path in home.rglob("*") if path.is_file())
     return [str(path) for path in files if CANARY.encode() in path.read_bytes()]
+
+
+@functools.cache
+def spoken(seconds: int) -> bytes:
+    """The beginning of a sample, as a WAV file."""
+    samples = decode((DATA / "ru_meeting.opus").read_bytes())[: seconds * 16_000]
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(samples.tobytes())
+    return file.getvalue()
+
+
+def accept_short(here: Journey, engine: str, seconds: int = 12) -> Task:
+    return here.accept(EVERYONE, io.BytesIO(spoken(seconds)), "a.wav", Wish(language="ru", engine=engine))
+
+
+def live(home: Path, failpoint: str, ahead_s: float, settings: dict) -> None:
+    """Do what is ready, in a process of its own that may die."""
+    os.environ |= {"STENOGRAM_TEST": "1", "STENOGRAM_FAILPOINT": failpoint, "OMP_NUM_THREADS": "1"}
+    here = journey(home, **settings)
+    here.work.now.ahead_s = ahead_s
+    perform_all(here)
+    os._exit(0)
+
+
+def spend(home: Path, failpoint: str = "", ahead_s: float = 0.0, **settings: object) -> int:
+    """Live once, dying at the failpoint if it is reached; the exit code."""
+    process = PROCESSES.Process(target=live, args=(home, failpoint, ahead_s, settings))
+    process.start()
+    process.join(90)
+    assert not process.is_alive()
+    return process.exitcode or 0
+
+
+@contextmanager
+def bucket() -> Iterator[dict[str, str]]:
+    """An object store, and the settings with which it is used."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    httpx.put(f"http://{host}:{port}/sounds").raise_for_status()
+    yield {
+        "storage_url": "s3://sounds",
+        "s3_endpoint_url": f"http://{host}:{port}",
+        "s3_access_key": "me",
+        "s3_secret_key": CANARY,
+    }
+    server.stop()

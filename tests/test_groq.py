@@ -7,10 +7,8 @@ import itertools
 import logging
 import time
 
-import httpx
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 
 from core.engines.groq import ADDRESS, GroqBatchEngine, GroqEngine
 from core.errors import OutcomeUnknown, ProviderBusy, ProviderRefused, ProviderResting, Rejected
@@ -254,17 +252,8 @@ def test_no_key_is_in_any_file_log_or_message(tmp_path, groq, caplog):
 
 @pytest.fixture(scope="module")
 def bucket():
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    httpx.put(f"http://{host}:{port}/sounds").raise_for_status()
-    yield {
-        "storage_url": "s3://sounds",
-        "s3_endpoint_url": f"http://{host}:{port}",
-        "s3_access_key": "me",
-        "s3_secret_key": CANARY,
-    }
-    server.stop()
+    with remotely.bucket() as settings:
+        yield settings
 
 
 @pytest.fixture

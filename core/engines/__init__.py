@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from core.engines import gigaam
 from core.engines.groq import GroqBatchEngine, GroqEngine
 from core.engines.pocketsphinx import PocketSphinxEngine
+from core.engines.runpod import RunPodEngine
 from core.errors import BadRequest, Rejected
 from core.settings import Settings
 from core.storage import Storage
@@ -37,7 +38,7 @@ def all(settings: Settings) -> dict[str, Engine]:  # noqa: A001 - `engines.all` 
 def elsewhere(settings: Settings) -> list[Engine]:
     """Engines at providers; each is ready once it has what it needs."""
     storage = Storage(settings)
-    return [GroqEngine(settings), GroqBatchEngine(settings, storage)]
+    return [RunPodEngine(settings, storage), GroqEngine(settings), GroqBatchEngine(settings, storage)]
 
 
 def choose(engines: Mapping[str, Engine], wanted: str, language: str) -> Choice:
