@@ -80,9 +80,11 @@ def identify(
     """Who this is. Raises KeyRefused, or TooMany for those who guess keys."""
     reception: Reception = request.app.state.reception
     journey = reception.open()
-    who = journey.keys.check(key or (bearer.credentials if bearer else ""))
+    shown = key or (bearer.credentials if bearer else "")
+    who = journey.keys.check(shown)
     if who is None:
-        reception.limits.strangers.take(request.client.host if request.client else "")
+        if shown:
+            reception.limits.strangers.take(request.client.host if request.client else "")
         raise KeyRefused
     request.state.language = who.language
     return Caller(journey, who, language_of(request))

@@ -26,6 +26,7 @@ STATUS: dict[type[StenogramError], int] = {
     errors.TooLarge: 413,
     errors.NotFound: 404,
     errors.KeyRefused: 401,
+    errors.AdminsOnly: 403,
     errors.Conflict: 409,
     errors.Withdrawn: 409,
     errors.Unavailable: 503,

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-import redis
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 import jobs
 from api.callers import Here
 from core import health
-from core.errors import Unavailable
 
 router = APIRouter(tags=["state"])
-
-
-def ping() -> None:
-    """Raises Unavailable while the broker does not answer."""
-    try:
-        jobs.broker.client.ping()
-    except redis.RedisError as error:
-        raise Unavailable("The broker does not answer; work will start when it is back.") from error
 
 
 @router.get("/health", responses={503: {"description": "No work can be accepted now; says why."}})
 def healthy(here: Here) -> JSONResponse:
     """The state of each part; 503 when no work can be accepted."""
-    state = health.check(here, ping)
+    state = health.check(here, jobs.ping)
     return JSONResponse(state.as_json(), 200 if state.accepts else 503)
 
 

@@ -24,9 +24,9 @@ def generous(home: Path, **settings: object) -> Journey:
     return Journey(Settings(stenogram_home=home, **{**limits, **settings}))
 
 
-def cut(folder: Path, start_s: int = 0, seconds: int = 6) -> Path:
-    """Some seconds of English speech, cut from a sample."""
-    sound = decode.waveform(decode.decode(DATA / "en_meeting.opus", folder)[0])
+def cut(folder: Path, sample: str = "en_meeting.opus", seconds: int = 6, start_s: int = 0) -> Path:
+    """Some seconds of speech, cut from a sample."""
+    sound = decode.waveform(decode.decode(DATA / sample, folder)[0])
     path = folder / "meeting.wav"
     with wave.open(str(path), "wb") as out:
         out.setparams((1, 2, RATE, 0, "NONE", "NONE"))
@@ -49,7 +49,7 @@ def done(served: Served, client: httpx.Client, path: Path, **fields: str) -> str
 
 def problem(response: httpx.Response, status: int) -> dict[str, object]:
     """The body of an error, which must be one in shape."""
-    assert response.status_code == status, response.text
+    assert response.status_code == status, response.text[:500]
     assert response.headers["content-type"] == "application/problem+json"
     body: dict[str, object] = response.json()
     assert body["status"] == status

@@ -1,0 +1,282 @@
+"""Programs that exist already work against this API as they are, only with another address and key.
+
+The scripts in `tests/data/clients` are the published examples; nothing in them is changed but the address,
+the key, the path of the file and the task's id. They poll every five seconds, and so do we here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import openai
+import pytest
+
+from core.journey import Journey
+from core.settings import Settings
+from tests import drive
+from tests.conftest import DATA
+from tests.installation import cut, generous, problem, upload
+from tests.serve import Served, serve, working
+
+CLIENTS = DATA / "clients"
+ADDRESS = "https://gigaam-api.dubr1k.space"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """Russian, as these clients expect when they say nothing about the language."""
+    return cut(tmp_path_factory.mktemp("clip"), "ru_meeting.opus")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """With the usual limits, which these clients must not run into."""
+    with serve(Journey(Settings(stenogram_home=tmp_path_factory.mktemp("clients")))) as served:
+        yield served
+
+
+@pytest.fixture
+def workshop(tmp_path, clip):
+    """A folder with the file that the scripts speak of."""
+    shutil.copy(clip, tmp_path / "audio.mp3")
+    return tmp_path
+
+
+def script(name: str, served: Served, **replaced: str) -> str:
+    text = (CLIENTS / name).read_text(encoding="utf-8")
+    known = {ADDRESS: served.url, "your_api_key_here": served.here.keys.make("client"), **replaced}
+    for placeholder, value in known.items():
+        assert placeholder in text or placeholder in replaced
+        text = text.replace(placeholder, value)
+    return text
+
+
+def run(command: list[str], folder: Path, **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def needs(*programs: str) -> None:
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed here")
+
+
+def test_the_python_class_runs_to_the_end(served, workshop):
+    (workshop / "client.py").write_text(script("client.py.txt", served), encoding="utf-8")
+
+    with working(served.here):
+        said = run([sys.executable, "client.py"], workshop)
+
+    assert "✓ Готово! Время обработки:" in said
+    assert (workshop / "transcription.txt").read_text(encoding="utf-8") in said
+    assert len((workshop / "transcription.txt").read_text(encoding="utf-8").split()) > 3
+
+
+def test_the_bash_script_runs_to_the_end(served, workshop):
+    needs("bash", "curl", "jq")
+    (workshop / "transcribe.sh").write_text(script("transcribe.sh", served), encoding="utf-8")
+
+    with working(served.here):
+        said = run(["bash", "transcribe.sh", "audio.mp3"], workshop)
+
+    assert "Статус: completed - 100%" in said
+    assert len((workshop / "result.txt").read_text(encoding="utf-8").split()) > 3
+
+
+def test_every_curl_line_does_what_it_says(served, workshop):
+    needs("bash", "curl")
+    text = script("curl.sh", served, **{"/path/to/audio.mp3": str(workshop / "audio.mp3")})
+    lines = re.findall(r"^curl (?:.*\\\n)*.*$", text, re.MULTILINE)
+    assert len(lines) == 11
+    answers = []
+    task_id = "a1b2c3d4e5f6"
+
+    for line in lines:
+        command = line.replace("a1b2c3d4e5f6", task_id).replace("curl ", "curl --silent --fail-with-body ", 1)
+        answers.append(run(["bash", "-c", command], workshop))
+        if "-F" in line:
+            task_id = re.search(r'"task_id":"(\w+)"', answers[-1])[1]
+            drive.perform_all(served.here)
+
+    assert '"status":"completed"' in answers[2]
+    assert '"transcription_with_timecodes":"[00:00:0' in answers[3]
+    text, timecodes = (workshop / name for name in ("result.txt", "result_timecodes.txt"))
+    assert len(text.read_text(encoding="utf-8").split()) > 3
+    assert timecodes.read_text(encoding="utf-8").startswith("[00:00:0")
+    assert [re.search(r'"total":(\d+)', answer)[1] for answer in answers[6:9]] == ["1", "1", "0"]
+    assert '"message":' in answers[9]
+    assert '"parts":' in answers[0]
+    assert '"parts":' in answers[10]
+
+
+def test_the_javascript_client_uploads(served, workshop):
+    needs("node", "npm")
+    install = ["npm", "install", "--no-audit", "--no-fund", "--silent", "axios", "form-data"]
+    installed = subprocess.run(
+        install, cwd=workshop, capture_output=True, text=True, timeout=120, check=False
+    )
+    if installed.returncode:
+        pytest.skip(f"npm cannot install axios and form-data here: {installed.stderr[-200:]}")
+    # It awaits outside of a function, which node allows in no file that says `require`.
+    inside = f"(async () => {{{script('upload.js', served)}}})()"
+    (workshop / "upload.js").write_text(inside, encoding="utf-8")
+
+    said = run(["node", "upload.js"], workshop)
+
+    assert re.fullmatch(r"Task ID: [0-9a-f]{32}\n", said)
+
+
+# The small form
+
+
+def test_the_small_form(served, clip):
+    with served.client() as me:
+        begun = me.post("/transcribe/", files={"file": ("sample.wav", clip.read_bytes())})
+        assert begun.status_code == 200
+        task_id = begun.json()["task_id"]
+        assert begun.json()["message"]
+        address = f"/transcribe/{task_id}"
+        before = me.get(address).json()
+        drive.perform_all(served.here)
+        after = me.get(address).json()
+
+        assert before in ({"task_id": task_id, "status": "PENDING"}, after)
+        assert set(after) == {"filename", "transcription"}
+        assert after["filename"] == "sample.wav"
+        problem(me.get("/transcribe/nothing"), 404)
+
+
+def test_the_small_form_says_what_failed(served, tmp_path):
+    with served.client() as me:
+        english = cut(tmp_path)
+        begun = me.post("/transcribe/?language=en", files={"file": ("a.wav", english.read_bytes())})
+        task_id = begun.json()["task_id"]
+        me.post(f"/api/v1/tasks/{task_id}/cancel")
+
+        assert me.get(f"/transcribe/{task_id}").json() == {"task_id": task_id, "status": "FAILURE"}
+
+
+# The form of OpenAI
+
+
+@pytest.fixture
+def official(served):
+    with openai.OpenAI(
+        base_url=f"{served.url}/v1", api_key=served.here.keys.make("openai"), max_retries=0
+    ) as client:
+        yield client
+
+
+def test_the_official_client_gets_the_text(served, official, clip):
+    with working(served.here):
+        plain = official.audio.transcriptions.create(model="whisper-1", file=clip)
+
+    assert len(plain.text.split()) > 3
+
+
+def test_the_official_client_gets_every_form(served, official, clip):
+    with working(served.here):
+        verbose = official.audio.transcriptions.create(
+            model="gigaam-toy",
+            file=clip,
+            language="ru",
+            response_format="verbose_json",
+            timestamp_granularities=["word", "segment"],
+        )
+        text = official.audio.transcriptions.create(model="auto", file=clip, response_format="text")
+        srt = official.audio.transcriptions.create(model="auto", file=clip, response_format="srt")
+        vtt = official.audio.transcriptions.create(model="auto", file=clip, response_format="vtt")
+
+    assert verbose.duration == pytest.approx(6.0, abs=0.1)
+    assert verbose.segments[0].start < verbose.segments[0].end
+    assert verbose.words[0].word
+    assert " ".join(segment.text for segment in verbose.segments) == verbose.text
+    assert text.strip() == verbose.text
+    assert " --> " in srt
+    assert vtt.startswith("WEBVTT")
+
+
+def test_the_official_client_understands_refusals(served, official, clip, tmp_path):
+    (tmp_path / "text.wav").write_text("only text " * 100)
+    stranger = official.with_options(api_key="gam_wrong")
+
+    with pytest.raises(openai.AuthenticationError) as unknown:
+        stranger.audio.transcriptions.create(model="auto", file=clip)
+    with pytest.raises(openai.APIStatusError) as unreadable:
+        official.audio.transcriptions.create(model="auto", file=tmp_path / "text.wav")
+    with pytest.raises(openai.BadRequestError) as language:
+        official.audio.transcriptions.create(model="auto", file=clip, language="tlh")
+
+    assert "API key" in str(unknown.value)
+    assert unreadable.value.status_code == 415
+    assert "tlh" in str(language.value)
+
+
+# Beyond uploads
+
+
+def test_a_recording_is_transcribed_again(served, clip):
+    with served.client() as me:
+        recording_id = upload(me, clip, language="ru").json()["recording_id"]
+
+        again = me.post(f"/api/v1/recordings/{recording_id}/transcribe?force=true")
+
+        assert again.status_code == 202
+        body = again.json()
+        assert (body["mode"], body["batch_id"], body["status"]) == ("sync_api", None, "queued")
+        assert me.get(body["check_status_url"]).json()["task_id"] == body["task_id"]
+        problem(me.post("/api/v1/recordings/nothing/transcribe"), 404)
+
+
+def test_a_batch_is_refused_with_the_reason_where_nothing_is_bought(served, clip):
+    with served.client() as me:
+        recording_id = upload(me, clip, language="ru").json()["recording_id"]
+
+        refused = me.post(f"/api/v1/recordings/{recording_id}/transcribe?use_batch_api=true")
+
+        assert "batch" in problem(refused, 400)["detail"]
+
+
+def test_a_batch_is_asked_for_where_there_is_one(tmp_path, clip):
+    here = generous(tmp_path, gemini_api_key="never-called")
+    with serve(here) as served, served.client() as me:
+        recording_id = upload(me, clip, language="ru").json()["recording_id"]
+
+        again = me.post(f"/api/v1/recordings/{recording_id}/transcribe?use_batch_api=true&force=true").json()
+
+        assert again["mode"] == "batch_api"
+        assert again["batch_id"]
+        assert me.get(again["check_status_url"]).json()["lane"] == "batch"
+
+
+def test_an_estimate_is_that_of_the_cost_page(served):
+    from core import costs
+
+    with served.client() as me:
+        told = me.get("/api/v1/estimate?documents=1000000&tokens_per_document=500").json()
+        own = me.get(
+            "/api/v1/estimate?documents=10&tokens_per_document=1000000&sync_price=0.15&batch_price=0.075"
+        ).json()
+        hours = me.get("/api/v1/estimate?hours=100").json()
+
+        assert told == costs.estimate(documents="1000000", tokens_per_document="500")
+        assert own["embedding"]["sync_usd"] == "1.5"
+        assert own["embedding"]["batch_usd"] == "0.75"
+        assert {"embedding", "transcription", "routes"} <= set(hours)
+        for wrong in ("", "?hours=1&documents=2", "?hours=-1", "?hours=many", "?hours=1e9", "?documents=1.5"):
+            problem(me.get(f"/api/v1/estimate{wrong}"), 400)
