@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +45,7 @@ def rung():
 @pytest.fixture
 def work(records, clock, rung):
     work = Work(records, clock)
-    work.bell = lambda queue, kind, job_id: rung.append(job_id)
+    work.bell = lambda _queue, _kind, job_id: rung.append(job_id)
     return work
 
 
@@ -227,7 +228,8 @@ def test_cancel_and_finish_race_to_exactly_one_end(work, records, clock):
     """A cancelled job never becomes done, and a finished one never becomes cancelled."""
     for _ in range(100):
         claim = claimed(work, queue_job(records, clock))
-        outcomes = race(lambda: work.cancel(claim.task_id), lambda: _finished(work, records, claim))
+        cancelled = functools.partial(work.cancel, claim.task_id)
+        outcomes = race(cancelled, functools.partial(_finished, work, records, claim))
 
         ended = state(records, claim.job_id)
         assert ended in {("cancelled", "cancelled"), ("done", "cancelled")}

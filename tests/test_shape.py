@@ -1,0 +1,111 @@
+"""The shape of the code, kept by tests: imports point towards core, doors are thin, docs are true."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from core.settings import ROOT, Settings
+
+FOLDERS = ("core", "pages", "jobs", "api")
+FILES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+PAGES = [path for path in sorted((ROOT / "pages").glob("*.py")) if not path.name.startswith("_")]
+README = (ROOT / "README.md").read_text()
+
+NEVER = {
+    "core": {"streamlit", "dramatiq", "fastapi", "starlette", "app", "pages", "jobs", "api", "redis"},
+    "jobs": {"streamlit", "fastapi", "app", "pages", "api", "lancedb", "torch", "av"},
+    "pages": {"dramatiq", "fastapi", "httpx", "lancedb", "sqlalchemy", "redis", "torch", "av", "app", "api"},
+    "api": {"streamlit", "lancedb", "torch", "av", "app", "pages"},
+}
+"""What each folder must not know."""
+
+HOMES = {
+    "av": {"core/sandbox.py", "core/encode.py"},
+    "silero_vad": {"core/segment.py"},
+    "pocketsphinx": {"core/engines/pocketsphinx.py"},
+    "lancedb": {"core/index.py", "core/tables.py"},
+    "sentence_transformers": {"core/embedders/local.py"},
+    "google": {"core/embedders/gemini.py"},
+}
+"""Each foreign package has one home."""
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of everything that a file imports, at any depth."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_imports_point_towards_core(path):
+    folder = path.relative_to(ROOT).parts[0]
+
+    assert not imported(path) & NEVER[folder]
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_a_foreign_package_has_one_home(package):
+    users = {name(path) for path in FILES if package in imported(path)}
+
+    assert users <= HOMES[package]
+    assert users, "the home has moved: tell this test"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_a_page_asks_calls_and_shows(path):
+    assert len(path.read_text().splitlines()) <= 60
+    assert not functions(path)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_no_function_is_longer_than_a_screen(path):
+    long = [f.name for f in functions(path) if (f.end_lineno or 0) - f.lineno > 60]
+
+    assert not long
+
+
+def test_no_page_hides_a_package():
+    """While a page runs, its folder comes first on the path: pages/jobs.py would hide the package jobs."""
+    assert not {path.stem for path in PAGES} & {*FOLDERS, "tests", "tools", "benchmarks"}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if name(path).startswith("core/")], ids=name)
+def test_core_swallows_nothing(path):
+    """A broad handler hides mistakes; one that raises again does not."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ExceptHandler):
+            kinds = {None} if node.type is None else {getattr(node.type, "id", "")}
+            again = any(isinstance(inner, ast.Raise) for inner in ast.walk(node))
+            assert again or not kinds & {None, "Exception", "BaseException"}, f"line {node.lineno}"
+
+
+def test_every_setting_is_in_the_readme():
+    told = set(re.findall(r"`([A-Z][A-Z0-9_]{2,})`", README))
+    known = {field.upper() for field in Settings.model_fields}
+
+    assert known <= told, "settings the README does not tell of"
+    assert {word for word in told if "_" in word} <= known | {"PIP_FIND_LINKS"}, "settings that do not exist"
+
+
+def test_every_make_target_the_readme_names_exists():
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert set(re.findall(r"`?make ([a-z][a-z-]*)", README)) <= targets
