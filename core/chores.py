@@ -8,6 +8,7 @@ from collections.abc import Callable
 from sqlalchemy import select, update
 
 from core.records import Chore, Records
+from core.words import phrase
 from core.work import changed
 
 EVERY_S = {
@@ -16,8 +17,23 @@ EVERY_S = {
     "orders": 30.0,  # stop elsewhere what nobody waits for
     "retention": 600.0,  # forget what programs left here
     "index": 60.0,  # merge small writes, rebuild what grew
+    "history": 3600.0,  # drop what is older than it is kept
     "store": 3600.0,  # sweep away uploads that never finished
 }
+
+RECONCILE = "reconcile"
+"""Waking what waits unheard and taking back what lost its worker: done by runners, every 2 seconds."""
+TITLES = {
+    RECONCILE: phrase("Wake waiting work, take back lost work"),
+    "batches": phrase("Collect, order and fetch batches"),
+    "callbacks": phrase("Tell programs that their tasks have ended"),
+    "orders": phrase("Stop orders that nobody waits for"),
+    "retention": phrase("Forget what programs left here"),
+    "index": phrase("Tidy the search index"),
+    "history": phrase("Drop old history"),
+    "store": phrase("Sweep away unfinished uploads"),
+}
+"""What each chore does, for people."""
 
 
 class Chores:
@@ -27,7 +43,7 @@ class Chores:
         self._records = records
         self.now = clock
         with records.write() as session:
-            for name in EVERY_S:
+            for name in (RECONCILE, *EVERY_S):
                 if session.get(Chore, name) is None:
                     session.add(Chore(name=name))
 
@@ -71,6 +87,13 @@ class Chores:
             with self._records.write() as session:
                 mine = update(Chore).where(Chore.name == name, Chore.worker == worker)
                 session.execute(mine.values(outcome))
+
+    def noted(self, name: str, took_s: float) -> None:
+        """Somebody did it by themselves; keep when and how long."""
+        now = self.now()
+        outcome = {"began_at": now - took_s, "ended_at": now, "took_s": took_s, "error": None}
+        with self._records.write() as session:
+            session.execute(update(Chore).where(Chore.name == name).values(outcome))
 
     def holders(self) -> set[str]:
         """Workers that are at a chore, dead or alive."""

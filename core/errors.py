@@ -8,6 +8,7 @@ StenogramError
         TooLarge              over a limit that the settings fix
         NotFound              no such thing, or not yours
         KeyRefused            no key, or one that is not good here
+        AdminsOnly            not theirs to do
         Conflict              the present state of things does not allow it
             NotReady          asked too early
         Withdrawn             the work was cancelled, or another worker has taken it over
@@ -76,6 +77,12 @@ class KeyRefused(Rejected):
     """No key, or one that is unknown or revoked."""
 
     message = "The API key is missing or not valid."
+
+
+class AdminsOnly(Rejected):
+    """Whoever asks may look, not act."""
+
+    message = "Only an admin may do this."
 
 
 class Conflict(Rejected):

@@ -170,9 +170,8 @@ def past(records: Records, name: str, now: float, queue: str = "", kind: str = "
     where = [Tally.span_s == period.span_s, Tally.at >= since]
     where += [Tally.queue == queue] if queue else []
     where += [Tally.kind == kind] if kind else []
-    slots = select(
-        Tally.at, Tally.kind, Tally.queue, Tally.outcome, func.sum(Tally.n), func.sum(Tally.audio_s)
-    )
+    by = (Tally.at, Tally.kind, Tally.queue, Tally.outcome)
+    slots = select(*by, func.sum(Tally.n), func.sum(Tally.audio_s))
     slots = slots.where(*where, Tally.measure == "run")
     slots = slots.group_by(*by).order_by(Tally.at)
     with records.read() as session:

@@ -18,11 +18,12 @@ from typing import IO
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core import chunk, decode, embed, embedders, engines, segment
+from core import chunk, decode, embed, embedders, engines, history, segment
 from core.batch import NO_BATCHES, Batches
 from core.chores import Chores
 from core.embed import Embedder
 from core.errors import BadRequest, StenogramError, Unavailable, UnreadableMedia
+from core.estimates import Estimates
 from core.index import Index, Row, Scope
 from core.intake import Blob, Store, clean_name
 from core.intents import Intents
@@ -30,6 +31,7 @@ from core.keys import EVERYONE, Keys, Principal
 from core.ledger import Ledger
 from core.passages import Passages, counts
 from core.promises import NOTHING_MORE, Answered, Asked, Promises
+from core.proof import Proof
 from core.recordings import Recordings, Wish
 from core.records import PassageRow, Recording, Records, Segment, Task, Transcript
 from core.remote import Place, Remote
@@ -68,6 +70,8 @@ class Journey:
         self.index_store = Index(settings.index)
         self.tariffs = Tariffs(self.records)
         self.ledger = Ledger(self.records, settings.monthly_cap_usd, self.tariffs.book)
+        self.estimates = Estimates(settings, self.records, self.tariffs, self.engines, self.embedder)
+        self.proof = Proof(self.records, self.ledger, self.tariffs, self.estimates)
         self.remote = Remote(self.records, self.work, self.transcripts, self.ledger)
         intents = Intents(self.records, self.ledger, settings.batch_poll_s)
         self.batches = Batches(
@@ -277,6 +281,7 @@ class Journey:
             "callbacks": lambda: callbacks.deliver(self),
             "retention": lambda: retention.sweep(self),
             "index": self.index_store.maintain,
+            "history": lambda: history.forget(self.records, time.time()),
             "store": lambda: retention.sweep_store(self),
         }
         self.chores.do(name, worker, chores[name])

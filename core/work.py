@@ -45,6 +45,7 @@ class Claim:
     task_id: str
     kind: str
     epoch: int
+    recording_id: str = ""
 
 
 def as_json(error: StenogramError) -> Json:
@@ -104,7 +105,7 @@ class Work:
             task.status, task.started_at = "processing", now
         if task.status == "processing":
             task.stage = job.kind
-        return Claim(job.id, job.task_id, job.kind, job.epoch)
+        return Claim(job.id, job.task_id, job.kind, job.epoch, task.recording_id)
 
     def _held_back(self, session: Session, job: Job, worker: str) -> bool:
         """Whether its queue is paused, or this worker is to take nothing new."""
@@ -226,14 +227,21 @@ class Work:
 
     def cancel(self, task_id: str) -> bool:
         """Stop a task: at once if queued, at its next write if running. False if it had already ended."""
+        return bool(self.cancel_all([task_id]))
+
+    def cancel_all(self, task_ids: Iterable[str]) -> list[str]:
+        """Stop these tasks in one write; those that had not ended yet."""
         with self._records.write() as session:
-            if not self._end_task(session, task_id, "cancelled", None):
-                return False
-            unfinished = select(Job).where(Job.task_id == task_id, Job.state.in_(("ready", "running")))
-            for job in session.scalars(unfinished.with_for_update()):
-                history.note(session, job, "cancelled", self.now(), ran=job.state == "running")
-                job.state, job.finished_at = "cancelled", self.now()
-            return True
+            return [task_id for task_id in task_ids if self._cancel(session, task_id)]
+
+    def _cancel(self, session: Session, task_id: str) -> bool:
+        if not self._end_task(session, task_id, "cancelled", None):
+            return False
+        unfinished = select(Job).where(Job.task_id == task_id, Job.state.in_(("ready", "running")))
+        for job in session.scalars(unfinished.with_for_update()):
+            history.note(session, job, "cancelled", self.now(), ran=job.state == "running")
+            job.state, job.finished_at = "cancelled", self.now()
+        return True
 
     def retry(self, task_id: str) -> bool:
         """Go on from the stage that failed or was cancelled. False if there is nothing to retry."""
@@ -252,6 +260,38 @@ class Work:
                 task.status, task.error, task.completed_at = "queued", None, None
         self.ring(job)
         return True
+
+    def hasten(self, task_id: str) -> bool:
+        """Try a postponed job now. False if none is postponed."""
+        with self._records.write() as session:
+            later = select(Job).where(Job.task_id == task_id, Job.state == "ready", Job.run_at > self.now())
+            job = session.scalars(later.with_for_update()).first()
+            if job is None:
+                return False
+            job.run_at = job.rung_at = self.now()
+        self.ring(job)
+        return True
+
+    def urge(self, task_ids: Iterable[str], priority: int) -> int:
+        """Have these tasks done before (or, if negative, after) others. How many have not ended."""
+        open_tasks = Task.status.in_(("queued", "processing"))
+        with self._records.write() as session:
+            tasks = list(session.scalars(select(Task.id).where(Task.id.in_(list(task_ids)), open_tasks)))
+            jobs = update(Job).where(Job.task_id.in_(tasks), Job.state.in_(("ready", "running")))
+            session.execute(jobs.values(priority=priority))
+        return len(tasks)
+
+    def pause(self, queue: str) -> None:
+        """Begin nothing more in this queue; what runs goes on."""
+        with self._records.write() as session:
+            queues.pause(session, queue)
+
+    def resume(self, queue: str) -> None:
+        """Let its jobs run again, at once."""
+        with self._records.write() as session:
+            queues.resume(session, queue)
+            session.execute(update(Job).where(Job.queue == queue, Job.state == "ready").values(rung_at=0.0))
+        self.reconcile()
 
     def renew(self, workers: Iterable[str]) -> None:
         """Keep the leases of workers that are alive; called by their parent."""

@@ -40,3 +40,12 @@ def wish(records: Records, name: str) -> str:
     with records.read() as session:
         worker = session.get(Worker, name)
         return worker.wish if worker else ""
+
+
+def want(records: Records, name: str, wish: str) -> bool:
+    """Tell a worker to drain, to restart, or ("") to go on; False if there is none of this name."""
+    with records.write() as session:
+        worker = session.get(Worker, name)
+        if worker is not None:
+            worker.wish = wish
+    return worker is not None

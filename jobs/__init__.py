@@ -20,7 +20,7 @@ from dramatiq.middleware import Interrupt, ShutdownNotifications, TimeLimit
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from core import journey
+from core import journey, logs
 from core.errors import Rejected, Unavailable, Withdrawn
 from core.journey import Journey
 from core.settings import Settings
@@ -59,20 +59,31 @@ def perform(here: Journey, job_id: str, step: Callable[[Journey, Claim], None]) 
     claim = here.work.claim(job_id, WORKER)
     if claim is None:
         return
+    with logs.concerning(job_id=claim.job_id, task_id=claim.task_id, recording_id=claim.recording_id):
+        log.info("%s begins, attempt %d", claim.kind, claim.epoch)
+        _step(here, claim, step)
+
+
+def _step(here: Journey, claim: Claim, step: Callable[[Journey, Claim], None]) -> None:
     try:
         step(here, claim)
+        log.info("%s is over", claim.kind)
     except Interrupt:
         here.work.put_back(claim)
     except Withdrawn:
-        log.info("job %s was withdrawn", job_id)
+        log.info("it was withdrawn")
     except Rejected as error:
+        log.warning("given up: %s", error)
         here.give_up(claim, error)
     except Unavailable as error:
+        log.warning("put off: %s", error)
         here.try_later(claim, error)
     except Exception as error:  # a worker survives anything; the job says what happened
-        log.exception("job %s broke", job_id)
+        log.exception("it broke")
         here.try_later(
-            claim, Unavailable("Unexpected: {what}.", what=type(error).__name__), traceback.format_exc()
+            claim,
+            Unavailable("Unexpected: {what}.", what=type(error).__name__),
+            logs.masked(traceback.format_exc()),
         )
 
 
@@ -107,6 +118,14 @@ def tend(name: str) -> None:
         journey.current().tend(name, WORKER)
     except Exception:  # a chore comes again by itself; its record says what happened
         log.exception("chore %s broke", name)
+
+
+def ping() -> None:
+    """Raise Unavailable while the broker does not answer."""
+    try:
+        broker.client.ping()
+    except redis.RedisError as error:
+        raise Unavailable("The broker does not answer; work will start when it is back.") from error
 
 
 ACTORS = {actor.actor_name: actor for actor in (prepare, transcribe, index, embed, tend)}

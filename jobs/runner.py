@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import functools
 import logging
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -18,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,12 +33,15 @@ import redis
 from sqlalchemy.exc import OperationalError
 
 from core import journey, workers
+from core.chores import RECONCILE
 from core.records import Worker
 from core.settings import ROOT, Settings
+from jobs import gpu
 
 LOOK_S = 0.2
 RECONCILE_S = 2.0
 RENEW_S = 5.0
+NOTE_S = 15.0
 SILENT_S = 900.0
 """A running job without any progress for so long is taken for hung; its worker is killed."""
 GRACE_S = 25.0
@@ -144,7 +150,7 @@ class Runner:
         ]
         self.web = self._child("web", self._web_command(), {}) if web else None
         self.stopping = threading.Event()
-        self._due = {"reconcile": 0.0, "renew": 0.0}
+        self._due = {"reconcile": 0.0, "renew": 0.0, "note": 0.0}
 
     def _child(self, name: str, command: list[str], env: dict[str, str]) -> Child:
         return Child(name, command, self.folder / f"{name}.log", env)
@@ -237,7 +243,8 @@ class Runner:
         here = journey.current()
         alive = [child for child in self.workers if child.process and child.process.poll() is None]
         here.work.renew([worker_name(child.pid) for child in alive])
-        workers.note(here.records, [_seen(child) for child in alive])
+        cards = gpu.look()
+        workers.note(here.records, [_seen(child, cards) for child in alive])
         for child in alive:
             if here.work.stuck(worker_name(child.pid), SILENT_S):
                 log.warning("%s shows no progress; killing it", child.name)
@@ -245,7 +252,10 @@ class Runner:
 
     def _wake(self) -> None:
         here = journey.current()
+        began = time.monotonic()
         here.work.reconcile()
+        if self._is_due("note", NOTE_S):
+            here.chores.noted(RECONCILE, time.monotonic() - began)
         for name in here.chores.due():
             here.work.bell("io", "tend", name)
 
@@ -283,7 +293,7 @@ class Runner:
         raise SystemExit(f"The broker does not answer; see {self.folder / 'broker.log'}")
 
 
-def _seen(child: Child) -> Worker:
+def _seen(child: Child, cards: gpu.Cards) -> Worker:
     return Worker(
         name=worker_name(child.pid),
         queue=child.name.rpartition("-")[0],
@@ -292,7 +302,16 @@ def _seen(child: Child) -> Worker:
         started_at=child.born_at,
         seen_at=time.time(),
         rss_bytes=_rss_bytes(child.pid),
+        gpu_bytes=cards.used_bytes.get(child.pid, 0),
+        gpu_load=cards.load if child.pid in cards.used_bytes else None,
+        version=f"{_version()}, Python {platform.python_version()}",
     )
+
+
+@functools.cache
+def _version() -> str:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return str(tomllib.load(file)["project"]["version"])
 
 
 def _rss_bytes(pid: int) -> int:

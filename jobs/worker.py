@@ -5,11 +5,11 @@ Ends by itself after WORKER_RESTART_AFTER jobs, and with its parent; the runner 
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
 import threading
+import time
 
 os.environ.setdefault("STENOGRAM_WORKER", "1")
 os.environ.setdefault("dramatiq_queue_prefetch", "1")  # read by dramatiq when it is imported
@@ -17,9 +17,10 @@ os.environ.setdefault("dramatiq_queue_prefetch", "1")  # read by dramatiq when i
 import dramatiq
 
 import jobs
-from core import journey
+from core import journey, logs, workers
 
 POLL_MS = 200
+ASK_S = 1.0
 STOP_MS = 25_000
 
 
@@ -33,18 +34,40 @@ class Served(dramatiq.Middleware):
         self.count += message.actor_name != jobs.tend.actor_name
 
 
+class Wish:
+    """What a person wants of this worker, asked for now and then: to drain, to restart, to go on."""
+
+    def __init__(self, worker: dramatiq.Worker) -> None:
+        self._worker = worker
+        self._drained = False
+        self._asked_at = 0.0
+
+    def restart(self) -> bool:
+        """Whether to end, so that the runner starts a fresh one. Takes nothing new while draining."""
+        if time.monotonic() < self._asked_at + ASK_S:
+            return False
+        self._asked_at = time.monotonic()
+        wish = workers.wish(journey.current().records, jobs.WORKER)
+        if (wish == "drain") != self._drained:
+            self._drained = wish == "drain"
+            (self._worker.pause if self._drained else self._worker.resume)()  # type: ignore[no-untyped-call]
+        return wish == "restart"
+
+
 def main(queues: list[str]) -> None:
     """Serve until asked to stop, orphaned, or due for renewal."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logs.install()
     stop, served, parent = threading.Event(), Served(), os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     jobs.broker.add_middleware(served)
     worker = dramatiq.Worker(jobs.broker, queues=set(queues), worker_threads=1, worker_timeout=POLL_MS)
     worker.start()
+    wish = Wish(worker)
     renew_after = journey.current().settings.worker_restart_after
     while not stop.wait(0.2) and served.count < renew_after and os.getppid() == parent:
-        pass
+        if wish.restart():
+            break
     worker.stop(timeout=STOP_MS)
 
 

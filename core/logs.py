@@ -1,0 +1,85 @@
+"""Logs for machines and people: one JSON object a line, with the job and recording it is about.
+
+Whatever looks like a key never reaches a log.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from pathlib import Path
+
+SECRET = re.compile(
+    r"(gam_[0-9a-f]{8})_[\w-]+"
+    r"|AIza[\w-]{20,}|\b(?:gsk|fw|rpa|sk)[-_]\w{16,}"
+    r"|(?<=//)[^/\s:@]+:[^/\s@]+(?=@)"
+)
+"""Keys of ours, of providers, and passwords in addresses."""
+READ_BYTES = 2_000_000
+SHOWN = 200
+
+_about: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039 - never changed in place
+
+
+@contextmanager
+def concerning(**ids: str) -> Iterator[None]:
+    """What is logged within this carries these ids."""
+    token = _about.set({**_about.get(), **ids})
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
+def masked(text: str) -> str:
+    """The text without what looks like a key."""
+    return SECRET.sub(lambda found: f"{found[1]}_…" if found[1] else "…", text)
+
+
+class Lines(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Time, level, logger and message; ids and a traceback where there are any."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": masked(record.getMessage()),
+            **_about.get(),
+        }
+        if record.exc_info:
+            line["traceback"] = masked(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=False)
+
+
+def install() -> None:
+    """Have this process log in this form, to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Lines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def about(folder: Path, job_id: str) -> list[str]:
+    """The last lines of all logs in a folder that are about this job, in order of time."""
+    found: list[str] = []
+    for path in folder.glob("*.log"):
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - READ_BYTES))
+            found += [line for line in file.read().decode(errors="replace").splitlines() if job_id in line]
+    return sorted(_readable(line) for line in found)[-SHOWN:]
+
+
+def _readable(line: str) -> str:
+    try:
+        known = json.loads(line)
+        text = f"{known['time']} {known['level']} {known['message']}"
+        return f"{text}\n{known['traceback']}" if "traceback" in known else text
+    except (ValueError, KeyError, TypeError):
+        return masked(line)
