@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from core import engines, segment
+from core.engines.gigaam_package import knows_v3
 from core.errors import BadRequest, Rejected
 from core.gigaam.download import ADDRESS, files
 from core.settings import Settings
@@ -116,6 +117,18 @@ def test_half_a_model_is_not_ready_and_the_missing_half_is_named(known):
 def test_a_named_engine_that_is_not_ready_is_refused_with_its_reason(known):
     with pytest.raises(Rejected, match=r"v3_e2e_rnnt\.ckpt"):
         engines.choose(known, "gigaam-v3_e2e_rnnt", "ru")
+
+
+def test_the_package_is_an_engine_of_its_own_only_where_it_knows_v3(known):
+    """What the index has (0.1.0) knows no v3: the reason has the line that brings one which does."""
+    readiness = known["gigaam-package"].readiness()
+
+    assert not readiness.ready
+    assert ("v3_e2e_rnnt" if knows_v3() else "pip install") in readiness.reason
+
+
+def test_the_engine_says_what_it_computes_with(known):
+    assert "float32" in known["gigaam-toy"].device_reason()
 
 
 def test_an_unready_engine_refuses_to_transcribe(known):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.engines import gigaam
+from core.engines.gigaam_package import GigaAMPackageEngine
 from core.engines.groq import GroqBatchEngine, GroqEngine
 from core.engines.pocketsphinx import PocketSphinxEngine
 from core.engines.runpod import RunPodEngine
@@ -31,7 +32,9 @@ class Choice:
 
 def all(settings: Settings) -> dict[str, Engine]:  # noqa: A001 - `engines.all` reads as it should
     """Every engine by its name, the preferred first. Cheap: nothing is loaded."""
-    known = [gigaam.real(settings), *elsewhere(settings), gigaam.toy(), PocketSphinxEngine()]
+    real = gigaam.real(settings)
+    ours: list[Engine] = [gigaam.toy(), PocketSphinxEngine(), GigaAMPackageEngine(real)]
+    known = [real, *elsewhere(settings), *ours]
     return {engine.name: engine for engine in known}
 
 

@@ -23,6 +23,9 @@ CODE = 1
 TOY = Path(__file__).resolve().parent.parent / "gigaam" / "toy_v3_ctc.ckpt"
 """A tiny checkpoint in the real format; it understands espeak-ng's Russian voices, not people."""
 
+TOY_WIDTH, REAL_WIDTH = 96, 768
+"""Width of the models: on a CPU it decides about bfloat16."""
+
 TITLES = {
     "v3_e2e_rnnt": "GigaAM v3 (punctuation, most exact)",
     "v3_e2e_ctc": "GigaAM v3 (punctuation, fastest)",
@@ -58,6 +61,12 @@ class GigaAMEngine:
         if not missing:
             return Readiness(True)
         return Readiness(False, f"{' and '.join(missing)} from {ADDRESS} must be put into {_shown(folder)}")
+
+    def device_reason(self) -> str:
+        """What a loaded model computes with, and why; imports torch and may measure for 0.1 s."""
+        from core.gigaam import device  # noqa: PLC0415
+
+        return device.choose(TOY_WIDTH if self.checkpoint == TOY else REAL_WIDTH).reason
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
         """Words of each segment, in order."""

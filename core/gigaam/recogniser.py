@@ -38,6 +38,12 @@ class OutOfMemory(Unavailable):
     message = "The memory of {device} is too small for one segment of {seconds} s right now."
 
 
+class DeviceLost(Unavailable):
+    """The GPU's context is broken: nothing works in this process any more, so it has to end."""
+
+    message = "The GPU failed ({detail}). The worker starts anew and tries again."
+
+
 class Unsound(Unavailable):
     """Numbers that are none, in float32 too."""
 
@@ -87,6 +93,8 @@ class Recogniser:
             if len(batch) == 1:
                 raise OutOfMemory(device=self.device.kind, seconds=round(seconds)) from error
             self.budget_s = min(self.budget_s, seconds * len(batch)) / 2
+        except torch.AcceleratorError as error:
+            raise DeviceLost(detail=str(error).split("\n")[0]) from error
         if self.device.kind == "cuda":
             torch.cuda.empty_cache()
         return None
