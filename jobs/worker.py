@@ -29,7 +29,12 @@ class Served(dramatiq.Middleware):
 
     count = 0
 
-    def after_process_message(self, _: dramatiq.Broker, message: dramatiq.MessageProxy, **__: object) -> None:
+    def after_process_message(
+        self,
+        broker: dramatiq.Broker,  # noqa: ARG002 - dramatiq names it
+        message: dramatiq.MessageProxy,
+        **_: object,
+    ) -> None:
         """Called by dramatiq after each message."""
         self.count += message.actor_name != jobs.tend.actor_name
 
@@ -50,7 +55,7 @@ class Wish:
         wish = workers.wish(journey.current().records, jobs.WORKER)
         if (wish == "drain") != self._drained:
             self._drained = wish == "drain"
-            (self._worker.pause if self._drained else self._worker.resume)()  # type: ignore[no-untyped-call]
+            (self._worker.pause if self._drained else self._worker.resume)()
         return wish == "restart"
 
 
