@@ -25,43 +25,58 @@ WINDOW_CPU, WINDOW_CUDA = 4, 8
 STEPS_A_GRAPH = 16
 """Steps recorded in one CUDA graph; whether all samples are done is asked after each replay."""
 
+ROW_GRID, FRAME_GRID = 16, 125
+"""Shapes of recorded walks: a multiple of so many samples, and of five seconds."""
+
 KEPT_SHAPES = 12
 """CUDA graphs kept, the least recently used goes first."""
 
 
 class Search:
-    """Searches of one head; on CUDA it keeps the recorded graphs of the shapes it has met.
+    """Searches of one head.
 
-    `asking`: whether a step may ask the device what it found, which a CPU answers at once.
+    `asking`: whether a step may ask the device what it found. A CPU answers at once; on CUDA each
+    question would cost more than the step, so there all rows are always computed, and walks are
+    kept with their recorded graphs and used again for batches of about the same shape.
     """
 
     def __init__(self, head: Transducer, window: int | None = None, *, asking: bool | None = None) -> None:
+        cuda = head.joint.weight.is_cuda
         self._head = head
-        self._window = window
-        self._asking = asking
+        self._asking = not cuda if asking is None else asking
+        self._window = window or (WINDOW_CUDA if cuda else WINDOW_CPU)
         self._walks: dict[tuple[int, int], Walk] = {}
 
     @torch.inference_mode()
     def __call__(self, encoded: Tensor, ends: Tensor) -> list[Emission]:
         """Encoded [batch, time, width] and the frames of each sample [batch] → one emission a sample."""
         heard = self._head.listen(encoded)
-        walk = self._recorded(heard) if heard.is_cuda else self._fresh(heard)
+        batch = heard.size(0)
+        if self._asking:
+            walk = Walk(self._head, heard, self._window, asking=True)
+        else:
+            heard, ends = on_grid(heard, ends)
+            walk = self._kept(heard)
         walk.start(heard, ends)
         walk.finish()
-        return walk.emissions()
+        return walk.emissions(batch)
 
-    def _fresh(self, heard: Tensor) -> Walk:
-        window = self._window or (WINDOW_CUDA if heard.is_cuda else WINDOW_CPU)
-        asking = not heard.is_cuda if self._asking is None else self._asking
-        return Walk(self._head, heard, window, asking=asking)
-
-    def _recorded(self, heard: Tensor) -> Walk:
+    def _kept(self, heard: Tensor) -> Walk:
         shape = (heard.size(0), heard.size(1))
-        walk = self._walks.pop(shape, None) or self._fresh(heard)
+        walk = self._walks.pop(shape, None) or Walk(self._head, heard, self._window, asking=False)
         self._walks[shape] = walk
         if len(self._walks) > KEPT_SHAPES:
             del self._walks[next(iter(self._walks))]
         return walk
+
+
+def on_grid(heard: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+    """The batch made a little larger, by rows that end at once, so that few shapes are ever recorded."""
+    batch, time, width = heard.shape
+    rows, frames = (-(-size // grid) * grid for size, grid in ((batch, ROW_GRID), (time, FRAME_GRID)))
+    larger, later = heard.new_zeros(rows, frames, width), ends.new_zeros(rows)
+    larger[:batch, :time], later[:batch] = heard, ends
+    return larger, later
 
 
 class Walk:
@@ -167,12 +182,13 @@ class Walk:
                 self.step()
         self.start(heard, ends)
 
-    def emissions(self) -> list[Emission]:
-        """What was written down, one emission a sample."""
-        longest = int(self.count.max()) if len(self.rows) else 0
+    def emissions(self, batch: int) -> list[Emission]:
+        """What was written down for the first so many samples."""
+        counts = self.count[:batch].tolist()
+        longest = max(counts, default=0)
         columns = (self.tokens, self.frames, self.probabilities)
-        tokens, frames, probabilities = (column[:, :longest].tolist() for column in columns)
+        tokens, frames, probabilities = (column[:batch, :longest].tolist() for column in columns)
         return [
             Emission(tuple(tokens[row][:n]), tuple(frames[row][:n]), tuple(probabilities[row][:n]))
-            for row, n in enumerate(self.count.tolist())
+            for row, n in enumerate(counts)
         ]
