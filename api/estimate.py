@@ -6,9 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from api.callers import Asking
+from api.callers import Asking, Here
 from api.problems import refusals
-from core import costs
 
 router = APIRouter(prefix="/api/v1", tags=["costs"])
 
@@ -18,19 +17,28 @@ Number = Annotated[str | None, Query(max_length=40, pattern=r"^[0-9]+(\.[0-9]+)?
 @router.get("/estimate", responses=refusals(400, 401, 429))
 def estimate(
     caller: Asking,  # noqa: ARG001 - a key is asked for
+    here: Here,
     hours: Number = None,
     documents: Number = None,
     tokens_per_document: Number = None,
     sync_price: Number = None,
     batch_price: Number = None,
     language: Annotated[str, Query(max_length=10)] = "ru",
+    times_per_year: Number = None,
+    ready_by_s: Number = None,
+    at_most_usd: Number = None,
+    currency: Annotated[str, Query(max_length=3)] = "USD",
 ) -> dict[str, Any]:
     """Say either `hours` of sound or `documents` of `tokens_per_document`; prices are USD per 1M tokens."""
-    return costs.estimate(
+    return here.estimates.estimate(
         hours=hours,
         documents=documents,
         tokens_per_document=tokens_per_document,
         sync_price=sync_price,
         batch_price=batch_price,
         language=language,
+        times_per_year=times_per_year or 1,
+        ready_by_s=ready_by_s,
+        at_most_usd=at_most_usd,
+        currency=currency,
     )

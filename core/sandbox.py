@@ -32,10 +32,11 @@ from core.transcribe import SAMPLE_RATE, Waveform
 FORMATS = "mov,mp3,wav,w64,flac,ogg,matroska,webm,aac,asf,avi,mpegts,aiff,caf,amr,amrnb,amrwb"
 """FFmpeg's names of the formats that are read; playlists and the like are not among them."""
 
-_CPU_S = {"probe": 30, "decode": 3600}
+_CPU_S = {"probe": 30, "headers": 600, "decode": 3600}
 _MEMORY_BYTES = 2 * 1024**3
 _ESTIMATING = {"mp3", "aac", "amr", "mpegts"}
 _SAY_EVERY_S = 0.5
+_RATE_PACKETS = 2000
 
 
 class _Refused(Exception):
@@ -48,14 +49,29 @@ def _main() -> None:
     message, descriptors, *_ = socket.recv_fds(parent, 65536, 1)
     if not descriptors:
         return
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     order = json.loads(message)
     os.chdir(order["folder"])
     _limit(_CPU_S[order["task"]], int(order["max_s"] * SAMPLE_RATE * 2 * 2) + 1024**2)
 
+    if order["task"] == "headers":
+        _read_headers(parent, descriptors)
+        return
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _work(descriptors[0], order)
+
+
+def _read_headers(parent: socket.socket, descriptors: list[int]) -> None:
+    """Probe one file after the other, until the line is cut."""
+    while descriptors:
+        _work(descriptors[0], {"task": "probe"})
+        _, descriptors, *_ = socket.recv_fds(parent, 65536, 1)
+
+
+def _work(descriptor: int, order: dict[str, Any]) -> None:
+    """Do what is asked with one file, and say how it went."""
     _say("ready")
     try:
-        with _container(descriptors[0]) as container:
+        with _container(descriptor) as container:
             _say("done", _probe(container) if order["task"] == "probe" else _decode(container, order))
     except _Refused as refusal:
         _say("refused", str(refusal))
@@ -136,8 +152,7 @@ def _probe(container: InputContainer) -> dict[str, object]:
         raise _Refused("silent")
     name = container.format.name.split(",")[0]
     stated_s = container.duration / 1e6 if container.duration else None
-    rate = container.bit_rate or stream.bit_rate
-    guessed_s = container.size * 8 / rate if rate else None
+    guessed_s = None if stated_s else _guessed_s(container, stream)
     estimated = stated_s is None or name in _ESTIMATING
     return {
         "format": name,
@@ -146,6 +161,27 @@ def _probe(container: InputContainer) -> dict[str, object]:
         "sample_rate": stream.rate,
         "estimated": estimated,
     }
+
+
+def _guessed_s(container: InputContainer, stream: AudioStream) -> float | None:
+    """Size by bit rate: the header's, else that of the beginning."""
+    stated: int = max(container.bit_rate, stream.bit_rate or 0)
+    rate = stated if stated else _rate(container)
+    return container.size * 8 / rate if rate else None
+
+
+def _rate(container: InputContainer) -> float | None:
+    """Bits a second of a stretch after the start, for files whose header is silent."""
+    size_bytes, times_s = 0, [0.0, 0.0]
+    with suppress(av.FFmpegError, StopIteration):
+        for n, packet in enumerate(container.demux()):
+            if packet.pts is None or packet.time_base is None or n == _RATE_PACKETS:
+                break
+            time_s = float(packet.pts * packet.time_base)
+            times_s = [min(times_s[0] or time_s, time_s), max(times_s[1], time_s)]
+            size_bytes += packet.size
+    lasted_s = times_s[1] - times_s[0]
+    return size_bytes * 8 / lasted_s if lasted_s > 1 else None
 
 
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[Sequence[AudioFrame]]:

@@ -1,0 +1,178 @@
+"""An archive is quoted from headers: nothing twice, nothing that is here, every bad file a sentence."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from core import decode, plans
+from core.errors import BadRequest, NotFound, UnreadableMedia
+from core.keys import EVERYONE
+from core.recordings import Wish
+from tests import drive
+from tests.conftest import DATA
+
+RU, EN = DATA / "ru_meeting.opus", DATA / "en_meeting.opus"
+
+
+class Held(io.BytesIO):
+    """A file as the browser's uploader gives it."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        super().__init__(content)
+        self.name, self.size = name, len(content)
+
+
+def archive(folder: Path, here) -> plans.Archive:
+    return plans.Archive(list(plans.look(plans.in_folder(str(folder), [folder.resolve()]), here.records)))
+
+
+def ffmpeg(*words: object) -> None:
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", RU, *map(str, words)], check=True)
+
+
+def test_what_is_meant_twice_or_is_here_already_is_taken_out(tmp_path, here):
+    with RU.open("rb") as file:
+        here.accept(EVERYONE, file, "ru.opus", Wish())
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, source in {"a.opus": RU, "b.opus": EN, "c.opus": EN}.items():
+        shutil.copy(source, folder / name)
+
+    found = archive(folder, here)
+
+    assert [each.candidate.name for each in found.fresh] == ["b.opus"]
+    assert [each.candidate.name for each in found.left_out("known")] == ["a.opus"]
+    assert [each.candidate.name for each in found.left_out("repeated")] == ["c.opus"]
+    assert found.durations_s(0) == [pytest.approx(decode.probe(EN).duration_s)]
+
+
+def test_a_file_that_is_no_media_is_refused_with_a_sentence_and_the_others_go_on(tmp_path, here):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.wav").write_text("hello, this is text")
+    (folder / "b.mp3").write_bytes(b"")
+    shutil.copy(RU, folder / "c.opus")
+
+    found = archive(folder, here)
+
+    assert [type(each.error) for each in found.left_out("refused")] == [UnreadableMedia, UnreadableMedia]
+    assert [each.candidate.name for each in found.fresh] == ["c.opus"]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("raw.aac", ("-c:a", "aac", "-f", "adts")),
+        ("vbr.mp3", ("-c:a", "libmp3lame", "-q:a", "5", "-write_xing", "0")),
+    ],
+)
+def test_a_length_that_no_header_says_is_estimated_and_marked(tmp_path, here, name, options):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    ffmpeg(*options, folder / name)
+
+    found = archive(folder, here)
+
+    assert found.estimated == 1
+    assert found.durations_s(0) == [pytest.approx(52.2, rel=0.1)]
+
+
+def test_a_streamed_webm_is_estimated_from_its_beginning(tmp_path):
+    path = tmp_path / "live.webm"
+    with path.open("wb") as out:
+        subprocess.run(
+            ["ffmpeg", "-v", "error", "-i", RU, "-c:a", "libopus", "-f", "webm", "-live", "1", "-"],
+            stdout=out,
+            check=True,
+        )
+
+    media = decode.probe(path)
+
+    assert media.estimated
+    assert media.duration_s == pytest.approx(52.2, rel=0.15)
+
+
+def test_dropped_files_are_looked_at_like_those_of_a_folder(here):
+    files = [Held("a.opus", RU.read_bytes()), Held("b.opus", RU.read_bytes()), Held("c.wav", b"no sound")]
+
+    found = plans.Archive(list(plans.look(plans.dropped(files), here.records)))
+
+    assert [each.candidate.name for each in found.fresh] == ["a.opus"]
+    assert len(found.left_out("repeated")) == len(found.left_out("refused")) == 1
+
+
+def test_a_folder_that_may_not_be_read_or_is_not_there_is_a_sentence(tmp_path):
+    with pytest.raises(BadRequest, match="IMPORT_ROOTS"):
+        plans.in_folder("/etc", [tmp_path.resolve()])
+    with pytest.raises(BadRequest, match="no such folder"):
+        plans.in_folder(str(tmp_path / "nowhere"), [tmp_path.resolve()])
+
+
+def test_one_child_reads_many_headers_and_a_missing_file_stops_nobody(tmp_path):
+    found = list(decode.probe_all([RU, tmp_path / "gone.wav", *[EN] * 60]))
+
+    assert isinstance(found[1], NotFound)
+    assert [isinstance(each, decode.Media) for each in found].count(True) == 61
+
+
+def test_looking_can_be_stopped_at_any_file(tmp_path, here):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for n in range(5):
+        (folder / f"{n}.wav").write_bytes(b"x" * (n + 1))
+
+    looking = plans.look(plans.in_folder(str(folder), [folder.resolve()]), here.records)
+    next(looking)
+    looking.close()
+
+
+def test_speech_is_measured_on_request(here):
+    found = plans.Archive(list(plans.look(plans.dropped([Held("a.opus", RU.read_bytes())]), here.records)))
+
+    [(spoken_s, sound_s)] = plans.listen(found.fresh)
+
+    assert sound_s == pytest.approx(52.2, abs=0.2)
+    assert 20 < spoken_s < sound_s
+
+
+def test_a_sample_is_spread_over_the_archive():
+    fresh = [plans.Found(plans.Candidate(str(n), n, lambda: None, None)) for n in range(100)]
+
+    assert [each.candidate.name for each in plans.sample(fresh, 4)] == ["0", "25", "50", "75"]
+
+
+def test_the_quote_of_files_and_the_one_of_programs_are_the_same(here):
+    answer = here.estimates.answer(durations_s=[3600.0] * 10, language="ru")
+    told = here.estimates.estimate(hours=10, language="ru")
+
+    assert told["routes"][0]["id"] == answer.quotes[0].id
+    assert {quote.id for quote in answer.quotes} == {row["id"] for row in told["routes"]}
+
+
+def test_a_plan_takes_its_files_through_the_route_that_was_quoted(here):
+    answer = here.estimates.answer(durations_s=[52.2], language="ru")
+
+    wish = here.estimates.wish(answer.best, "ru")
+    with RU.open("rb") as file:
+        task = here.accept(EVERYONE, file, "a.opus", wish)
+    drive.perform_all(here)
+
+    assert answer.best.engine == task.engine == "gigaam-toy"
+    assert here.recordings.task(EVERYONE, task.id).status == "completed"
+
+
+def test_what_was_measured_here_replaces_what_was_assumed(here):
+    with RU.open("rb") as file:
+        here.accept(EVERYONE, file, "a.opus", Wish(language="ru"))
+    drive.perform_all(here)
+
+    book = here.estimates.book("ru")
+
+    assert book.assumptions["times_real_time:gigaam-toy/cpu"].source == "measured on this machine"
+    assert 30 < book.assumptions["words_per_minute:ru"].value < 250
+    assert book.assumptions["words_per_minute:en"].source == "assumption"
