@@ -1,0 +1,93 @@
+"""The API keeps to its own description, whatever it is sent: what that allows and what it forbids.
+
+Schemathesis invents the requests; half of them get ids and files that are real, so that they come further.
+`SCHEMA_EXAMPLES` says how many an operation (100 for a thorough look).
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from api import build
+from core import journey
+from tests.installation import cut, done, generous
+from tests.serve import serve, working
+
+EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "25"))
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+)
+TUS = {"Tus-Resumable": "1.0.0"}
+
+
+@schemathesis.serializer("application/offset+octet-stream")
+def bare(_context, value):
+    """Bytes as they are."""
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    here = generous(tmp_path_factory.mktemp("description"), upload_max_bytes=3_000_000)
+    with serve(here) as served, working(here):
+        yield served
+
+
+@pytest.fixture(scope="module")
+def known(served, tmp_path_factory):
+    """A key, a recording that is transcribed, and ids that are real."""
+    clip = cut(tmp_path_factory.mktemp("clip"))
+    key = served.here.keys.make("schema")
+    with served.client(key, **TUS) as me:
+        task_id = done(served, me, clip)
+        recording_id = me.get(f"/api/v1/tasks/{task_id}").json()["recording_id"]
+        me.get("/api/v1/search?q=warm")
+        begun = me.post("/api/v1/uploads", headers={"Upload-Length": "1000000"})
+    ids = {"task_id": task_id, "recording_id": recording_id}
+    ids["upload_id"] = begun.headers["location"].rpartition("/")[2]
+    return key, ids, clip.read_bytes()
+
+
+def invented(operation):
+    """Requests that the description allows, and in equal parts those it forbids."""
+    allowed = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+    forbidden = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+    return st.booleans().flatmap(lambda good: allowed if good else forbidden)
+
+
+DESCRIPTION = schemathesis.openapi.from_dict(build(journey.current).openapi())
+OPERATIONS = [operation.ok() for operation in DESCRIPTION.get_all_operations()]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_answers_are_as_described(operation, served, known):
+    key, ids, clip = known
+
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(invented(operation), st.booleans())
+    def ask(case, real):
+        if real and case.method != "DELETE":
+            case.path_parameters = {**(case.path_parameters or {}), **ids}
+            if isinstance(case.body, dict) and "file" in case.body:
+                case.body = {**case.body, "file": clip}
+        answer = case.call(served.url, headers={**(case.headers or {}), "X-API-Key": key}, timeout=60)
+        case.validate_response(answer, checks=CHECKS)
+
+    ask()
