@@ -62,8 +62,15 @@ class Answer:
 
     def lines(self) -> list[dict[str, Any]]:
         """The reply as JSON lines. OutcomeUnknown if one of them is none."""
-        whole = [replace(self, body=line) for line in self.body.splitlines() if line.strip()]
-        return [line.json() for line in whole]
+        return [
+            self.within(line).json()
+            for line in self.body.decode(errors="replace").split("\n")
+            if line.strip()
+        ]
+
+    def within(self, body: str) -> Answer:
+        """An answer that stands inside this one."""
+        return replace(self, body=body.encode())
 
     def text(self, name: str) -> str:
         """A field that must be there. OutcomeUnknown if it is not."""
@@ -77,13 +84,21 @@ class Wire:
     """The line to one provider: its name for people, its key, and the setting that holds the key."""
 
     def __init__(
-        self, provider: str, key: SecretStr, setting: str, *, deadline_s: float = DEADLINE_S, scheme: str = ""
+        self,
+        provider: str,
+        key: SecretStr,
+        setting: str,
+        *,
+        deadline_s: float = DEADLINE_S,
+        scheme: str = "Bearer ",
+        refused: str | None = None,
     ) -> None:
         self.provider = provider
         self.setting = setting
         self._key = key
         self._deadline_s = deadline_s
-        self._scheme = scheme or "Bearer "
+        self._scheme = scheme
+        self._refused = refused
 
     @property
     def has_key(self) -> bool:
@@ -150,7 +165,7 @@ class Wire:
         detail = f"HTTP {answer.status}"
         match answer.status:
             case 401 | 403:
-                return ProviderRefused(self.provider, self.setting)
+                return ProviderRefused(self.provider, self.setting, self._refused)
             case 429:
                 return ProviderResting(self.provider, detail, retry_after_s(answer.headers) or RATE_PAUSE_S)
             case status if status == 408 or status >= 500 or status < 400:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.engines import gigaam
+from core.engines.fireworks import FireworksBatchEngine, FireworksEngine
 from core.engines.gigaam_package import GigaAMPackageEngine
 from core.engines.groq import GroqBatchEngine, GroqEngine
 from core.engines.pocketsphinx import PocketSphinxEngine
@@ -41,7 +42,13 @@ def all(settings: Settings) -> dict[str, Engine]:  # noqa: A001 - `engines.all` 
 def elsewhere(settings: Settings) -> list[Engine]:
     """Engines at providers; each is ready once it has what it needs."""
     storage = Storage(settings)
-    return [RunPodEngine(settings, storage), GroqEngine(settings), GroqBatchEngine(settings, storage)]
+    return [
+        RunPodEngine(settings, storage),
+        GroqEngine(settings),
+        GroqBatchEngine(settings, storage),
+        FireworksEngine(settings),
+        FireworksBatchEngine(settings),
+    ]
 
 
 def choose(engines: Mapping[str, Engine], wanted: str, language: str) -> Choice:

@@ -1,0 +1,431 @@
+"""Orders elsewhere: each bought once, whatever dies, gets lost or fails on the way."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import func, select
+
+from core import remote
+from core.keys import EVERYONE, Principal
+from core.recordings import Wish
+from core.records import Order, Payment
+from tests import remotely
+from tests.drive import perform_all, ready
+from tests.remotely import CANARY, KILLED
+from tools.groq_emulator import GroqEmulator
+from tools.runpod_emulator import RunPodEmulator
+
+HEARD = [
+    {"start": 0.1, "end": 0.9, "text": "раз два", "words": []},
+    {"start": 1.1, "end": 1.9, "text": "три", "words": []},
+]
+
+
+def quick(_file, _language):
+    return HEARD
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    with remotely.bucket() as settings:
+        yield settings
+
+
+@pytest.fixture
+def runpod():
+    with RunPodEmulator(hear=quick, key=CANARY, run_s=30) as emulator:
+        yield emulator
+
+
+def keys(runpod):
+    return {"runpod_api_key": CANARY, "runpod_url": runpod.endpoint}
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def here(home, runpod):
+    """Without a store, nothing that got lost can be found."""
+    return remotely.journey(home, **keys(runpod))
+
+
+@pytest.fixture
+def stored(home, runpod, bucket):
+    """With a store, our worker's results can be found."""
+    return remotely.journey(home, **keys(runpod), **bucket)
+
+
+def prepared(here, engine="runpod", longest_s=None):
+    """A task whose segments are planned and whose next job is to transcribe."""
+    if longest_s:
+        here.engines[engine].max_segment_s = longest_s
+    task = remotely.accept_short(here, engine)
+    (job,) = ready(here)
+    here.prepare(here.work.claim(job.id, "w"))
+    return task
+
+
+def orders(here, task):
+    return here.remote.orders.of(task.transcript_id)
+
+
+def finished(here, task, runpod, **how):
+    task = remotely.done(here, task, runpod, **how)
+    assert task.status == "completed", (task.error, [(o.state, o.error) for o in orders(here, task)])
+    return task
+
+
+def payments(here, state):
+    with here.records.read() as session:
+        return session.scalar(select(func.count()).select_from(Payment).where(Payment.state == state))
+
+
+def test_a_recording_becomes_its_words_by_orders(home, tmp_path):
+    with RunPodEmulator(key=CANARY, run_s=30) as runpod:
+        here = remotely.journey(home, **keys(runpod))
+        task = finished(here, remotely.accept(here, "runpod"), runpod)
+
+        assert remotely.errors(here, task) <= 0.1
+        assert len(runpod.ran) == len(orders(here, task))
+
+
+def test_pieces_are_ordered_at_once_and_joined_by_time(here, runpod):
+    task = prepared(here, longest_s=6)
+    perform_all(here)
+
+    assert len(runpod.jobs) == len(orders(here, task)) > 1
+    finished(here, task, runpod)
+    parts = here.transcripts.heard(task.transcript_id)
+    assert len(parts) == 2 * len(runpod.jobs)
+    assert [part.start_s for part in parts] == sorted(part.start_s for part in parts)
+    assert parts[-1].start_s > 6
+
+
+def test_no_more_orders_are_out_than_may_be(here, runpod):
+    here.engines["runpod"].at_once = 1
+    task = prepared(here, longest_s=6)
+    perform_all(here)
+
+    assert len(runpod.jobs) == 1
+    finished(here, task, runpod)
+
+
+def test_a_waiting_job_holds_no_worker_and_burns_nothing(here, runpod):
+    runpod.run_s = 3000
+    task = prepared(here)
+    for _ in range(20):
+        remotely.later(here, 61, runpod)
+
+    job = remotely.job(here, task)
+    assert (job.state, job.starts, job.tries) == ("ready", 0, 0)
+    assert job.run_at > here.work.now()
+
+
+def test_progress_follows_what_the_provider_says(here, runpod):
+    runpod.queue_s, runpod.run_s = 100.0, 100.0
+    task, seen = prepared(here), []
+    for _ in range(8):
+        perform_all(here)
+        seen.append(remotely.now(here, task).progress)
+        remotely.later(here, 31, runpod)
+
+    assert seen == sorted(seen)
+    assert seen[1] <= 20 < seen[5] < 95
+
+
+def test_one_transcript_of_two_owners_is_bought_once(here, runpod):
+    mine = prepared(here)
+    theirs = here.accept(
+        Principal("key1"), io.BytesIO(remotely.spoken(12)), "b.wav", Wish(language="ru", engine="runpod")
+    )
+    finished(here, mine, runpod)
+    finished(here, theirs, runpod)
+
+    assert len(runpod.jobs) == 1
+
+
+# Deaths
+
+
+@pytest.mark.parametrize("point", remote.POINTS)
+def test_killed_anywhere_an_order_that_can_be_found_is_carried_out_once(home, stored, runpod, bucket, point):
+    """Our worker answers one order once, however often it is sent."""
+    heard = []
+    runpod.hear = lambda *_: heard.append(1) or HEARD
+    task = prepared(stored)
+    ahead_s = 0.0
+    for _ in range(3):
+        code = remotely.spend(home, point, ahead_s, **keys(runpod), **bucket)
+        if code == KILLED:
+            break
+        ahead_s += 61
+        runpod.advance(61)
+    assert code == KILLED, f"nothing died at {point}"
+    stored.work.now.ahead_s = ahead_s + 30
+    stored.work.reconcile()
+
+    task = finished(stored, task, runpod)
+    assert heard == [1]
+    assert remotely.heard(stored, task) == "раз два три"
+    assert stored.ledger.month().reserved == 0
+
+
+@pytest.mark.parametrize("point", remote.POINTS)
+def test_killed_anywhere_nothing_is_bought_twice_in_silence(home, here, runpod, point):
+    """Where an order cannot be found again, a second one is said and booked."""
+    task = prepared(here)
+    ahead_s = 0.0
+    for _ in range(3):
+        code = remotely.spend(home, point, ahead_s, **keys(runpod))
+        if code == KILLED:
+            break
+        ahead_s += 61
+        runpod.advance(61)
+    assert code == KILLED, f"nothing died at {point}"
+    here.work.now.ahead_s = ahead_s + 30
+    here.work.reconcile()
+
+    finished(here, task, runpod)
+    (order,) = orders(here, task)
+    assert len(runpod.jobs) <= order.submissions
+    assert len(runpod.jobs) == 1 or (order.doubts == 1 and payments(here, "disputed") == 1)
+    assert here.ledger.month().reserved == 0
+
+
+# Lost replies
+
+
+def test_a_lost_reply_is_looked_for_and_found(stored, runpod):
+    runpod.run_s = 30
+    runpod.fault("drop", call="run")
+    task = finished(stored, prepared(stored), runpod)
+
+    assert len(runpod.jobs) == 1
+    assert orders(stored, task)[0].submissions == 1
+
+
+def test_a_lost_reply_is_not_answered_by_a_second_order_before_the_quiet_time(stored, runpod):
+    runpod.run_s = 10_000
+    runpod.fault("drop", call="run")
+    prepared(stored)
+    perform_all(stored)
+    for _ in range(10):
+        remotely.later(stored, 61, runpod)
+
+    assert len(runpod.jobs) == 1
+
+
+def test_a_lost_cheap_order_is_bought_again_once_and_said(here, runpod):
+    runpod.fault("drop", call="run")
+    task = prepared(here)
+    perform_all(here)
+
+    assert "paid twice" in str(remotely.job(here, task).error)
+    finished(here, task, runpod)
+    assert len(runpod.jobs) == 2
+    assert payments(here, "disputed") == 1
+
+
+def test_a_second_lost_reply_is_held_for_a_person(here, runpod):
+    runpod.fault("drop", 2, call="run")
+    task = prepared(here)
+    for _ in range(10):
+        remotely.later(here, 61, runpod)
+
+    (held,) = here.remote.orders.held()
+    assert len(runpod.jobs) == 2
+    assert "ordered again?" in str(remotely.job(here, task).error)
+    assert held.transcript_id == task.transcript_id
+
+
+def dear(here):
+    """Make every order cost more than a dollar."""
+    here.engines["runpod"].price = lambda _duration_s: ("24 GB L4", "now", 10_000)
+
+
+def test_a_lost_dear_order_is_held_and_a_person_decides(here, runpod):
+    dear(here)
+    runpod.fault("drop", call="run")
+    task = prepared(here)
+    for _ in range(5):
+        remotely.later(here, 61, runpod)
+    (held,) = here.remote.orders.held()
+
+    assert Decimal(held.usd) > remote.HOLD_USD
+    assert len(runpod.jobs) == 1
+    here.remote.orders.decide(held.id, again=True)
+    finished(here, task, runpod)
+    assert len(runpod.jobs) == 2
+
+
+def test_a_person_may_give_a_held_order_up(here, runpod):
+    dear(here)
+    runpod.fault("drop", call="run")
+    task = prepared(here)
+    remotely.later(here, 61, runpod)
+    here.remote.orders.decide(here.remote.orders.held()[0].id, again=False)
+
+    assert remotely.done(here, task, runpod).status == "failed"
+    assert len(runpod.jobs) == 1
+
+
+def test_a_request_that_never_left_is_no_doubt(here, runpod):
+    runpod.stop()
+    task = prepared(here)
+    perform_all(here)
+    runpod.start()
+
+    finished(here, task, runpod)
+    assert len(runpod.jobs) == 1
+    assert payments(here, "disputed") == 0
+
+
+def test_groqs_batch_is_found_by_its_list(home, bucket):
+    with GroqEmulator(hear=quick, key=CANARY, processing_s=300) as groq:
+        groq_keys = {"groq_api_key": CANARY, "groq_base_url": f"{groq.url}/openai/v1"}
+        here = remotely.journey(home, **groq_keys, **bucket)
+        groq.fault("drop", call="create")
+        task = finished(here, prepared(here, "groq-batch"), groq)
+
+        assert len(groq.made) == 1
+        assert len(groq.billed) == len(orders(here, task))
+        assert here.ledger.payments()[0].lane == "batch"
+
+
+# Failures there
+
+
+@pytest.mark.parametrize("quirk", ["fail", "no_output", "time_out", "cancelled"])
+def test_a_run_that_failed_is_ordered_again(here, runpod, quirk):
+    runpod.fault(quirk)
+    task = finished(here, prepared(here), runpod)
+
+    assert len(runpod.jobs) == 2
+    assert remotely.heard(here, task) == "раз два три"
+
+
+def test_after_a_time_out_the_next_order_gets_more_time(here, runpod):
+    runpod.fault("time_out")
+    finished(here, prepared(here), runpod)
+
+    first, second = (job.policy["executionTimeout"] for job in runpod.jobs.values())
+    assert second == 2 * first
+
+
+def test_three_failures_are_enough_and_the_task_says_why(here, runpod):
+    runpod.fault("fail", None)
+    task = remotely.done(here, prepared(here), runpod)
+
+    assert task.status == "failed"
+    assert "CUDA out of memory" in str(task.error)
+    assert len(runpod.jobs) == remote.BREAKS
+
+
+def test_of_three_pieces_one_fails_and_the_others_are_not_bought_again(here, runpod):
+    task = prepared(here, longest_s=5)
+    perform_all(here)
+    planned = orders(here, task)
+    assert len(planned) == 3
+    runpod.doomed = {planned[1].id}
+    failed = remotely.done(here, task, runpod)
+
+    assert failed.status == "failed"
+    assert len(here.transcripts.pending(task.transcript_id)) == 1, "what came is kept"
+    runpod.doomed.clear()
+    here.retry(EVERYONE, task.id)
+    finished(here, task, runpod)
+    assert len(runpod.jobs) == 3 + remote.BREAKS
+
+
+def test_a_refused_key_holds_everything_until_it_is_good(here, runpod):
+    runpod.fault("revoked", None)
+    task = prepared(here)
+    for _ in range(40):
+        remotely.later(here, 61, runpod)
+
+    assert remotely.now(here, task).status == "processing"
+    assert len(runpod.calls) < 15
+    assert "RUNPOD_API_KEY" in str(remotely.job(here, task).error)
+    runpod.clear_faults()
+    finished(here, task, runpod)
+    assert len(runpod.jobs) == 1
+
+
+def test_an_outage_while_an_order_is_out_is_waited_out(here, runpod):
+    task = prepared(here)
+    perform_all(here)
+    runpod.stop()
+    for _ in range(20):
+        remotely.later(here, 61)
+    runpod.start()
+
+    finished(here, task, runpod)
+    assert len(runpod.jobs) == 1
+
+
+# What nobody waits for
+
+
+def test_cancelling_a_task_stops_its_order_there(here, runpod):
+    runpod.run_s = 3000
+    task = prepared(here)
+    perform_all(here)
+    here.cancel(EVERYONE, task.id)
+    here.tend("orders", "w")
+
+    assert [job.status for job in runpod.jobs.values()] == ["CANCELLED"]
+    assert [order.state for order in orders(here, task)] == ["cancelled"]
+    assert here.ledger.month().reserved == 0
+
+
+def test_deleting_a_recording_stops_its_order_there(here, runpod):
+    runpod.run_s = 3000
+    task = prepared(here)
+    perform_all(here)
+    here.delete(EVERYONE, task.recording_id)
+    here.tend("orders", "w")
+
+    assert [job.status for job in runpod.jobs.values()] == ["CANCELLED"]
+
+
+def test_an_order_that_somebody_waits_for_is_left_alone(here, runpod):
+    runpod.run_s = 3000
+    task = prepared(here)
+    perform_all(here)
+    here.tend("orders", "w")
+
+    assert [order.state for order in orders(here, task)] == ["submitted"]
+
+
+def test_a_cancelled_task_can_go_on(here, runpod):
+    runpod.run_s = 3000
+    task = prepared(here)
+    perform_all(here)
+    here.cancel(EVERYONE, task.id)
+    here.tend("orders", "w")
+    runpod.run_s = 30
+
+    assert here.retry(EVERYONE, task.id)
+    finished(here, task, runpod)
+
+
+def test_old_orders_are_forgotten(here, runpod):
+    finished(here, prepared(here), runpod)
+    remotely.later(here, remote.orders.KEPT_S + 1)
+    here.tend("orders", "w")
+
+    with here.records.read() as session:
+        assert session.scalar(select(func.count()).select_from(Order)) == 0
+
+
+def test_no_key_is_in_any_file(here, home, runpod):
+    runpod.fault("fail")
+    finished(here, prepared(here), runpod)
+
+    assert remotely.traces(home) == []
