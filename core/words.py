@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel.core import parse_locale
+from babel.core import Locale, parse_locale
 from babel.dates import format_skeleton, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -89,6 +89,12 @@ def money(usd: float) -> str:
     digits = 2 if usd >= 1 or usd == 0 else min(6, 1 - math.floor(math.log10(usd)))
     pattern = "#,##0." + "0" * digits
     return "$" + str(format_decimal(usd, format=pattern, locale="en"))
+
+
+def language_name(code: str, language: str) -> str:
+    """A language as people call it: "de" is "German"; a code nobody knows stays as it is."""
+    name = str(Locale(language).languages.get(code, code))
+    return name[:1].upper() + name[1:]
 
 
 def duration(seconds: float | None, language: str) -> str:

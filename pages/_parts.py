@@ -45,7 +45,6 @@ MODES = {
 }
 WHY = {"meaning": phrase("by meaning"), "words": phrase("by words"), "both": phrase("by meaning and words")}
 SPEAKERS = {"left": phrase("Left"), "right": phrase("Right")}
-SPOKEN = {"ru": phrase("Russian"), "en": phrase("English")}
 
 line = functools.partial(st.container, horizontal=True, vertical_alignment="center", wrap=False)
 """Things side by side, on a telephone too."""
@@ -148,15 +147,8 @@ def seconds(given: str | None) -> float:
 
 def engine(key: str, spoken: str) -> tuple[str, str, bool]:
     """Ask for language and engine, and say which engine that means and why. False: it cannot work."""
-    language_ = st.segmented_control(
-        say("Spoken language"),
-        list(SPOKEN),
-        default=spoken if spoken in SPOKEN else "ru",
-        required=True,
-        format_func=said(SPOKEN).__getitem__,
-        key=f"{key}-language",
-    )
     here = journey.current()
+    language_ = _spoken_language(key, spoken)
     titles = {name: _engine_title(name) for name in ("", *here.engines)}
     name = st.selectbox(say("Engine"), titles, format_func=titles.__getitem__, key=f"{key}-engine")
     try:
@@ -166,6 +158,21 @@ def engine(key: str, spoken: str) -> tuple[str, str, bool]:
         return language_, name, False
     st.caption(explain({"message": choice.message, "facts": choice.facts}))
     return language_, name, True
+
+
+def _spoken_language(key: str, spoken: str) -> str:
+    """Every language that an engine here could hear now; few of them side by side."""
+    ready = (engine for engine in journey.current().engines.values() if engine.readiness().ready)
+    heard = dict.fromkeys(("ru", "en", *(code for engine in ready for code in engine.languages)))
+    names = {code: words.language_name(code, language()) for code in heard}
+    default = spoken if spoken in names else "ru"
+    label, key = say("Spoken language"), f"{key}-language"
+    if len(names) > 3:
+        first = list(names).index(default)
+        return st.selectbox(label, names, first, format_func=names.__getitem__, key=key)
+    return st.segmented_control(
+        label, list(names), default=default, required=True, format_func=names.__getitem__, key=key
+    )
 
 
 def _engine_title(name: str) -> str:
@@ -180,7 +187,7 @@ def spoken(languages: Sequence[str] | None) -> str:
     """Languages by their names."""
     if languages is None:
         return say("any language")
-    return ", ".join(say(SPOKEN[code]) if code in SPOKEN else code for code in languages)
+    return ", ".join(words.language_name(code, language()) for code in languages)
 
 
 def facts(*parts: str) -> str:

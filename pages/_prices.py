@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import costs, words
+from core import costs, journey, words
 from core.costs import Book
 from core.words import phrase
 from pages._parts import duration, language, say
@@ -29,7 +29,9 @@ def usd(amount: Decimal | None) -> str:
 
 def engines(hours: float) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Ways to transcribe so many hours, cheapest first: those that can be taken, and the others with why."""
-    ways = costs.estimate(hours=hours, on=today())["transcription"]["engines"]
+    known = ((engine.name, engine.readiness()) for engine in journey.current().engines.values())
+    not_ready = {name: readiness.reason for name, readiness in known if not readiness.ready}
+    ways = costs.estimate(hours=hours, on=today(), not_ready=not_ready)["transcription"]["engines"]
     ways = sorted(ways, key=lambda way: float(way["usd"] or "inf"))
     able = [_row(way) for way in ways if not way["blocked"]]
     others = [

@@ -12,6 +12,11 @@ round_ = st.session_state.setdefault("round", 0)
 
 st.title(say("Upload"), anchor=False)
 
+if sent := st.session_state.get("outcomes"):
+    parts.outcomes(sent)
+    st.space("small")
+    st.subheader(say("Upload more"), anchor=False)
+
 dropped = parts.dropped(f"files-{round_}")
 folder = ""
 if here.settings.folders:
@@ -41,7 +46,3 @@ if st.button(label, type="primary", disabled=not (files and ready), key="transcr
     st.session_state["outcomes"] = parts.take(files, wish)
     st.session_state["round"] += 1
     st.rerun()
-
-if sent := st.session_state.get("outcomes"):
-    st.subheader(say("Sent"), anchor=False)
-    parts.outcomes(sent)

@@ -134,6 +134,17 @@ def test_a_reason_within_a_reason_is_translated_too():
     )
 
 
+def test_every_engine_says_in_russian_what_it_lacks(here):
+    for engine in here.engines.values():
+        reason = engine.readiness().reason
+        assert not reason or re.search("[а-я]", str(words.reason(reason, "ru"))), reason
+
+
+@pytest.mark.parametrize(("code", "name"), [("de", "Немецкий"), ("ru", "Русский"), ("xx", "Xx")])
+def test_languages_have_names(code, name):
+    assert words.language_name(code, "ru") == name
+
+
 def test_a_stored_error_that_lost_its_facts_still_reads():
     assert words.explain({"message": "Unexpected: {what}."}, "en") == "Unexpected: …."
 
