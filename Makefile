@@ -6,13 +6,16 @@ DATA ?=
 PORT ?=
 ENVIRONMENT := $(if $(DATA),STENOGRAM_HOME="$(abspath $(DATA))") $(if $(PORT),PORT=$(PORT))
 
-.PHONY: run test check sample key worker install install-dev system clean
+.PHONY: run test check sample demo-batch key worker install install-dev system clean
 
 run: install
 	@$(ENVIRONMENT) exec $(PY) -m jobs.runner
 
 sample: install
 	@$(ENVIRONMENT) $(PY) -m tools.sample
+
+demo-batch: install
+	@$(ENVIRONMENT) exec $(PY) -m tools.demo_batch
 
 key: install
 	@$(ENVIRONMENT) $(PY) -m tools.key "$(NAME)" $(if $(ADMIN),--admin)

@@ -31,7 +31,7 @@ VECTORS = 100
 def write(path: Path, lines: int, dim: int) -> None:
     """A result as Gemini writes one."""
     random = np.random.default_rng(1)
-    vectors = (random.standard_normal((VECTORS, dim)).astype(np.float32) / 50).astype(float)
+    vectors = (random.standard_normal((VECTORS, dim)) / 50).round(9)
     written = [json.dumps(vector.tolist()) for vector in vectors]
     with path.open("w") as file:
         for n in range(lines):

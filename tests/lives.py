@@ -13,7 +13,10 @@ from tools.gemini_emulator import Control
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["tests.preloaded"])
 STEP_S = 61.0
-ROUNDS = 80
+PATIENT_ROUNDS = 50
+HOUR_S = 3600.0
+"""Steps after the patient rounds, so that batches that hang expire."""
+ROUNDS = 120
 KILLED = -9
 
 
@@ -23,17 +26,17 @@ def offset_s(control: Control) -> float:
 
 
 def live(home: Path, url: str, failpoint: str, settings: dict) -> None:
-    """Tick until nothing is left to do, a minute of the emulator's time between ticks; 1 if that never is."""
+    """Tick until nothing is left to do, minutes, later hours, between ticks; 1 if that never is."""
     os.environ |= {"STENOGRAM_TEST": "1", "STENOGRAM_FAILPOINT": failpoint, "OMP_NUM_THREADS": "1"}
     control = Control(url)
     here = batching.installation(home, url, offset_s(control), **settings)
-    for _ in range(ROUNDS):
+    for n in range(ROUNDS):
         batching.set_clock(here, offset_s(control))
         here.batches.tick()
         batching.embed_now(here)
         if batching.idle(here):
             os._exit(0)
-        control.advance(STEP_S)
+        control.advance(STEP_S if n < PATIENT_ROUNDS else HOUR_S)
     os._exit(1)
 
 
