@@ -31,6 +31,7 @@ from core.gigaam import device as devices
 from core.gigaam.batches import plan
 from core.gigaam.checkpoint import Model, load
 from core.gigaam.device import Device
+from core.gigaam.heads import Transducer
 from core.gigaam.recogniser import MOST, Recogniser
 from core.transcribe import SAMPLE_RATE, Waveform
 
@@ -121,13 +122,19 @@ def stages(recogniser: Recogniser, segments: list[Waveform], seconds: float, rep
 
 
 def loop_decode(model: Model, segments: list[Waveform], seconds: float) -> float:
-    """The textbook loop alone, over some of the segments; 0 for CTC, which has no loop."""
-    if not model.config.transducer:
+    """The textbook loop alone; 0 for CTC, which has none."""
+    if not isinstance(model.head, Transducer):
         return 0.0
-    wave = torch.from_numpy(segments[0]).float()[None] / 32768
+    head = model.head
     with torch.inference_mode():
-        encoded = model.encoder(model.features(wave), None)[0]
-    return speed(lambda: textbook.transducer(model.head, encoded, len(encoded)), seconds, 1)
+        waves = [torch.from_numpy(segment).float()[None] / 32768 for segment in segments]
+        encoded = [model.encoder(model.features(wave), None)[0] for wave in waves]
+    return speed(lambda: [textbook.transducer(head, each, len(each)) for each in encoded], seconds, 1)
+
+
+def sample_of(segments: list[Waveform]) -> Waveform:
+    """Three seconds of each of some segments: what the models' talkativeness is set by."""
+    return np.concatenate([segment[: 3 * SAMPLE_RATE] for segment in segments[:8]])
 
 
 def matmul_tflops(device: Device) -> float:
@@ -178,10 +185,10 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     segments = corpus(options.hours * 3600)
     few = segments[: options.loop_segments]
     seconds, few_s = (sum(map(len, part)) / SAMPLE_RATE for part in (segments, few))
-    model = built(name, folder, segments[0], tiny=options.tiny)
+    model = built(name, folder, sample_of(segments), tiny=options.tiny)
     chosen = devices.choose(model.config.encoder.d_model, options.device)
     loop = speed(lambda: textbook.transcribe(model, few), few_s, 1)
-    loop_tokens = loop_decode(model, few, len(few[0]) / SAMPLE_RATE)
+    loop_tokens = loop_decode(model, few, few_s)
     packaged = package(name, folder, few, few_s)
     before, work = peak_gib("cpu"), gflop_a_second(model)
     recogniser = Recogniser(model, chosen)
@@ -202,7 +209,10 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
             flush=True,
         )
     share = whole / rows[2].ours
-    print(f"\nToken decode takes {share:.1%} of the time; the encoder {used:.2f} of {ceiling:.2f} TFLOPS")
+    tokens = sum(len(emission.tokens) for emission in recogniser.emissions(segments)) / seconds
+    print(
+        f"\n{tokens:.1f} tokens/s; token decode takes {share:.1%} of the time; the encoder {used:.2f} of {ceiling:.2f} TFLOPS"
+    )
     print(f"({used / ceiling:.0%}); peak memory {peak_gib(chosen.kind):.1f} GiB (loop: {before:.1f} GiB).")
 
 

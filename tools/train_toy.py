@@ -30,7 +30,7 @@ from torch import Tensor
 
 from benchmarks.checkpoints import RUSSIAN, mel_matrix
 from core.gigaam import writing
-from core.gigaam.checkpoint import Model
+from core.gigaam.checkpoint import Model, load
 from core.gigaam.config import EncoderConfig, FeatureConfig, ModelConfig
 from core.gigaam.encoder import halved
 from core.gigaam.recogniser import Recogniser
@@ -202,6 +202,7 @@ def main() -> None:
     """Make the sound, learn it, test it, write it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="go on from this checkpoint instead of from nothing")
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--sentences", type=int, default=9000)
     parser.add_argument("--width", type=int, default=96)
@@ -213,7 +214,8 @@ def main() -> None:
     torch.manual_seed(0)
     corpus, held_out = made(options.sentences, seed=1), made(150, seed=2)
     print(f"{len(VOCABULARY)} words, {len(corpus)} sentences, {hours(corpus):.2f} h", flush=True)
-    model = fresh_model(options.width, options.layers).to(options.device)
+    model = load(options.start) if options.start else fresh_model(options.width, options.layers)
+    model = model.requires_grad_(True).train().to(options.device)
     train(model, corpus, options)
     model = model.to("cpu").eval().requires_grad_(False)
     wer = word_errors(model, held_out)

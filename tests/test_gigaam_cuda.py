@@ -1,0 +1,68 @@
+"""On a GPU: the same words as on a CPU, recorded searches equal the textbook loop, padding gives no NaN."""
+
+import pytest
+import torch
+
+from benchmarks import checkpoints, textbook
+from core.engines.gigaam import TOY
+from core.gigaam.checkpoint import load
+from core.gigaam.device import Device
+from core.gigaam.recogniser import Recogniser
+from core.gigaam.transducer import Search
+from core.transcribe import SAMPLE_RATE
+from tests.test_engines import cut, decoded
+from tests.test_gigaam_transducer import WIDTH, head
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+
+EXACT = Device("cuda", torch.float32, "test")
+HALF = Device("cuda", torch.bfloat16, "test")
+
+
+@pytest.mark.parametrize("name", ["v3_ctc", "v3_e2e_rnnt", "v2_rnnt"])
+def test_a_gpu_gives_the_tokens_of_a_cpu(tmp_path, name):
+    path = checkpoints.build(name, tmp_path, tiny=True)
+    wave = checkpoints.noise(6)
+    segments = [wave, wave[: 2 * SAMPLE_RATE], wave[SAMPLE_RATE : 5 * SAMPLE_RATE + 123]]
+
+    on_gpu = Recogniser(load(path), EXACT).emissions(segments)
+
+    assert [each.tokens for each in on_gpu] == [
+        each.tokens for each in Recogniser(load(path)).emissions(segments)
+    ]
+
+
+@pytest.mark.parametrize("blank_bias", [0.0, 1.0, 2.0, 4.0])
+def test_recorded_steps_find_what_the_textbook_loop_finds_again_and_again(blank_bias):
+    transducer = head(5, blank_bias)
+    batches = [torch.randn(3, 40, WIDTH) for _ in range(3)]
+    ends = torch.tensor([40, 17, 1])
+    expected = [
+        [textbook.transducer(transducer, row, end) for row, end in zip(batch, ends.tolist(), strict=True)]
+        for batch in batches
+    ]
+    search = Search(transducer.cuda())
+
+    for batch, answers in zip(batches, expected, strict=True):
+        found = search(batch.cuda(), ends.cuda())
+        assert [(list(each.tokens), list(each.frames)) for each in found] == answers
+
+
+@pytest.mark.parametrize("device", [EXACT, HALF], ids=["float32", "bfloat16"])
+def test_the_toy_hears_the_same_in_a_padded_batch_and_alone(device):
+    recogniser = Recogniser(load(TOY), device)
+    segments = cut(decoded("ru_meeting.opus")[0], "subtitles")
+
+    together = recogniser.transcribe([*segments, segments[0][:400]])
+
+    alone = [recogniser.transcribe([segment])[0] for segment in segments]
+    assert [speech.text for speech in together[:-1]] == [speech.text for speech in alone]
+    assert any(speech.text for speech in alone)
+
+
+def test_a_fully_padded_row_gives_numbers():
+    model = load(TOY).cuda()
+
+    encoded = model.encoder(torch.randn(2, 64, 800).cuda(), torch.tensor([800, 1]).cuda())
+
+    assert encoded.isfinite().all()
