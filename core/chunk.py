@@ -8,6 +8,7 @@ so it gets its share of the utterance by its letters.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -21,6 +22,10 @@ MIN_S = 30.0
 
 OVERLAP_S = 10.0
 """Longest sentence that is repeated at the start of the next passage."""
+
+MAX_LETTERS = 4096
+"""Longest text of a passage: 2,048 tokens at two letters each, which every hosted embedder reads whole.
+A minute of speech has a quarter of it; what is longer would silently lose its end there."""
 
 _SENTENCE_END = re.compile(r"(?:(?<=[.!?…])|(?<=[.!?…][\"»”)]))\s+(?=[\"«“(—–-]*\s*[A-ZА-ЯЁ0-9])")
 
@@ -55,12 +60,14 @@ def passages(
     """Passages in order of time, none longer than `max_s`; each begins with the last sentence before it.
 
     None crosses a pause of `pause_s`; nothing is repeated across one, nor from another speaker.
-    A passage names its speaker if it has only one. Empty utterances are dropped.
+    A passage names its speaker if it has only one. Empty utterances are dropped. No text is longer
+    than `MAX_LETTERS`.
     """
     return [
-        _passage(group)
+        passage
         for stretch in _stretches(_sentences(utterances, target_s), pause_s)
         for group in _groups(stretch, target_s, max_s)
+        for passage in _readable(_passage(group))
     ]
 
 
@@ -160,3 +167,13 @@ def _passage(group: Sequence[Utterance]) -> Passage:
         text=" ".join(sentence.text for sentence in group),
         speaker=speakers.pop() if len(speakers) == 1 else "",
     )
+
+
+def _readable(passage: Passage) -> Iterator[Passage]:
+    """The passage, or parts of it that an embedder reads to their end."""
+    if len(passage.text) <= MAX_LETTERS:
+        yield passage
+        return
+    whole = Utterance(passage.start_s, passage.end_s, passage.text, passage.speaker)
+    for part in _shares(whole, textwrap.wrap(passage.text, MAX_LETTERS, break_on_hyphens=False)):
+        yield Passage(part.start_s, part.end_s, part.text, part.speaker)

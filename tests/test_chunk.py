@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.chunk import Utterance, language, passages
+from core.chunk import MAX_LETTERS, Utterance, language, passages
 
 
 def talk(*lengths_s: float, gap_s: float = 0.5, speakers: str = "A") -> list[Utterance]:
@@ -129,3 +129,12 @@ def test_a_sentence_keeps_its_quotation_marks():
 )
 def test_the_script_names_the_language(text, expected):
     assert language(text) == expected
+
+
+@pytest.mark.parametrize("text", ["слово " * 3000, "а" * 10_000])
+def test_a_text_too_long_for_an_embedder_is_split_and_loses_nothing(text):
+    found = passages([Utterance(0.0, 30.0, text)])
+
+    assert max(len(passage.text) for passage in found) <= MAX_LETTERS
+    assert "".join(passage.text.replace(" ", "") for passage in found) == text.replace(" ", "")
+    assert (found[0].start_s, found[-1].end_s) == (0.0, 30.0)
