@@ -76,6 +76,7 @@ class Player {
     this.words = [];
     this.now = -1;
     this.text.replaceChildren(...paragraphs.map((paragraph) => this.paragraph(paragraph)));
+    this.words.sort((one, other) => one.from - other.from); // two speakers may talk at once
   }
 
   paragraph({ start, speaker, words }) {

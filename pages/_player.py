@@ -44,7 +44,8 @@ def live_reading(recording_id: str, start_s: float) -> None:
 
 
 def _draw(reading: Reading, start_s: float) -> bool:
-    _state(reading)
+    with st.container():  # the player keeps its place, and so its sound, when the state goes
+        _state(reading)
     _show(reading, start_s)
     return reading.card.active
 

@@ -1,0 +1,134 @@
+"""What people see of recordings: lists that find, paragraphs that read well, fitting excerpts."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from core import library
+from core.errors import BadRequest, NotFound, UnreadableMedia
+from core.intake import Blob
+from core.keys import EVERYONE, Principal
+from core.recordings import Wish
+from core.transcribe import Word
+from core.transcripts import Heard
+from tests import drive
+from tests.conftest import DATA
+
+STRANGER = Principal("somebody")
+
+
+def send(here, name="call_stereo.opus", who=EVERYONE, **wish):
+    with (DATA / name).open("rb") as file:
+        return library.take_in(here, who, file, name, Wish(**wish)).recording_id
+
+
+def said(n: int, start_s: float, end_s: float, channel: str = "mono", text: str = "слово") -> Heard:
+    return Heard(n, channel, start_s, end_s, text, (Word(text, start_s, end_s),))
+
+
+def test_a_list_shows_the_newest_task_and_only_what_fits(here):
+    id_ = send(here, title="Планёрка Отдела", tags=("июнь",))
+    here.cancel(EVERYONE, here.recordings.tasks(EVERYONE)[1][0].id)
+    library.again(here, EVERYONE, id_, Wish())
+
+    total, (card,) = library.cards(here.records, EVERYONE, words="отдела планёрка", tag="июнь")
+    assert (total, card.status, card.active) == (1, "queued", True)
+    assert library.cards(here.records, EVERYONE, status="cancelled") == (0, [])
+    assert library.cards(here.records, EVERYONE, words="100%") == (0, [])
+    assert library.cards(here.records, EVERYONE, limit=5, offset=5) == (1, [])
+
+
+def test_nobody_sees_what_is_somebody_elses(here):
+    id_ = send(here, tags=("secret",))
+
+    assert library.cards(here.records, STRANGER) == (0, [])
+    assert library.tags(here.records, STRANGER) == []
+    assert library.chosen(here.records, STRANGER, [id_]) == []
+    assert library.totals(here.records, STRANGER) == library.Totals(0, 0.0, 0.0, 0.0)
+    with pytest.raises(NotFound):
+        library.reading(here, STRANGER, id_)
+    with pytest.raises(NotFound):
+        library.exported(here, STRANGER, id_, "txt")
+
+
+def test_a_transcript_is_readable_and_exported_when_it_is_there(here):
+    id_ = send(here)
+    before = library.reading(here, EVERYONE, id_)
+    assert (before.complete, before.paragraphs) == (False, [])
+    assert library.exported(here, EVERYONE, id_, "txt") == b"\n"
+
+    drive.perform_all(here)
+
+    reading = library.reading(here, EVERYONE, id_)
+    assert reading.complete
+    assert "бюджет" in [word.text for paragraph in reading.paragraphs for word in paragraph.words]
+    assert "бюджет" in library.exported(here, EVERYONE, id_, "srt").decode()
+    totals = library.totals(here.records, EVERYONE)
+    assert totals.words_s == totals.total_s == pytest.approx(23, abs=1)
+    assert totals.meaning_s == 0
+
+
+def test_a_refused_file_leaves_a_reason_and_nothing_else(here):
+    outcome = library.take_in(here, EVERYONE, io.BytesIO(b"text"), "a.wav", Wish())
+
+    assert outcome.error
+    assert outcome.error["message"] == UnreadableMedia.message
+    assert library.cards(here.records, EVERYONE)[0] == 0
+
+
+def test_only_named_folders_of_the_server_are_read(here, tmp_path):
+    with pytest.raises(BadRequest):
+        library.in_folder(here, str(tmp_path))
+
+
+def test_again_needs_the_recording_and_keeps_its_owner(here):
+    id_ = send(here, who=STRANGER)
+
+    task = library.again(here, EVERYONE, id_, Wish(force=True))
+
+    assert (task.recording_id, task.owner) == (id_, STRANGER.owner)
+    with pytest.raises(NotFound):
+        library.again(here, EVERYONE, "no such", Wish())
+    assert here.store.path(Blob(here.recordings.get(EVERYONE, id_).sha256, 0).sha256).exists()
+
+
+def test_paragraphs_end_at_pauses_speakers_and_after_a_minute():
+    heard = [
+        said(0, 0, 10),
+        said(1, 10.5, 20),
+        said(2, 22, 30),
+        said(3, 30.1, 40, "left"),
+        said(4, 40, 75, "left"),
+        said(5, 75, 92, "left"),
+    ]
+
+    found = library.paragraphs(heard)
+
+    assert [(p.start_s, p.end_s, p.speaker, len(p.words)) for p in found] == [
+        (0, 20, "", 2),
+        (22, 30, "", 1),
+        (30.1, 75, "left", 2),
+        (75, 92, "left", 1),
+    ]
+
+
+def test_a_segment_without_words_is_one_word():
+    (paragraph,) = library.paragraphs([Heard(0, "mono", 1.0, 2.0, "целая фраза", ())])
+
+    assert paragraph.words == (Word("целая фраза", 1.0, 2.0),)
+
+
+def test_an_excerpt_shows_the_first_mark_and_never_more_than_the_text():
+    long = [("начало " * 60, False), ("искомое", True), (" конец" * 60, False)]
+
+    shown = library.excerpt(long, letters=100)
+
+    assert ("искомое", True) in shown
+    assert len("".join(piece for piece, _ in shown)) <= 105
+    assert (shown[0][0], shown[-1][0]) == ("… ", " …")
+    assert library.excerpt([("мало", True)]) == [("мало", True)]
+    assert "".join(piece for piece, _ in library.excerpt([("без отметок " * 50, False)], 100)).startswith(
+        "без"
+    )
