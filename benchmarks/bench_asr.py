@@ -188,32 +188,33 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     model = built(name, folder, sample_of(segments), tiny=options.tiny)
     chosen = devices.choose(model.config.encoder.d_model, options.device)
     loop = speed(lambda: textbook.transcribe(model, few), few_s, 1)
-    loop_tokens = loop_decode(model, few, few_s)
-    packaged = package(name, folder, few, few_s)
-    before, work = peak_gib("cpu"), gflop_a_second(model)
+    loop_tokens, packaged = loop_decode(model, few, few_s), package(name, folder, few, few_s)
+    work = gflop_a_second(model)
     recogniser = Recogniser(model, chosen)
     rows = stages(recogniser, segments, seconds, options.repeats)
     rows[2] = replace(rows[2], loop=loop_tokens)
     whole = speed(lambda: recogniser.transcribe(segments), seconds, options.repeats)
     rows.append(Row("end to end", whole, loop, packaged))
-    ceiling = matmul_tflops(chosen)
-    used = rows[1].ours * work / 1000
-    print(f"\n### {name}: {len(segments)} segments, {seconds / 60:.0f} min; {chosen.reason}\n")
+    tokens = sum(len(emission.tokens) for emission in recogniser.emissions(segments)) / seconds
+    print(f"\n### {name}: {len(segments)} segments, {seconds / 60:.0f} min, {tokens:.1f} tokens/s\n")
+    print(f"{chosen.reason}\n")
+    show(rows)
+    used, ceiling = rows[1].ours * work / 1000, matmul_tflops(chosen)
+    print(f"\nToken decode takes {whole / rows[2].ours:.1%} of the time. The encoder does {used:.2f} TFLOPS,")
+    print(
+        f"{used / ceiling:.0%} of a bare product's {ceiling:.2f}. Peak memory {peak_gib(chosen.kind):.1f} GiB."
+    )
+
+
+def show(rows: list[Row]) -> None:
+    """The table."""
     clock = "" if torch.cuda.is_available() else " a core"
     print(f"| stage | ours, x real time{clock} | straightforward loop (CPU, float32) | ratio | package |")
     print("|---|---|---|---|---|")
     for row in rows:
         ratio = f"{row.ours / row.loop:.1f}" if row.loop else "–"
-        print(
-            f"| {row.stage} | {row.ours:,.1f} | {_known(row.loop)} | {ratio} | {_known(row.package)} |",
-            flush=True,
-        )
-    share = whole / rows[2].ours
-    tokens = sum(len(emission.tokens) for emission in recogniser.emissions(segments)) / seconds
-    print(
-        f"\n{tokens:.1f} tokens/s; token decode takes {share:.1%} of the time; the encoder {used:.2f} of {ceiling:.2f} TFLOPS"
-    )
-    print(f"({used / ceiling:.0%}); peak memory {peak_gib(chosen.kind):.1f} GiB (loop: {before:.1f} GiB).")
+        print(f"| {row.stage} | {row.ours:,.1f} | {_known(row.loop)} | {ratio} | {_known(row.package)} |")
+    sys.stdout.flush()
 
 
 def _known(value: float) -> str:
