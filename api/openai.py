@@ -61,7 +61,10 @@ SCHEMA: dict[str, Any] = {
     response_class=Response,
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": SCHEMA}}}},
     responses={
-        200: {"description": "The text.", "content": {"application/json": {}, "text/plain": {}}},
+        200: {
+            "description": "The text.",
+            "content": {"application/json": {}, "text/plain": {}, "text/vtt": {}},
+        },
         **refusals(400, 401, 409, 413, 415, 429, 503, 507),
     },
 )
