@@ -236,7 +236,8 @@ def test_every_page_looks_as_it_should(tool, browser, recordings, tmp_path, widt
         for path in (*PATHS, f"recording?id={recordings['en_meeting']}&t=21"):
             visit(page, path)
             expect(page.get_by_role("heading", level=1)).to_be_visible()
-            page.wait_for_timeout(700)
+            expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+            page.wait_for_timeout(500)  # fonts and icons
             name = path.partition("?")[0] or "overview"
             page.screenshot(path=folder / f"{name}-{width}-{scheme}-{locale}.png")
             assert page.get_by_test_id("stException").count() == 0
