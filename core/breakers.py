@@ -67,8 +67,8 @@ class Breakers:
                 provider=name, fingerprint="", failures=0, refused=False, open_until=0.0
             )
 
-    def worked(self, name: str, latency_s: float | None = None) -> None:
-        """A call was answered; `latency_s` if it was a test of the connection."""
+    def worked(self, name: str, latency_s: float | None = None, fingerprint: str = "") -> None:
+        """A call was answered; `latency_s` and the key's fingerprint if it was a test of the connection."""
         good = {"failures": 0, "refused": False, "open_until": 0.0, "error": None}
         if latency_s is None:
             with self._records.read() as session:
@@ -76,18 +76,19 @@ class Breakers:
                 if row is None or not (row.failures or row.refused or row.open_until):
                     return
         else:
-            good |= {"tested_at": self.now(), "latency_s": latency_s}
+            good |= {"tested_at": self.now(), "latency_s": latency_s, "fingerprint": fingerprint}
         with self._records.write() as session:
             self._row(session, name)
             session.execute(update(Breaker).where(Breaker.provider == name).values(good))
 
-    def failed_test(self, name: str, error: StenogramError) -> None:
+    def failed_test(self, name: str, error: StenogramError, fingerprint: str) -> None:
         """A test of the connection ended so."""
         if isinstance(error, ProviderRefused | ProviderBusy):
             self._failed(name, error)
         with self._records.write() as session:
             row = self._row(session, name)
             row.tested_at, row.latency_s, row.error = self.now(), None, as_json(error)
+            row.fingerprint = fingerprint
 
     def _row(self, session: Session, name: str) -> Breaker:
         row = session.get(Breaker, name)

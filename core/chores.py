@@ -14,6 +14,7 @@ from core.work import changed
 EVERY_S = {
     "batches": 3.0,  # collect, order, ask about, fetch: one short round
     "callbacks": 5.0,  # tell programs that their tasks have ended
+    "covers": 5.0,  # look whether pictures are ready
     "orders": 30.0,  # stop elsewhere what nobody waits for
     "retention": 600.0,  # forget what programs left here
     "index": 60.0,  # merge small writes, rebuild what grew

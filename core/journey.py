@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from core import chunk, decode, embed, embedders, engines, history, segment
 from core.batch import NO_BATCHES, Batches
 from core.chores import Chores
+from core.covers import Covers
 from core.embed import Embedder
 from core.errors import BadRequest, StenogramError, Unavailable, UnreadableMedia
 from core.estimates import Estimates
@@ -30,6 +31,7 @@ from core.intents import Intents
 from core.keys import EVERYONE, Keys, Principal
 from core.ledger import Ledger
 from core.passages import Passages, counts
+from core.pictures import Pictures
 from core.promises import NOTHING_MORE, Answered, Asked, Promises
 from core.proof import Proof
 from core.recordings import Recordings, Wish
@@ -39,6 +41,7 @@ from core.resumable import Resumables
 from core.search import Found, asks_for, search
 from core.segment import Span
 from core.settings import Settings
+from core.storage import Storage
 from core.tariffs import Tariffs
 from core.transcribe import SAMPLE_RATE, Elsewhere, Engine, Waveform
 from core.transcripts import Transcripts
@@ -73,6 +76,9 @@ class Journey:
         self.estimates = Estimates(settings, self.records, self.tariffs, self.engines, self.embedder)
         self.proof = Proof(self.records, self.ledger, self.tariffs, self.estimates)
         self.remote = Remote(self.records, self.work, self.transcripts, self.ledger)
+        storage, clock = Storage(settings), self.remote.orders.now
+        pictures, breakers = Pictures(settings), self.remote.breakers
+        self.covers = Covers(self.records, storage, pictures, self.ledger, breakers, clock)
         intents = Intents(self.records, self.ledger, settings.batch_poll_s)
         self.batches = Batches(
             settings,
@@ -277,6 +283,7 @@ class Journey:
 
         chores: dict[str, Callable[[], object]] = {
             "batches": self.batches.tick,
+            "covers": self.covers.tick,
             "orders": lambda: self.remote.sweep(self.engines),
             "callbacks": lambda: callbacks.deliver(self),
             "retention": lambda: retention.sweep(self),
@@ -301,6 +308,7 @@ class Journey:
 
     def _clear(self, recording: Recording) -> None:
         self.index_store.remove(recording.id)
+        self.covers.clear(recording.id)
         self.drop_unused(recording.sha256)
 
     def _read(self, claim: Claim) -> tuple[Recording, Task]:

@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     runpod_api_key: SecretStr = SecretStr("")
     runpod_url: str = ""
     runpod_image_url: str = ""
+    runpod_image_worker: Literal["sdxl", "comfyui"] = "sdxl"
     runpod_timeout_s: float = 300
     runpod_worker: Literal["gigaam", "faster-whisper"] = "gigaam"
     runpod_model: str = ""

@@ -69,6 +69,15 @@ class Storage:
         except NotFound:
             return
 
+    def clear(self, prefix: str) -> None:
+        """Delete all objects whose names begin so."""
+        import obstore  # noqa: PLC0415
+
+        with _translated():
+            found = [one["path"] for page in obstore.list(self._store, prefix) for one in page]
+        for name in found:
+            self.remove(name)
+
     def link(self, name: str, valid_s: float, method: str = "GET") -> str:
         """An address under which anybody may read this object (or write it, with PUT) for a while."""
         import obstore  # noqa: PLC0415

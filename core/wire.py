@@ -91,6 +91,7 @@ class Wire:
         *,
         deadline_s: float = DEADLINE_S,
         scheme: str = "Bearer ",
+        header: str = "Authorization",
         refused: str | None = None,
     ) -> None:
         self.provider = provider
@@ -98,6 +99,7 @@ class Wire:
         self._key = key
         self._deadline_s = deadline_s
         self._scheme = scheme
+        self._header = header
         self._refused = refused
 
     @property
@@ -145,7 +147,7 @@ class Wire:
 
     def _authorization(self) -> dict[str, str]:
         key = self._key.get_secret_value()
-        return {"Authorization": f"{self._scheme}{key}"} if key else {}
+        return {self._header: f"{self._scheme}{key}"} if key else {}
 
     def _bounded(self, exchange: Coroutine[Any, Any, Answer], limit_s: float) -> Answer:
         try:

@@ -30,6 +30,9 @@ LONGEST_JOB_MS = 48 * 3600 * 1000
 WORKER = f"{socket.gethostname()}/{os.getpid()}"
 """This process, as its jobs and its runner name it."""
 
+QUICK = "quick"
+"""For what somebody waits at the screen. A queue of its own: priorities order only what was fetched."""
+
 log = logging.getLogger("stenogram.jobs")
 
 
@@ -111,6 +114,12 @@ def embed(job_id: str) -> None:
     perform(journey.current(), job_id, Journey.embed)
 
 
+@dramatiq.actor(queue_name=QUICK)
+def picture(cover_id: str) -> None:
+    """Order or fetch a picture that a person waits for."""
+    journey.current().covers.step(cover_id)
+
+
 @dramatiq.actor(queue_name="io")
 def tend(name: str) -> None:
     """Do a chore that is due: batches, the index, what is to be forgotten."""
@@ -129,7 +138,7 @@ def ping() -> None:
 
 
 ACTORS = {actor.actor_name: actor for actor in (prepare, transcribe, index, embed, tend)}
-for queue in ("gpu", "cpu", "io"):
+for queue in ("gpu", "cpu", "io", QUICK):
     broker.declare_queue(queue)
 
 
@@ -141,4 +150,13 @@ def ring(queue: str, kind: str, job_id: str) -> None:
         log.warning("broker away, job %s will be woken later: %s", job_id, type(error).__name__)
 
 
+def ring_picture(cover_id: str) -> None:
+    """The same for a picture; if the broker is away, the chore finds it."""
+    try:
+        picture.send(cover_id)
+    except (redis.RedisError, dramatiq.DramatiqError) as error:
+        log.warning("broker away, picture %s comes later: %s", cover_id, type(error).__name__)
+
+
 journey.current().work.bell = ring
+journey.current().covers.bell = ring_picture

@@ -59,6 +59,11 @@ class Wish:
         return wish == "restart"
 
 
+def also_quick(queues: list[str]) -> set[str]:
+    """Workers that talk to others also do what people wait for; one for `quick` alone never lets it wait."""
+    return {*queues, jobs.QUICK} if "io" in queues else set(queues)
+
+
 def main(queues: list[str]) -> None:
     """Serve until asked to stop, orphaned, or due for renewal."""
     logs.install()
@@ -66,7 +71,7 @@ def main(queues: list[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     jobs.broker.add_middleware(served)
-    worker = dramatiq.Worker(jobs.broker, queues=set(queues), worker_threads=1, worker_timeout=POLL_MS)
+    worker = dramatiq.Worker(jobs.broker, queues=also_quick(queues), worker_threads=1, worker_timeout=POLL_MS)
     worker.start()
     wish = Wish(worker)
     renew_after = journey.current().settings.worker_restart_after

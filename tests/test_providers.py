@@ -1,0 +1,148 @@
+"""Every provider as it stands, and a real call to find out; keys are never more than four characters."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from core import providers
+from core.errors import NotFound
+from tests import remotely
+from tests.remotely import CANARY
+from tools.fireworks_emulator import FireworksEmulator
+from tools.gemini_emulator import GeminiEmulator
+from tools.groq_emulator import GroqEmulator
+from tools.runpod_emulator import RunPodEmulator
+
+
+@pytest.fixture
+def groq():
+    with GroqEmulator(key=CANARY) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def runpod():
+    with RunPodEmulator(key=CANARY) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def everything(groq, runpod):
+    with FireworksEmulator(key=CANARY) as fireworks, GeminiEmulator() as gemini:
+        yield {
+            "groq_api_key": CANARY,
+            "groq_base_url": f"{groq.url}/openai/v1",
+            "runpod_api_key": CANARY,
+            "runpod_url": runpod.endpoint,
+            "runpod_image_url": runpod.endpoint,
+            "fireworks_enabled": True,
+            "fireworks_api_key": CANARY,
+            "fireworks_account_id": "acc",
+            "fireworks_batch_url": f"{fireworks.url}/batch",
+            "gemini_api_key": CANARY,
+            "gemini_base_url": gemini.url,
+        }
+
+
+@pytest.fixture
+def here(tmp_path, everything):
+    return remotely.journey(tmp_path / "home", **everything)
+
+
+def of(here, name):
+    return next(one for one in providers.all(here) if one.name == name)
+
+
+NAMES = ("gemini", "groq", "runpod", "runpod-images", "fireworks", "storage")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_test_makes_a_real_call_and_is_remembered(here, name):
+    assert of(here, name).state == "ready"
+    tested = providers.test(here, name)
+
+    assert tested.ok, tested.message
+    assert 0 <= tested.latency_s < 30
+    assert of(here, name).state == "ok"
+    assert of(here, name).latency_s == tested.latency_s
+
+
+def test_without_keys_each_says_what_is_missing(tmp_path):
+    here = remotely.journey(tmp_path)
+    told = {one.name: one for one in providers.all(here)}
+
+    assert tuple(told) == NAMES
+    assert told["fireworks"].state == "withdrawn"
+    assert "10 June 2026" in told["fireworks"].reason
+    for name in ("gemini", "groq", "runpod", "runpod-images"):
+        assert told[name].state == "missing"
+        assert "not set" in told[name].reason
+        assert not providers.test(here, name).ok
+
+
+def test_a_key_is_shown_by_its_last_four_characters(here):
+    shown = {one.name: one.key for one in providers.all(here)}
+
+    assert shown["groq"] == f"…{CANARY[-4:]}"
+    assert CANARY not in repr(providers.all(here))
+
+
+def test_prices_come_with_source_and_date(here):
+    for name in ("gemini", "groq", "runpod", "fireworks"):
+        assert of(here, name).prices
+        assert all(price.source and price.read_on for price in of(here, name).prices)
+    assert of(here, "groq").limits
+
+
+def test_a_refused_key_shows_and_a_good_test_ends_the_pause(here, groq):
+    groq.fault("revoked", 1)
+    tested = providers.test(here, "groq")
+
+    assert not tested.ok
+    assert "GROQ_API_KEY" in tested.message
+    assert of(here, "groq").state == "refused"
+    assert providers.test(here, "groq").ok
+    assert of(here, "groq").state == "ok"
+
+
+def test_a_new_key_is_not_blamed_for_the_old_one(here, groq, tmp_path, everything):
+    groq.fault("revoked", 1)
+    providers.test(here, "groq")
+    groq.key = "new"
+    again = remotely.journey(tmp_path / "home", **{**everything, "groq_api_key": "new"})
+
+    assert of(again, "groq").state == "ready"
+    assert providers.test(again, "groq").ok
+
+
+def test_nobody_there_is_said(here, runpod):
+    runpod.stop()
+    tested = providers.test(here, "runpod")
+
+    assert not tested.ok
+    assert "no connection" in tested.message
+    assert of(here, "runpod").state == "resting"
+
+
+def test_a_bad_gemini_key_which_comes_as_a_400_is_a_refused_key(tmp_path):
+    with GeminiEmulator() as gemini:
+        here = remotely.journey(tmp_path, gemini_api_key=CANARY, gemini_base_url=gemini.url)
+        gemini.fault("revoked_key", 1, code=400)
+
+        assert "GEMINI_API_KEY" in providers.test(here, "gemini").message
+        assert of(here, "gemini").state == "refused"
+
+
+def test_an_unknown_provider_is_not_found(here):
+    with pytest.raises(NotFound):
+        providers.test(here, "nobody")
+
+
+def test_no_key_is_in_any_file_log_or_message(here, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    said = [repr(providers.test(here, name)) for name in NAMES] + [repr(providers.all(here))]
+
+    assert CANARY not in "".join(said) + caplog.text
+    assert remotely.traces(tmp_path) == []
