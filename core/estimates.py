@@ -60,7 +60,7 @@ class Estimates:
             history=self.history(),
             not_ready=self._not_ready(language),
             local_languages=embedder.languages if embed.batching(embedder) is None else ("en",),
-            words_only=not embed.understands(embedder, language),
+            words_only=asked.get("documents") is None and not embed.understands(embedder, language),
             **{"model": self.model, **asked},
         )
 

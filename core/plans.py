@@ -10,7 +10,7 @@ import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -87,14 +87,14 @@ class Archive:
 
 def in_folder(folder: str, allowed: Sequence[Path]) -> list[Candidate]:
     """Media under a folder of this server. Raise BadRequest where it may not be read, or is not there."""
-    found = []
-    for path in folder_files(Path(folder), allowed):
-        try:
-            size_bytes = path.stat().st_size
-        except OSError:  # it went away meanwhile
-            continue
-        found.append(Candidate(path.name, size_bytes, _lender(path), path))
-    return found
+    return list(on_disk(folder_files(Path(folder), allowed)))
+
+
+def on_disk(paths: Iterable[Path]) -> Iterator[Candidate]:
+    """Files of this server; one that went away meanwhile is left out."""
+    for path in paths:
+        with suppress(OSError):
+            yield Candidate(path.name, path.stat().st_size, _lender(path), path)
 
 
 def dropped(files: Iterable[Held]) -> list[Candidate]:

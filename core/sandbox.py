@@ -175,7 +175,7 @@ def _rate(container: InputContainer) -> float | None:
     size_bytes, times_s = 0, [0.0, 0.0]
     with suppress(av.FFmpegError, StopIteration):
         for n, packet in enumerate(container.demux()):
-            if packet.pts is None or packet.time_base is None or n == _RATE_PACKETS:
+            if packet.pts is None or n == _RATE_PACKETS:
                 break
             time_s = float(packet.pts * packet.time_base)
             times_s = [min(times_s[0] or time_s, time_s), max(times_s[1], time_s)]

@@ -1,7 +1,9 @@
-"""Prices as tables and sentences."""
+"""Prices and assumptions: where each comes from, and yours in their place."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -9,73 +11,155 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import costs, journey, words
-from core.costs import Book
+from core import journey, words
+from core.costs import Book, Price
+from core.costs.prices import CURRENCIES, UNITS
+from core.errors import StenogramError
 from core.words import phrase
-from pages._parts import duration, language, say
+from pages import _plan as plan
+from pages._parts import explain, language, say, say_many
 
-MODES = {"": phrase("here"), "sync": phrase("now"), "batch": phrase("in a batch")}
+MODES = {
+    "sync": phrase("now"),
+    "batch": phrase("in a batch"),
+    "async": phrase("later"),
+    "deferred": phrase("within a day"),
+}
 
 
-def today() -> date:
-    """The day whose prices hold."""
-    return date.today()
+def draw() -> None:
+    """Both books, each to be changed where it stands."""
+    here = journey.current()
+    book = here.estimates.book()
+    if said := st.session_state.pop("price-error", None):
+        st.error(said)
+    stale = book.stale(date.today())
+    if stale:
+        one, many = "{n} price was read long ago: check it", "{n} prices were read long ago: check them"
+        with st.expander(say_many(one, many, len(stale))):
+            st.caption(", ".join(f"{price.provider} {price.model}" for price in stale))
+    st.caption(say("Type your own figure where it stands; empty it to take it back. It holds from then on."))
+    st.subheader(say("Prices"), anchor=False)
+    _prices(book)
+    with st.expander(say("Add a way that is not in the list")):
+        _add()
+    st.subheader(say("Assumptions"), anchor=False)
+    _figures(book)
+
+
+def _prices(book: Book) -> None:
+    known = list(book.prices)
+    st.data_editor(
+        pd.DataFrame([_row(book, price) for price in known]),
+        hide_index=True,
+        key="own-prices",
+        column_config=columns(),
+        disabled=["who", "mode", "unit", "state", "day", "source"],
+        on_change=_change_prices,
+        args=(known,),
+    )
+
+
+def _row(book: Book, price: Price) -> dict[str, object]:
+    return {
+        "who": f"{book.provider(price.provider).title} {price.model}",
+        "mode": say(MODES[price.mode]) if price.mode in MODES else price.mode,
+        "price": None if price.price is None else float(price.price),
+        "unit": f"{price.currency} / {words.reason(price.unit, language())}",
+        "state": _state(price),
+        "day": price.read_on,
+        "source": price.source,
+    }
+
+
+def _state(price: Price) -> str:
+    if price.yours:
+        return say("yours")
+    if price.ended(date.today()):
+        return say("withdrawn")
+    return say("old") if price.stale(date.today()) else ""
+
+
+def _change_prices(known: list[Price]) -> None:
+    tariffs = journey.current().tariffs
+    for n, changed in _edits("own-prices"):
+        price, value = known[n], changed.get("price")
+        if value is None:
+            tariffs.take_back_price(*price.key)
+        else:
+            _attempt(functools.partial(tariffs.set_price, *price.key, value))
+
+
+def _figures(book: Book) -> None:
+    table = plan.assumptions(book)
+    st.data_editor(
+        table,
+        hide_index=True,
+        key="own-figures",
+        column_config=plan.assumption_columns(),
+        disabled=["about", "variant", "unit", "source"],
+        on_change=_change_figures,
+        args=(list(table["name"]),),
+    )
+
+
+def _change_figures(names: list[str]) -> None:
+    tariffs = journey.current().tariffs
+    for n, changed in _edits("own-figures"):
+        name, value = names[n], changed.get("value")
+        if value is None:
+            tariffs.take_back_figure(name)
+        else:
+            _attempt(functools.partial(tariffs.set_figure, name, value))
+
+
+def _edits(key: str) -> list[tuple[int, dict[str, Any]]]:
+    edited: dict[int, dict[str, Any]] = st.session_state[key]["edited_rows"]
+    return list(edited.items())
+
+
+def _attempt(change: Callable[[], None]) -> None:
+    """Do it, or keep the sentence that says why not for the next drawing."""
+    try:
+        change()
+    except StenogramError as error:
+        st.session_state["price-error"] = explain(error)
+
+
+def _add() -> None:
+    units = {unit: str(words.reason(unit, language())) for unit in UNITS}
+    modes = {mode: say(template) for mode, template in MODES.items()}
+    with st.form("add-price", border=False):
+        with st.container(horizontal=True):
+            provider = st.text_input(say("Provider"), max_chars=60)
+            model = st.text_input(say("Model"), max_chars=60)
+            mode = st.selectbox(say("When"), list(modes), format_func=modes.__getitem__)
+        with st.container(horizontal=True):
+            price = st.text_input(say("Price"))
+            currency = st.selectbox(say("Currency"), list(CURRENCIES))
+            unit = st.selectbox(say("For"), list(units), index=1, format_func=units.__getitem__)
+        if st.form_submit_button(say("Add")):
+            _attempt(
+                lambda: journey.current().tariffs.set_price(
+                    provider, model, mode, price.replace(",", "."), unit=unit, currency=currency
+                )
+            )
+            st.rerun()
+
+
+def columns() -> dict[str, Any]:
+    """The headings of prices."""
+    return {
+        "who": st.column_config.TextColumn(say("What"), width="medium"),
+        "mode": say("When"),
+        "price": st.column_config.NumberColumn(say("Price"), format="%.6g"),
+        "unit": say("For"),
+        "state": say("State"),
+        "day": st.column_config.DateColumn(say("Read on")),
+        "source": st.column_config.TextColumn(say("Source"), width="large"),
+    }
 
 
 def usd(amount: Decimal | None) -> str:
     """Dollars, or that nobody knows."""
     return words.NOTHING if amount is None else words.money(float(amount))
-
-
-def engines(hours: float) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Ways to transcribe so many hours, cheapest first: those that can be taken, and the others with why."""
-    known = ((engine.name, engine.readiness()) for engine in journey.current().engines.values())
-    not_ready = {name: readiness.reason for name, readiness in known if not readiness.ready}
-    ways = costs.estimate(hours=hours, on=today(), not_ready=not_ready)["transcription"]["engines"]
-    ways = sorted(ways, key=lambda way: float(way["usd"] or "inf"))
-    able = [_row(way) for way in ways if not way["blocked"]]
-    others = [
-        {**_row(way), "why": str(words.reason(way["blocked"], language()))} for way in ways if way["blocked"]
-    ]
-    return pd.DataFrame(able), pd.DataFrame(others)
-
-
-def _row(way: dict[str, Any]) -> dict[str, object]:
-    return {
-        "engine": f"{way['engine']} {way['model']}",
-        "mode": say(MODES[way["mode"]]) if way["mode"] in MODES else way["mode"],
-        "usd": float(way["usd"]) if way["usd"] else None,
-        "hour": float(way["usd_per_hour"]) if way["usd_per_hour"] else None,
-        "ready": duration(way["p50_s"] or way["p90_s"]),
-    }
-
-
-def columns() -> dict[str, Any]:
-    """The headings of these tables."""
-    return {
-        "engine": st.column_config.TextColumn(say("Engine"), width="medium"),
-        "mode": say("When"),
-        "usd": st.column_config.NumberColumn(say("Price"), format="$%.2f"),
-        "hour": st.column_config.NumberColumn(say("An hour"), format="$%.4f"),
-        "ready": st.column_config.TextColumn(say("Ready in"), alignment="right"),
-        "unit": say("For"),
-        "day": st.column_config.DateColumn(say("Read on")),
-        "source": st.column_config.TextColumn(say("Source"), width="large"),
-        "why": st.column_config.TextColumn(say("Why not"), width="large"),
-    }
-
-
-def sources(book: Book) -> pd.DataFrame:
-    """Every price with its day and source."""
-    rows = [
-        {
-            "engine": f"{price.provider} {price.model}",
-            "mode": say(MODES[price.mode]) if price.mode in MODES else price.mode,
-            "usd": None if price.price is None else float(price.price),
-            "unit": price.unit,
-            "day": price.read_on,
-            "source": price.source,
-        }
-        for price in book.prices
-    ]
-    return pd.DataFrame(rows)

@@ -1,35 +1,51 @@
-"""Costs: what will it cost, now or in a batch."""
+"""Costs: what will it cost, when is it ready, and what did it come to."""
 
 import streamlit as st
 
-from core import costs
 from core.errors import StenogramError
+from pages import _charts as charts
+from pages import _plan as plan
 from pages import _prices as prices
-from pages._parts import explain, note, say
+from pages import _proof as proof
+from pages._parts import explain, say
 
 st.title(say("Costs"), anchor=False)
+plan.settle()
 
-st.subheader(say("Search by meaning: now or in a batch?"), anchor=False)
-with st.container(horizontal=True):
-    documents = st.number_input(say("Documents"), min_value=1, value=1000, step=100, key="documents")
-    tokens = st.number_input(say("Tokens a document"), min_value=1, value=1000, step=100, key="tokens")
-book = costs.shipped()
+view = plan.choose("view", plan.VIEWS)
+
+if view == "proof":
+    proof.draw()
+    st.stop()
+
+if view == "prices":
+    prices.draw()
+    st.stop()
+
+asked = plan.ask()
+if asked is None:
+    st.stop()
+
 try:
-    vectors = costs.vectors(costs.work_of_documents(documents, tokens), book, on=prices.today())
+    answer = plan.answered(asked)
 except StenogramError as error:
     st.error(explain(error))
     st.stop()
-with st.container(horizontal=True, wrap=False, gap="medium"):
-    st.metric(say("Now"), prices.usd(vectors.sync_usd))
-    st.metric(say("In a batch"), prices.usd(vectors.batch_usd))
-    st.metric(say("Saved"), prices.usd(vectors.saved_usd))
-st.caption(note(vectors.advice))
 
-st.subheader(say("Transcription: which way?"), anchor=False)
-hours = st.number_input(say("Hours of sound"), min_value=1, value=100, step=10, key="hours")
-able, others = prices.engines(hours)
-st.dataframe(able, hide_index=True, column_config=prices.columns())
-with st.expander(say("Not available from here")):
-    st.dataframe(others, hide_index=True, column_config=prices.columns())
-with st.expander(say("Prices and their sources")):
-    st.dataframe(prices.sources(book), hide_index=True, column_config=prices.columns())
+plan.result(answer)
+plan.run(answer)
+
+st.subheader(say("Every way"), anchor=False)
+plan.ways(answer)
+
+st.subheader(say("Price against time"), anchor=False)
+charts.deadline(answer)
+
+with st.expander(say("Search by meaning: now or in a batch?")):
+    charts.lanes(answer)
+with st.expander(say("What matters most")):
+    charts.tornado(answer)
+with st.expander(say("What it stands on")):
+    plan.ground(answer)
+with st.expander(say("Take it along")):
+    plan.export(answer)

@@ -5,6 +5,7 @@ import streamlit as st
 from core import journey, library
 from core.recordings import Wish
 from pages import _parts as parts
+from pages import _plan as plan
 from pages._parts import WHO, say
 
 here = journey.current()
@@ -37,6 +38,9 @@ with st.expander(say("More")):
         say("Separate the speakers of a stereo call"),
         help=say("For calls recorded with one speaker on each channel."),
     )
+
+if files and ready:
+    plan.price_line(files, language, engine)
 
 label = (
     parts.say_many("Transcribe {n} file", "Transcribe {n} files", len(files)) if files else say("Transcribe")

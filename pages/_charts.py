@@ -1,0 +1,232 @@
+"""Charts of money: against time, against volume, against doubt. Their menu exports them as pictures."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from core import costs, words
+from core.costs import Answer
+from core.costs.forecast import BreakEven
+from core.errors import StenogramError
+from pages import _plan as plan
+from pages._parts import duration, explain, language, note, number, say
+
+HEIGHT = 280
+CHOSEN, ABLE, OTHER = "#0F766E", "#7DA8A3", "#B0B7B6"
+BATCH, SYNC = "#0F766E", "#C2762B"
+BARS = 8
+LABEL_PX = 220
+
+
+def deadline(answer: Answer) -> None:
+    """Each way by when it is ready and what it costs; waiting longer buys what lies on the line."""
+    rows = _points(answer)
+    if not rows:
+        st.caption(say("Nobody knows price and time of any way."))
+        return
+    sign = plan.SIGNS[answer.currency]
+    kinds = {"chosen": say("the cheapest that fits"), "able": say("can be taken"), "other": say("cannot")}
+    data = pd.DataFrame([{**row, "kind": kinds[row["kind"]]} for row in rows])
+    colours = alt.Scale(domain=list(kinds.values()), range=[CHOSEN, ABLE, OTHER])
+    x = alt.X("hours:Q", title=say("Ready within, hours (9 times in 10)"), scale=alt.Scale(type="log"))
+    y = alt.Y("price:Q", title=say("Price, {sign}", sign=sign), scale=_money_scale(data["price"]))
+    points = (
+        alt.Chart(data)
+        .mark_circle(size=110, opacity=0.9)
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("kind:N", scale=colours, title=None, legend=alt.Legend(orient="bottom")),
+            tooltip=[
+                alt.Tooltip("way:N", title=say("Way")),
+                alt.Tooltip("cash:N", title=say("Price")),
+                alt.Tooltip("time:N", title=say("At most")),
+            ],
+        )
+    )
+    line = _frontier(answer)
+    edge = alt.Chart(line).mark_line(interpolate="step-after", color=CHOSEN, opacity=0.5).encode(x=x, y=y)
+    _show(edge + points if len(line) > 1 else points, "deadline")
+
+
+def _points(answer: Answer) -> list[dict[str, Any]]:
+    best = answer.best.id if answer.best else ""
+    rows = []
+    for quote in answer.quotes:
+        if quote.total_usd is None or not quote.p90_s:
+            continue
+        kind = "chosen" if quote.id == best else "other" if quote.blocked else "able"
+        rows.append(
+            {
+                "way": plan.route(answer, quote).replace("\\", ""),
+                "hours": quote.p90_s / 3600,
+                "price": _units(answer, quote.total_usd),
+                "cash": plan.cash(answer, quote.total_usd),
+                "time": duration(quote.p90_s),
+                "kind": kind,
+            }
+        )
+    return rows
+
+
+def _frontier(answer: Answer) -> pd.DataFrame:
+    steps = costs.frontier(answer.quotes)
+    rows = [
+        {"hours": step.p90_s / 3600, "price": _units(answer, step.total_usd)}
+        for step in steps
+        if step.p90_s and step.total_usd is not None
+    ]
+    return pd.DataFrame(rows, columns=["hours", "price"])
+
+
+def lanes(answer: Answer) -> None:
+    """Cost of vectors against volume, sync and batch, and where the answer changes."""
+    tokens = answer.work.tokens_per_document or Decimal(
+        max(1, answer.size.tokens // max(1, answer.size.passages))
+    )
+    try:
+        found = costs.break_even(tokens, answer.book, on=answer.on, model=answer.embedding.model)
+    except StenogramError as error:
+        st.caption(explain(error))
+        return
+    st.caption(note(answer.embedding.advice))
+    names = {"sync": say("Now"), "batch": say("In a batch")}
+    rows = [
+        {
+            "texts": point.documents,
+            "price": _units(answer, usd),
+            "lane": names[lane],
+            "cash": plan.cash(answer, usd),
+        }
+        for point in found.points
+        for lane, usd in (("sync", point.sync_usd), ("batch", point.batch_usd))
+        if usd is not None
+    ]
+    x = alt.X("texts:Q", title=say("Texts"), scale=alt.Scale(type="log"))
+    lines = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_line(point=True)
+        .encode(
+            x=x,
+            y=alt.Y(
+                "price:Q",
+                title=say("Price, {sign}", sign=plan.SIGNS[answer.currency]),
+                scale=alt.Scale(type="log"),
+            ),
+            color=alt.Color(
+                "lane:N",
+                scale=alt.Scale(domain=list(names.values()), range=[SYNC, BATCH]),
+                title=None,
+                legend=alt.Legend(orient="bottom"),
+            ),
+            tooltip=[
+                alt.Tooltip("texts:Q", title=say("Texts"), format=","),
+                alt.Tooltip("cash:N", title=say("Price")),
+            ],
+        )
+    )
+    turns = [turn for turn in (found.batch_pays_from, found.sync_slower_from) if turn]
+    rules = alt.Chart(pd.DataFrame({"texts": turns})).mark_rule(strokeDash=[4, 4], opacity=0.6).encode(x=x)
+    _show(lines + rules if turns else lines, "lanes")
+    for sentence in _turns(found):
+        st.caption(sentence)
+
+
+def _turns(found: BreakEven) -> list[str]:
+    said = []
+    if found.batch_pays_from:
+        said.append(
+            say("From {n} texts on the saving outweighs the waiting.", n=number(found.batch_pays_from))
+        )
+    if found.sync_slower_from:
+        said.append(
+            say(
+                "From {n} texts on rate limits make “now” slower than a batch.",
+                n=number(found.sync_slower_from),
+            )
+        )
+    return said
+
+
+def tornado(answer: Answer) -> None:
+    """Which assumption moves the price most: each at both ends of its range."""
+    if answer.best is None or answer.best.total_usd is None:
+        st.caption(say("There is no way whose price could move."))
+        return
+    swings = costs.tornado(answer.work, answer.book, answer.best, on=answer.on)[:BARS]
+    if not swings:
+        st.caption(say("No assumption moves this price."))
+        return
+    rows = [
+        {
+            "what": str(words.reason(swing.assumption.about, language())),
+            "low": _units(answer, min(swing.low_usd, swing.high_usd)),
+            "high": _units(answer, max(swing.low_usd, swing.high_usd)),
+            "range": f"{costs.plain(swing.assumption.low)} – {costs.plain(swing.assumption.high)}",
+        }
+        for swing in swings
+    ]
+    order = [str(row["what"]) for row in rows]
+    y = alt.Y("what:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL_PX))
+    bars = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_bar(color=ABLE, height=14)
+        .encode(
+            x=alt.X(
+                "low:Q",
+                title=say("Price, {sign}", sign=plan.SIGNS[answer.currency]),
+                scale=alt.Scale(zero=False),
+            ),
+            x2="high:Q",
+            y=y,
+            tooltip=[
+                alt.Tooltip("what:N", title=say("What is assumed")),
+                alt.Tooltip("range:N", title=say("From – to")),
+                alt.Tooltip("low:Q", title=say("Lowest price"), format=".4f"),
+                alt.Tooltip("high:Q", title=say("Highest price"), format=".4f"),
+            ],
+        )
+    )
+    now = pd.DataFrame({"price": [_units(answer, answer.best.total_usd)]})
+    rule = alt.Chart(now).mark_rule(color=CHOSEN, size=2).encode(x="price:Q")
+    _show(bars + rule, "tornado")
+    st.caption(plan.route(answer, answer.best))
+
+
+def replay(rows: list[dict[str, Any]], answer_currency: str = "USD") -> None:
+    """What a month would have cost by other ways; the first is what it did cost."""
+    order = [row["way"] for row in rows]
+    chart = (
+        alt.Chart(pd.DataFrame(rows))
+        .mark_bar(height=16)
+        .encode(
+            x=alt.X("price:Q", title=say("Price, {sign}", sign=plan.SIGNS[answer_currency])),
+            y=alt.Y("way:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL_PX)),
+            color=alt.condition("datum.real", alt.value(CHOSEN), alt.value(OTHER)),
+            tooltip=[alt.Tooltip("way:N", title=say("Way")), alt.Tooltip("cash:N", title=say("Price"))],
+        )
+    )
+    _show(chart, "replay", height=max(120, 28 * len(rows) + 50))
+
+
+def _units(answer: Answer, usd: Decimal | None) -> float:
+    """An amount in the answer's currency, for drawing only."""
+    if usd is None:
+        return 0.0
+    rate = answer.book.assume(f"{answer.currency.lower()}_per_usd").value
+    return float(usd * rate)
+
+
+def _money_scale(amounts: Any) -> alt.Scale:
+    """Logarithmic where amounts differ a lot; zero has no logarithm."""
+    low, high = amounts.min(), amounts.max()
+    return alt.Scale(type="log") if low > 0 and high / low > 50 else alt.Scale(type="linear")
+
+
+def _show(chart: alt.Chart | alt.LayerChart, key: str, height: int = HEIGHT) -> None:
+    st.altair_chart(chart.properties(height=height), key=f"chart-{key}")

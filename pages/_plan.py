@@ -1,0 +1,509 @@
+"""The plan: what is asked, what it comes to by the best way, and what the others would be."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pandas as pd
+import streamlit as st
+
+from core import costs, journey, plans, words
+from core.costs import Answer, Quote
+from core.errors import StenogramError
+from core.plans import Archive, Candidate, Found
+from core.recordings import Wish
+from core.words import phrase
+from pages import _parts as parts
+from pages._parts import duration, explain, facts, note, say, say_many
+
+VIEWS = {
+    "plan": phrase("Estimate"),
+    "proof": phrase("What it came to"),
+    "prices": phrase("Prices and assumptions"),
+}
+BY = {"hours": phrase("Hours of sound"), "files": phrase("Files"), "documents": phrase("Texts")}
+READY = {
+    "": phrase("no matter when"),
+    "3600": phrase("within an hour"),
+    "28800": phrase("within 8 hours"),
+    "86400": phrase("within a day"),
+    "259200": phrase("within 3 days"),
+    "604800": phrase("within a week"),
+}
+SCENARIO: dict[str, Any] = {
+    "view": "plan",
+    "by": "hours",
+    "hours": 100.0,
+    "documents": 1000,
+    "tokens": 500,
+    "times": 1,
+    "spoken": "ru",
+    "ready": "",
+    "most": 0.0,
+    "currency": "USD",
+}
+"""What a link carries, with what holds where it says nothing."""
+SPOKEN = ("ru", "en")
+"""Languages of which it is known how fast people speak them, and how many tokens that makes."""
+CHOICES: dict[str, Collection[str]] = {"view": VIEWS, "by": BY, "ready": READY, "spoken": SPOKEN}
+UNREADY = "Not ready"
+SIGNS = {"USD": "$", "RUB": "₽"}
+UNITS = {
+    "words": phrase("words"),
+    "tokens": phrase("tokens"),
+    "characters": phrase("characters"),
+    "times": phrase("times"),
+    "s": phrase("seconds"),
+    "passages": phrase("passages"),
+    "share": phrase("share"),
+    "years": phrase("years"),
+    "calls": phrase("calls"),
+    "starts": phrase("starts"),
+    "RUB": phrase("roubles"),
+    "USD": phrase("dollars"),
+    "W": phrase("watts"),
+}
+SHOW_EVERY = 25
+"""Files between two movements of a bar."""
+
+
+def settle() -> None:
+    """What a link says holds until it is changed here; nonsense in it counts as nothing."""
+    for name, usual in SCENARIO.items():
+        if name not in st.session_state:
+            st.session_state[name] = _read(name, st.query_params.get(name), usual)
+
+
+def _read(name: str, given: str | None, usual: Any) -> Any:
+    if given is None:
+        return usual
+    if isinstance(usual, str):
+        return given if given in CHOICES.get(name, SIGNS) else usual
+    try:
+        number = float(given)
+    except ValueError:
+        return usual
+    return type(usual)(number) if math.isfinite(number) and abs(number) < 2**53 else usual
+
+
+def choose(name: str, choices: Mapping[str, str]) -> str:
+    """One of a few ways to look at it."""
+    shown = parts.said(choices)
+    return str(
+        st.segmented_control(
+            say("View"),
+            list(shown),
+            required=True,
+            format_func=shown.__getitem__,
+            key=name,
+            label_visibility="collapsed",
+        )
+    )
+
+
+def ask() -> dict[str, Any] | None:
+    """What shall be priced; None while there is nothing yet."""
+    by = choose("by", BY)
+    amount = {"hours": _hours, "files": _files, "documents": _documents}[by]()
+    with st.container(horizontal=True):
+        ready = parts.said(READY)
+        st.selectbox(say("Ready"), list(ready), format_func=ready.__getitem__, key="ready")
+        sign = SIGNS[st.session_state["currency"]]
+        st.number_input(say("At most, {sign} (0: any price)", sign=sign), step=1.0, key="most")
+        st.segmented_control(
+            say("Currency"), list(SIGNS), format_func=SIGNS.__getitem__, required=True, key="currency"
+        )
+    return None if amount is None else {**amount, **_wishes()}
+
+
+def _hours() -> dict[str, Any]:
+    with st.container(horizontal=True):
+        st.number_input(say("Hours of sound"), step=10.0, key="hours")
+        _spoken()
+    return {"hours": st.session_state["hours"]}
+
+
+def _documents() -> dict[str, Any]:
+    with st.container(horizontal=True):
+        st.number_input(say("Texts"), step=100, key="documents")
+        st.slider(say("Tokens a text"), 50, 4000, step=50, key="tokens")
+        st.slider(say("Indexed anew, times a year"), 1, 52, key="times")
+    return {
+        "documents": st.session_state["documents"],
+        "tokens_per_document": st.session_state["tokens"],
+        "times_per_year": st.session_state["times"],
+    }
+
+
+def _spoken() -> None:
+    spoken = {code: words.language_name(code, parts.language()) for code in SPOKEN}
+    st.segmented_control(
+        say("Spoken language"), list(spoken), required=True, format_func=spoken.__getitem__, key="spoken"
+    )
+
+
+def _wishes() -> dict[str, Any]:
+    wishes: dict[str, Any] = {
+        "language": st.session_state["spoken"],
+        "currency": st.session_state["currency"],
+    }
+    if st.session_state["ready"]:
+        wishes["ready_by_s"] = st.session_state["ready"]
+    if most := st.session_state["most"]:
+        rate = journey.current().estimates.book().assume("rub_per_usd").value
+        wishes["at_most_usd"] = Decimal(str(most)) / (rate if wishes["currency"] == "RUB" else 1)
+    return wishes
+
+
+# Files
+
+
+def _files() -> dict[str, Any] | None:
+    """The files that were dropped or lie in a folder, as far as they are new."""
+    here = journey.current()
+    candidates = plans.dropped(parts.dropped("plan-files"))
+    folder = ""
+    if here.settings.folders:
+        folder = st.text_input(
+            say("Or a folder of the server"), str(here.settings.folders[0]), key="plan-folder"
+        )
+    _spoken()
+    if folder and st.button(say("Read the folder"), key="read-folder"):
+        st.session_state["plan-reading"] = folder
+    if st.session_state.get("plan-reading") == folder and folder:
+        try:
+            candidates = [*candidates, *plans.in_folder(folder, here.settings.folders)]
+        except StenogramError as error:
+            st.error(explain(error))
+    archive = looked(candidates)
+    if archive is None or not archive.found:
+        st.caption(say("Only headers are read; nothing is uploaded or sent anywhere yet."))
+        return None
+    return _described(archive)
+
+
+def looked(candidates: Sequence[Candidate]) -> Archive | None:
+    """What is known of these files, read once; None if that was cancelled."""
+    names = [(candidate.name, candidate.size_bytes) for candidate in candidates]
+    if st.session_state.get("plan-names") == names:
+        archive: Archive | None = st.session_state["plan-archive"]
+        return archive
+    place = st.empty()
+    with place.container():
+        bar = st.progress(0.0)
+        if len(candidates) > SHOW_EVERY:
+            st.button(say("Cancel"), key="cancel-reading", on_click=_stop, args=(names,))
+        archive = Archive()
+        for n, found in enumerate(plans.look(candidates, journey.current().records)):
+            archive.found.append(found)
+            if n % SHOW_EVERY == 0:
+                bar.progress(n / len(candidates), say("{n} of {total} files", n=n, total=len(candidates)))
+    place.empty()
+    st.session_state.update({"plan-names": names, "plan-archive": archive, "plan-speech": None})
+    return archive
+
+
+def _stop(names: object) -> None:
+    st.session_state.update({"plan-names": names, "plan-archive": None})
+
+
+def _described(archive: Archive) -> dict[str, Any] | None:
+    """What was found in words; None if nothing is left to price."""
+    unknown_s = float(journey.current().estimates.book().assume("recording_s").value)
+    lengths_s = archive.durations_s(unknown_s)
+    st.caption(
+        facts(
+            say_many("{n} new file", "{n} new files", len(archive.fresh)),
+            duration(sum(lengths_s)),
+            _counted(archive.left_out("known"), "{n} is here already", "{n} are here already"),
+            _counted(archive.left_out("repeated"), "{n} repeated file", "{n} repeated files"),
+            say_many("{n} length is estimated", "{n} lengths are estimated", archive.estimated)
+            if archive.estimated
+            else "",
+        )
+    )
+    refused = archive.left_out("refused")
+    if refused:
+        with st.expander(say_many("{n} file cannot be read", "{n} files cannot be read", len(refused))):
+            for each in refused[:50]:
+                st.caption(f"{parts.plain(each.candidate.name)}: {explain(each.error) if each.error else ''}")
+    if not archive.fresh:
+        st.info(say("Nothing here is new."))
+        return None
+    return {"durations_s": lengths_s, **_speech(archive, sum(lengths_s))}
+
+
+def _counted(found: Sequence[Found], one: str, many: str) -> str:
+    return say_many(one, many, len(found)) if found else ""
+
+
+def _speech(archive: Archive, sound_s: float) -> dict[str, Any]:
+    """Seconds of speech, if somebody wants them measured: only speech is paid for as text."""
+    share: float | None = st.session_state.get("plan-speech")
+    if share is None:
+        if not st.button(say("Measure how much is speech"), key="speech", type="tertiary"):
+            return {}
+        share = _listened(archive)
+        st.session_state["plan-speech"] = share
+    st.caption(say("{share} of it is speech.", share=words.percent(share, parts.language())))
+    return {"speech_s": min(sound_s, sound_s * share)}
+
+
+def _listened(archive: Archive) -> float:
+    bar, total = st.progress(0.0), len(plans.sample(archive.fresh))
+    spoken_s = sound_s = 0.0
+    for n, (spoken, sound) in enumerate(plans.listen(archive.fresh)):
+        spoken_s, sound_s = spoken_s + spoken, sound_s + sound
+        bar.progress((n + 1) / total)
+    bar.empty()
+    return spoken_s / sound_s if sound_s else 1.0
+
+
+# The answer
+
+
+def answered(asked: Mapping[str, Any]) -> Answer:
+    """The one function that pages and programs ask."""
+    return journey.current().estimates.answer(**asked)
+
+
+def cash(answer: Answer, usd: Decimal | None) -> str:
+    """Money in the currency of the answer, or that nobody knows."""
+    if usd is None:
+        return words.NOTHING
+    if answer.currency == "USD":
+        return words.money(float(usd))
+    rate = answer.book.assume(f"{answer.currency.lower()}_per_usd").value
+    amount = float(usd * rate)
+    return f"{parts.number(amount, 2 if amount < 100 else 0)} {SIGNS[answer.currency]}"
+
+
+def result(answer: Answer) -> None:
+    """The answer to the page's question."""
+    best = answer.best or _would_be(answer)
+    if best is None:
+        st.warning(say("No way fits. The list below says why for each."), icon=":material/block:")
+        return
+    if answer.best is None:
+        st.info(say("No way can be taken from here yet. This is what it would come to."))
+    with st.container(border=True):
+        with st.container(horizontal=True):
+            st.metric(say("Price"), cash(answer, best.total_usd))
+            st.metric(say("Usually ready in"), duration(best.p50_s))
+            st.metric(say("9 times in 10 within"), duration(best.p90_s))
+        st.markdown(f"**{route(answer, best)}**")
+        st.caption(facts(*_split(answer, best)))
+        for each in (*([best.blocked] if best.blocked else []), *best.notes):
+            st.caption(note(each))
+
+
+def _would_be(answer: Answer) -> Quote | None:
+    """The cheapest way that only waits to be set up here, if no wish stands against it."""
+    waiting = {out.id for out in answer.choice.out if len(out.reasons) == 1}
+    ways = (quote for quote in answer.quotes if quote.id in waiting and quote.blocked)
+    return next(
+        (quote for quote in ways if quote.blocked and quote.blocked.message.startswith(UNREADY)), None
+    )
+
+
+def _split(answer: Answer, quote: Quote) -> list[str]:
+    """Price by part, and what decides the time."""
+    said = [
+        f"{parts.reason(part.name)} {parts.plain(cash(answer, part.usd))}" for part in quote.parts if part.usd
+    ]
+    if quote.bound_by and quote.p50_s:
+        said.append(say("the time is set by: {bound}", bound=quote.bound_by))
+    yearly = answer.embedding.yearly_sync_usd
+    if answer.work.documents and yearly != answer.embedding.sync_usd:
+        by_lane = answer.embedding.yearly_batch_usd if quote.lane == "batch" else yearly
+        said.append(say("a year: {usd}", usd=parts.plain(cash(answer, by_lane))))
+    return said
+
+
+def route(answer: Answer, quote: Quote) -> str:
+    """A way in words: who transcribes, and how vectors are made."""
+    meaning = {
+        "words": say("found by words"),
+        "local": say("meaning: here"),
+    }.get(quote.embedder)
+    if meaning is None:
+        title = f"{answer.book.provider('gemini').title}"
+        lane = say("in a batch") if quote.lane == "batch" else say("now")
+        meaning = say("meaning: {title}, {lane}", title=title, lane=lane)
+    return meaning if not quote.engine else f"{parts.plain(_engine(answer, quote))} → {meaning}"
+
+
+def _engine(answer: Answer, quote: Quote) -> str:
+    here = journey.current()
+    if not quote.mode:
+        name = here.estimates.engine(quote, answer.work.language)
+        device = say("own GPU") if quote.engine_model == "gpu" else say("own processor")
+        title = (
+            str(words.reason(here.engines[name].title, parts.language()))
+            if name in here.engines
+            else "GigaAM"
+        )
+        return f"{title}, {device}"
+    title = answer.book.provider(quote.engine).title
+    modes = {"sync": "", "batch": say("in a batch"), "async": say("later"), "deferred": say("within a day")}
+    return ", ".join(filter(None, (f"{title} {quote.engine_model}", modes.get(quote.mode, quote.mode))))
+
+
+def run(answer: Answer) -> None:
+    """Take the files of the plan through its route, and remember what was promised."""
+    archive: Archive | None = st.session_state.get("plan-archive")
+    if st.session_state["by"] != "files" or archive is None or not archive.fresh or answer.best is None:
+        return
+    if st.button(say("Run this plan"), type="primary", key="run"):
+        here = journey.current()
+        wish = here.estimates.wish(answer.best, answer.work.language)
+        sources: list[Any] = [each.candidate.source for each in archive.fresh]
+        outcomes = parts.take(sources, wish)
+        taken = [outcome.recording_id for outcome in outcomes if outcome.recording_id]
+        here.estimates.keep(answer.best, answer.size.tokens, taken)
+        st.session_state["plan-outcomes"] = outcomes
+        st.session_state.pop("plan-names", None)
+    if sent := st.session_state.get("plan-outcomes"):
+        parts.outcomes(sent)
+
+
+def ways(answer: Answer) -> None:
+    """Every route: those that fit, and the others with the reason why not."""
+    why = {out.id: out.reasons for out in answer.choice.out}
+    fitting = [quote for quote in answer.quotes if quote.id not in why]
+    others = [quote for quote in answer.quotes if quote.id in why]
+    config = _columns()
+    if fitting:
+        rows = [_row(answer, quote) for quote in fitting]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config)
+    with st.expander(say_many("{n} way does not fit: why", "{n} ways do not fit: why", len(others))):
+        rows = [
+            {**_row(answer, quote), "why": " ".join(_sentence(each) for each in why[quote.id])}
+            for quote in others
+        ]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config)
+
+
+def _sentence(said: costs.Note) -> str:
+    return words.explain({"message": said.message, "facts": said.facts}, parts.language())
+
+
+def _row(answer: Answer, quote: Quote) -> dict[str, object]:
+    return {
+        "way": route(answer, quote).replace("\\", ""),
+        "price": cash(answer, quote.total_usd),
+        "p50": duration(quote.p50_s),
+        "p90": duration(quote.p90_s),
+    }
+
+
+def _columns() -> dict[str, Any]:
+    right = {"alignment": "right"}
+    return {
+        "way": st.column_config.TextColumn(say("Way"), width="medium"),
+        "price": st.column_config.TextColumn(say("Price"), **right),  # type: ignore[arg-type]
+        "p50": st.column_config.TextColumn(say("Usually"), **right),  # type: ignore[arg-type]
+        "p90": st.column_config.TextColumn(say("At most"), help=say("9 times in 10"), **right),  # type: ignore[arg-type]
+        "why": st.column_config.TextColumn(say("Why not"), width="large"),
+    }
+
+
+def ground(answer: Answer) -> None:
+    """How tokens were counted, and every assumption with its source."""
+    size = answer.size
+    st.caption(
+        say(
+            "{passages} passages, {tokens} tokens, give or take {error}: words a minute × tokens a word × overlap.",
+            passages=parts.number(size.passages),
+            tokens=parts.number(size.tokens),
+            error=words.percent(float(size.error), parts.language()),
+        )
+    )
+    st.dataframe(assumptions(answer.book), hide_index=True, column_config=assumption_columns())
+    st.caption(say("Change any of it under “Prices and assumptions”."))
+
+
+def assumptions(book: costs.Book) -> pd.DataFrame:
+    """Every assumption of a book."""
+    language = parts.language()
+    rows = [
+        {
+            "name": each.name,
+            "about": str(words.reason(each.about, language)),
+            "variant": each.name.partition(":")[2],
+            "value": float(each.value),
+            "unit": say(UNITS[each.unit]) if each.unit in UNITS else each.unit,
+            "source": str(words.reason(each.source, language)),
+        }
+        for each in book.assumptions.values()
+        if each.name != "usd_per_usd"
+    ]
+    return pd.DataFrame(rows)
+
+
+def assumption_columns() -> dict[str, Any]:
+    """The headings of assumptions."""
+    return {
+        "name": None,
+        "about": st.column_config.TextColumn(say("What is assumed"), width="medium"),
+        "variant": st.column_config.TextColumn(say("Of")),
+        "value": st.column_config.NumberColumn(say("Value")),
+        "unit": say("Unit"),
+        "source": st.column_config.TextColumn(say("Source"), width="large"),
+    }
+
+
+def export(answer: Answer) -> None:
+    """The whole table for a spreadsheet or a program, and a link that reproduces the scenario."""
+    told = json.dumps(costs.described(answer), ensure_ascii=False, indent=1)
+    with st.container(horizontal=True):
+        st.download_button(say("Table (CSV)"), costs.as_csv(answer.quotes), "estimate.csv", "text/csv")
+        st.download_button(say("For programs (JSON)"), told, "estimate.json", "application/json")
+    st.caption(say("A link to this very question:"))
+    st.code(link(), language=None, wrap_lines=True)
+
+
+def link() -> str:
+    """The address of this page with what differs from the usual."""
+    said = {name: st.session_state[name] for name, usual in SCENARIO.items() if name in st.session_state}
+    other = {name: value for name, value in said.items() if value != SCENARIO[name]}
+    base = str(st.context.url or "").partition("?")[0]
+    return f"{base}?{urlencode(other)}" if other else base
+
+
+def price_line(files: Sequence[Any], language: str, engine: str) -> None:
+    """What these files would cost with this engine, for the upload page; silent where nobody can tell."""
+    here = journey.current()
+    candidates = [_held(file) for file in files]
+    archive = looked(candidates)
+    if archive is None or not archive.fresh:
+        return
+    try:
+        lengths_s = archive.durations_s(float(here.estimates.book().assume("recording_s").value))
+        answer = here.estimates.answer(durations_s=lengths_s, language=language)
+        engine = here.choose(Wish(language=language, engine=engine)).engine.name
+    except StenogramError:
+        return
+    quote = here.estimates.of_engine(answer, engine, here.settings.embedding_lane)
+    if quote is not None:
+        st.caption(
+            facts(
+                say("About {usd}", usd=parts.plain(cash(answer, quote.total_usd))),
+                say("ready in about {time}", time=duration(quote.p50_s)) if quote.p50_s else "",
+                say_many("{n} is here already", "{n} are here already", len(archive.left_out("known")))
+                if archive.left_out("known")
+                else "",
+            )
+        )
+
+
+def _held(file: Any) -> Candidate:
+    if isinstance(file, Path):
+        return next(iter(plans.on_disk([file])))
+    return plans.dropped([file])[0]

@@ -1,0 +1,223 @@
+"""The proof: what was promised against what it came to, and what a month may cost."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core import journey, proof
+from core.errors import StenogramError
+from core.proof import Budgeted, Paid, Proved, Sum
+from core.words import phrase
+from pages import _charts as charts
+from pages import _plan as plan
+from pages._parts import duration, explain, line, moment, number, plain, say, say_many
+from pages._prices import usd
+
+BY = {"month": phrase("By month"), "provider": phrase("By provider"), "owner": phrase("By key")}
+STATES = {
+    "reserved": phrase("under way"),
+    "settled": phrase("paid"),
+    "released": phrase("not made"),
+    "disputed": phrase("unclear, counted as promised"),
+}
+WAYS = 8
+
+
+def draw() -> None:
+    """The present month, what was saved, the plans that were taken, and every call."""
+    here = journey.current()
+    _month()
+    _held()
+    _caps()
+    _plans(here.proof.plans())
+    calls = here.proof.paid()
+    if not calls:
+        st.caption(say("Nothing has been paid for yet. Every paid call will stand here, with its estimate."))
+        return
+    _sums()
+    _replay()
+    with st.expander(say("Every call")):
+        st.dataframe(pd.DataFrame([_call(call) for call in calls]), hide_index=True, column_config=_columns())
+
+
+def _month() -> None:
+    here = journey.current()
+    spent, saved = here.ledger.month(), here.proof.saved()
+    with st.container(horizontal=True):
+        st.metric(say("Spent this month"), usd(spent.spent))
+        st.metric(say("Saved by batching"), usd(saved.by_batching))
+        st.metric(say("By not paying twice"), usd(saved.by_not_paying_twice))
+    if spent.cap is None:
+        return
+    share = float((spent.spent + spent.reserved) / spent.cap) if spent.cap else 1.0
+    text = say(
+        "{spent} and {reserved} under way, of {cap}", **_amounts(spent.spent, spent.reserved, spent.cap)
+    )
+    st.progress(min(1.0, share), plain(text))
+
+
+def _amounts(spent: Decimal, reserved: Decimal, cap: Decimal) -> dict[str, str]:
+    return {"spent": usd(spent), "reserved": usd(reserved), "cap": usd(cap)}
+
+
+def _held() -> None:
+    waiting = journey.current().proof.held()
+    if waiting:
+        one, many = "{n} piece of work waits", "{n} pieces of work wait"
+        st.warning(
+            say("Nothing is lost. Raise the cap below, or send the recordings by a cheaper way."),
+            title=say_many(one, many, waiting) + ": " + say("the cap is reached"),
+            icon=":material/pause_circle:",
+        )
+
+
+def _caps() -> None:
+    """A cap for everybody, and one for each key."""
+    budgets = journey.current().proof.budgets()
+    keys = {key.id: key.name for key in journey.current().keys.all() if not key.revoked_at}
+    with st.expander(say("Caps")):
+        if said := st.session_state.pop("cap-error", None):
+            st.error(said)
+        names = {"": say("Everybody together"), "pages": say("The pages"), **keys}
+        known = {each.scope: each for each in budgets}
+        for scope in dict.fromkeys(["", *known, *keys]):
+            _cap(scope, names.get(scope, scope), known.get(scope))
+        st.caption(say("Empty: no cap of its own. What would pass a cap waits, it does not fail."))
+
+
+def _cap(scope: str, name: str, known: Budgeted | None) -> None:
+    key = f"cap-{scope}"
+    with line():
+        st.text(name, width="stretch")
+        st.caption(plain(usd(known.spent)) if known else "", width="content")
+        st.number_input(
+            say("Cap a month, $"),
+            value=float(known.cap) if known and known.cap is not None else None,
+            step=1.0,
+            placeholder=say("no cap"),
+            label_visibility="collapsed",
+            width=160,
+            key=key,
+            on_change=_set_cap,
+            args=(scope, key),
+        )
+
+
+def _set_cap(scope: str, key: str) -> None:
+    try:
+        journey.current().proof.set_cap(scope, st.session_state[key])
+    except StenogramError as error:
+        st.session_state["cap-error"] = explain(error)
+
+
+def _plans(plans: list[Proved]) -> None:
+    if not plans:
+        return
+    st.subheader(say("Plans that were run"), anchor=False)
+    st.dataframe(pd.DataFrame([_plan(each) for each in plans]), hide_index=True, column_config=_columns())
+
+
+def _plan(each: Proved) -> dict[str, object]:
+    came = each.complete and each.usd
+    return {
+        "at": moment(each.at),
+        "way": each.route,
+        "recordings": f"{each.done} / {each.recordings}",
+        "promised": usd(each.quoted_usd),
+        "usd": usd(each.usd),
+        "error": percents(proof.error(each.quoted_usd, each.usd)) if came else "",
+        "expected": duration(each.p50_s),
+        "took": duration(each.took_s) if each.took_s else "",
+    }
+
+
+def percents(share: float | None) -> str:
+    """An error with its sign; empty where nothing came."""
+    return "" if share is None else f"{'+' if share > 0 else ''}{number(share * 100, 1)} %"
+
+
+def _sums() -> None:
+    st.subheader(say("Estimate against what came"), anchor=False)
+    by = plan.choose("sums", BY)
+    names = {key.id: key.name for key in journey.current().keys.all()} | {"pages": say("The pages")}
+    rows = [_sum(each, names) for each in journey.current().proof.sums(by)]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns())
+
+
+def _sum(each: Sum, names: dict[str, str]) -> dict[str, object]:
+    return {
+        "name": names.get(each.name, each.name),
+        "calls": each.calls,
+        "promised": usd(each.promised_usd),
+        "usd": usd(each.usd),
+        "error": percents(proof.error(each.promised_usd, each.usd)),
+    }
+
+
+def _replay() -> None:
+    """The last month in which something was done, by other ways."""
+    here = journey.current()
+    now = datetime.now(UTC)
+    months = {each.name: each.name for each in here.proof.sums("month")}
+    months.setdefault(now.strftime("%Y-%m"), now.strftime("%Y-%m"))
+    with st.expander(say("A month by another way")):
+        month = st.selectbox(say("Month"), sorted(months, reverse=True), key="replay-month")
+        paid, quotes = here.proof.replay(month)
+        if not quotes:
+            st.caption(say("Nothing was transcribed in that month."))
+            return
+        answer = here.estimates.answer(hours=1)
+        rows: list[dict[str, Any]] = [
+            {"way": say("as it was"), "price": float(paid), "cash": usd(paid), "real": True}
+        ]
+        rows += [
+            {
+                "way": plan.route(answer, quote).replace("\\", ""),
+                "price": float(quote.total_usd or 0),
+                "cash": usd(quote.total_usd),
+                "real": False,
+            }
+            for quote in quotes[:WAYS]
+        ]
+        charts.replay(rows)
+        st.caption(
+            say("What was paid to others; electricity and wear of this machine are not in the ledger.")
+        )
+
+
+def _call(call: Paid) -> dict[str, object]:
+    return {
+        "at": moment(call.at),
+        "title": call.title,
+        "who": f"{call.provider} {call.model}",
+        "state": say(STATES[call.state]) if call.state in STATES else call.state,
+        "quantity": f"{number(call.promised)} → {number(call.counted)}",
+        "promised": usd(call.promised_usd),
+        "usd": usd(call.usd),
+        "error": percents(proof.error(call.promised_usd, call.usd)) if call.state == "settled" else "",
+        "took": duration(call.waited_s) if call.waited_s is not None else "",
+    }
+
+
+def _columns() -> dict[str, Any]:
+    return {
+        "at": say("When"),
+        "title": st.column_config.TextColumn(say("Recording"), width="medium"),
+        "way": st.column_config.TextColumn(say("Way"), width="medium"),
+        "who": st.column_config.TextColumn(say("Provider"), width="medium"),
+        "name": st.column_config.TextColumn(say("Name"), width="medium"),
+        "calls": st.column_config.NumberColumn(say("Calls")),
+        "recordings": say("Done"),
+        "state": say("State"),
+        "quantity": st.column_config.TextColumn(say("Tokens or seconds"), help=say("Promised → counted")),
+        "promised": st.column_config.TextColumn(say("Promised"), alignment="right"),
+        "usd": st.column_config.TextColumn(say("Came to"), alignment="right"),
+        "error": st.column_config.TextColumn(say("Error"), alignment="right"),
+        "expected": st.column_config.TextColumn(say("Expected"), alignment="right"),
+        "took": st.column_config.TextColumn(say("Took"), alignment="right"),
+    }
