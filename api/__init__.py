@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,10 +10,24 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import classic, docs, estimate, openai, problems, recordings, search, state, tasks, uploads
+from api import (
+    classic,
+    docs,
+    estimate,
+    live,
+    metrics,
+    openai,
+    problems,
+    recordings,
+    search,
+    state,
+    tasks,
+    uploads,
+)
 from api.callers import Reception
 from core import journey
 from core.journey import Journey
+from core.live import Board
 
 VERSION = "0.1.0"
 PREFIXES = ("/api", "/v1", "/transcribe", "/health", "/metrics", "/docs", "/openapi.json", "/sound")
@@ -26,6 +41,8 @@ ROUTERS = (
     openai.router,
     classic.router,
     state.router,
+    live.router,
+    metrics.router,
     docs.router,
 )
 
@@ -34,6 +51,7 @@ def build(here: Callable[[], Journey]) -> FastAPI:
     """The API of an installation, which is opened with the first request."""
     api = FastAPI(title="Stenogram", version=VERSION, docs_url=None, redoc_url=None)
     api.state.reception = Reception(here)
+    api.state.board = functools.cache(Board)
     api.add_middleware(uploads.SpeaksTus)
     problems.install(api)
     for router in ROUTERS:

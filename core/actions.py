@@ -35,7 +35,7 @@ WHATS = {
 }
 """What was done, for people."""
 
-PRIORITIES = {1: phrase("First"), 0: phrase("Normal"), -1: phrase("Last")}
+PRIORITIES = {1: phrase("Do first"), 0: phrase("Normal priority"), -1: phrase("Do last")}
 AT_ONCE = 500
 LISTED = 10_000
 

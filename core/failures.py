@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import aliased
@@ -63,24 +63,26 @@ EXAMPLES = 3
 
 def groups(records: Records, who: Principal) -> list[Group]:
     """By reason and kind of work, the most frequent first."""
-    reason = Job.error["message"].as_string()
-    counted = _broken(select(reason, Job.kind, func.count(), func.min(Job.created_at)), who)
-    counted = counted.group_by(reason, Job.kind).order_by(func.count().desc()).limit(SHOWN)
+    reason = func.coalesce(Job.error["message"].as_string(), "")
+    alike = {"partition_by": [reason, Job.kind]}
+    newest = func.row_number().over(**alike, order_by=Job.created_at.desc())
+    numbered = select(
+        reason.label("reason"),
+        Job.kind,
+        func.count().over(**alike).label("jobs"),
+        func.min(Job.created_at).over(**alike).label("since"),
+        newest.label("n"),
+        Job.error,
+        Recording.title,
+    )
+    rows = _broken(numbered, who).subquery()
+    some = select(rows).where(rows.c.n <= EXAMPLES).order_by(rows.c.jobs.desc(), rows.c.reason, rows.c.n)
+    found: dict[tuple[str, str], Group] = {}
     with records.read() as session:
-        found = session.execute(counted).all()
-        examples = [
-            session.execute(
-                _members(select(Job, Recording.title), who, message or "", kind)
-                .order_by(Job.created_at.desc())
-                .limit(EXAMPLES)
-            ).all()
-            for message, kind, *_ in found
-        ]
-    return [
-        Group(message or "", kind, n, since, some[0][0].error or {}, tuple(title for _, title in some))
-        for (message, kind, n, since), some in zip(found, examples, strict=True)
-        if some
-    ]
+        for message, kind, jobs, since, _, error, title in session.execute(some.limit(SHOWN * EXAMPLES)):
+            group = found.get((message, kind)) or Group(message, kind, jobs, since, error or {}, ())
+            found[message, kind] = replace(group, titles=(*group.titles, title))
+    return list(found.values())
 
 
 def tasks(records: Records, who: Principal, message: str, kind: str) -> list[str]:

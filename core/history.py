@@ -10,8 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row as SqlRow
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import ColumnElement, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from core.records import Job, Recording, Records, Run, Tally, Task, new_id
@@ -24,9 +23,9 @@ LEAST_S = 0.01
 STEPS = 4
 """An octave."""
 ADD = text(
-    "INSERT INTO tallies (span_s, at, kind, queue, outcome, measure, step, n, total_s, audio_s)"
-    " VALUES (:span_s, :at, :kind, :queue, :outcome, :measure, :step, 1, :total_s, :audio_s)"
-    " ON CONFLICT (span_s, at, kind, queue, outcome, measure, step) DO UPDATE SET n = tallies.n + 1,"
+    "INSERT INTO tallies (span_s, measure, at, kind, queue, outcome, step, n, total_s, audio_s)"
+    " VALUES (:span_s, :measure, :at, :kind, :queue, :outcome, :step, 1, :total_s, :audio_s)"
+    " ON CONFLICT (span_s, measure, at, kind, queue, outcome, step) DO UPDATE SET n = tallies.n + 1,"
     " total_s = tallies.total_s + excluded.total_s, audio_s = tallies.audio_s + excluded.audio_s"
 )
 
@@ -60,22 +59,25 @@ def _run(job: Job, recording_id: str, outcome: str, began: float, now: float) ->
 
 def add(session: Session, job: Job, outcome: str, now: float, ran_s: float, audio_s: float) -> None:
     """Count an end in the sums of its minute, hour and day."""
+    measures = [("ended", 0, ran_s, audio_s)]
+    if outcome == "done":
+        measures += [("run", step(ran_s), ran_s, 0.0), ("wait", step(job.waited_s), job.waited_s, 0.0)]
     session.execute(
         ADD,
         [
             {
                 "span_s": span_s,
+                "measure": measure,
                 "at": int(now) // span_s * span_s,
                 "kind": job.kind,
                 "queue": job.queue,
                 "outcome": outcome,
-                "measure": measure,
-                "step": step(seconds),
-                "total_s": seconds,
-                "audio_s": audio_s if measure == "run" else 0.0,
+                "step": number,
+                "total_s": total_s,
+                "audio_s": heard_s,
             }
             for span_s in (MINUTE, HOUR, DAY)
-            for measure, seconds in (("run", ran_s), ("wait", job.waited_s))
+            for measure, number, total_s, heard_s in measures
         ],
     )
 
@@ -104,13 +106,15 @@ class Period:
 
     seconds: int
     span_s: int
+    coarse_s: int
+    """From which sums percentiles are made."""
 
 
 PERIODS = {
-    "hour": Period(HOUR, MINUTE),
-    "day": Period(DAY, HOUR),
-    "week": Period(7 * DAY, HOUR),
-    "month": Period(30 * DAY, DAY),
+    "hour": Period(HOUR, MINUTE, MINUTE),
+    "day": Period(DAY, HOUR, HOUR),
+    "week": Period(7 * DAY, HOUR, DAY),
+    "month": Period(30 * DAY, DAY, DAY),
 }
 
 
@@ -166,28 +170,31 @@ class Past:
 def past(records: Records, name: str, now: float, queue: str = "", kind: str = "") -> Past:
     """What ended within one of PERIODS before `now`."""
     period = PERIODS[name]
-    since = (int(now) - period.seconds) // period.span_s * period.span_s
-    where = [Tally.span_s == period.span_s, Tally.at >= since]
-    where += [Tally.queue == queue] if queue else []
+    where = [Tally.queue == queue] if queue else []
     where += [Tally.kind == kind] if kind else []
     by = (Tally.at, Tally.kind, Tally.queue, Tally.outcome)
-    slots = select(*by, func.sum(Tally.n), func.sum(Tally.audio_s))
-    slots = slots.where(*where, Tally.measure == "run")
-    slots = slots.group_by(*by).order_by(Tally.at)
+    slots = select(*by, Tally.n, Tally.audio_s).where(*where, *_within(period, period.span_s, now))
     with records.read() as session:
-        found = [Slot(*row) for row in session.execute(slots)]
-        return Past(period, found, _timings(found, _steps(session, where)))
+        found = [
+            Slot(*row) for row in session.execute(slots.where(Tally.measure == "ended").order_by(Tally.at))
+        ]
+        coarse = [*where, *_within(period, period.coarse_s, now)]
+        return Past(period, found, _timings(found, _steps(session, coarse)))
+
+
+def _within(period: Period, span_s: int, now: float) -> list[ColumnElement[bool]]:
+    return [Tally.span_s == span_s, Tally.at >= (int(now) - period.seconds) // span_s * span_s]
 
 
 Steps = dict[tuple[str, str, str], list[tuple[int, int, float]]]
 """By kind, queue and measure: step, how many, and their sum in seconds."""
 
 
-def _steps(session: Session, where: Sequence[object]) -> Steps:
+def _steps(session: Session, where: Sequence[ColumnElement[bool]]) -> Steps:
     summed = select(
         Tally.kind, Tally.queue, Tally.measure, Tally.step, func.sum(Tally.n), func.sum(Tally.total_s)
     )
-    summed = summed.where(*where, Tally.outcome == "done")  # type: ignore[arg-type]
+    summed = summed.where(*where, Tally.measure.in_(("run", "wait")))
     summed = summed.group_by(Tally.kind, Tally.queue, Tally.measure, Tally.step).order_by(Tally.step)
     steps: Steps = {}
     for kind, queue, measure, n, count, total_s in session.execute(summed):
@@ -232,15 +239,39 @@ def percentile(steps: Sequence[tuple[int, int, float]], share: float) -> float:
     return 0.0
 
 
+def speed(session: Session, since: float) -> float | None:
+    """Seconds of sound that one worker transcribed a second since then; None if nobody did."""
+    done = select(func.sum(Tally.audio_s), func.sum(Tally.total_s)).where(
+        Tally.span_s == DAY, Tally.at >= since - DAY, Tally.kind == "transcribe"
+    )
+    audio_s, work_s = session.execute(done.where(Tally.outcome == "done", Tally.measure == "ended")).one()
+    return audio_s / work_s if audio_s and work_s else None
+
+
 def attempts(records: Records, task_id: str) -> list[Run]:
     """Every attempt at the jobs of a task, oldest first."""
     with records.read() as session:
         return list(session.scalars(select(Run).where(Run.task_id == task_id).order_by(Run.started_at)))
 
 
-def totals(records: Records) -> list[SqlRow[tuple[str, str, str, str, int, int, float, float]]]:
-    """Sums since the beginning: kind, queue, outcome, measure, step, jobs, seconds, seconds of sound."""
+@dataclass(frozen=True)
+class Total:
+    """A sum since the beginning."""
+
+    kind: str
+    queue: str
+    outcome: str
+    measure: str
+    step: int
+    n: int
+    total_s: float
+    audio_s: float
+
+
+def totals(records: Records) -> list[Total]:
+    """Everything that ever ended."""
     columns = (Tally.kind, Tally.queue, Tally.outcome, Tally.measure, Tally.step)
     summed = select(*columns, func.sum(Tally.n), func.sum(Tally.total_s), func.sum(Tally.audio_s))
     with records.read() as session:
-        return list(session.execute(summed.where(Tally.span_s == DAY).group_by(*columns).order_by(*columns)))  # type: ignore[arg-type]
+        rows = session.execute(summed.where(Tally.span_s == DAY).group_by(*columns).order_by(*columns))
+        return [Total(*row) for row in rows]

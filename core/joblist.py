@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
 
 from core import failures, history, logs, words
 from core.errors import NotFound
@@ -142,12 +142,22 @@ def _fitting(records: Records, who: Principal, wanted: Filter) -> Select[Job, Ta
     for column, value in ((Job.state, wanted.state), (Job.kind, wanted.kind), (Task.engine, wanted.engine)):
         found = found.where(column == value) if value else found
     if wanted.recording:
-        found = found.where(Recording.title.icontains(wanted.recording, autoescape=True))
+        found = found.where(Task.recording_id.in_(_titled(records, wanted.recording)))
     if wanted.since:
         found = found.where(Job.created_at >= wanted.since)
     if wanted.error:
         found = found.where(failures.is_reason(_reasons(records, wanted)))
     return found
+
+
+def _titled(records: Records, part: str) -> list[str]:
+    """Recordings with this in their title; databases know no capitals beyond English, so we name some."""
+    forms = {part, part.lower(), part.upper(), part.capitalize()}
+    some = select(Recording.id).where(
+        or_(*(Recording.title.contains(form, autoescape=True) for form in forms))
+    )
+    with records.read() as session:
+        return list(session.scalars(some.order_by(Recording.created_at.desc()).limit(COUNTED)))
 
 
 def _reasons(records: Records, wanted: Filter) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""What goes on: what runs and how fast, what waits, what failed and why. Read from SQL alone."""
+"""What goes on: what runs and how fast, what waits and until when. Read from SQL alone."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
-from core import workers
+from core import history, queues, workers
 from core.keys import Principal
 from core.recordings import mine
-from core.records import Job, Json, Recording, Records, Segment, Task, Transcript, Worker
+from core.records import Job, Recording, Records, Run, Segment, Task, Transcript, Worker
 from core.words import phrase
 
 KINDS = {
@@ -58,6 +58,7 @@ class Waiting:
     age_s: float
     """How long the oldest waits."""
     audio_s: float
+    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,28 +71,16 @@ class Delayed:
 
 
 @dataclass(frozen=True)
-class Failed:
-    """A job that nobody will try again unless asked."""
-
-    job: Job
-    task: Task
-    recording: Recording
-
-    @property
-    def error(self) -> Json:
-        """Why, as it was stored."""
-        return self.job.error or {}
-
-
-@dataclass(frozen=True)
 class Now:
     """Everything at one moment."""
 
     running: list[Running]
     waiting: list[Waiting]
     delayed: list[Delayed]
-    failed: list[Failed]
     workers: list[Worker]
+    done_in_s: float | None
+    """When all sound will be transcribed, at the speed of the last days; None while that is unknown."""
+    paused: set[str]
 
     @property
     def active(self) -> bool:
@@ -100,16 +89,30 @@ class Now:
 
 
 def now(records: Records, who: Principal) -> Now:
-    """What runs, waits and failed."""
+    """What runs and waits."""
     at = time.time()
+    alive = workers.alive(records)
     with records.read() as session:
+        held = queues.paused(session)
         return Now(
             running=_running(session, who),
-            waiting=_waiting(session, who, at),
+            waiting=_waiting(session, who, at, held),
             delayed=[Delayed(*row) for row in session.execute(_delayed(who, at))],
-            failed=[Failed(*row) for row in session.execute(_failed(who))],
-            workers=workers.alive(records),
+            workers=alive,
+            done_in_s=_done_in_s(session, sum(worker.queue == "gpu" for worker in alive)),
+            paused=held,
         )
+
+
+def stamp(records: Records) -> str:
+    """Changes when a job begins, ends or is put off, or a queue is paused. Cheap."""
+    last = select(func.max(Run.ended_at))
+    moving = select(Job.state, func.count(), func.max(Job.started_at)).where(
+        Job.state.in_(("ready", "running"))
+    )
+    with records.read() as session:
+        counted = [tuple(row) for row in session.execute(moving.group_by(Job.state))]
+        return f"{session.scalar(last)} {counted} {sorted(queues.paused(session))}"
 
 
 def active(records: Records) -> bool:
@@ -156,7 +159,7 @@ def _speed(
     return speed, (rest_s or 0.0) / speed
 
 
-def _waiting(session: Session, who: Principal, at: float) -> list[Waiting]:
+def _waiting(session: Session, who: Principal, at: float, held: set[str]) -> list[Waiting]:
     counted = mine(
         select(
             Job.queue,
@@ -172,20 +175,22 @@ def _waiting(session: Session, who: Principal, at: float) -> list[Waiting]:
         Task,
     )
     rows = session.execute(counted.order_by(Job.queue))
-    return [Waiting(queue, jobs, at - oldest, audio_s) for queue, jobs, oldest, audio_s in rows]
+    return [Waiting(queue, n, at - oldest, audio_s, queue in held) for queue, n, oldest, audio_s in rows]
+
+
+def _done_in_s(session: Session, ears: int) -> float | None:
+    """How long so many workers need for all sound that nobody has transcribed yet."""
+    unheard = (
+        select(func.sum(Recording.duration_s * (100 - Task.progress) / 100))
+        .join(Task, Task.recording_id == Recording.id)
+        .join(Job, Job.task_id == Task.id)
+        .where(Job.state.in_(("ready", "running")), Job.kind.in_(("prepare", "transcribe")))
+    )
+    left_s = session.scalar(unheard) or 0.0
+    speed = history.speed(session, time.time() - history.DAY) or history.speed(session, 0)
+    return left_s / speed / ears if left_s and speed and ears else None
 
 
 def _delayed(who: Principal, at: float) -> Select[Job, Task, Recording]:
     later = _jobs(who).where(Job.state == "ready", Job.run_at > at)
     return later.order_by(Job.run_at).limit(SHOWN)
-
-
-def _failed(who: Principal) -> Select[Job, Task, Recording]:
-    """Only of the newest task of a recording: what was done again since is no failure any more."""
-    other = aliased(Task)
-    newest = select(func.max(other.created_at)).where(other.recording_id == Task.recording_id)
-    broken = _jobs(who).where(
-        Job.state.in_(("failed", "quarantined")),
-        Task.created_at == newest.correlate(Task).scalar_subquery(),
-    )
-    return broken.order_by(Job.finished_at.desc()).limit(SHOWN)

@@ -142,19 +142,19 @@ class Run(Row):
 
 
 class Tally(Row):
-    """How many jobs ended within a span of time, by outcome, and a histogram of how long they took.
+    """How many jobs ended within a span of time, by outcome; and how long they took, as histograms.
 
-    `measure` is run or wait; `step` is a step of the histogram, `total_s` the sum of what it counts.
+    `measure` is ended (step 0), run or wait; `step` is a step of the histogram, `total_s` the sum of it.
     """
 
     __tablename__ = "tallies"
 
     span_s: Mapped[int] = mapped_column(primary_key=True)
+    measure: Mapped[str] = mapped_column(primary_key=True)
     at: Mapped[int] = mapped_column(primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
     queue: Mapped[str] = mapped_column(primary_key=True)
     outcome: Mapped[str] = mapped_column(primary_key=True)
-    measure: Mapped[str] = mapped_column(primary_key=True)
     step: Mapped[int] = mapped_column(primary_key=True)
     n: Mapped[int]
     total_s: Mapped[float]

@@ -140,6 +140,7 @@ class Settings(BaseSettings):
 
     import_roots: str = ""
     share_results: bool = True
+    pages_read_only: bool = False
 
     @property
     def home(self) -> Path:

@@ -35,5 +35,6 @@ st.navigation(
         st.Page("costs.py", title=say("Costs"), icon=":material/payments:"),
         st.Page("settings.py", title=say("Settings"), icon=":material/settings:"),
         st.Page("recording.py", title=say("Recording"), visibility="hidden"),
+        st.Page("job.py", title=say("Job"), visibility="hidden"),
     ]
 ).run()

@@ -1,10 +1,10 @@
-"""Monitor: what runs, what waits, what failed."""
+"""Monitor: what runs, what waits, what failed, and what to do about it."""
 
 import streamlit as st
 
+from pages import _monitor as monitor
 from pages._parts import say
-from pages._work import live_work
 
 st.title(say("Monitor"), anchor=False)
 
-live_work()
+monitor.show(monitor.view())

@@ -1,0 +1,121 @@
+"""What runs and waits, as sentences for open pages: made at most once a second, however many look."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from core import monitor, words
+from core.keys import EVERYONE, PAGES, Principal
+from core.monitor import Delayed, Now, Running, Waiting
+from core.queues import QUEUES
+from core.records import Records
+
+FRESH_S = 1.0
+PURPOSES = {"live-admin": EVERYONE, "live": Principal(PAGES)}
+"""What a page's ticket is for, and what it may see with it."""
+Shown = dict[str, Any]
+
+
+def purpose(who: Principal) -> str:
+    """What a ticket for somebody like this is for."""
+    return "live-admin" if who.admin else "live"
+
+
+class Board:
+    """The same board for everybody who may see the same, in the same language."""
+
+    def __init__(self, records: Records, clock: Callable[[], float] = time.monotonic) -> None:
+        self._records = records
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[Principal, str], tuple[float, Shown]] = {}
+
+    def show(self, who: Principal, language: str) -> Shown:
+        """Sections of lines, and a stamp that changes with anything worth drawing anew."""
+        with self._lock:
+            made_at, shown = self._kept.get((who, language), (-FRESH_S, {}))
+            if self._clock() >= made_at + FRESH_S:
+                shown = draw(self._records, who, language)
+                self._kept[who, language] = (self._clock(), shown)
+            return shown
+
+
+def draw(records: Records, who: Principal, language: str) -> Shown:
+    """The board as it is now."""
+    now = monitor.now(records, who)
+    return {
+        "stamp": monitor.stamp(records),
+        "notice": _notice(now, language),
+        "running": [_running(one, language) for one in now.running],
+        "waiting": [_waiting(one, language) for one in now.waiting],
+        "delayed": [_delayed(one, language) for one in now.delayed],
+        "summary": _summary(now, language),
+    }
+
+
+def _notice(now: Now, language: str) -> str:
+    if not now.workers:
+        return words.say(
+            "No worker is running: work waits until the tool is started with make run.", language
+        )
+    return ""
+
+
+def _summary(now: Now, language: str) -> str:
+    if now.done_in_s is None:
+        return ""
+    done = words.duration(now.done_in_s, language)
+    return words.say("At this speed all sound is transcribed in {time}.", language, time=done)
+
+
+def _running(one: Running, language: str) -> Shown:
+    return {
+        "id": one.job.id,
+        "task": one.task.id if one.task.status == "processing" else "",
+        "title": one.recording.title,
+        "facts": _joined(_pace(one, language)),
+        "progress": one.task.progress if one.task.status == "processing" else None,
+    }
+
+
+def _pace(one: Running, language: str) -> Iterator[str]:
+    yield words.say(monitor.KINDS.get(one.job.kind, one.job.kind), language)
+    if one.speed:
+        yield words.say("{speed}× real time", language, speed=words.number(one.speed, language, 1))
+    if one.left_s:
+        yield words.say("{time} left", language, time=words.duration(one.left_s, language))
+    if one.job.starts > 1:
+        yield words.say("attempt {n}", language, n=one.job.starts)
+    yield words.say("worker {name}", language, name=one.job.worker.rpartition("/")[2])
+
+
+def _waiting(one: Waiting, language: str) -> Shown:
+    facts = [
+        words.say_many("{n} job", "{n} jobs", one.jobs, language),
+        words.say("{time} of sound", language, time=words.duration(one.audio_s, language)),
+        words.say("the oldest waits {time}", language, time=words.duration(max(0.0, one.age_s), language)),
+        words.say("paused", language) if one.paused else "",
+    ]
+    return {"title": words.say(QUEUES.get(one.queue, one.queue), language), "facts": _joined(facts)}
+
+
+def _delayed(one: Delayed, language: str) -> Shown:
+    left = words.duration(max(0.0, one.job.run_at - time.time()), language)
+    facts = [
+        words.say("next try in {time}", language, time=left),
+        words.explain(one.job.error, language) if one.job.error else "",
+    ]
+    return {
+        "id": one.job.id,
+        "task": one.task.id,
+        "title": one.recording.title,
+        "facts": _joined(facts),
+        "progress": None,
+    }
+
+
+def _joined(parts: Iterator[str] | list[str]) -> str:
+    return "  ·  ".join(part for part in parts if part)

@@ -1,0 +1,181 @@
+"""The past of the work in pictures: what ended when and how, how long it took, and one job's own story."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from core import history, joblist, monitor
+from core.history import DAY, Past, Timing
+from core.joblist import Detail, Stage
+from core.queues import QUEUES
+from core.records import Records, Run
+from core.words import phrase
+from pages._parts import duration, explain, facts, moment, number, plain, say, tight
+
+PERIODS = {
+    "hour": phrase("Last hour"),
+    "day": phrase("Last day"),
+    "week": phrase("Last week"),
+    "month": phrase("Last month"),
+}
+ENDS = {"done": phrase("Done"), "failed": phrase("Failed"), "cancelled": phrase("Cancelled")}
+COLOURS = {"done": "#2A9D8F", "failed": "#D1603D", "cancelled": "#8A9A98"}
+FORMATS = {"hour": "%H:%M", "day": "%H:%M", "week": "%d.%m", "month": "%d.%m"}
+HEIGHT = 220
+
+
+def took(seconds: float | None) -> str:
+    """How long, with a digit more for what is short."""
+    if seconds is not None and seconds < 10:
+        return say("{s} s", s=number(seconds, 1))
+    return duration(seconds)
+
+
+def show_history(records: Records) -> None:
+    """What ended within a period, by outcome, and how long it took by kind of work."""
+    with st.container(horizontal=True):
+        period = _choose("period", {name: say(text) for name, text in PERIODS.items()}, first="day")
+        queue = _choose("queue", {"": say("Any queue"), **{name: say(text) for name, text in QUEUES.items()}})
+        kind = _choose("work", {"": say("Any work"), **{k: say(text) for k, text in monitor.KINDS.items()}})
+    past = history.past(records, period, time.time(), queue, kind)
+    if not past.slots:
+        st.caption(say("Nothing ended in this time."))
+        return
+    rate = say("{n} h of sound an hour", n=number(past.audio_h_per_h, 2))
+    st.caption(facts(say("Transcribed on average: {rate}", rate=rate)))
+    st.altair_chart(_ends(past, period), key="ends")
+    st.altair_chart(_sound(past, period), key="sound")
+    st.dataframe(pd.DataFrame([_as_row(timing) for timing in past.timings]), hide_index=True)
+
+
+def _choose(name: str, options: dict[str, str], first: str = "") -> str:
+    given = st.query_params.get(name, first)
+    index = list(options).index(given if given in options else first)
+    chosen = str(
+        st.selectbox(
+            name,
+            options,
+            index,
+            format_func=options.__getitem__,
+            key=f"past-{name}",
+            label_visibility="collapsed",
+        )
+    )
+    if chosen != first and st.query_params.get(name) != chosen:
+        st.query_params[name] = chosen
+    elif chosen == first:
+        st.query_params.pop(name, None)
+    return chosen
+
+
+def _ends(past: Past, period: str) -> alt.Chart:
+    titles = {name: say(text) for name, text in ENDS.items()}
+    rows = [
+        {"at": _at(slot.at), "outcome": titles[_end(slot.outcome)], "jobs": slot.jobs}
+        for slot in past.slots
+        if _end(slot.outcome) in titles
+    ]
+    colour = alt.Color(
+        "outcome:N",
+        title=None,
+        scale=alt.Scale(domain=list(titles.values()), range=[COLOURS[name] for name in titles]),
+        legend=alt.Legend(orient="top"),
+    )
+    jobs = alt.Y("sum(jobs):Q", title=say("Jobs"), axis=alt.Axis(tickMinStep=1, format="d"))
+    return _bars(pd.DataFrame(rows, columns=["at", "outcome", "jobs"]), past, period).encode(
+        y=jobs, color=colour
+    )
+
+
+def _sound(past: Past, period: str) -> alt.Chart:
+    hours = past.period.span_s / 3600
+    rows = [
+        {"at": _at(slot.at), "sound": slot.audio_s / 3600 / hours}
+        for slot in past.slots
+        if slot.kind == "transcribe" and slot.outcome == "done"
+    ]
+    sound = alt.Y("sum(sound):Q", title=say("Hours of sound an hour"))
+    frame = pd.DataFrame(rows, columns=["at", "sound"])
+    return _bars(frame, past, period).encode(y=sound, color=alt.value(COLOURS["done"]))
+
+
+def _bars(frame: pd.DataFrame, past: Past, period: str) -> alt.Chart:
+    ends = [_at(time.time() - past.period.seconds), _at(time.time())]
+    days = past.period.span_s == DAY  # days are counted by UTC
+    frame = frame.assign(until=frame["at"] + pd.Timedelta(seconds=past.period.span_s * 0.9))
+    scale = alt.Scale(type="utc" if days else "time", domain=ends)
+    axis = alt.Axis(format=FORMATS[period], labelOverlap=True, grid=False)
+    start = alt.X("at:T", title=None, scale=scale, axis=axis)
+    bars: alt.Chart = alt.Chart(frame, height=HEIGHT).mark_bar().encode(x=start, x2="until:T")
+    return bars
+
+
+def _at(unix: float) -> datetime:
+    return datetime.fromtimestamp(unix, UTC)
+
+
+def _end(outcome: str) -> str:
+    return "failed" if outcome == "quarantined" else outcome
+
+
+def _as_row(timing: Timing) -> dict[str, object]:
+    return {
+        say("Work"): say(monitor.KINDS.get(timing.kind, timing.kind)),
+        say("Done"): timing.done,
+        say("Failed"): timing.failed,
+        say("Cancelled"): timing.cancelled,
+        say("Ran, half"): took(timing.run_p50_s),
+        say("Ran, 95 %"): took(timing.run_p95_s),
+        say("Waited, half"): took(timing.wait_p50_s),
+        say("Waited, 95 %"): took(timing.wait_p95_s),
+        say("Speed"): f"{number(timing.speed, 1)}×" if timing.kind == "transcribe" and timing.speed else "",
+    }
+
+
+# One job
+
+
+def about(detail: Detail) -> str:
+    """What is known of a job, on a quiet line."""
+    task, job = detail.task, detail.job
+    return facts(
+        say(monitor.KINDS.get(job.kind, job.kind)),
+        say(joblist.STATES[job.state]),
+        say(QUEUES.get(job.queue, job.queue)),
+        moment(job.created_at),
+        say("engine {name}", name=plain(task.engine)),
+        say("language {name}", name=task.language),
+        say("lane {name}", name=task.lane),
+        say("cost ${usd}", usd=number(float(detail.usd), 6)) if detail.usd else say("cost nothing"),
+    )
+
+
+def timeline(stages: list[Stage]) -> None:
+    """Each stage of a task with its attempts."""
+    for stage in stages:
+        job = stage.job
+        with tight(key=f"row-stage-{job.id}"):
+            st.markdown(
+                facts(f"**{say(monitor.KINDS.get(job.kind, job.kind))}**", say(joblist.STATES[job.state]))
+            )
+            for n, run in enumerate(stage.attempts, 1):
+                st.caption(_attempt(n, run))
+            if job.state == "running":
+                st.caption(facts(say("in hand of {name}", name=plain(job.worker)), moment(job.started_at)))
+
+
+def _attempt(n: int, run: Run) -> str:
+    return facts(
+        say("attempt {n}", n=n),
+        say(joblist.OUTCOMES.get(run.outcome, run.outcome)),
+        moment(run.started_at),
+        say("waited {time}", time=took(run.waited_s)),
+        say("ran {time}", time=took(run.ended_at - run.started_at)),
+        plain(run.worker),
+        explain(run.error) if run.error else "",
+    )

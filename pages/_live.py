@@ -1,0 +1,85 @@
+"""Pages that follow the work: one small request every two seconds, no script run unless something changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from core import journey, live
+from core.actions import Actions
+from core.errors import StenogramError
+from core.keys import EVERYONE, PAGES, Principal
+from pages._parts import explain, language, say
+
+HERE = Path(__file__).parent
+
+_board = st.components.v2.component(
+    "stenogram_board",
+    html='<div class="board"></div>',
+    css=(HERE / "_live.css").read_text(),
+    js=(HERE / "_live.js").read_text(),
+)
+
+
+def who() -> Principal:
+    """Who looks at the monitor: an admin, or somebody who may only look."""
+    return Principal(PAGES) if journey.current().settings.pages_read_only else EVERYONE
+
+
+def actions() -> Actions:
+    """What they may do."""
+    return Actions(journey.current(), who())
+
+
+def board() -> None:
+    """What runs and waits, kept up to date by the browser itself."""
+    told = _follow(sections=True)
+    if task_id := told.get("cancel"):
+        attempt(lambda: actions().cancel([task_id]))
+    if task_id := told.get("retry"):
+        attempt(lambda: actions().retry([task_id]))
+
+
+def follow() -> None:
+    """Nothing to see: has the part of the page around it drawn anew when work begins or ends."""
+    _follow(sections=False)
+
+
+def attempt(step: object) -> None:
+    """Do it; if that is refused, say why."""
+    try:
+        step()  # type: ignore[operator]
+    except StenogramError as error:
+        st.error(explain(error))
+
+
+def _follow(*, sections: bool) -> dict[str, str]:
+    here = journey.current()
+    result = _board(
+        key="board" if sections else "follow",
+        data={
+            "sections": sections,
+            "watch": not sections,
+            "first": live.draw(here.records, who(), language()) if sections else None,
+            "ticket": here.keys.ticket(live.purpose(who())),
+            "language": language(),
+            "may": actions().allowed,
+            "labels": {
+                "running": say("In work"),
+                "idle": say("Nothing is running. Work begins when a recording is uploaded."),
+                "waiting": say("Waiting"),
+                "delayed": say("Postponed"),
+                "cancel": say("Cancel"),
+                "retry": say("Try now"),
+            },
+        },
+        on_cancel_change=_nothing,
+        on_retry_change=_nothing,
+        on_changed_change=_nothing,
+    )
+    return {name: str(getattr(result, name, None) or "") for name in ("cancel", "retry")}
+
+
+def _nothing() -> None:
+    """A trigger needs somebody who listens; what it says is read where the component is drawn."""

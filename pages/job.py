@@ -1,0 +1,50 @@
+"""Job: what became of one piece of work, attempt by attempt."""
+
+import streamlit as st
+
+from core import joblist, journey
+from core.errors import StenogramError
+from pages import _history as history
+from pages._live import actions, attempt, who
+from pages._parts import explain, plain, say
+
+here = journey.current()
+try:
+    detail = joblist.detail(here, who(), st.query_params.get("id", ""))
+except StenogramError as error:
+    st.title(explain(error), anchor=False)
+    st.page_link("monitor.py", label=say("Monitor"), icon=":material/arrow_back:")
+    st.stop()
+job, task, recording = detail.job, detail.task, detail.recording
+
+st.title(plain(recording.title), anchor=False)
+st.caption(history.about(detail))
+st.page_link(
+    "recording.py",
+    label=say("Open the recording"),
+    query_params={"id": recording.id},
+    icon=":material/subject:",
+)
+
+if job.error:
+    st.error(explain(job.error), icon=":material/block:")
+
+if actions().allowed:
+    with st.container(horizontal=True):
+        if st.button(say("Cancel"), disabled=task.status not in {"queued", "processing"}):
+            attempt(lambda: actions().cancel([task.id]))
+            st.rerun()
+        if st.button(say("Try again"), disabled=job.state not in {"failed", "cancelled", "quarantined"}):
+            attempt(lambda: actions().retry([task.id]))
+            st.rerun()
+
+st.subheader(say("Timeline"), anchor=False)
+history.timeline(detail.stages)
+
+if job.traceback and who().admin:
+    with st.expander(say("Traceback")):
+        st.code(job.traceback, language=None)
+
+if detail.log:
+    with st.expander(say("Log lines")):
+        st.code("\n".join(detail.log), language=None, wrap_lines=True)
