@@ -127,7 +127,8 @@ def loop_decode(model: Model, segments: list[Waveform], seconds: float) -> float
         return 0.0
     head = model.head
     with torch.inference_mode():
-        waves = [torch.from_numpy(segment).float()[None] / 32768 for segment in segments]
+        device = model.features.mel.device
+        waves = [torch.from_numpy(segment).to(device).float()[None] / 32768 for segment in segments]
         encoded = [model.encoder(model.features(wave), None)[0] for wave in waves]
     return speed(lambda: [textbook.transducer(head, each, len(each)) for each in encoded], seconds, 1)
 
@@ -169,7 +170,7 @@ def gflop_a_second(model: Model) -> float:
     """What the encoder computes for a second of sound, counted on a segment of 15 s."""
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), counter:
-        model.encoder(torch.zeros(1, model.config.features.features, 1500), None)
+        model.encoder(torch.zeros(1, 64, 1500, device=model.features.mel.device), None)
     return counter.get_total_flops() / 1e9 / 15
 
 
@@ -187,6 +188,7 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     seconds, few_s = (sum(map(len, part)) / SAMPLE_RATE for part in (segments, few))
     model = built(name, folder, sample_of(segments), tiny=options.tiny)
     chosen = devices.choose(model.config.encoder.d_model, options.device)
+    model = model.to(chosen.kind)
     loop = speed(lambda: textbook.transcribe(model, few), few_s, 1)
     loop_tokens, packaged = loop_decode(model, few, few_s), package(name, folder, few, few_s)
     work = gflop_a_second(model)
@@ -200,16 +202,15 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     print(f"{chosen.reason}\n")
     show(rows)
     used, ceiling = rows[1].ours * work / 1000, matmul_tflops(chosen)
-    print(f"\nToken decode takes {whole / rows[2].ours:.1%} of the time. The encoder does {used:.2f} TFLOPS,")
-    print(
-        f"{used / ceiling:.0%} of a bare product's {ceiling:.2f}. Peak memory {peak_gib(chosen.kind):.1f} GiB."
-    )
+    share, memory = whole / rows[2].ours, peak_gib(chosen.kind)
+    print(f"\nToken decode takes {share:.1%} of the time. The encoder does {used:.2f} TFLOPS,")
+    print(f"{used / ceiling:.0%} of a bare product's {ceiling:.2f}. Peak memory {memory:.1f} GiB.")
 
 
 def show(rows: list[Row]) -> None:
     """The table."""
     clock = "" if torch.cuda.is_available() else " a core"
-    print(f"| stage | ours, x real time{clock} | straightforward loop (CPU, float32) | ratio | package |")
+    print(f"| stage | ours, x real time{clock} | straightforward loop (float32) | ratio | package |")
     print("|---|---|---|---|---|")
     for row in rows:
         ratio = f"{row.ours / row.loop:.1f}" if row.loop else "–"

@@ -23,7 +23,7 @@ def transducer(head: Transducer, encoded: Tensor, frames: int) -> Found:
     """Frame by frame: while a token comes out (ten at most), feed it back. Encoded [time, width]."""
     tokens: list[int] = []
     places: list[int] = []
-    last, state = torch.zeros(1, 1, head.embed.embedding_dim), None
+    last, state = encoded.new_zeros(1, 1, head.embed.embedding_dim), None
     for frame in range(frames):
         heard = head.enc(encoded[frame])
         for _ in range(MAX_SYMBOLS):
@@ -45,11 +45,11 @@ def transcribe(model: Model, segments: Sequence[Waveform]) -> list[Speech]:
 
 def emission(model: Model, segment: Waveform) -> greedy.Emission:
     """Features, encoder, then a search that knows no batch."""
-    wave = torch.from_numpy(segment).float()[None] / 32768
+    wave = torch.from_numpy(segment).to(model.features.mel.device).float()[None] / 32768
     around = model.features.padding()
     padded = torch.nn.functional.pad(wave[None], (around, around), mode="reflect")[0] if around else wave
     encoded = model.encoder(model.features(padded), None)
     if isinstance(model.head, Transducer):
         tokens, frames = transducer(model.head, encoded[0], encoded.size(1))
         return greedy.Emission(tuple(tokens), tuple(frames), (1.0,) * len(tokens))
-    return greedy.ctc(model.head(encoded), torch.tensor([encoded.size(1)]))[0]
+    return greedy.ctc(model.head(encoded), torch.tensor([encoded.size(1)], device=encoded.device))[0]
