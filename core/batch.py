@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from core import results, texts
+from core import texts
+from core.active import Active
 from core.batch_view import Queue, Seen, View
-from core.embed import BatchEmbedder, Embedder, RemoteBatch, batching
+from core.embed import BatchEmbedder, RemoteBatch, batching
 from core.errors import (
-    BadRequest,
     NotFound,
     OutcomeUnknown,
     ProviderBusy,
@@ -25,6 +25,7 @@ from core.errors import (
     Withdrawn,
 )
 from core.failpoints import hit
+from core.fetcher import Fetcher
 from core.index import Index
 from core.intents import PREFIX, Intents
 from core.ledger import Ledger
@@ -45,7 +46,6 @@ UNKNOWN_STATE_S = 3600.0
 PAUSED = "batch paused"
 SWEPT = "batch swept"
 SWEEP_S = 900.0
-NO_BATCHES = "There is no batch lane: vectors are made on this machine, by {embedder}."
 REFUSED_PAUSE_S = 60.0
 
 Step = Callable[["Batches", BatchEmbedder, Batch], Batch | None]
@@ -61,7 +61,7 @@ class Batches:
         index: Index,
         intents: Intents,
         ledger: Ledger,
-        embedder: Callable[[], Embedder],
+        active: Active,
         ring: Callable[[Job], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -69,37 +69,46 @@ class Batches:
         self._records = records
         self._index = index
         self.intents = intents
-        self._embedder = embedder
+        self._active = active
+        self._embedder = active.embedder
         self._ring = ring
         self._folder = settings.home / "batches"
         self.texts = Texts(records, index)
+        self.fetcher = Fetcher(self._folder, index, self.texts, intents, ring)
         self.planner = Planner(settings, records, self.texts, intents, clock)
-        self.view = View(settings, records, ledger, embedder, clock)
+        self.view = View(settings, records, ledger, active.embedder, clock)
         self.now = clock
 
     def tick(self) -> None:
-        """One round over all batches. Does nothing while the embedder takes none, or its key is refused."""
-        embedder = batching(self._embedder())
-        if embedder is None or self._paused():
+        """One round over all batches. Nothing is asked while a key is refused."""
+        self._active.settle()
+        if self._paused():
             return
+        embedder = batching(self._embedder())
         end = time.monotonic() + TICK_S
         try:
-            self._move_on(embedder, self.intents.due(), end)
+            self._move_on(self.intents.due(), end)
+            if embedder is None:
+                return  # those of an earlier embedder go on, new ones are not made
             while time.monotonic() < end and self.texts.enrol(embedder, self.now()):
                 continue
-            self._move_on(embedder, self.planner.flush_queue(embedder), end)
+            self._move_on(self.planner.flush_queue(embedder), end)
             self._sweep(embedder)
         except ProviderRefused as error:
             self._pause(error)
 
-    def _move_on(self, embedder: BatchEmbedder, batches: Sequence[Batch], end: float) -> None:
+    def _move_on(self, batches: Sequence[Batch], end: float) -> None:
         for batch in batches:
             if time.monotonic() > end:
                 return
-            self._advance(embedder, batch)
+            self._advance(batch)
 
-    def _advance(self, embedder: BatchEmbedder, batch: Batch) -> None:
-        """As many steps as can be done now."""
+    def _advance(self, batch: Batch) -> None:
+        """As many steps as can be done now, by the embedder that the batch was made for."""
+        embedder = batching(self._active.named(batch.model))
+        if embedder is None or embedder.name != batch.model:
+            self.intents.hold(batch, "The embedder of this batch is not there any more.")
+            return
         current: Batch | None = batch
         try:
             while current is not None and current.state in STEPS:
@@ -178,8 +187,7 @@ class Batches:
 
     def change_lane(self, recording_id: str, lane: str) -> None:
         """Passages that wait and are in no batch yet go by the other lane. Raise BadRequest."""
-        if lane == "batch" and batching(self._embedder()) is None:
-            raise BadRequest(NO_BATCHES, embedder=self._embedder().title)
+        lane = self._active.lane(lane)
         with self._records.write() as session:
             job = texts.change_lane(session, recording_id, lane)
         if job is not None:
@@ -311,57 +319,6 @@ class Batches:
         except Rejected:
             return  # it has ended, or is not there: the next look will tell
 
-    # Fetching
-
-    def _fetch(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
-        """Bring the result to disk, whole. A count that the provider contradicts is fetched twice."""
-        path = self._path(batch, "part")
-        hit("fetch.in_the_middle")
-        try:
-            embedder.download(batch.result or "", path)
-        except NotFound:
-            self.intents.hold(batch, "The provider does not have the result any more.")
-            return None
-        digest, lines = results.digest(path), results.count(path)
-        if batch.lines not in (None, lines) and batch.sha256 != digest:
-            self.intents.later(batch, sha256=digest)
-            return None
-        hit("fetch.before_rename")
-        results.keep(path, self._path(batch, "result.jsonl"))
-        hit("fetch.after_rename")
-        batch = self.intents.move(batch, "saved", sha256=digest)
-        hit("save.after_commit")
-        return batch
-
-    def _store(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
-        """Keep every good vector under its text, see that it is there, and settle."""
-        path = self._path(batch, "result.jsonl")
-        if not path.exists() or results.digest(path) != batch.sha256:
-            return self.intents.move(batch, "ended")
-        claimed = {row.custom_id: row for row in self.texts.sent(batch.id)}
-        match = results.Match({key: row.tokens for key, row in claimed.items()}, embedder.dim)
-        for keys, vectors in match.vectors(path):
-            hashes = [claimed[key].hash for key in keys]
-            self._index.put_vectors(embedder, "", "", hashes, hashes, vectors)  # kept by hash
-            hit("store.in_the_middle")
-        good = {claimed[key].hash: tokens for key, tokens in match.tokens.items()}
-        self._verify(embedder, list(good))
-        hit("store.after_index")
-        errors = {claimed[key].hash: why for key, why in match.errors.items()}
-        errors |= {claimed[key].hash: "missing in the result" for key in match.missing}
-        alarm = "The result has texts that nobody asked for." if match.suspicious else ""
-        for job in self.intents.complete(batch, good, errors, alarm):
-            self._ring(job)
-        path.unlink()
-        return None
-
-    def _verify(self, embedder: BatchEmbedder, hashes: Sequence[str]) -> None:
-        """Read the vectors back; until they are there, the result on disk is the only copy."""
-        for start in range(0, len(hashes), results.BLOCK):
-            some = hashes[start : start + results.BLOCK]
-            if len(self._index.vectors_of(embedder, some)) < len(some):
-                raise ProviderBusy("LanceDB", "vectors are missing after writing")
-
     def _end(
         self, batch: Batch, state: str, error: Rejected | None = None, *, disputed: bool = False
     ) -> Batch | None:
@@ -393,6 +350,6 @@ STEPS: dict[str, Step] = {
     "uploaded": Batches._submit,
     "submitting": Batches._find,
     "submitted": Batches._poll,
-    "ended": Batches._fetch,
-    "saved": Batches._store,
+    "ended": lambda here, embedder, batch: here.fetcher.fetch(embedder, batch),
+    "saved": lambda here, embedder, batch: here.fetcher.store(embedder, batch),
 }

@@ -18,12 +18,13 @@ from typing import IO
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core import chunk, decode, embed, embedders, engines, history, segment
-from core.batch import NO_BATCHES, Batches
+from core import chunk, decode, embed, engines, history, segment
+from core.active import Active
+from core.batch import Batches
 from core.chores import Chores
 from core.covers import Covers
 from core.embed import Embedder
-from core.errors import BadRequest, StenogramError, Unavailable, UnreadableMedia
+from core.errors import StenogramError, Unavailable, UnreadableMedia
 from core.estimates import Estimates
 from core.index import Index, Row, Scope
 from core.intake import Blob, Store, clean_name
@@ -80,13 +81,14 @@ class Journey:
         pictures, breakers = Pictures(settings), self.remote.breakers
         self.covers = Covers(self.records, storage, pictures, self.ledger, breakers, clock)
         intents = Intents(self.records, self.ledger, settings.batch_poll_s)
+        self.active = Active(settings, self.records, self.ledger, self.work.ring)
         self.batches = Batches(
             settings,
             self.records,
             self.index_store,
             intents,
             self.ledger,
-            self.embedder,
+            self.active,
             self.work.ring,
         )
 
@@ -128,7 +130,7 @@ class Journey:
         return engines.choose(self.engines, wish.engine or self.settings.engine, wish.language)
 
     def _settled(self, wish: Wish) -> tuple[Wish, Engine]:
-        wish = replace(wish, lane=self._lane(wish))
+        wish = replace(wish, lane=self.active.lane(wish.lane))
         return wish, self.choose(wish).engine
 
     def _promise(self, session: Session, task: Task, sha256: str, asked: Asked) -> None:
@@ -136,15 +138,6 @@ class Journey:
         if not self.store.place(sha256).is_file():
             raise Unavailable("The file was deleted at this very moment. Send it again.")
         self.promises.keep(session, task, asked)
-
-    def _lane(self, wish: Wish) -> str:
-        """The lane asked for, else the usual one. Refuses batches while the embedder takes none."""
-        takes_batches = embed.batching(self.embedder()) is not None
-        if wish.lane not in ("", "now", "batch"):
-            raise BadRequest("The lane is now or batch.")
-        if wish.lane == "batch" and not takes_batches:
-            raise BadRequest(NO_BATCHES, embedder=self.embedder().title)
-        return wish.lane or (self.settings.embedding_lane if takes_batches else "now")
 
     # The four kinds of work
 
@@ -225,7 +218,13 @@ class Journey:
         scope = Scope(None if who.admin else who.owner, (recording_id,) if recording_id else ())
         moment = functools.partial(self._moment, question)
         return search(
-            self.index_store, self.embedder(), question, scope=scope, mode=mode, limit=limit, moment=moment
+            self.index_store,
+            self.active.searched(),
+            question,
+            scope=scope,
+            mode=mode,
+            limit=limit,
+            moment=moment,
         )
 
     def _moment(self, question: str, row: Row) -> float:
@@ -237,8 +236,7 @@ class Journey:
 
     def embedder(self) -> Embedder:
         """The active embedder, fixed at the first start: Gemini if there was a key, else the local one."""
-        first = "gemini" if self.settings.gemini_api_key.get_secret_value() else "local"
-        return self._embedder(self.records.settle("embedder", first))
+        return self.active.embedder()
 
     def warm(self) -> None:
         """Start what the first upload, and the first question by meaning, would wait for."""
@@ -246,10 +244,6 @@ class Journey:
         with self.records.read() as session:
             if counts(session).get("done"):
                 _ = self.embedder().dim
-
-    @functools.cache  # noqa: B019 - one journey lives as long as its process
-    def _embedder(self, name: str) -> Embedder:
-        return embedders.by_name(self.settings, name)
 
     # Care
 

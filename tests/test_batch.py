@@ -11,7 +11,7 @@ import pytest
 from core import texts
 from core.batch_view import STATES
 from core.embed import text_hash
-from core.errors import BadRequest
+from core.errors import BadRequest, OutcomeUnknown
 from core.intake import Blob
 from core.journey import Journey
 from core.keys import EVERYONE
@@ -388,3 +388,54 @@ def test_both_models_ask_in_their_own_way_and_give_unit_vectors(tmp_path, emulat
     hashes = [text_hash(here.embedder(), passage.text) for passage in batching.passages(here)]
     kept = here.index_store.vectors_of(here.embedder(), hashes).values()
     assert [round(float(np.linalg.norm(vector)), 5) for vector in kept] == [1.0] * 3
+
+
+def test_another_model_is_offered_with_its_price_and_takes_over_when_complete(tmp_path, emulator):
+    before = batching.installation(tmp_path, emulator.url)
+    batching.recording(before, batching.sentences(6))
+    batching.run(before, emulator)
+    assert before.active.offer() is None
+
+    here = batching.installation(tmp_path, emulator.url, embedding_dim=128)
+    offer = here.active.offer()
+    assert (offer.passages, len(emulator.ledger().texts)) == (6, 6)
+    assert 0 < offer.usd["batch"] == offer.usd["now"] / 2
+    assert here.embedder().dim == 64, "nothing changes by itself"
+
+    here.active.switch("batch")
+    here.batches.tick()
+    assert here.search(EVERYONE, "ремонт крыши", mode="meaning").matches, "the old vectors still answer"
+    assert here.active.searched().dim == 64
+    batching.run(here, emulator, ahead_s=6100)
+    here.batches.tick()
+
+    assert here.active.searched().dim == 128
+    assert here.search(EVERYONE, "ремонт крыши", mode="meaning").matches
+    assert here.index_store.count(here.embedder()) == 6
+
+
+def test_a_batch_of_the_former_model_ends_among_its_own(tmp_path, emulator):
+    before = batching.installation(tmp_path, emulator.url)
+    batching.recording(before, batching.sentences(3))
+    before.batches.tick()
+    former = before.embedder()
+
+    here = batching.installation(tmp_path, emulator.url, embedding_dim=128)
+    here.active.switch("batch")
+    batching.run(here, emulator)
+
+    assert set(batching.meanings(here)) == {"done"}
+    for embedder in (former, here.embedder()):
+        hashes = [text_hash(embedder, passage.text) for passage in batching.passages(here)]
+        assert len(here.index_store.vectors_of(embedder, hashes)) == 3
+
+
+def test_a_broken_connection_never_sends_texts_twice(here, emulator):
+    """With aiohttp installed the provider's client would do so by itself."""
+    emulator.fault("drop", call="embed")
+
+    with pytest.raises(OutcomeUnknown):
+        here.ledger.buy(here.embedder(), "r", "pages", ["текст"])
+
+    assert emulator.ledger().count("embed") == 1
+    assert here.ledger.payments()[0].state == "disputed"

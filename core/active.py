@@ -1,0 +1,136 @@
+"""Which embedder is active, and changing to another: price first, everything again, never mixed.
+
+The active embedder is written down by its exact name when the first one is chosen, so that a changed
+setting or a new key never silently splits the vectors. After a change the old one answers questions
+until the new one has a vector for every passage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import select, update
+
+from core import embedders, texts
+from core.embed import Embedder, batching, tokens_at_most, understands
+from core.errors import BadRequest
+from core.ledger import Ledger
+from core.passages import counts, settle
+from core.records import Job, PassageRow, Recording, Records
+from core.settings import Settings
+
+ACTIVE = "embedder"
+SEARCHED = "embedder for search"
+LANES = ("now", "batch")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A change of embedder that the settings ask for, before anything is sent."""
+
+    before: str
+    after: str
+    """Titles of the two embedders."""
+    passages: int
+    """How many get a new vector."""
+    tokens: int
+    usd: dict[str, Decimal]
+    """Price by lane; one lane and 0 on this machine."""
+
+
+class Active:
+    """The embedders of one installation: the active one, the searched one, and any by name."""
+
+    def __init__(
+        self, settings: Settings, records: Records, ledger: Ledger, ring: Callable[[Job], None]
+    ) -> None:
+        self._settings = settings
+        self._records = records
+        self._ledger = ledger
+        self._ring = ring
+        self._known: dict[str, Embedder] = {}
+
+    def embedder(self) -> Embedder:
+        """The one that makes vectors: Gemini if there was a key at the first start, else the local one."""
+        name = self._records.fact(ACTIVE)
+        return self.named(name or self._records.settle(ACTIVE, self._wanted().name))
+
+    def searched(self) -> Embedder:
+        """The one whose vectors are complete: it answers questions."""
+        return self.named(self._records.fact(SEARCHED) or self.embedder().name)
+
+    def named(self, name: str) -> Embedder:
+        """The embedder of this name; the same object each time."""
+        if name not in self._known:
+            self._known[name] = embedders.by_name(self._settings, name)
+        return self._known[name]
+
+    def _wanted(self) -> Embedder:
+        """What the settings ask for now. A key that is gone is no wish to leave Gemini."""
+        has_key = bool(self._settings.gemini_api_key.get_secret_value())
+        stays = (self._records.fact(ACTIVE) or "").startswith("gemini")
+        return self.named("gemini" if has_key or stays else "local")
+
+    def offer(self) -> Offer | None:
+        """The change that the settings ask for, with its price; None if all is as they say."""
+        before, after = self.embedder(), self._wanted()
+        if before.name == after.name:
+            return None
+        with self._records.read() as session:
+            rows = list(session.execute(select(PassageRow.language, PassageRow.text)))
+        read = [text for language, text in rows if understands(after, language)]
+        tokens = sum(map(tokens_at_most, read))
+        paid = batching(after)
+        usd = {"now": Decimal(0)}
+        if paid is not None:
+            usd = {lane: self._ledger.cost_usd(paid.provider, paid.model, lane, tokens) for lane in LANES}
+        return Offer(before.title, after.title, len(read), tokens, usd)
+
+    def lane(self, asked: str) -> str:
+        """The lane asked for, else the usual one. Raise BadRequest for batches where there are none."""
+        takes_batches = batching(self.embedder()) is not None
+        if asked not in ("", *LANES):
+            raise BadRequest("The lane is now or batch.")
+        if asked == "batch" and not takes_batches:
+            message = "There is no batch lane: vectors are made on this machine, by {embedder}."
+            raise BadRequest(message, embedder=self.embedder().title)
+        return asked or (self._settings.embedding_lane if takes_batches else "now")
+
+    def switch(self, lane: str = "now") -> None:
+        """Make every vector again with what the settings ask for. Raise BadRequest."""
+        before, after = self.embedder(), self._wanted()
+        if before.name == after.name:
+            raise BadRequest("The embedder is what the settings say; there is nothing to change.")
+        if lane not in LANES or (lane == "batch" and batching(after) is None):
+            raise BadRequest("{embedder} has no such lane.", embedder=after.title)
+        self._records.set_fact(SEARCHED, self._records.fact(SEARCHED) or before.name)
+        self._records.set_fact(ACTIVE, after.name)
+        for job in self._begin_again(after, lane):
+            self._ring(job)
+
+    def _begin_again(self, after: Embedder, lane: str) -> list[Job]:
+        jobs: list[Job | None] = []
+        with self._records.write() as session:
+            fresh = {"lane": lane, "text_hash": ""}
+            session.execute(update(PassageRow).values(meaning="off", **fresh))
+            read = update(PassageRow)
+            if after.languages is not None:
+                read = read.where(PassageRow.language.in_(after.languages))
+            session.execute(read.values(meaning="waiting"))
+            for recording_id in session.scalars(select(Recording.id)).all():
+                settle(session, recording_id)
+                if lane == "now":
+                    jobs.append(texts.embed_job(session, recording_id))
+        return [job for job in jobs if job is not None]
+
+    def settle(self) -> None:
+        """Now and then: take over what is complete; follow the settings while there is nothing to buy."""
+        with self._records.read() as session:
+            number = counts(session)
+        if self._records.fact(SEARCHED) and not number.get("waiting"):
+            self._records.set_fact(SEARCHED, "")
+        if not number and self.embedder().name != self._wanted().name:
+            self.switch()
+            self._records.set_fact(SEARCHED, "")
