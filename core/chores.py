@@ -28,6 +28,7 @@ TITLES = {
     RECONCILE: phrase("Wake waiting work, take back lost work"),
     "batches": phrase("Collect, order and fetch batches"),
     "callbacks": phrase("Tell programs that their tasks have ended"),
+    "covers": phrase("Order and fetch pictures"),
     "orders": phrase("Stop orders that nobody waits for"),
     "retention": phrase("Forget what programs left here"),
     "index": phrase("Tidy the search index"),

@@ -84,7 +84,7 @@ def _ends(past: Past, period: str) -> alt.Chart:
         "outcome:N",
         title=None,
         scale=alt.Scale(domain=list(titles.values()), range=[COLOURS[name] for name in titles]),
-        legend=alt.Legend(orient="top"),
+        legend=alt.Legend(orient="bottom"),
     )
     jobs = alt.Y("sum(jobs):Q", title=say("Jobs"), axis=alt.Axis(tickMinStep=1, format="d"))
     return _bars(pd.DataFrame(rows, columns=["at", "outcome", "jobs"]), past, period).encode(
@@ -129,10 +129,8 @@ def _as_row(timing: Timing) -> dict[str, object]:
         say("Done"): timing.done,
         say("Failed"): timing.failed,
         say("Cancelled"): timing.cancelled,
-        say("Ran, half"): took(timing.run_p50_s),
-        say("Ran, 95 %"): took(timing.run_p95_s),
-        say("Waited, half"): took(timing.wait_p50_s),
-        say("Waited, 95 %"): took(timing.wait_p95_s),
+        say("Ran: 50 %, 95 %"): f"{took(timing.run_p50_s)}, {took(timing.run_p95_s)}",
+        say("Waited: 50 %, 95 %"): f"{took(timing.wait_p50_s)}, {took(timing.wait_p95_s)}",
         say("Speed"): f"{number(timing.speed, 1)}×" if timing.kind == "transcribe" and timing.speed else "",
     }
 

@@ -90,7 +90,14 @@ def view() -> str:
 def show(name: str) -> None:
     """Draw a view, anew when work begins or ends."""
     draw = VIEWS[name][1]
-    st.fragment(draw)()
+
+    @st.fragment
+    def shown() -> None:
+        draw()
+        if draw is not _now:
+            follow()
+
+    shown()
 
 
 def _now() -> None:
@@ -98,7 +105,6 @@ def _now() -> None:
 
 
 def _history() -> None:
-    follow()
     show_history(journey.current().records)
 
 
@@ -106,7 +112,6 @@ def _history() -> None:
 
 
 def _jobs() -> None:
-    follow()
     wanted = _filter()
     records = journey.current().records
     page = st.session_state.get("job-page", 1)
@@ -196,7 +201,6 @@ def _button(label: str, key: str, step: Callable[[], object]) -> None:
 
 
 def _failures() -> None:
-    follow()
     found = failures.groups(journey.current().records, who())
     if not found:
         st.caption(say("Nothing has failed."))
@@ -230,7 +234,6 @@ def _group(n: int, group: Group) -> None:
 
 
 def _batches() -> None:
-    follow()
     batches = journey.current().batches
     queue = batches.view.queue()
     with line():
@@ -279,7 +282,6 @@ def _about_batch(batch: Seen) -> list[str]:
 
 
 def _workers() -> None:
-    follow()
     here = journey.current()
     now = monitor.now(here.records, who())
     busy = {one.job.worker: one for one in now.running}
@@ -364,7 +366,6 @@ def _about_chore(chore: Chore) -> list[str]:
 
 
 def _health() -> None:
-    follow()
     here = journey.current()
     st.caption(coverage(library.totals(here.records, who())))
     for part in health.check(here, actors.ping).parts:
@@ -391,7 +392,7 @@ def _action(action: Action) -> None:
 
 
 VIEWS: dict[str, tuple[str, Callable[[], None]]] = {
-    "now": (phrase("Now"), _now),
+    "now": (phrase("Right now"), _now),
     "history": (phrase("History"), _history),
     "jobs": (phrase("Jobs"), _jobs),
     "failures": (phrase("Failures"), _failures),
