@@ -97,7 +97,7 @@ def settle(session: Session, recording_id: str) -> str:
 def counts(session: Session) -> dict[str, int]:
     """How many passages there are in each state of `meaning`."""
     grouped = select(PassageRow.meaning, func.count()).group_by(PassageRow.meaning)
-    return {meaning: number for meaning, number in session.execute(grouped)}
+    return dict(session.execute(grouped).all())
 
 
 def _row(
