@@ -9,18 +9,21 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from core import costs, words
+from core import costs
 from core.costs import Answer
 from core.costs.forecast import BreakEven
 from core.errors import StenogramError
 from pages import _plan as plan
-from pages._parts import duration, explain, language, note, number, say
+from pages._parts import duration, explain, number, say
 
 HEIGHT = 280
 CHOSEN, ABLE, OTHER = "#0F766E", "#7DA8A3", "#B0B7B6"
 BATCH, SYNC = "#0F766E", "#C2762B"
 BARS = 8
 LABEL_PX = 220
+LEGEND = alt.Legend(orient="top", labelLimit=0, columns=2)
+SPARSE = alt.Axis(grid=False, tickCount=5)
+"""Logarithmic axes have a line for every digit unless told otherwise."""
 
 
 def deadline(answer: Answer) -> None:
@@ -33,15 +36,23 @@ def deadline(answer: Answer) -> None:
     kinds = {"chosen": say("the cheapest that fits"), "able": say("can be taken"), "other": say("cannot")}
     data = pd.DataFrame([{**row, "kind": kinds[row["kind"]]} for row in rows])
     colours = alt.Scale(domain=list(kinds.values()), range=[CHOSEN, ABLE, OTHER])
-    x = alt.X("hours:Q", title=say("Ready within, hours (9 times in 10)"), scale=alt.Scale(type="log"))
-    y = alt.Y("price:Q", title=say("Price, {sign}", sign=sign), scale=_money_scale(data["price"]))
+    x = alt.X(
+        "hours:Q", title=say("Ready within, hours (9 times in 10)"), scale=alt.Scale(type="log"), axis=SPARSE
+    )
+    y = alt.Y(
+        "price:Q",
+        title=say("Price, {sign}", sign=sign),
+        scale=_money_scale(data["price"]),
+        axis=alt.Axis(tickCount=5),
+    )
     points = (
         alt.Chart(data)
-        .mark_circle(size=110, opacity=0.9)
+        .mark_circle(size=130)
         .encode(
             x=x,
             y=y,
-            color=alt.Color("kind:N", scale=colours, title=None, legend=alt.Legend(orient="bottom")),
+            color=alt.Color("kind:N", scale=colours, title=None, legend=LEGEND),
+            opacity=alt.condition(alt.datum.real, alt.value(1.0), alt.value(0.45)),
             tooltip=[
                 alt.Tooltip("way:N", title=say("Way")),
                 alt.Tooltip("cash:N", title=say("Price")),
@@ -69,9 +80,10 @@ def _points(answer: Answer) -> list[dict[str, Any]]:
                 "cash": plan.cash(answer, quote.total_usd),
                 "time": duration(quote.p90_s),
                 "kind": kind,
+                "real": kind != "other",
             }
         )
-    return rows
+    return sorted(rows, key=lambda row: ("other", "able", "chosen").index(row["kind"]))
 
 
 def _frontier(answer: Answer) -> pd.DataFrame:
@@ -94,7 +106,7 @@ def lanes(answer: Answer) -> None:
     except StenogramError as error:
         st.caption(explain(error))
         return
-    st.caption(note(answer.embedding.advice))
+    st.caption(plan.remark(answer.embedding.advice))
     names = {"sync": say("Now"), "batch": say("In a batch")}
     rows = [
         {
@@ -107,7 +119,7 @@ def lanes(answer: Answer) -> None:
         for lane, usd in (("sync", point.sync_usd), ("batch", point.batch_usd))
         if usd is not None
     ]
-    x = alt.X("texts:Q", title=say("Texts"), scale=alt.Scale(type="log"))
+    x = alt.X("texts:Q", title=say("Texts"), scale=alt.Scale(type="log"), axis=SPARSE)
     lines = (
         alt.Chart(pd.DataFrame(rows))
         .mark_line(point=True)
@@ -117,12 +129,13 @@ def lanes(answer: Answer) -> None:
                 "price:Q",
                 title=say("Price, {sign}", sign=plan.SIGNS[answer.currency]),
                 scale=alt.Scale(type="log"),
+                axis=alt.Axis(tickCount=5),
             ),
             color=alt.Color(
                 "lane:N",
                 scale=alt.Scale(domain=list(names.values()), range=[SYNC, BATCH]),
                 title=None,
-                legend=alt.Legend(orient="bottom"),
+                legend=LEGEND,
             ),
             tooltip=[
                 alt.Tooltip("texts:Q", title=say("Texts"), format=","),
@@ -164,7 +177,7 @@ def tornado(answer: Answer) -> None:
         return
     rows = [
         {
-            "what": str(words.reason(swing.assumption.about, language())),
+            "what": plan.about(swing.assumption),
             "low": _units(answer, min(swing.low_usd, swing.high_usd)),
             "high": _units(answer, max(swing.low_usd, swing.high_usd)),
             "range": f"{costs.plain(swing.assumption.low)} – {costs.plain(swing.assumption.high)}",

@@ -14,13 +14,13 @@ import pandas as pd
 import streamlit as st
 
 from core import costs, journey, plans, words
-from core.costs import Answer, Quote
+from core.costs import Answer, Assumption, Note, Quote
 from core.errors import StenogramError
 from core.plans import Archive, Candidate, Found
 from core.recordings import Wish
 from core.words import phrase
 from pages import _parts as parts
-from pages._parts import duration, explain, facts, note, say, say_many
+from pages._parts import duration, explain, facts, say, say_many
 
 VIEWS = {
     "plan": phrase("Estimate"),
@@ -69,6 +69,14 @@ UNITS = {
     "USD": phrase("dollars"),
     "W": phrase("watts"),
 }
+PARTS = {
+    "purchase, written off": phrase("wear"),
+    "electricity": phrase("electricity"),
+    "GPU at work": phrase("GPU at work"),
+    "GPU starting and idle": phrase("GPU starting and idle"),
+    "transcription": phrase("transcription"),
+    "embedding": phrase("vectors"),
+}
 SHOW_EVERY = 25
 """Files between two movements of a bar."""
 
@@ -115,7 +123,7 @@ def ask() -> dict[str, Any] | None:
         ready = parts.said(READY)
         st.selectbox(say("Ready"), list(ready), format_func=ready.__getitem__, key="ready")
         sign = SIGNS[st.session_state["currency"]]
-        st.number_input(say("At most, {sign} (0: any price)", sign=sign), step=1.0, key="most")
+        st.number_input(say("At most, {sign} (0: any price)", sign=sign), step=1.0, format="%g", key="most")
         st.segmented_control(
             say("Currency"), list(SIGNS), format_func=SIGNS.__getitem__, required=True, key="currency"
         )
@@ -124,7 +132,7 @@ def ask() -> dict[str, Any] | None:
 
 def _hours() -> dict[str, Any]:
     with st.container(horizontal=True):
-        st.number_input(say("Hours of sound"), step=10.0, key="hours")
+        st.number_input(say("Hours of sound"), step=10.0, format="%g", key="hours")
         _spoken()
     return {"hours": st.session_state["hours"]}
 
@@ -297,10 +305,11 @@ def result(answer: Answer) -> None:
             st.metric(say("Price"), cash(answer, best.total_usd))
             st.metric(say("Usually ready in"), duration(best.p50_s))
             st.metric(say("9 times in 10 within"), duration(best.p90_s))
-        st.markdown(f"**{route(answer, best)}**")
-        st.caption(facts(*_split(answer, best)))
-        for each in (*([best.blocked] if best.blocked else []), *best.notes):
-            st.caption(note(each))
+        with parts.tight():
+            st.markdown(f"**{route(answer, best)}**")
+            st.caption(facts(*_split(answer, best)))
+            for each in (*([best.blocked] if best.blocked else []), *best.notes):
+                st.caption(remark(each))
 
 
 def _would_be(answer: Answer) -> Quote | None:
@@ -315,7 +324,9 @@ def _would_be(answer: Answer) -> Quote | None:
 def _split(answer: Answer, quote: Quote) -> list[str]:
     """Price by part, and what decides the time."""
     said = [
-        f"{parts.reason(part.name)} {parts.plain(cash(answer, part.usd))}" for part in quote.parts if part.usd
+        f"{say(PARTS.get(part.name, part.name))} {parts.plain(cash(answer, part.usd))}"
+        for part in quote.parts
+        if part.usd
     ]
     if quote.bound_by and quote.p50_s:
         said.append(say("the time is set by: {bound}", bound=quote.bound_by))
@@ -349,7 +360,7 @@ def _engine(answer: Answer, quote: Quote) -> str:
             if name in here.engines
             else "GigaAM"
         )
-        return f"{title}, {device}"
+        return f"{title.partition(' (')[0]}, {device}"
     title = answer.book.provider(quote.engine).title
     modes = {"sync": "", "batch": say("in a batch"), "async": say("later"), "deferred": say("within a day")}
     return ", ".join(filter(None, (f"{title} {quote.engine_model}", modes.get(quote.mode, quote.mode))))
@@ -390,8 +401,15 @@ def ways(answer: Answer) -> None:
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config)
 
 
-def _sentence(said: costs.Note) -> str:
-    return words.explain({"message": said.message, "facts": said.facts}, parts.language())
+def remark(said: Note) -> str:
+    """A remark of the price book, for a person, harmless where Markdown is read."""
+    return parts.plain(_sentence(said))
+
+
+def _sentence(said: Note) -> str:
+    """What our code says is translated by its template, what the book says as a fact."""
+    told = words.explain({"message": said.message, "facts": said.facts}, parts.language())
+    return str(words.reason(told, parts.language()))
 
 
 def _row(answer: Answer, quote: Quote) -> dict[str, object]:
@@ -435,8 +453,7 @@ def assumptions(book: costs.Book) -> pd.DataFrame:
     rows = [
         {
             "name": each.name,
-            "about": str(words.reason(each.about, language)),
-            "variant": each.name.partition(":")[2],
+            "about": about(each),
             "value": float(each.value),
             "unit": say(UNITS[each.unit]) if each.unit in UNITS else each.unit,
             "source": str(words.reason(each.source, language)),
@@ -447,12 +464,20 @@ def assumptions(book: costs.Book) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def about(each: Assumption) -> str:
+    """What is assumed, with the language it holds for; speeds by their engine."""
+    kind, _, variant = each.name.partition(":")
+    if each.about == each.name:
+        return say("speed of {engine}, times real time", engine=variant)
+    said = str(words.reason(each.about, parts.language()))
+    return f"{said} ({variant})" if variant in SPOKEN and kind != "chars_per_token" else said
+
+
 def assumption_columns() -> dict[str, Any]:
     """The headings of assumptions."""
     return {
         "name": None,
         "about": st.column_config.TextColumn(say("What is assumed"), width="medium"),
-        "variant": st.column_config.TextColumn(say("Of")),
         "value": st.column_config.NumberColumn(say("Value")),
         "unit": say("Unit"),
         "source": st.column_config.TextColumn(say("Source"), width="large"),

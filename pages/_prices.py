@@ -97,7 +97,7 @@ def _figures(book: Book) -> None:
         hide_index=True,
         key="own-figures",
         column_config=plan.assumption_columns(),
-        disabled=["about", "variant", "unit", "source"],
+        disabled=["about", "unit", "source"],
         on_change=_change_figures,
         args=(list(table["name"]),),
     )

@@ -9,10 +9,10 @@ from pages import _prices as prices
 from pages import _proof as proof
 from pages._parts import explain, say
 
-st.title(say("Costs"), anchor=False)
 plan.settle()
-
-view = plan.choose("view", plan.VIEWS)
+with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+    st.title(say("Costs"), anchor=False, width="content")
+    view = plan.choose("view", plan.VIEWS)
 
 if view == "proof":
     proof.draw()

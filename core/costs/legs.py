@@ -101,7 +101,7 @@ def embedding_legs(size: Size, language: str, terms: Terms) -> list[Leg]:
     """Every way to make vectors: the models asked for, by their modes, and the local embedder."""
     prices = [price for price in terms.book.prices if price.kind == "embedding"]
     sold = [_embedded(price, size, terms) for price in prices if price.model in terms.embedding_models]
-    without = Leg(WORDS, WORDS, "", (), pace.AT_ONCE, (Note("Found by words only, not by meaning."),))
+    without = Leg(WORDS, WORDS, "", (), pace.AT_ONCE)
     return [*sold, _local(size, language, terms), *([without] if terms.words_only else [])]
 
 
