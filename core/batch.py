@@ -33,6 +33,7 @@ from core.planner import Planner
 from core.records import Batch, Job, Json, Records
 from core.settings import Settings
 from core.texts import Texts
+from core.words import phrase
 from core.work import as_json
 
 TICK_S = 60.0
@@ -107,7 +108,7 @@ class Batches:
         """As many steps as can be done now, by the embedder that the batch was made for."""
         embedder = batching(self._active.named(batch.model))
         if embedder is None or embedder.name != batch.model:
-            self.intents.hold(batch, "The embedder of this batch is not there any more.")
+            self.intents.hold(batch, phrase("The embedder of this batch is not there any more."))
             return
         current: Batch | None = batch
         try:
@@ -288,7 +289,7 @@ class Batches:
         try:
             remote = embedder.batch(name)
         except NotFound:
-            self.intents.hold(batch, "The provider does not know this batch any more.")
+            self.intents.hold(batch, phrase("The provider does not know this batch any more."))
             return None
         hit("poll.after_reply")
         return self._read(embedder, batch, remote)

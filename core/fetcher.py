@@ -13,6 +13,7 @@ from core.index import Index
 from core.intents import Intents
 from core.records import Batch, Job
 from core.texts import Texts
+from core.words import phrase
 
 
 class Fetcher:
@@ -34,7 +35,7 @@ class Fetcher:
         try:
             embedder.download(batch.result or "", path)
         except NotFound:
-            self._intents.hold(batch, "The provider does not have the result any more.")
+            self._intents.hold(batch, phrase("The provider does not have the result any more."))
             return None
         digest, lines = results.digest(path), results.count(path)
         if batch.lines not in (None, lines) and batch.sha256 != digest:
@@ -63,7 +64,7 @@ class Fetcher:
         hit("store.after_index")
         errors = {claimed[key].hash: why for key, why in match.errors.items()}
         errors |= {claimed[key].hash: "missing in the result" for key in match.missing}
-        alarm = "The result has texts that nobody asked for." if match.suspicious else ""
+        alarm = phrase("The result has texts that nobody asked for.") if match.suspicious else ""
         for job in self._intents.complete(batch, good, errors, alarm):
             self._ring(job)
         path.unlink()

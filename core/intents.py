@@ -30,6 +30,7 @@ from core.failpoints import hit
 from core.ledger import Call, CapReached, Ledger
 from core.records import Batch, Job, Json, Records, Text
 from core.texts import Line
+from core.words import phrase
 from core.work import as_json, changed
 
 LIVE = ("planned", "uploaded", "submitting", "submitted", "ended", "saved")
@@ -148,7 +149,7 @@ class Intents:
             self._book_twins(session, batch, number)
 
     def _book_twins(self, session: Session, batch: Batch, number: int) -> None:
-        message = "The provider has this batch {times} times; the others were cancelled."
+        message = phrase("The provider has this batch {times} times; the others were cancelled.")
         alarm = _alarm(message, times=number + 1)
         session.execute(update(Batch).where(Batch.id == batch.id).values(alarm=alarm))
         for _ in range(number):
@@ -161,7 +162,7 @@ class Intents:
         values |= {"polls": batch.polls + 1, "next_at": now + self.pause_s(batch, error)}
         values["error"] = as_json(error) if error else None
         if now - batch.created_at > OLD_S:
-            values["alarm"] = _alarm("This batch is {hours} hours old.", hours=age_h)
+            values["alarm"] = _alarm(phrase("This batch is {hours} hours old."), hours=age_h)
         with self._records.write() as session:
             mine = update(Batch).where(
                 Batch.id == batch.id, Batch.state == batch.state, Batch.epoch == batch.epoch
@@ -239,7 +240,7 @@ class Intents:
         Whether it is billed is not known, so it stays booked. If the cap is reached, the texts wait.
         """
         with self._records.write() as session:
-            failure = _alarm("The provider says: {why}", why=why)
+            failure = _alarm(phrase("The provider says: {why}"), why=why)
             self._move(session, batch, state, finished_at=self.now(), error=failure)
             self._ledger.dispute(session, batch.id)
             texts.fail(session, {line.hash: why for line in lines})
