@@ -57,11 +57,11 @@ def corpus(seconds: float) -> list[Waveform]:
     return segments
 
 
-def built(name: str, folder: Path, wave: Waveform, *, tiny: bool) -> Model:
+def built(name: str, folder: Path, sounds: list[Waveform], *, tiny: bool) -> Model:
     """A random model, through a real checkpoint file where the packages for it are there."""
     if all(importlib.util.find_spec(package) for package in ("omegaconf", "sentencepiece")):
-        return load(checkpoints.build(name, folder, wave=wave, tiny=tiny))
-    return checkpoints.random_model(name, wave=wave, tiny=tiny)
+        return load(checkpoints.build(name, folder, sounds=sounds, tiny=tiny))
+    return checkpoints.random_model(name, sounds=sounds, tiny=tiny)
 
 
 def speed(work: Callable[[], object], seconds: float, repeats: int) -> float:
@@ -133,11 +133,6 @@ def loop_decode(model: Model, segments: list[Waveform], seconds: float) -> float
     return speed(lambda: [textbook.transducer(head, each, len(each)) for each in encoded], seconds, 1)
 
 
-def sample_of(segments: list[Waveform]) -> Waveform:
-    """Three seconds of each of some segments: what the models' talkativeness is set by."""
-    return np.concatenate([segment[: 3 * SAMPLE_RATE] for segment in segments[:8]])
-
-
 def matmul_tflops(device: Device) -> float:
     """What the device multiplies at best: a square product in the encoder's numbers."""
     size = 8192 if device.kind == "cuda" else 2048
@@ -186,7 +181,7 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     segments = corpus(options.hours * 3600)
     few = segments[: options.loop_segments]
     seconds, few_s = (sum(map(len, part)) / SAMPLE_RATE for part in (segments, few))
-    model = built(name, folder, sample_of(segments), tiny=options.tiny)
+    model = built(name, folder, segments[:4], tiny=options.tiny)
     chosen = devices.choose(model.config.encoder.d_model, options.device)
     model = model.to(chosen.kind)
     loop = speed(lambda: textbook.transcribe(model, few), few_s, 1)

@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from core.gigaam import greedy, writing
 from core.gigaam.checkpoint import Model, State, tokenizer_path
@@ -51,13 +53,13 @@ def describe(name: str, *, tiny: bool = False) -> ModelConfig:
 
 
 def build(
-    name: str, folder: Path, *, tiny: bool = False, seed: int = 0, wave: Waveform | None = None
+    name: str, folder: Path, *, tiny: bool = False, seed: int = 0, sounds: Sequence[Waveform] | None = None
 ) -> Path:
     """Write `<name>.ckpt` and, for end-to-end models, its tokenizer; answer the checkpoint's path.
 
-    `wave` is the sound on which the model emits as many tokens a second as speech has.
+    `sounds` are those on which the model emits as many tokens a second as speech has.
     """
-    model = random_model(name, tiny=tiny, seed=seed, wave=wave)
+    model = random_model(name, tiny=tiny, seed=seed, sounds=sounds)
     config = model.config
     path = folder / f"{name}.ckpt"
     writing.save(config, _with_norms(writing.theirs(model.state_dict()), config), path)
@@ -66,7 +68,9 @@ def build(
     return path
 
 
-def random_model(name: str, *, tiny: bool = False, seed: int = 0, wave: Waveform | None = None) -> Model:
+def random_model(
+    name: str, *, tiny: bool = False, seed: int = 0, sounds: Sequence[Waveform] | None = None
+) -> Model:
     """The model alone, without a file; pieces are then plain made-up syllables."""
     torch.manual_seed(seed)
     config = describe(name, tiny=tiny)
@@ -74,9 +78,13 @@ def random_model(name: str, *, tiny: bool = False, seed: int = 0, wave: Waveform
     model = Model(config, Letters(config.vocabulary or tokens)).eval().requires_grad_(False)
     model.features.window.copy_(torch.hann_window(config.features.win_length))
     model.features.mel.copy_(mel_matrix(config.features))
-    _liven(model)
-    rate = TOKENS_A_SECOND["pieces" if name in PIECES else "letters"]
-    _quieten(model, noise(5) if wave is None else wave, rate)
+    sounds = [noise(5)] if sounds is None else list(sounds)
+    with torch.inference_mode():
+        features = [model.features(torch.from_numpy(sound).float()[None] / 32768) for sound in sounds]
+        encoded = [model.encoder(each, None) for each in features]
+    _liven(model, encoded)
+    seconds = sum(map(len, sounds)) / SAMPLE_RATE
+    _quieten(model, encoded, seconds * TOKENS_A_SECOND["pieces" if name in PIECES else "letters"])
     return model
 
 
@@ -90,14 +98,18 @@ def mel_matrix(config: FeatureConfig) -> torch.Tensor:
     return torch.minimum(rise, fall).clamp(min=0)
 
 
-def _liven(model: Model) -> None:
-    """Larger weights in the head: with torch's own ones every frame would give the same token."""
-    for name, weight in model.head.named_parameters():
-        if "bias" not in name:
-            weight.mul_(4)
-    if isinstance(model.head, Transducer):
-        model.head.embed.weight[model.head.blank] = 0
-        model.head.tabulate()
+def _liven(model: Model, encoded: list[Tensor]) -> None:
+    """Make the head listen to what changes from frame to frame: a random encoder mostly repeats itself."""
+    transducer = model.head if isinstance(model.head, Transducer) else None
+    listening = transducer.enc if transducer else model.head.decoder_layers
+    frames = torch.cat([each[0] for each in encoded])
+    mean, spread = frames.mean(0), (frames - frames.mean(0)).std()
+    listening.weight.mul_(3 / spread)
+    listening.bias.copy_(-(listening.weight @ mean))
+    if transducer:
+        transducer.joint.weight.mul_(4)
+        transducer.embed.weight[transducer.blank] = 0
+        transducer.tabulate()
 
 
 def noise(seconds: int) -> Waveform:
@@ -106,23 +118,20 @@ def noise(seconds: int) -> Waveform:
     return (np.random.default_rng(0).normal(0, 1, len(swell)) * swell).astype(np.int16)
 
 
-def _quieten(model: Model, wave: Waveform, tokens_a_second: float) -> None:
+def _quieten(model: Model, encoded: list[Tensor], wanted: float) -> None:
     """Find by bisection the bias on blank that lets about so many tokens through."""
-    wanted = tokens_a_second * len(wave) / SAMPLE_RATE
-    with torch.inference_mode():
-        encoded = model.encoder(model.features(torch.from_numpy(wave).float()[None] / 32768), None)
     head = model.head.joint if isinstance(model.head, Transducer) else model.head.decoder_layers
-    low, high, tried = head.bias[-1].item(), head.bias[-1].item() + 200, []
-    for _ in range(18):
+    low, high, tried = head.bias[-1].item(), head.bias[-1].item() + 400, []
+    for _ in range(20):
         bias = (low + high) / 2
         head.bias[-1] = bias
-        count = _tokens(model, encoded)
+        count = sum(_tokens(model, each) for each in encoded)
         tried.append((abs(count - wanted), bias))
         low, high = (bias, high) if count > wanted else (low, bias)
     head.bias[-1] = min(tried)[1]
 
 
-def _tokens(model: Model, encoded: torch.Tensor) -> int:
+def _tokens(model: Model, encoded: Tensor) -> int:
     """How many tokens come out of one encoded sample."""
     ends = torch.tensor([encoded.size(1)])
     if isinstance(model.head, Transducer):
