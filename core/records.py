@@ -507,6 +507,12 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # money and accepted files are worth the fsync
     connection.execute("PRAGMA foreign_keys = ON")
+    # SQLite's own knows the Latin alphabet only, and ILIKE is written with it.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else str(text).lower()
 
 
 def _begin_sqlite(connection: Connection) -> None:

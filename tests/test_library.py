@@ -40,6 +40,16 @@ def test_a_list_shows_the_newest_task_and_only_what_fits(here):
     assert library.cards(here.records, EVERYONE, limit=5, offset=5) == (1, [])
 
 
+def test_programs_find_a_title_whatever_its_capitals(here):
+    id_ = send(here, title="Планёрка ОТДЕЛА")
+
+    total, (found,) = here.recordings.find(EVERYONE, words="отдела")
+
+    assert (total, found.id) == (1, id_)
+    assert here.recordings.find(EVERYONE, words="ПЛАНЁРКА О")[0] == 1
+    assert here.recordings.find(EVERYONE, words="отделы")[0] == 0
+
+
 def test_nobody_sees_what_is_somebody_elses(here):
     id_ = send(here, tags=("secret",))
 
