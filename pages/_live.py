@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -36,9 +38,9 @@ def board() -> None:
     """What runs and waits, kept up to date by the browser itself."""
     told = _follow(sections=True)
     if task_id := told.get("cancel"):
-        attempt(lambda: actions().cancel([task_id]))
+        attempt(functools.partial(actions().cancel, [task_id]))
     if task_id := told.get("retry"):
-        attempt(lambda: actions().retry([task_id]))
+        attempt(functools.partial(actions().retry, [task_id]))
 
 
 def follow() -> None:
@@ -46,10 +48,17 @@ def follow() -> None:
     _follow(sections=False)
 
 
-def attempt(step: object) -> None:
+def button(label: str, key: str, step: Callable[[], object]) -> None:
+    """Something that can be done about what is shown."""
+    if st.button(label, key=key):
+        attempt(step)
+        st.rerun()
+
+
+def attempt(step: Callable[[], object]) -> None:
     """Do it; if that is refused, say why."""
     try:
-        step()  # type: ignore[operator]
+        step()
     except StenogramError as error:
         st.error(explain(error))
 

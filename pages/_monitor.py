@@ -12,15 +12,15 @@ import streamlit as st
 import jobs as actors
 from core import failures, health, joblist, journey, library, monitor
 from core.actions import PRIORITIES, WHATS, waiting_in
-from core.batch_view import Seen
 from core.chores import EVERY_S, TITLES
 from core.failures import Group
 from core.joblist import COUNTED, PAGE, Filter, Line
 from core.queues import QUEUES
 from core.records import Action, Chore, Worker
-from core.words import money, phrase
+from core.words import phrase
+from pages._batches import show_batches
 from pages._history import show_history, took
-from pages._live import actions, attempt, board, follow, who
+from pages._live import actions, board, button, follow, who
 from pages._parts import (
     coverage,
     duration,
@@ -182,19 +182,13 @@ def _chosen(task_ids: Sequence[str]) -> None:
         return
     ids = list(dict.fromkeys(task_ids))
     with st.container(horizontal=True, key="chosen"):
-        _button(say("Cancel"), "cancel-all", lambda: actions().cancel(ids))
-        _button(say("Try again"), "retry-all", lambda: actions().retry(ids))
+        button(say("Cancel"), "cancel-all", lambda: actions().cancel(ids))
+        button(say("Try again"), "retry-all", lambda: actions().retry(ids))
         for priority, name in PRIORITIES.items():
-            _button(say(name), f"urge-{priority}", functools.partial(actions().prioritise, ids, priority))
+            button(say(name), f"urge-{priority}", functools.partial(actions().prioritise, ids, priority))
         with st.popover(say("Delete")):
             st.write(say("The tasks go for good, and recordings that came by the API with their last task."))
-            _button(say("Delete for good"), "delete-all", lambda: actions().delete(ids))
-
-
-def _button(label: str, key: str, step: Callable[[], object]) -> None:
-    if st.button(label, key=key):
-        attempt(step)
-        st.rerun()
+            button(say("Delete for good"), "delete-all", lambda: actions().delete(ids))
 
 
 # Failures
@@ -217,7 +211,7 @@ def _group(n: int, group: Group) -> None:
             if actions().allowed:
                 label = say("Try all again")
                 again = functools.partial(actions().retry_group, group.message, group.kind)
-                _button(label, f"retry-group-{n}", again)
+                button(label, f"retry-group-{n}", again)
         if group.fix:
             st.caption(f"**{explain(group.fix)}**")
         st.caption(
@@ -228,54 +222,6 @@ def _group(n: int, group: Group) -> None:
                 plain(", ".join(group.titles)),
             )
         )
-
-
-# Batches
-
-
-def _batches() -> None:
-    batches = journey.current().batches
-    queue = batches.view.queue()
-    with line():
-        waits = say_many("{n} text waits", "{n} texts wait", queue.texts)
-        st.caption(facts(waits, explain(queue.stopped) if queue.stopped else ""), width="stretch")
-        if queue.texts and actions().allowed:
-            _button(say("Send now"), "send", actions().send_batch)
-    seen = batches.view.list()
-    if not seen:
-        st.caption(say("No batch has been ordered yet."))
-    for batch in seen:
-        _batch(batch)
-
-
-def _batch(batch: Seen) -> None:
-    with tight(key=f"row-batch-{batch.id}"):
-        with line():
-            st.markdown(say(batch.says), width="stretch")
-            if actions().allowed and batch.live:
-                _button(say("Finish now"), f"now-{batch.id}", lambda: actions().finish_batch(batch.id))
-                _button(say("Cancel"), f"stop-{batch.id}", lambda: actions().cancel_batch(batch.id))
-            elif actions().allowed and batch.failed:
-                _button(say("Try again"), f"again-{batch.id}", lambda: actions().retry_batch(batch.id))
-        st.caption(facts(*_about_batch(batch)))
-        for told in (batch.error, batch.alarm):
-            if told:
-                st.caption(explain(told))
-
-
-def _about_batch(batch: Seen) -> list[str]:
-    counts = say("{good} of {n} texts ready", good=batch.good, n=batch.texts)
-    check, expected = batch.next_check_s, batch.expected
-    return [
-        counts,
-        say("{n} failed", n=batch.failed) if batch.failed else "",
-        say("age {time}", time=duration(batch.age_s)),
-        say("next look in {time}", time=duration(check)) if check is not None else "",
-        say("usually ready within {time}", time=duration(expected.high_s)) if expected else "",
-        plain(money(float(batch.usd))),
-        say("{usd} saved", usd=plain(money(float(batch.saved_usd)))),
-        plain(batch.name),
-    ]
 
 
 # Workers, queues, routines
@@ -308,13 +254,13 @@ def _queue(queue: str, title: str, jobs: int, *, paused: bool) -> None:
         if not actions().allowed:
             return
         if paused:
-            _button(say("Resume"), f"resume-{queue}", lambda: actions().resume(queue))
+            button(say("Resume"), f"resume-{queue}", lambda: actions().resume(queue))
         else:
-            _button(say("Pause"), f"pause-{queue}", lambda: actions().pause(queue))
+            button(say("Pause"), f"pause-{queue}", lambda: actions().pause(queue))
         with st.popover(say("Empty"), disabled=not jobs, key=f"ask-purge-{queue}"):
             n = len(waiting_in(journey.current(), queue)) if jobs else 0
             st.write(say_many("{n} waiting task is cancelled.", "{n} waiting tasks are cancelled.", n))
-            _button(say("Empty the queue"), f"purge-{queue}", lambda: actions().purge(queue))
+            button(say("Empty the queue"), f"purge-{queue}", lambda: actions().purge(queue))
 
 
 def _worker(worker: Worker, doing: str) -> None:
@@ -325,8 +271,8 @@ def _worker(worker: Worker, doing: str) -> None:
         if not actions().allowed:
             return
         wish, label = ("undrain", say("Go on")) if worker.wish == "drain" else ("drain", say("Drain"))
-        _button(label, f"{wish}-{worker.name}", lambda: actions().tell(worker.name, wish))
-        _button(say("Restart"), f"restart-{worker.name}", lambda: actions().tell(worker.name, "restart"))
+        button(label, f"{wish}-{worker.name}", lambda: actions().tell(worker.name, wish))
+        button(say("Restart"), f"restart-{worker.name}", lambda: actions().tell(worker.name, "restart"))
 
 
 def _about_worker(worker: Worker) -> list[str]:
@@ -348,7 +294,7 @@ def _chore(chore: Chore) -> None:
             st.markdown(say(TITLES.get(chore.name, chore.name)))
             st.caption(facts(*_about_chore(chore)))
         if actions().allowed:
-            _button(say("Run now"), f"run-{chore.name}", lambda: actions().run_now(chore.name))
+            button(say("Run now"), f"run-{chore.name}", lambda: actions().run_now(chore.name))
 
 
 def _about_chore(chore: Chore) -> list[str]:
@@ -396,7 +342,7 @@ VIEWS: dict[str, tuple[str, Callable[[], None]]] = {
     "history": (phrase("History"), _history),
     "jobs": (phrase("Jobs"), _jobs),
     "failures": (phrase("Failures"), _failures),
-    "batches": (phrase("Batches"), _batches),
+    "batches": (phrase("Batches"), show_batches),
     "workers": (phrase("Workers"), _workers),
     "health": (phrase("Health"), _health),
 }

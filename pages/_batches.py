@@ -1,0 +1,57 @@
+"""Batches: jobs of a provider as things to look at, to stop, to finish now."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core import journey
+from core.batch_view import Seen
+from core.words import money
+from pages._live import actions, button
+from pages._parts import duration, explain, facts, line, plain, say, say_many, tight
+
+
+def show_batches() -> None:
+    """What waits to be ordered, and every batch with what can be done about it."""
+    batches = journey.current().batches
+    queue = batches.view.queue()
+    with line():
+        waits = say_many("{n} text waits", "{n} texts wait", queue.texts)
+        st.caption(facts(waits, explain(queue.stopped) if queue.stopped else ""), width="stretch")
+        if queue.texts and actions().allowed:
+            button(say("Send now"), "send", actions().send_batch)
+    seen = batches.view.list()
+    if not seen:
+        st.caption(say("No batch has been ordered yet."))
+    for batch in seen:
+        _batch(batch)
+
+
+def _batch(batch: Seen) -> None:
+    with tight(key=f"row-batch-{batch.id}"):
+        with line():
+            st.markdown(say(batch.says), width="stretch")
+            if actions().allowed and batch.live:
+                button(say("Finish now"), f"now-{batch.id}", lambda: actions().finish_batch(batch.id))
+                button(say("Cancel"), f"stop-{batch.id}", lambda: actions().cancel_batch(batch.id))
+            elif actions().allowed and batch.failed:
+                button(say("Try again"), f"again-{batch.id}", lambda: actions().retry_batch(batch.id))
+        st.caption(facts(*_about_batch(batch)))
+        for told in (batch.error, batch.alarm):
+            if told:
+                st.caption(explain(told))
+
+
+def _about_batch(batch: Seen) -> list[str]:
+    counts = say("{good} of {n} texts ready", good=batch.good, n=batch.texts)
+    check, expected = batch.next_check_s, batch.expected
+    return [
+        counts,
+        say("{n} failed", n=batch.failed) if batch.failed else "",
+        say("age {time}", time=duration(batch.age_s)),
+        say("next look in {time}", time=duration(check)) if check is not None else "",
+        say("usually ready within {time}", time=duration(expected.high_s)) if expected else "",
+        plain(money(float(batch.usd))),
+        say("{usd} saved", usd=plain(money(float(batch.saved_usd)))),
+        plain(batch.name),
+    ]

@@ -1,0 +1,398 @@
+"""What people do to work by hand happens, in real worker processes, and is written down."""
+
+from __future__ import annotations
+
+import time
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core import failures, joblist, workers
+from core.actions import Actions, waiting_in
+from core.errors import AdminsOnly, BadRequest, NotFound, ProviderRefused
+from core.joblist import Filter
+from core.journey import Journey
+from core.keys import EVERYONE, PAGES, Principal
+from core.recordings import Wish
+from core.records import Job
+from core.settings import Settings
+from tests import drive
+from tests.conftest import DATA
+from tests.tool import Tool, until
+
+ONLOOKER = Principal(PAGES)
+LONG_S = 1800
+
+
+def bring(here: Journey, path: Path = DATA / "en_meeting.opus", **wish: object) -> str:
+    """The task of a recording."""
+    with path.open("rb") as file:
+        return here.accept(EVERYONE, file, path.name, Wish(language="en", **wish)).id
+
+
+def long_recording(folder: Path, n: int = 0) -> Path:
+    """Half an hour of noise and pauses, each different from the others: work for a while."""
+    path = folder / f"long{n}.wav"
+    noise = np.random.default_rng(n).normal(0, 3000, 16_000 * 60).astype(np.int16)
+    noise[::2] //= 2
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, 16_000, 0, "NONE", "NONE"))
+        for _ in range(LONG_S // 60):
+            out.writeframes(noise.tobytes())
+    return path
+
+
+@pytest.fixture
+def act(here):
+    return Actions(here, EVERYONE)
+
+
+# The rules, without processes
+
+
+def test_others_than_admins_may_look_and_not_act(here):
+    task = bring(here)
+    onlooker = Actions(here, ONLOOKER)
+
+    for step in (
+        lambda: onlooker.cancel([task]),
+        lambda: onlooker.retry([task]),
+        lambda: onlooker.retry_group("", "prepare"),
+        lambda: onlooker.prioritise([task], 1),
+        lambda: onlooker.delete([task]),
+        lambda: onlooker.purge("cpu"),
+        lambda: onlooker.pause("cpu"),
+        lambda: onlooker.resume("cpu"),
+        lambda: onlooker.tell("w", "drain"),
+        lambda: onlooker.run_now("index"),
+        lambda: onlooker.cancel_batch("b"),
+        onlooker.send_batch,
+    ):
+        with pytest.raises(AdminsOnly):
+            step()
+    assert here.recordings.task(EVERYONE, task).status == "queued"
+    assert onlooker.log() == []
+    assert len(joblist.find(here.records, ONLOOKER, Filter()).lines) == 1
+
+
+def test_who_did_what_and_when_is_kept(here, act):
+    task = bring(here)
+    act.pause("gpu")
+    act.cancel([task])
+
+    cancelled, paused = act.log()
+
+    assert (cancelled.what, cancelled.who, cancelled.about, cancelled.count) == (
+        "cancel",
+        PAGES,
+        ["en_meeting.opus"],
+        1,
+    )
+    assert (paused.what, paused.about) == ("pause", ["gpu"])
+    assert paused.at <= cancelled.at <= time.time()
+
+
+def test_what_does_not_exist_cannot_be_acted_upon(act):
+    for step in (
+        lambda: act.pause("no such queue"),
+        lambda: act.purge("no such queue"),
+        lambda: act.run_now("no such routine"),
+        lambda: act.tell("nobody/1", "drain"),
+    ):
+        with pytest.raises(NotFound):
+            step()
+    assert act.log() == []
+
+
+def test_emptying_a_queue_keeps_what_was_in_it_listed(here, act, tmp_path):
+    tasks = [bring(here, DATA / name) for name in ("en_meeting.opus", "call_stereo.opus")]
+    assert waiting_in(here, "cpu") == tasks
+
+    purged = act.purge("cpu")
+
+    assert sorted(purged) == ["call_stereo.opus", "en_meeting.opus"]
+    assert sorted(act.log()[0].about) == sorted(purged)
+    assert {here.recordings.task(EVERYONE, task).status for task in tasks} == {"cancelled"}
+    assert not waiting_in(here, "cpu")
+
+
+def test_a_paused_queue_begins_nothing_and_a_resumed_one_does(here, act):
+    task = bring(here)
+    job = drive.ready(here)[0].id
+    rung: list[str] = []
+    here.work.bell = lambda _queue, _kind, job_id: rung.append(job_id)
+
+    act.pause("cpu")
+    assert here.work.claim(job, "w") is None
+    act.resume("cpu")
+
+    assert rung == [job]
+    assert here.work.claim(job, "w") is not None
+    assert here.recordings.task(EVERYONE, task).status == "processing"
+
+
+def test_the_urgent_one_is_done_first_whoever_was_woken(here, act):
+    first, urgent = bring(here), bring(here, DATA / "call_stereo.opus")
+    jobs = {job.task_id: job.id for job in drive.ready(here)}
+    act.prioritise([urgent], 1)
+    rung: list[str] = []
+    here.work.bell = lambda _queue, _kind, job_id: rung.append(job_id)
+
+    claim = here.work.claim(jobs[first], "w")
+
+    assert claim is not None
+    assert claim.task_id == urgent
+    assert rung == [jobs[first]]
+    assert here.work.claim(jobs[urgent], "w") is None
+    assert here.work.claim(jobs[first], "w") is not None
+
+
+def test_priority_goes_on_with_the_task(here, act):
+    task = bring(here)
+    act.prioritise([task], 1)
+    drive.perform_all(here)
+
+    with here.records.read() as session:
+        assert {job.priority for job in session.query(Job).filter_by(task_id=task)} == {1}
+
+
+def fail(here: Journey, error: Exception) -> None:
+    """Whatever is ready fails for this reason."""
+    for job in drive.ready(here):
+        claim = here.work.claim(job.id, "w")
+        here.work.fail(claim, error)
+
+
+def test_failures_are_grouped_by_reason_and_the_usual_fix_is_named(here, act):
+    for name in ("en_meeting.opus", "call_stereo.opus"):
+        bring(here, DATA / name)
+    fail(here, ProviderRefused("Gemini", "GEMINI_API_KEY"))
+
+    (group,) = failures.groups(here.records, EVERYONE)
+
+    assert (group.kind, group.jobs, set(group.titles)) == (
+        "prepare",
+        2,
+        {"en_meeting.opus", "call_stereo.opus"},
+    )
+    assert group.fix is not None
+    assert "{setting}" in group.fix["message"]
+    assert group.fix["facts"]["setting"] == "GEMINI_API_KEY"
+
+
+def test_a_whole_group_is_tried_again_and_other_groups_are_not(here, act):
+    bring(here)
+    fail(here, ProviderRefused("Gemini", "GEMINI_API_KEY"))
+    other = bring(here, DATA / "call_stereo.opus")
+    fail(here, BadRequest("No {thing}.", thing="tea"))
+
+    assert act.retry_group(ProviderRefused.message, "prepare") == 1
+
+    assert [job.state for job in drive.ready(here)] == ["ready"]
+    assert here.recordings.task(EVERYONE, other).status == "failed"
+    assert [group.message for group in failures.groups(here.records, EVERYONE)] == ["No {thing}."]
+
+
+def test_what_is_put_off_is_among_the_failures_and_can_be_tried_at_once(here, act):
+    task = bring(here)
+    claim = here.work.claim(drive.ready(here)[0].id, "w")
+    here.work.try_later(claim, ProviderRefused("Gemini", "GEMINI_API_KEY"))
+    assert not drive.ready(here)
+
+    assert [group.jobs for group in failures.groups(here.records, EVERYONE)] == [1]
+    assert act.retry([task]) == 1
+    assert drive.ready(here)
+
+
+def test_what_was_asked_for_anew_is_no_failure_any_more(here):
+    task = bring(here)
+    fail(here, BadRequest("No."))
+    here.again(EVERYONE, here.recordings.task(EVERYONE, task).recording_id, Wish(language="en", force=True))
+
+    assert failures.groups(here.records, EVERYONE) == []
+
+
+def test_deleting_forgets_the_task(here, act):
+    task = bring(here)
+
+    assert act.delete([task, "no such task"]) == 1
+    with pytest.raises(NotFound):
+        here.recordings.task(EVERYONE, task)
+
+
+def test_jobs_are_found_by_what_they_are(here):
+    bring(here)
+    drive.perform_all(here)
+    bring(here, DATA / "call_stereo.opus")
+    fail(here, BadRequest("No {thing}.", thing="tea"))
+    engine = here.choose(Wish(language="en")).engine.name
+
+    def found(**wanted: object) -> set[tuple[str, str]]:
+        lines = joblist.find(here.records, EVERYONE, Filter(**wanted)).lines
+        return {(line.recording.title, line.job.kind) for line in lines}
+
+    assert ("en_meeting.opus", "transcribe") in found()
+    assert found(state="failed") == {("call_stereo.opus", "prepare")}
+    assert found(error="no …") == {("call_stereo.opus", "prepare")}
+    assert found(recording="MEETING", kind="index") == {("en_meeting.opus", "index")}
+    assert found(engine="no such engine") == set()
+    assert found(engine=engine) == found()
+    assert found(since=time.time() + 60) == set()
+
+
+def test_a_job_tells_its_story(here):
+    bring(here)
+    first = drive.ready(here)[0].id
+    claim = here.work.claim(first, "w1")
+    here.work.put_back(claim)
+    drive.perform_all(here)
+
+    detail = joblist.detail(here, EVERYONE, first)
+
+    assert [stage.job.kind for stage in detail.stages][:3] == ["prepare", "transcribe", "index"]
+    assert [run.outcome for run in detail.stages[0].attempts] == ["stopped", "done"]
+    assert detail.stages[0].attempts[0].worker == "w1"
+    with pytest.raises(NotFound):
+        joblist.detail(here, Principal("somebody else"), first)
+
+
+# Through real workers
+
+
+@pytest.fixture(scope="module")
+def tool(tmp_path_factory):
+    with Tool(tmp_path_factory.mktemp("tool") / "home", BATCH_POLL_S="3600") as tool:
+        yield tool
+
+
+@pytest.fixture(scope="module")
+def there(tool):
+    """The same installation, from outside its processes."""
+    return Journey(Settings(stenogram_home=tool.home))
+
+
+@pytest.fixture
+def do(there):
+    return Actions(there, EVERYONE)
+
+
+def status(here: Journey, task: str) -> str:
+    return here.recordings.task(EVERYONE, task).status
+
+
+def running(here: Journey, task: str) -> Job | None:
+    with here.records.read() as session:
+        return session.query(Job).filter_by(task_id=task, state="running").first()
+
+
+def began(here: Journey, task: str) -> Job:
+    return until(lambda: running(here, task), 60, "the work to begin")
+
+
+def alive(here: Journey, queue: str) -> str:
+    seen = until(lambda: [w for w in workers.alive(here.records) if w.queue == queue], 30, "a worker")
+    return max(seen, key=lambda worker: worker.started_at).name
+
+
+def ended_at(here: Journey, routine: str) -> float:
+    return next(chore.ended_at or 0.0 for chore in here.chores.all() if chore.name == routine)
+
+
+def come_round(here: Journey, routine: str) -> None:
+    before = ended_at(here, routine)
+    until(lambda: ended_at(here, routine) > before, 60, "a routine to come round")
+
+
+def for_a_while(here: Journey) -> None:
+    """What must not happen needs time in which it could: until a routine of every 3 s came round twice."""
+    come_round(here, "batches")
+    come_round(here, "batches")
+
+
+@pytest.mark.road
+def test_a_running_task_is_cancelled_within_seconds_and_never_becomes_done(there, do, tmp_path):
+    task = bring(there, long_recording(tmp_path))
+    job = began(there, task)
+
+    assert do.cancel([task]) == 1
+    assert status(there, task) == "cancelled"
+    again = bring(there, force=True)
+    until(lambda: status(there, again) == "completed", 60, "the worker to be free for the next one")
+
+    with there.records.read() as session:
+        assert session.get_one(Job, job.id).state == "cancelled"
+    assert status(there, task) == "cancelled"
+
+
+@pytest.mark.road
+def test_a_cancelled_task_goes_on_where_it_stopped(there, do, tmp_path):
+    task = bring(there, DATA / "call_stereo.opus")
+    do.cancel([task])
+    do.retry([task])
+
+    until(lambda: status(there, task) == "completed", 90, "the retried task")
+
+
+@pytest.mark.road
+def test_a_paused_queue_starts_nothing_until_it_is_resumed(there, do):
+    do.pause("cpu")
+    task = bring(there, force=True)
+    other = Actions(there, EVERYONE)
+    for_a_while(there)
+    assert status(there, task) == "queued"
+
+    other.resume("cpu")
+
+    until(lambda: status(there, task) == "completed", 60, "the paused task")
+
+
+@pytest.mark.road
+def test_a_drained_worker_takes_nothing_until_it_may_go_on(there, do):
+    worker = alive(there, "cpu")
+    do.tell(worker, "drain")
+    for_a_while(there)
+    task = bring(there, force=True)
+    for_a_while(there)
+    assert status(there, task) == "queued"
+
+    do.tell(worker, "undrain")
+
+    until(lambda: status(there, task) == "completed", 60, "the task after draining")
+
+
+@pytest.mark.road
+def test_a_restarted_worker_is_a_new_process_and_loses_no_work(there, do, tmp_path):
+    old = alive(there, "cpu")
+    task = bring(there, long_recording(tmp_path, 1))
+    began(there, task)
+    do.tell(old, "restart")
+
+    until(lambda: alive(there, "cpu") != old, 60, "a fresh worker")
+    job = until(lambda: (held := running(there, task)) and held.worker != old and held, 60, "work to go on")
+
+    assert job.starts == 1
+    do.cancel([task])
+
+
+@pytest.mark.road
+def test_a_routine_is_done_at_once_when_asked(there, do):
+    before = until(lambda: ended_at(there, "store"), 60, "the first round")
+
+    do.run_now("store")
+
+    until(lambda: ended_at(there, "store") > before, 30, "the next round")
+
+
+@pytest.mark.road
+def test_the_log_of_a_job_is_found_by_its_id(there, tool):
+    task = bring(there, force=True)
+    until(lambda: status(there, task) == "completed", 60, "the task")
+    with there.records.read() as session:
+        job = session.query(Job).filter_by(task_id=task, kind="prepare").one()
+
+    detail = joblist.detail(there, EVERYONE, job.id)
+
+    assert any("prepare begins" in line for line in detail.log)
+    assert joblist.detail(there, ONLOOKER, job.id).log == []
