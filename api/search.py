@@ -27,4 +27,12 @@ def search(
     """Moments in your recordings, best first; `link` opens the player there."""
     if recording_id:
         caller.here.recordings.get(caller.who, recording_id)
-    return moments.find(caller.here, caller.who, q, mode=mode, limit=limit, recording_id=recording_id)
+    return moments.find(
+        caller.here,
+        caller.who,
+        q,
+        mode=mode,
+        limit=limit,
+        recording_id=recording_id,
+        language=caller.language,
+    )

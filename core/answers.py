@@ -9,8 +9,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from core import export, words
+from core.costs import plain
 from core.errors import Conflict, NotReady
 from core.eta import Forecast, Forecasts
 from core.journey import Journey
@@ -55,7 +57,8 @@ class TaskAnswer:
     meaning: str
     message: str
     error: str | None
-    cost_usd: str | None
+    cost_usd: str
+    """What its recording has cost so far; work done here costs nothing."""
 
 
 @dataclass(frozen=True)
@@ -252,10 +255,14 @@ class Answers:
     def _tasks(self, tasks: Sequence[Task]) -> list[TaskAnswer]:
         recordings = self._recordings(tasks)
         forecasts = Forecasts(self._here.records, time.time())
+        paid = self._here.ledger.of_recordings(recordings)
         rows = [(task, recordings[task.recording_id]) for task in tasks if task.recording_id in recordings]
-        return [self._task(task, recording, forecasts.of(task, recording)) for task, recording in rows]
+        return [
+            self._task(task, recording, forecasts.of(task, recording), paid[recording.id])
+            for task, recording in rows
+        ]
 
-    def _task(self, task: Task, recording: Recording, forecast: Forecast | None) -> TaskAnswer:
+    def _task(self, task: Task, recording: Recording, forecast: Forecast | None, usd: Decimal) -> TaskAnswer:
         return TaskAnswer(
             task_id=task.id,
             recording_id=recording.id,
@@ -274,7 +281,7 @@ class Answers:
             meaning=recording.meaning,
             message=self.say(MESSAGES[task.status]),
             error=words.explain(task.error, self.language) if task.error else None,
-            cost_usd=None,
+            cost_usd=plain(usd),
         )
 
     def _recordings(self, tasks: Sequence[Task]) -> dict[str, Recording]:

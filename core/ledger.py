@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -235,13 +235,22 @@ class Ledger:
 
     def of_recording(self, recording_id: str) -> Decimal:
         """What a recording has cost so far, USD."""
-        mine = select(Payment.usd).where(Payment.recording_id == recording_id)
-        with self._records.read() as session:
-            return _sum(session.scalars(mine))
+        return self.of_recordings({recording_id})[recording_id]
 
-    def saved(self) -> Decimal:
-        """What batches have saved against the other lane so far, USD."""
+    def of_recordings(self, ids: Collection[str]) -> dict[str, Decimal]:
+        """What each of these recordings has cost so far, USD."""
+        paid: dict[str, list[str]] = {recording_id: [] for recording_id in ids}
+        theirs = select(Payment.recording_id, Payment.usd).where(Payment.recording_id.in_(ids))
+        with self._records.read() as session:
+            for recording_id, usd in session.execute(theirs):
+                paid[recording_id].append(usd)
+        return {recording_id: _sum(amounts) for recording_id, amounts in paid.items()}
+
+    def saved(self, month: str = "") -> Decimal:
+        """What batches have saved against the other lane in a month, or so far, USD."""
         paid = select(Payment).where(Payment.lane == "batch", Payment.state == "settled")
+        if month:
+            paid = paid.where(Payment.month == month)
         with self._records.read() as session:
             rows = list(session.scalars(paid))
         dear = sum((self.cost_usd(row.provider, row.model, "now", row.tokens) for row in rows), Decimal(0))

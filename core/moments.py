@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core import words
 from core.answers import link
 from core.journey import Journey
 from core.keys import Principal
@@ -39,9 +40,16 @@ class Moments:
 
 
 def find(
-    here: Journey, who: Principal, question: str, *, mode: str, limit: int, recording_id: str = ""
+    here: Journey,
+    who: Principal,
+    question: str,
+    *,
+    mode: str,
+    limit: int,
+    recording_id: str = "",
+    language: str = "en",
 ) -> Moments:
-    """Search, and say where each moment is."""
+    """Search, and say where each moment is, and in this language what was given up to find any."""
     found = here.search(who, question, mode=mode, limit=limit, recording_id=recording_id)
     recordings = here.recordings.named({match.row.recording_id for match in found.matches})
     results = [
@@ -49,7 +57,8 @@ def find(
         for match in found.matches
         if match.row.recording_id in recordings
     ]
-    return Moments(len(results), results, found.notice)
+    notice = words.say(found.notice, language) if found.notice else None
+    return Moments(len(results), results, notice)
 
 
 def _moment(match: Match, recording: Recording) -> Moment:

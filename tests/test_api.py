@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import os
+import socket
+import struct
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from core.journey import Journey
+from core.records import Payment
 from core.settings import Settings
 from tests import drive
+from tests.conftest import DATA
 from tests.installation import cut, done, generous, problem, upload
 from tests.serve import serve, working
 
@@ -67,6 +76,7 @@ def test_a_finished_task_has_its_text(served, me, clip):
     result = me.get(f"/api/v1/tasks/{task_id}/result").json()
 
     assert (task["status"], task["progress"], task["eta_seconds"]) == ("completed", 100, None)
+    assert task["cost_usd"] == "0"
     assert result["status"] == "completed"
     assert len(result["transcription"].split()) > 5
     assert result["transcription_with_timecodes"].startswith("[00:00:0")
@@ -98,6 +108,18 @@ def test_asked_too_early_the_status_is_said(me, clip):
     body = problem(me.get(f"/api/v1/tasks/{task_id}/result"), 409)
 
     assert (body["code"], body["task_status"]) == ("not_ready", "queued")
+
+
+def test_what_was_paid_for_a_recording_stands_in_its_tasks(served, me, clip):
+    accepted = upload(me, clip).json()
+    paid = {"call_id": "1", "at": 0.0, "month": "2026-11", "provider": "gemini", "model": "m", "lane": "now"}
+    counted = {"tokens_estimated": 1, "usd_estimated": "1", "state": "settled"}
+    with served.here.records.write() as session:
+        for usd in ("0.0001", "0.00002"):
+            whose = {"recording_id": accepted["recording_id"], "owner": "test"}
+            session.add(Payment(**paid, **counted, **whose, usd=usd))
+
+    assert me.get(f"/api/v1/tasks/{accepted['task_id']}").json()["cost_usd"] == "0.00012"
 
 
 def test_the_same_bytes_are_not_transcribed_twice(served, clip):
@@ -339,10 +361,58 @@ def test_any_file_name_is_only_a_name(me, clip, name):
     assert len(task["filename"]) <= 255
 
 
-def test_an_aborted_upload_leaves_nothing(served, me, clip):
-    import socket
-    import time
+def test_a_large_upload_takes_no_memory(tmp_path):
+    """300 MB arrive; what the process grows by is far less."""
+    recording = tmp_path / "long.wav"
+    size = (300_000_000 - 44).to_bytes(4, "little")
+    form = struct.pack("<4sIHHIIHH4s", b"fmt ", 16, 1, 1, 48_000, 96_000, 2, 16, b"data")
+    recording.write_bytes(b"RIFF" + (300_000_000 - 8).to_bytes(4, "little") + b"WAVE" + form + size)
+    os.truncate(recording, 300_000_000)
+    before = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+    after = b"\r\n--b--\r\n"
+    with serve(generous(tmp_path / "home")) as served, served.client() as me:
+        upload(me, DATA / "en_meeting.opus")
+        host, port = served.url.removeprefix("http://").split(":")
+        head = (
+            f"POST /api/v1/transcribe HTTP/1.1\r\nHost: x\r\nX-API-Key: {me.headers['X-API-Key']}\r\n"
+            "Content-Type: multipart/form-data; boundary=b\r\n"
+            f"Content-Length: {len(before) + 300_000_000 + len(after)}\r\n\r\n"
+        )
+        with (
+            watched_memory() as seen,
+            recording.open("rb") as file,
+            socket.create_connection((host, int(port))) as line,
+        ):
+            line.sendall(head.encode() + before)
+            line.sendfile(file)
+            line.sendall(after)
+            answer = line.recv(65536)
 
+    assert answer.startswith(b"HTTP/1.1 202 "), answer
+    assert len(seen) > 5
+    assert max(seen) - seen[0] < 64 << 20
+
+
+@contextmanager
+def watched_memory():
+    """Resident bytes of this process, looked at again and again."""
+    process, stop = psutil.Process(), threading.Event()
+    seen = [process.memory_info().rss]
+
+    def look():
+        while not stop.wait(0.02):
+            seen.append(process.memory_info().rss)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def test_an_aborted_upload_leaves_nothing(served, me, clip):
     host, port = served.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as half:
         half.sendall(
