@@ -1,6 +1,8 @@
 """Engines: which one a recording gets and why, and that the ready ones hear what was said."""
 
+import itertools
 import re
+import secrets
 from pathlib import Path
 
 import av
@@ -13,9 +15,65 @@ from core.engines.gigaam_package import knows_v3
 from core.errors import BadRequest, Rejected
 from core.gigaam.download import ADDRESS, files
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE
+from core.transcribe import SAMPLE_RATE, Ordered
+from tests import remotely
+from tools.fireworks_emulator import FireworksEmulator
+from tools.groq_emulator import GroqEmulator
+from tools.runpod_emulator import RunPodEmulator
 
 DATA = Path(__file__).parent / "data"
+ELSEWHERE = ("groq", "groq-batch", "runpod", "runpod/faster-whisper", "fireworks", "fireworks-batch")
+HEARING = [
+    ("gigaam-toy", "ru"),
+    ("pocketsphinx", "en"),
+    *(
+        (name, language)
+        for name in ELSEWHERE
+        for language in ("ru", "en")
+        if (name, language) != ("runpod", "en")
+    ),
+]
+"""Every engine that can hear here, with the languages of our samples that it understands."""
+
+
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory):
+    """Engines at providers, which are emulated and hear with the engines of this machine."""
+    with (
+        GroqEmulator() as groq,
+        RunPodEmulator() as runpod,
+        RunPodEmulator(worker="faster-whisper") as whisper,
+        FireworksEmulator() as fireworks,
+        remotely.bucket() as bucket,
+    ):
+        keys = {f"{name}_api_key": "k" for name in ("groq", "runpod", "fireworks")} | bucket
+        addresses = {
+            "groq_base_url": f"{groq.url}/openai/v1",
+            "runpod_url": runpod.endpoint,
+            "fireworks_base_url": f"{fireworks.url}/sync/v1",
+            "fireworks_batch_url": f"{fireworks.url}/batch",
+        }
+        settings = {"fireworks_enabled": True, "fireworks_account_id": "acc", **keys, **addresses}
+        settings["stenogram_home"] = tmp_path_factory.mktemp("elsewhere")
+        known = engines.all(Settings(**settings))
+        other = {"runpod_worker": "faster-whisper", "runpod_url": whisper.endpoint}
+        known["runpod/faster-whisper"] = engines.all(Settings(**{**settings, **other}))["runpod"]
+        yield known
+
+
+@pytest.fixture
+def everywhere(known, elsewhere):
+    """Engines of this machine and those of providers."""
+    return {**known, **{name: elsewhere[name] for name in ELSEWHERE}}
+
+
+def hear(engine, segments, language):
+    """What an engine hears, at once or by order."""
+    if not isinstance(engine, Ordered):
+        return engine.transcribe(segments, language)
+    ours = [secrets.token_hex(8) for _ in segments]
+    theirs = [engine.submit(sound, language, our_id, 0) for sound, our_id in zip(segments, ours, strict=True)]
+    return [engine.poll(*order).speech for order in zip(theirs, ours, strict=True)]
 
 
 @pytest.fixture
@@ -44,7 +102,7 @@ def plain(text):
 
 
 def word_errors(engine, segments, language, text):
-    heard = engine.transcribe(segments, language)
+    heard = hear(engine, segments, language)
     return jiwer.wer(plain(text), plain(" ".join(speech.text for speech in heard)))
 
 
@@ -66,11 +124,11 @@ def test_each_side_of_a_call_is_heard_alone(known, side, channel):
     assert word_errors(known["gigaam-toy"], segments, "ru", text) <= 0.10
 
 
-@pytest.mark.parametrize(("name", "language"), [("gigaam-toy", "ru"), ("pocketsphinx", "en")])
-def test_words_make_the_text_and_stand_in_order_within_the_segment(known, name, language):
+@pytest.mark.parametrize(("name", "language"), HEARING)
+def test_words_make_the_text_and_stand_in_order_within_the_segment(everywhere, name, language):
     sound = cut(decoded(f"{language}_meeting.opus")[0])[0]
 
-    (speech,) = known[name].transcribe([sound], language)
+    (speech,) = hear(everywhere[name], [sound], language)
 
     assert " ".join(word.text for word in speech.words) == speech.text != ""
     assert all(word.start_s < word.end_s for word in speech.words)
@@ -79,11 +137,38 @@ def test_words_make_the_text_and_stand_in_order_within_the_segment(known, name, 
     assert not re.search(r"[<\[(]", speech.text)
 
 
-@pytest.mark.parametrize(("name", "language"), [("gigaam-toy", "ru"), ("pocketsphinx", "en")])
-def test_silence_and_nothing_at_all_are_no_words(known, name, language):
+@pytest.mark.parametrize(("name", "language"), HEARING)
+def test_silence_and_nothing_at_all_are_no_words(everywhere, name, language):
     silence = [np.zeros(SAMPLE_RATE, np.int16), np.zeros(0, np.int16)]
 
-    assert [speech.words for speech in known[name].transcribe(silence, language)] == [(), ()]
+    assert [speech.words for speech in hear(everywhere[name], silence, language)] == [(), ()]
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_long_pieces_go_elsewhere_and_come_back_in_phrases_with_few_word_errors(everywhere, name):
+    engine, sound = everywhere[name], decoded("ru_meeting.opus")[0]
+    (speech,) = hear(engine, [sound], "ru")
+
+    assert len(sound) <= engine.max_segment_s * SAMPLE_RATE
+    assert jiwer.wer(plain((DATA / "ru_meeting.txt").read_text()), plain(speech.text)) <= 0.10
+    assert len(speech.phrases) > 1
+    assert speech.text == " ".join(phrase.text for phrase in speech.phrases)
+    assert all(a.end_s <= b.start_s for a, b in itertools.pairwise(speech.phrases))
+
+
+@pytest.mark.parametrize("name", ["groq", "groq-batch", "runpod", "fireworks", "fireworks-batch"])
+def test_without_what_it_needs_an_engine_says_so_and_takes_nothing(known, name):
+    engine = known[name]
+
+    assert not engine.readiness().ready
+    assert engine.readiness().reason
+    with pytest.raises(Rejected, match="not ready"):
+        hear(engine, [np.ones(SAMPLE_RATE, np.int16)], "ru")
+
+
+def test_a_provider_that_is_set_up_is_preferred_to_a_toy_but_never_a_batch(elsewhere):
+    assert engines.choose(elsewhere, "auto", "ru").engine.name == "runpod"
+    assert engines.choose(elsewhere, "auto", "en").engine.name == "groq"
 
 
 def test_auto_takes_the_toy_and_says_what_the_real_model_lacks(known):

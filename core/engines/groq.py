@@ -29,7 +29,8 @@ UPLOAD_S = 300.0
 MIN_BILLED_S = 10
 PIECE_S = 600.0
 """A call that is lost is paid again: at most ten minutes of sound."""
-BATCH_PIECE_S = 3600.0
+BATCH_PIECE_S = 1800.0
+"""Files behind a link may have 100 MB."""
 WINDOW = "24h"
 DAY_S = 24 * 3600.0
 LINK_S = 2 * DAY_S
@@ -119,7 +120,7 @@ class GroqBatchEngine(GroqEngine):
         """Put the sound and the order where Groq finds them; the last request alone is paid."""
         _refuse_unready(self.title, self.readiness())
         name = _name(our_id)
-        self._storage.put(name, encode.encode(sound, "opus"))
+        self._storage.put(name, encode.encode(sound, "flac"))
         body = {**form(self.model, language), "url": self._storage.link(name, LINK_S)}
         granularities = body.pop("timestamp_granularities[]")
         line = {
@@ -202,7 +203,7 @@ def form(model: str, language: str) -> dict[str, Any]:
 
 
 def _name(our_id: str) -> str:
-    return f"orders/{our_id}.ogg"
+    return f"orders/{our_id}.flac"
 
 
 def _host(address: str) -> str:

@@ -19,12 +19,14 @@ from core.engines import whisper
 from core.errors import NotFound, OutcomeUnknown, Rejected
 from core.settings import Settings
 from core.storage import Storage
-from core.transcribe import Readiness, Report, Speech, Waveform
+from core.transcribe import SAMPLE_RATE, Readiness, Report, Speech, Waveform
 from core.wire import Answer, Wire
 
 PAYLOAD_BYTES = 10_000_000
+SOUND_BYTES = 7_200_000
+"""What of it is left for sound, which grows by a third in base64."""
 PIECE_S = 1800.0
-"""In base64, half an hour of Opus has 7 MB."""
+"""Half an hour fits at 26 kbit/s; shorter pieces have more."""
 LONG_PIECE_S = 3600.0
 LOW_BITS_S = 12_000
 START_S = 300.0
@@ -85,7 +87,7 @@ class RunPodEngine:
         readiness = self.readiness()
         if not readiness.ready:
             raise Rejected("{title} is not ready: {reason}", title=self.title, reason=readiness.reason)
-        limit_s = min(MOST_S / 2, (START_S + len(sound) / 16_000) * 2**patience)
+        limit_s = min(MOST_S / 2, (START_S + len(sound) / SAMPLE_RATE) * 2**patience)
         policy = {
             "executionTimeout": ceil(limit_s * 1000),
             "ttl": ceil(max(LEAST_TTL_S, 2 * limit_s) * 1000),
@@ -101,11 +103,12 @@ class RunPodEngine:
     def _sound(self, sound: Waveform, our_id: str) -> dict[str, str]:
         """By link where there is a store, else within the request, squeezed until it fits."""
         if self._storage.can_share:
-            self._storage.put(_sound_name(our_id), encode.encode(sound, "opus"))
+            self._storage.put(_sound_name(our_id), encode.encode(sound, "flac"))
             link = self._storage.link(_sound_name(our_id), LINK_S)
             return {"audio_url" if self.ours else "audio": link}
-        file = encode.encode(sound, "opus")
-        if len(file) * 4 / 3 > PAYLOAD_BYTES * 0.95:
+        fitting = int(SOUND_BYTES * 0.8 * 8 * SAMPLE_RATE / max(len(sound), 1))
+        file = encode.encode(sound, "opus", bits_s=min(encode.OPUS_BITS_S, fitting))
+        if len(file) > SOUND_BYTES:
             file = encode.encode(sound, "opus", bits_s=LOW_BITS_S)
         return {"audio_base64": base64.b64encode(file).decode()}
 
@@ -199,7 +202,7 @@ def failure(told: object) -> str:
 
 
 def _sound_name(our_id: str) -> str:
-    return f"orders/{our_id}.ogg"
+    return f"orders/{our_id}.flac"
 
 
 def _result_name(our_id: str) -> str:
