@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from core import texts
 from core.active import Active
@@ -22,15 +21,16 @@ from core.errors import (
     ProviderBusy,
     ProviderRefused,
     Rejected,
+    Unavailable,
     Withdrawn,
 )
 from core.failpoints import hit
 from core.fetcher import Fetcher
 from core.index import Index
-from core.intents import PREFIX, Intents
+from core.intents import FREE, PREFIX, Intents
 from core.ledger import Ledger
 from core.planner import Planner
-from core.records import Batch, Job, Json, Records
+from core.records import Batch, Job, Json, Records, new_id
 from core.settings import Settings
 from core.texts import Texts
 from core.words import phrase
@@ -70,6 +70,7 @@ class Batches:
         self._records = records
         self._index = index
         self.intents = intents
+        self._ledger = ledger
         self._active = active
         self._embedder = active.embedder
         self._ring = ring
@@ -117,7 +118,18 @@ class Batches:
                 current = STEPS[batch.state](self, embedder, batch)
         except Withdrawn:
             return  # somebody else moved it
-        except ProviderBusy as error:
+        except ProviderRefused:
+            raise
+        except Unavailable as error:
+            self.intents.later(batch, error)
+        except Rejected as error:
+            self._refuse(batch, error)
+
+    def _refuse(self, batch: Batch, error: Rejected) -> None:
+        """A step makes no sense to the provider: give up what costs nothing yet, else try again later."""
+        if batch.state in FREE:
+            self._end(batch, "failed", error)
+        else:
             self.intents.later(batch, error)
 
     def _sweep(self, embedder: BatchEmbedder) -> None:
@@ -129,10 +141,12 @@ class Batches:
         for path in self._folder.glob("*"):
             if path.name.partition(".")[0] not in live:
                 path.unlink(missing_ok=True)
-        swept = float(self._records.fact(SWEPT) or 0)
-        if not any(batch.name for batch in live.values()) or self.now() < swept + SWEEP_S:
+        if self.now() < float(self._records.fact(SWEPT) or 0) + SWEEP_S:
             return
         self._records.set_fact(SWEPT, str(self.now()))
+        self._ledger.sweep()
+        if not any(batch.name for batch in live.values()):
+            return
         try:
             there = embedder.batches(PREFIX)
         except ProviderBusy:
@@ -202,7 +216,8 @@ class Batches:
         lines = self.texts.of_batch(batch.id)
         if not lines:
             return self._end(batch, "cancelled")
-        path = self._path(batch, "input.jsonl")
+        path = self._folder / f"{batch.id}.{new_id()[:8]}.input.jsonl"
+        self._folder.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
             file.writelines(embedder.request(line.custom_id, line.text) for line in lines)
         hit("upload.before")
@@ -216,8 +231,10 @@ class Batches:
             return self._end(batch, "cancelled")
         if batch.uploaded_at is None or self.now() - batch.uploaded_at > UPLOAD_LIVES_S:
             return self.intents.move(batch, "planned", epoch=batch.epoch + 1)
-        hit("submit.before_commit")
         polls = batch.polls
+        if self._ordered_before(embedder, batch):
+            return self.intents.move(batch, "submitting", submit_at=self.now())
+        hit("submit.before_commit")
         batch = self.intents.move(
             batch, "submitting", submit_at=self.now(), epoch=batch.epoch + 1, polls=polls
         )
@@ -226,6 +243,10 @@ class Batches:
         if time.monotonic() - committed > SEND_WITHIN_S:
             return self.intents.move(batch, "uploaded")
         return self._order(embedder, batch)
+
+    def _ordered_before(self, embedder: BatchEmbedder, batch: Batch) -> bool:
+        """Whether the provider has this very batch: the records may be an older copy that was put back."""
+        return any(one.display_name == batch.display_name for one in embedder.batches(PREFIX))
 
     def _order(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
         """Give the order, once. An unknown outcome leaves the batch as it is, to be looked for."""
@@ -340,10 +361,6 @@ class Batches:
         """Ask nothing for a minute; what waits goes on by itself when the key works or the cap allows."""
         paused = {"until": self.now() + REFUSED_PAUSE_S, **as_json(error)}
         self._records.set_fact(PAUSED, json.dumps(paused))
-
-    def _path(self, batch: Batch, name: str) -> Path:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return self._folder / f"{batch.id}.{name}"
 
 
 STEPS: dict[str, Step] = {

@@ -11,7 +11,7 @@ from core.errors import NotFound, ProviderBusy
 from core.failpoints import hit
 from core.index import Index
 from core.intents import Intents
-from core.records import Batch, Job
+from core.records import Batch, Job, new_id
 from core.texts import Texts
 from core.words import phrase
 
@@ -30,7 +30,7 @@ class Fetcher:
 
     def fetch(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
         """Bring the result to disk, whole. A count that the provider contradicts is fetched twice."""
-        path = self._path(batch, "part")
+        path = self._path(batch, f"{new_id()[:8]}.part")
         hit("fetch.in_the_middle")
         try:
             embedder.download(batch.result or "", path)

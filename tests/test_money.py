@@ -13,6 +13,7 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,40 @@ def test_a_result_that_is_gone_is_never_bought_again_by_itself(tmp_path, provide
     assert batch.state == "held"
     assert batch.alarm["message"] == "The provider does not have the result any more."
     assert provider.ledger().count("create") == 1
+
+
+def test_an_older_copy_of_the_records_put_back_orders_nothing_twice(tmp_path, provider):
+    home = tmp_path / "home"
+    before = batching.installation(home, provider.url)
+    batching.recording(before, batching.sentences(5))
+    before.records.close()
+    copy = (home / "records.sqlite").read_bytes()
+    here = batching.installation(home, provider.url)
+    here.batches.tick()
+    here.records.close()
+    for file in home.glob("records.sqlite*"):
+        file.unlink()
+    (home / "records.sqlite").write_bytes(copy)
+
+    here = batching.installation(home, provider.url)
+    batching.run(here, provider)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert provider.ledger().count("create") == 1
+
+
+def test_several_processes_at_once_order_every_batch_once(tmp_path, provider):
+    """Only one does the chore at a time; if that ever failed, the records would still decide."""
+    home = tmp_path / "home"
+    here = batching.installation(home, provider.url, batch_max_requests=2)
+    batching.recording(here, batching.sentences(9))
+    homes = [batching.installation(home, provider.url, batch_max_requests=2) for _ in range(4)]
+
+    with ThreadPoolExecutor(len(homes)) as pool:
+        for ticked in [pool.submit(one.batches.tick) for one in homes]:
+            ticked.result()
+    batching.run(here, provider)
+
+    assert provider.ledger().paid_twice == {}
+    assert provider.ledger().count("create") == len(batching.batches(here)) == 5
+    assert set(batching.meanings(here)) == {"done"}
