@@ -176,10 +176,11 @@ class Walk:
             for _ in range(3):
                 self.step()
         torch.cuda.current_stream().wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
             for _ in range(STEPS_A_GRAPH):
                 self.step()
+        self.graph = graph
         self.start(heard, ends)
 
     def emissions(self, batch: int) -> list[Emission]:
