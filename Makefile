@@ -6,7 +6,7 @@ DATA ?=
 PORT ?=
 ENVIRONMENT := $(if $(DATA),STENOGRAM_HOME="$(abspath $(DATA))") $(if $(PORT),PORT=$(PORT))
 
-.PHONY: run test check sample demo-batch key worker install install-dev system clean
+.PHONY: run test check sample demo-batch key worker chaos bench bench-asr bench-search toy install install-dev system
 
 run: install
 	@$(ENVIRONMENT) exec $(PY) -m jobs.runner
@@ -26,6 +26,19 @@ worker: install
 test: install-dev system
 	$(PY) -m pytest
 
+chaos: install-dev # the slow proof: kills in the middle of a ten-minute recording, many pairs of faults
+	KILL_MINUTES=10 FAULT_PAIRS=300 $(PY) -m pytest tests/test_road.py tests/test_money.py tests/test_remote.py --timeout 3600
+
+bench: bench-asr bench-search
+	$(PY) -m benchmarks.bench_parse
+	$(PY) -m benchmarks.bench_monitor
+
+bench-asr bench-search: install
+	$(PY) benchmarks/$(subst -,_,$@).py
+
+toy: install-dev # trains the toy model anew; needs espeak-ng and about an hour on two cores
+	$(PY) tools/train_toy.py
+
 check: install-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
@@ -42,6 +55,7 @@ $(VENV)/installed: requirements.txt
 
 $(VENV)/installed-dev: $(VENV)/installed tools/requirements-dev.txt
 	@$(PY) -m pip install -qq --disable-pip-version-check -r tools/requirements-dev.txt
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps gigaam==0.1.0  # the reference; its pins exclude today's torch
 	@touch $@
 
 system: # the browser of the browser tests; only where we may install it
