@@ -40,6 +40,18 @@ class Offer:
     """Price by lane; one lane and 0 on this machine."""
 
 
+@dataclass(frozen=True)
+class Change:
+    """A change of embedder that goes on."""
+
+    before: str
+    after: str
+    """Titles of the two embedders."""
+    done: int
+    total: int
+    """Passages that have their new vector, and all that get one."""
+
+
 class Active:
     """The embedders of one installation: the active one, the searched one, and any by name."""
 
@@ -87,6 +99,17 @@ class Active:
         if paid is not None:
             usd = {lane: self._ledger.cost_usd(paid.provider, paid.model, lane, tokens) for lane in LANES}
         return Offer(before.title, after.title, len(read), tokens, usd)
+
+    def change(self) -> Change | None:
+        """How far a change is; None if there is none."""
+        before = self._records.fact(SEARCHED)
+        if not before:
+            return None
+        with self._records.read() as session:
+            number = counts(session)
+        total = sum(number.get(state, 0) for state in ("waiting", "done", "failed"))
+        done = total - number.get("waiting", 0)
+        return Change(self.named(before).title, self.embedder().title, done, total)
 
     def lane(self, asked: str) -> str:
         """The lane asked for, else the usual one. Raise BadRequest for batches where there are none."""

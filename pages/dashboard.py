@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from core import journey, library
+from core import journey, library, words
+from pages import _meaning
 from pages import _parts as parts
 from pages._parts import WHO, duration, say
 
@@ -32,6 +33,11 @@ with st.container(horizontal=True, wrap=False, gap="medium"):
     st.metric(say("Recordings"), parts.number(totals.recordings))
     st.metric(say("Searchable"), duration(totals.words_s))
     st.metric(say("By meaning"), duration(totals.meaning_s))
+with st.container(horizontal=True, wrap=False, gap="medium"):
+    month = here.ledger.month()
+    st.metric(say("Spent this month"), words.money(float(month.spent)))
+    st.metric(say("Saved this month"), words.money(float(here.ledger.saved(month.month))))
+_meaning.banner()
 
 st.subheader(say("Recent recordings"), anchor=False)
 parts.live_rows(limit=8)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core import journey
+from pages import _meaning
 from pages import _parts as parts
 from pages._parts import facts, reason, say
 
@@ -20,10 +21,8 @@ for engine in here.engines.values():
         st.caption(facts(parts.spoken(engine.languages), reason(readiness.reason)))
 
 st.subheader(say("Search by meaning"), anchor=False)
-embedder = here.embedder()
-with parts.tight():
-    st.markdown(reason(embedder.title))
-    st.caption(parts.spoken(embedder.languages))
+_meaning.active()
+_meaning.banner()
 
 st.subheader(say("API keys"), anchor=False)
 for key in here.keys.all():

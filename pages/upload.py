@@ -4,8 +4,8 @@ import streamlit as st
 
 from core import journey, library
 from core.recordings import Wish
+from pages import _meaning, _order
 from pages import _parts as parts
-from pages import _plan as plan
 from pages._parts import WHO, say
 
 here = journey.current()
@@ -13,6 +13,7 @@ round_ = st.session_state.setdefault("round", 0)
 
 st.title(say("Upload"), anchor=False)
 
+_meaning.banner()
 if sent := st.session_state.get("outcomes"):
     parts.outcomes(sent)
     st.space("small")
@@ -39,14 +40,13 @@ with st.expander(say("More")):
         help=say("For calls recorded with one speaker on each channel."),
     )
 
-if files and ready:
-    plan.price_line(files, language, engine)
+lane = _order.draw(files, language, engine) if ready else ""
 
 label = (
     parts.say_many("Transcribe {n} file", "Transcribe {n} files", len(files)) if files else say("Transcribe")
 )
 if st.button(label, type="primary", disabled=not (files and ready), key="transcribe"):
-    wish = Wish(title if one else "", tuple(tags), language, engine, split_channels=split)
+    wish = Wish(title if one else "", tuple(tags), language, engine, lane, split_channels=split)
     st.session_state["outcomes"] = parts.take(files, wish)
     st.session_state["round"] += 1
     st.rerun()

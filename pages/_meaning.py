@@ -1,0 +1,76 @@
+"""The embedder: which one is active, and the banner that offers another with its price."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core import journey, words
+from core.active import Change, Offer
+from core.errors import StenogramError
+from core.words import phrase
+from pages import _parts as parts
+from pages._parts import explain, plain, reason, say, say_many
+
+SWITCH = {"now": phrase("Switch now for {usd}"), "batch": phrase("Switch by batch for {usd}")}
+FREE = phrase("Switch for free")
+
+
+def banner() -> None:
+    """The change that the settings ask for, or how far it is; nothing if all is as they say."""
+    active = journey.current().active
+    if (offer := active.offer()) is not None:
+        _offer(offer)
+    elif active.change() is not None:
+        parts.live(_progress, moving=True)
+
+
+def _offer(offer: Offer) -> None:
+    with st.container(border=True, key="switch"):
+        st.markdown(f"**{say('Search by meaning with {title}', title=reason(offer.after))}**")
+        one = "{n} passage gets a new vector; until then {before} goes on answering."
+        many = "{n} passages get new vectors; until all are there {before} goes on answering."
+        st.write(say_many(one, many, offer.passages, before=reason(offer.before)))
+        with st.container(horizontal=True):
+            for lane, usd in offer.usd.items():
+                template = SWITCH[lane] if usd else FREE
+                label = say(template, usd=plain(words.money(float(usd))))
+                if st.button(label, type="primary" if lane == "now" else "secondary", key=f"switch-{lane}"):
+                    _switch(lane)
+
+
+def _switch(lane: str) -> None:
+    try:
+        journey.current().active.switch(lane)
+    except StenogramError as error:  # somebody else was faster
+        st.error(explain(error))
+    else:
+        st.rerun()
+
+
+def _progress() -> bool:
+    change = journey.current().active.change()
+    if change is not None:
+        _bar(change)
+    return change is not None
+
+
+def _bar(change: Change) -> None:
+    done, total = parts.number(change.done), parts.number(change.total)
+    text = say(
+        "{done} of {total} passages have vectors by {title}",
+        done=done,
+        total=total,
+        title=reason(change.after),
+    )
+    st.progress(change.done / change.total if change.total else 0.0, text)
+    st.caption(say("{before} answers questions until then.", before=reason(change.before)))
+
+
+def active() -> None:
+    """The active embedder, on the settings page."""
+    embedder = journey.current().embedder()
+    with parts.tight():
+        with parts.line():
+            st.markdown(reason(embedder.title), width="stretch")
+            st.badge(say("Active"), color="green")
+        st.caption(parts.spoken(embedder.languages))

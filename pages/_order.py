@@ -1,0 +1,130 @@
+"""What an upload comes to before it is sent: by lane, and by every engine that could take it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core import journey, plans
+from core.costs import Answer, Quote
+from core.errors import StenogramError
+from core.plans import Archive, Candidate
+from core.recordings import Wish
+from core.words import phrase
+from pages import _parts as parts
+from pages import _plan as plan
+from pages._parts import duration, facts, say, say_many
+
+LANES = {"now": phrase("At once"), "batch": phrase("In a batch, at half the price")}
+
+
+def draw(files: Sequence[Any], language: str, engine: str) -> str:
+    """Ask for the lane, and say what these files cost by each and by other engines. The lane."""
+    here = journey.current()
+    answer, archive = _priced(files, language)
+    name = here.choose(Wish(language=language, engine=engine)).engine.name
+    lane = _lane(answer, name)
+    if archive is not None and (known := archive.left_out("known")):
+        st.caption(say_many("{n} is here already", "{n} are here already", len(known)))
+    if answer is not None:
+        _engines(answer, lane or here.settings.embedding_lane)
+    return lane
+
+
+def _priced(files: Sequence[Any], language: str) -> tuple[Answer | None, Archive | None]:
+    """What the new ones of these files come to; None where nobody can tell."""
+    archive = plan.looked([_held(file) for file in files]) if files else None
+    if archive is None or not archive.fresh:
+        return None, archive
+    estimates = journey.current().estimates
+    unknown_s = float(estimates.book().assume("recording_s").value)
+    try:
+        return estimates.answer(durations_s=archive.durations_s(unknown_s), language=language), archive
+    except StenogramError:
+        return None, archive
+
+
+def _lane(answer: Answer | None, engine: str) -> str:
+    """How vectors are to be made; "" where there is no choice, with the reason."""
+    why = _no_batches()
+    captions = [_cost(answer, engine, lane) for lane in LANES]
+    if why:
+        captions[1] = ""
+    shown = parts.said(LANES)
+    chosen = st.radio(
+        say("Search by meaning is ready"),
+        list(shown),
+        0 if why else list(shown).index(journey.current().settings.embedding_lane),
+        format_func=shown.__getitem__,
+        captions=captions,
+        horizontal=True,
+        disabled=bool(why),
+        key="lane",
+    )
+    if why:
+        st.caption(why)
+    return "" if why else str(chosen)
+
+
+def _no_batches() -> str:
+    """Why there is no batch lane; empty if there is."""
+    try:
+        journey.current().active.lane("batch")
+    except StenogramError as error:
+        return parts.explain(error)
+    return ""
+
+
+def _cost(answer: Answer | None, engine: str, lane: str) -> str:
+    quote = _quote(answer, engine, lane) if answer is not None else None
+    if answer is None or quote is None:
+        return ""
+    price = say("About {usd}", usd=parts.plain(plan.cash(answer, quote.total_usd)))
+    return facts(price, say("ready in about {time}", time=duration(quote.p50_s)) if quote.p50_s else "")
+
+
+def _quote(answer: Answer, engine: str, lane: str) -> Quote | None:
+    return journey.current().estimates.of_engine(answer, engine, lane)
+
+
+def _engines(answer: Answer, lane: str) -> None:
+    """Every engine that could take these files; silent where there is no choice."""
+    ready = [
+        engine
+        for engine in journey.current().engines.values()
+        if engine.readiness().ready and answer.work.language in engine.languages
+    ]
+    if len(ready) < 2:
+        return
+    rows = [_row(answer, parts.reason(engine.title), _quote(answer, engine.name, lane)) for engine in ready]
+    with st.expander(say("By other engines"), icon=":material/compare_arrows:"):
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns())
+
+
+def _row(answer: Answer, title: str, quote: Quote | None) -> dict[str, str]:
+    usd, p50_s, p90_s = (quote.total_usd, quote.p50_s, quote.p90_s) if quote else (None, None, None)
+    return {
+        "engine": title.replace("\\", ""),
+        "price": plan.cash(answer, usd),
+        "p50": duration(p50_s),
+        "p90": duration(p90_s),
+    }
+
+
+def _columns() -> dict[str, Any]:
+    return {
+        "engine": st.column_config.TextColumn(say("Engine"), width="medium"),
+        "price": st.column_config.TextColumn(say("Price"), alignment="right"),
+        "p50": st.column_config.TextColumn(say("Usually"), alignment="right"),
+        "p90": st.column_config.TextColumn(say("At most"), help=say("9 times in 10"), alignment="right"),
+    }
+
+
+def _held(file: Any) -> Candidate:
+    if isinstance(file, Path):
+        return next(iter(plans.on_disk([file])))
+    return plans.dropped([file])[0]
