@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from api.callers import Asking, Uploading
 from api.orders import Order, form
 from api.problems import refusals
-from api.tasks import bring
+from api.tasks import Name, bring
 from core.answers import MESSAGES, Answers
 
 router = APIRouter(tags=["small form"])
@@ -55,9 +55,10 @@ async def begin(
     caller: Uploading,
     language: Annotated[str, Query(max_length=10)] = "ru",
     task: Literal["transcribe"] = "transcribe",  # noqa: ARG001 - the only thing that can be asked for
+    idempotency_key: Name = "",
 ) -> Begun:
     """Upload a recording; its text will be at `/transcribe/{task_id}`."""
-    made = await bring(request, caller, Order(language=language))
+    made = await bring(request, caller, Order(language=language), idempotency_key)
     answers: Answers = caller.answers
     return Begun(task_id=made.id, message=await run_in_threadpool(answers.say, MESSAGES[made.status]))
 

@@ -15,7 +15,7 @@ from api.callers import Caller, Uploading
 from api.forms import receive
 from api.orders import Order, invalid
 from api.problems import refusals
-from api.tasks import submit
+from api.tasks import Name, submit
 from core import export
 from core.answers import Result
 from core.errors import Conflict, Rejected
@@ -68,13 +68,13 @@ SCHEMA: dict[str, Any] = {
         **refusals(400, 401, 409, 413, 415, 429, 503, 507),
     },
 )
-async def transcriptions(request: Request, caller: Uploading) -> Response:
+async def transcriptions(request: Request, caller: Uploading, idempotency_key: Name = "") -> Response:
     """Transcribe a file and wait for its text."""
     blob, sent = await receive(request, caller.here.store)
     wanted = _wanted(sent.fields)
     engine = wanted.model if wanted.model in caller.here.engines else "auto"
     order = Order(language=wanted.language, engine=engine)
-    task = await run_in_threadpool(submit, caller, blob, sent.filename or "", order)
+    task = await run_in_threadpool(submit, caller, blob, sent.filename or "", order, idempotency_key)
     await _ended(request, caller, task)
     return await run_in_threadpool(_told, caller, task, wanted)
 

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -81,6 +82,7 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _unknown)
     api.add_exception_handler(ClientDisconnect, _gone)
+    api.add_exception_handler(OperationalError, _silent)
     api.add_exception_handler(Exception, _broken)
 
 
@@ -126,6 +128,11 @@ def _unknown(request: Request, error: Exception) -> JSONResponse:
     headers = dict(error.headers) if error.headers else None
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
     return _answer(request, error.status_code, code, detail, headers)
+
+
+def _silent(request: Request, _error: Exception) -> JSONResponse:
+    """The database is locked, full or gone; whoever asked may ask again."""
+    return _ours(request, Unavailable("The database does not answer."))
 
 
 def _broken(request: Request, _error: Exception) -> JSONResponse:

@@ -10,11 +10,12 @@ from fastapi.responses import FileResponse
 
 from api.callers import Asking, Here
 from api.problems import refusals
-from api.tasks import Limit, Offset
+from api.tasks import Limit, Name, Offset
 from core import export
 from core.answers import RecordingAnswer, RecordingList
 from core.errors import KeyRefused
 from core.keys import EVERYONE
+from core.promises import Asked
 from core.recordings import Wish
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
@@ -76,12 +77,14 @@ def transcribe(
     engine: Annotated[str, Query(max_length=50)] = "",
     language: Annotated[str, Query(max_length=10)] = "",
     force: bool = False,
+    idempotency_key: Name = "",
 ) -> Again:
     """Transcribe a recording that is here; by batch it is cheaper and may take a day."""
     known = caller.here.recordings.get(caller.who, recording_id)
     lane = "batch" if use_batch_api else "now"
     wish = Wish(language=language or known.language, engine=engine, lane=lane, force=force)
-    task = caller.here.again(caller.who, recording_id, wish)
+    asked = Asked(idempotency_key, f"{recording_id}|{wish}")
+    task = caller.here.again(caller.who, recording_id, wish, asked)
     return Again(
         task_id=task.id,
         batch_id=f"batch_{task.id}" if use_batch_api else None,

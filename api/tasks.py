@@ -21,6 +21,8 @@ router = APIRouter(prefix="/api/v1", tags=["tasks"])
 
 Status = Literal["", "queued", "processing", "completed", "failed", "cancelled"]
 Format = Literal["txt", "timecodes", "srt", "vtt", "json", "csv", "docx"]
+Name = Annotated[str, Header(max_length=200)]
+"""The same name with the same request gives the same task for 24 hours."""
 Limit = Annotated[int, Query(ge=1, le=500)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 
@@ -35,7 +37,7 @@ async def transcribe(
     request: Request,
     caller: Uploading,
     wishes: Annotated[Order, Query()],
-    idempotency_key: Annotated[str, Header(max_length=200)] = "",
+    idempotency_key: Name = "",
 ) -> Accepted:
     """Upload a recording and have it transcribed. Accepted once bytes and task are on disk.
 

@@ -23,6 +23,7 @@ from core.active import Active
 from core.batch import Batches
 from core.chores import Chores
 from core.covers import Covers
+from core.downloads import Downloads
 from core.embed import Embedder
 from core.errors import StenogramError, Unavailable, UnreadableMedia
 from core.estimates import Estimates
@@ -80,6 +81,7 @@ class Journey:
         storage, clock = Storage(settings), self.remote.orders.now
         pictures, breakers = Pictures(settings), self.remote.breakers
         self.covers = Covers(self.records, storage, pictures, self.ledger, breakers, clock)
+        self.downloads = Downloads(settings, self.records)
         intents = Intents(self.records, self.ledger, settings.batch_poll_s)
         self.active = Active(settings, self.records, self.ledger, self.work.ring)
         self.batches = Batches(
@@ -120,10 +122,11 @@ class Journey:
         except Answered as answered:  # the same request overtook this one
             return self.recordings.task(who, answered.task_id)
 
-    def again(self, who: Principal, recording_id: str, wish: Wish) -> Task:
+    def again(self, who: Principal, recording_id: str, wish: Wish, asked: Asked = NOTHING_MORE) -> Task:
         """Ask for another transcript of a recording that is here."""
         row = self.recordings.get(who, recording_id)
-        return self.submit(Principal(row.owner), Blob(row.sha256, row.size_bytes), row.filename, wish)
+        blob = Blob(row.sha256, row.size_bytes)
+        return self.submit(Principal(row.owner), blob, row.filename, wish, asked)
 
     def choose(self, wish: Wish) -> engines.Choice:
         """The engine that would be used, and why."""
@@ -278,6 +281,7 @@ class Journey:
         chores: dict[str, Callable[[], object]] = {
             "batches": self.batches.tick,
             "covers": self.covers.tick,
+            "models": self.downloads.tick,
             "orders": lambda: self.remote.sweep(self.engines),
             "callbacks": lambda: callbacks.deliver(self),
             "retention": lambda: retention.sweep(self),

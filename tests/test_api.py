@@ -17,6 +17,7 @@ import httpx
 import psutil
 import pytest
 
+from api import build
 from core.journey import Journey
 from core.records import Payment
 from core.settings import Settings
@@ -352,7 +353,7 @@ def test_fields_may_stand_in_the_address_too(me, clip):
     "name", ["Запись совещания.wav", "../../etc/passwd", "a\u202ewav.exe", 'quo"te.wav', "x" * 900]
 )
 def test_any_file_name_is_only_a_name(me, clip, name):
-    body = upload(me, clip, name, force="true")
+    body = upload(me, clip, name)
 
     assert body.status_code == 202
     task = me.get(f"/api/v1/tasks/{body.json()['task_id']}").json()
@@ -511,6 +512,32 @@ def test_the_first_page_of_the_api_leads_on(served):
 
     assert about["name"] == "Stenogram"
     assert about["links"]["documentation"] == "/docs"
+
+
+def test_what_breaks_inside_stays_inside():
+    """No traceback, no path, no words of the error itself."""
+    from starlette.testclient import TestClient
+
+    def broken():
+        raise RuntimeError("/srv/secret/records.sqlite")
+
+    with TestClient(build(broken), raise_server_exceptions=False) as client:
+        body = problem(client.get("/api/v1/tasks"), 500)
+
+    assert "secret" not in str(body)
+
+
+def test_a_database_that_is_away_is_a_matter_of_waiting(tmp_path):
+    here = generous(tmp_path)
+    with serve(here) as served, served.client() as me:
+        here.records.close()
+        for file in tmp_path.glob("records.sqlite*"):
+            file.unlink()
+        refused = me.get("/api/v1/tasks")
+
+        assert problem(refused, 503)["detail"] == "The database does not answer."
+        assert refused.headers["retry-after"]
+        assert me.get("/health").status_code == 503
 
 
 def test_limits_refuse_and_say_when_to_come_back(tmp_path, clip):

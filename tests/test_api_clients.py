@@ -241,6 +241,10 @@ def test_a_recording_is_transcribed_again(served, clip):
         assert (body["mode"], body["batch_id"], body["status"]) == ("sync_api", None, "queued")
         assert me.get(body["check_status_url"]).json()["task_id"] == body["task_id"]
         problem(me.post("/api/v1/recordings/nothing/transcribe"), 404)
+        once = {"Idempotency-Key": "once"}
+        address = f"/api/v1/recordings/{recording_id}/transcribe"
+        assert len({me.post(address, headers=once).json()["task_id"] for _ in range(2)}) == 1
+        problem(me.post(f"{address}?force=true", headers=once), 409)
 
 
 def test_a_batch_is_refused_with_the_reason_where_nothing_is_bought(served, clip):
