@@ -114,13 +114,19 @@ class Estimates:
         )
         return next((quote for quote in fitting if quote.lane == lane or quote.embedder != self.model), None)
 
+    def payable(self, quote: Quote) -> Decimal:
+        """What of a quote is paid to others: the ledger knows nothing of wear and electricity here."""
+        heard = quote.transcription_usd if quote.mode else None
+        meant = quote.embedding_usd if quote.embedder == self.model else None
+        return (heard or Decimal(0)) + (meant or Decimal(0))
+
     def keep(self, quote: Quote, tokens: int, recordings: Sequence[str]) -> None:
         """Remember what was promised of these recordings, so that it can be compared with what came."""
         with self._records.write() as session:
             session.add(
                 Plan(
                     route=quote.id,
-                    usd=costs.plain(quote.total_usd or Decimal(0)),
+                    usd=costs.plain(self.payable(quote)),
                     tokens=tokens,
                     p50_s=quote.p50_s,
                     p90_s=quote.p90_s,

@@ -98,11 +98,10 @@ def _count(talk: _Talk, duration_s: float, said: Iterable[str | None], sent: Ite
 
 def _of_talk(talk: Mapping[str, _Talk], letters: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Words a minute and tokens a word by language; length and overlap of passages over all."""
-    figures: dict[str, Decimal] = {}
+    figures = {f"chars_per_token:{language}": each.quantize(GRAIN) for language, each in letters.items()}
     for language, each in talk.items():
         figures[f"words_per_minute:{language}"] = _ratio(each.words, each.sound_s / 60)
         if language in letters and each.letters:
-            figures[f"chars_per_token:{language}"] = letters[language].quantize(GRAIN)
             a_word = Decimal(each.letters) / each.words
             figures[f"tokens_per_word:{language}"] = (a_word / letters[language]).quantize(GRAIN)
     everything = list(talk.values())

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +16,6 @@ from core import costs, journey, plans, words
 from core.costs import Answer, Assumption, Note, Quote
 from core.errors import StenogramError
 from core.plans import Archive, Candidate, Found
-from core.recordings import Wish
 from core.words import phrase
 from pages import _parts as parts
 from pages._parts import duration, explain, facts, say, say_many
@@ -103,6 +101,7 @@ def _read(name: str, given: str | None, usual: Any) -> Any:
 def choose(name: str, choices: Mapping[str, str]) -> str:
     """One of a few ways to look at it."""
     shown = parts.said(choices)
+    st.session_state.setdefault(name, next(iter(shown)))
     return str(
         st.segmented_control(
             say("View"),
@@ -178,12 +177,13 @@ def _files() -> dict[str, Any] | None:
     candidates = plans.dropped(parts.dropped("plan-files"))
     folder = ""
     if here.settings.folders:
-        folder = st.text_input(
-            say("Or a folder of the server"), str(here.settings.folders[0]), key="plan-folder"
-        )
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            folder = st.text_input(
+                say("Or a folder of the server"), str(here.settings.folders[0]), key="plan-folder"
+            )
+            if st.button(say("Read the folder"), key="read-folder"):
+                st.session_state["plan-reading"] = folder
     _spoken()
-    if folder and st.button(say("Read the folder"), key="read-folder"):
-        st.session_state["plan-reading"] = folder
     if st.session_state.get("plan-reading") == folder and folder:
         try:
             candidates = [*candidates, *plans.in_folder(folder, here.settings.folders)]
@@ -242,7 +242,10 @@ def _described(archive: Archive) -> dict[str, Any] | None:
             for each in refused[:50]:
                 st.caption(f"{parts.plain(each.candidate.name)}: {explain(each.error) if each.error else ''}")
     if not archive.fresh:
-        st.info(say("Nothing here is new."))
+        if sent := st.session_state.get("plan-outcomes"):
+            parts.outcomes(sent)
+        else:
+            st.info(say("Nothing here is new."))
         return None
     return {"durations_s": lengths_s, **_speech(archive, sum(lengths_s))}
 
@@ -350,6 +353,12 @@ def route(answer: Answer, quote: Quote) -> str:
     return meaning if not quote.engine else f"{parts.plain(_engine(answer, quote))} → {meaning}"
 
 
+def routes_by_id() -> dict[str, str]:
+    """Every way in words, by the name under which plans keep it."""
+    answers = [journey.current().estimates.answer(hours=1, language=language) for language in SPOKEN]
+    return {quote.id: route(answer, quote).replace("\\", "") for answer in answers for quote in answer.quotes}
+
+
 def _engine(answer: Answer, quote: Quote) -> str:
     here = journey.current()
     if not quote.mode:
@@ -380,8 +389,7 @@ def run(answer: Answer) -> None:
         here.estimates.keep(answer.best, answer.size.tokens, taken)
         st.session_state["plan-outcomes"] = outcomes
         st.session_state.pop("plan-names", None)
-    if sent := st.session_state.get("plan-outcomes"):
-        parts.outcomes(sent)
+        st.rerun()
 
 
 def ways(answer: Answer) -> None:
@@ -424,7 +432,7 @@ def _row(answer: Answer, quote: Quote) -> dict[str, object]:
 def _columns() -> dict[str, Any]:
     right = {"alignment": "right"}
     return {
-        "way": st.column_config.TextColumn(say("Way"), width="medium"),
+        "way": st.column_config.TextColumn(say("Way"), width="large"),
         "price": st.column_config.TextColumn(say("Price"), **right),  # type: ignore[arg-type]
         "p50": st.column_config.TextColumn(say("Usually"), **right),  # type: ignore[arg-type]
         "p90": st.column_config.TextColumn(say("At most"), help=say("9 times in 10"), **right),  # type: ignore[arg-type]
@@ -500,35 +508,3 @@ def link() -> str:
     other = {name: value for name, value in said.items() if value != SCENARIO[name]}
     base = str(st.context.url or "").partition("?")[0]
     return f"{base}?{urlencode(other)}" if other else base
-
-
-def price_line(files: Sequence[Any], language: str, engine: str) -> None:
-    """What these files would cost with this engine, for the upload page; silent where nobody can tell."""
-    here = journey.current()
-    candidates = [_held(file) for file in files]
-    archive = looked(candidates)
-    if archive is None or not archive.fresh:
-        return
-    try:
-        lengths_s = archive.durations_s(float(here.estimates.book().assume("recording_s").value))
-        answer = here.estimates.answer(durations_s=lengths_s, language=language)
-        engine = here.choose(Wish(language=language, engine=engine)).engine.name
-    except StenogramError:
-        return
-    quote = here.estimates.of_engine(answer, engine, here.settings.embedding_lane)
-    if quote is not None:
-        st.caption(
-            facts(
-                say("About {usd}", usd=parts.plain(cash(answer, quote.total_usd))),
-                say("ready in about {time}", time=duration(quote.p50_s)) if quote.p50_s else "",
-                say_many("{n} is here already", "{n} are here already", len(archive.left_out("known")))
-                if archive.left_out("known")
-                else "",
-            )
-        )
-
-
-def _held(file: Any) -> Candidate:
-    if isinstance(file, Path):
-        return next(iter(plans.on_disk([file])))
-    return plans.dropped([file])[0]

@@ -119,14 +119,16 @@ def _plans(plans: list[Proved]) -> None:
     if not plans:
         return
     st.subheader(say("Plans that were run"), anchor=False)
-    st.dataframe(pd.DataFrame([_plan(each) for each in plans]), hide_index=True, column_config=_columns())
+    ways = plan.routes_by_id()
+    rows = [_plan(each, ways.get(each.route, each.route)) for each in plans]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns())
 
 
-def _plan(each: Proved) -> dict[str, object]:
+def _plan(each: Proved, way: str) -> dict[str, object]:
     came = each.complete and each.usd
     return {
         "at": moment(each.at),
-        "way": each.route,
+        "way": way,
         "recordings": f"{each.done} / {each.recordings}",
         "promised": usd(each.quoted_usd),
         "usd": usd(each.usd),
@@ -175,19 +177,13 @@ def _replay() -> None:
         rows: list[dict[str, Any]] = [
             {"way": say("as it was"), "price": float(paid), "cash": usd(paid), "real": True}
         ]
+        priced = sorted((here.estimates.payable(quote), plan.route(answer, quote)) for quote in quotes)
         rows += [
-            {
-                "way": plan.route(answer, quote).replace("\\", ""),
-                "price": float(quote.total_usd or 0),
-                "cash": usd(quote.total_usd),
-                "real": False,
-            }
-            for quote in quotes[:WAYS]
+            {"way": way.replace("\\", ""), "price": float(price), "cash": usd(price), "real": False}
+            for price, way in priced[:WAYS]
         ]
         charts.replay(rows)
-        st.caption(
-            say("What was paid to others; electricity and wear of this machine are not in the ledger.")
-        )
+        st.caption(say("Only what is paid to others; electricity and wear of an own machine are left out."))
 
 
 def _call(call: Paid) -> dict[str, object]:

@@ -1,0 +1,22 @@
+"""One of several processes that spend as fast as they can; imports little, so that it starts at once."""
+
+from __future__ import annotations
+
+from core.ledger import Call, CapReached, Ledger
+from core.records import Records
+
+CALLS = 12
+
+
+def spend(url: str, owner: str, tokens: int, start) -> None:  # type: ignore[no-untyped-def]
+    """Reserve money for many calls; what the cap refuses is left."""
+    records = Records(url)
+    ledger = Ledger(records)
+    start.wait()
+    for _ in range(CALLS):
+        try:
+            with records.write() as session:
+                call = Call("gemini", "gemini-embedding-2", "now", {(owner, owner): tokens})
+                ledger.reserve(session, call)
+        except CapReached:
+            pass

@@ -1,0 +1,264 @@
+"""The ledger proves the quote: errors, savings, caps that eight processes cannot overshoot, other routes."""
+
+from __future__ import annotations
+
+import multiprocessing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from core import proof
+from core.embed import tokens_at_most
+from core.errors import BadRequest
+from core.journey import Journey
+from core.keys import EVERYONE
+from core.ledger import Call, CapReached, Ledger
+from core.recordings import Wish
+from core.records import Job, PassageRow, Payment, Records, new_id
+from core.settings import Settings
+from core.tariffs import ALL, Tariffs
+from tests import drive, racing
+from tests.batching import recording, sentences
+from tests.conftest import DATA
+from tools.gemini_emulator.handle import GeminiEmulator
+
+MODEL = "gemini-embedding-2"
+TEXTS = sentences(12)
+
+
+@pytest.fixture
+def gemini(tmp_path):
+    """A journey whose vectors come from the emulator."""
+    with GeminiEmulator(tmp_path / "emulator") as emulator:
+        yield Journey(
+            Settings(
+                stenogram_home=tmp_path / "home",
+                gemini_api_key="emulated",
+                gemini_base_url=emulator.url,
+                embedding_dim=64,
+            )
+        )
+
+
+def pay(here: Journey, promised: int, counted: int, lane: str = "now", owner: str = "pages") -> None:
+    """One call, from its promise to its end."""
+    recording_id = new_id()
+    with here.records.write() as session:
+        call_id = here.ledger.reserve(session, Call("gemini", MODEL, lane, {(recording_id, owner): promised}))
+    with here.records.write() as session:
+        here.ledger.settle(session, call_id, {recording_id: counted})
+
+
+def test_each_paid_call_shows_its_estimate_what_came_and_the_error(here):
+    pay(here, promised=1_500_000, counted=1_000_000)
+
+    [call] = here.proof.paid()
+
+    assert (call.promised, call.counted) == (1_500_000, 1_000_000)
+    assert (call.promised_usd, call.usd) == (Decimal("0.3"), Decimal("0.2"))
+    assert proof.error(call.promised_usd, call.usd) == pytest.approx(0.5)
+    assert call.waited_s is not None
+    assert call.waited_s >= 0
+
+
+def test_sums_by_month_provider_and_key_add_up_to_the_month(here):
+    pay(here, 1_000_000, 1_000_000)
+    pay(here, 1_000_000, 500_000, lane="batch", owner="abcd1234")
+
+    for by in ("month", "provider", "owner"):
+        assert sum(each.usd for each in here.proof.sums(by)) == here.ledger.month().spent == Decimal("0.25")
+
+
+def test_what_batching_saved_is_the_difference_of_the_lanes(here):
+    pay(here, 1_000_000, 1_000_000, lane="batch")
+
+    assert here.proof.saved().by_batching == Decimal("0.1")
+
+
+def test_the_second_recording_of_the_same_words_is_not_paid_twice(gemini):
+    gemini.ledger.buy(gemini.embedder(), "first", "pages", TEXTS)
+    first, second = (recording(gemini, TEXTS, "now", title) for title in ("a", "b"))
+    with gemini.records.write() as session:
+        session.execute(update(PassageRow).values(meaning="done"))
+        session.execute(update(Payment).values(recording_id=first))
+
+    saved = gemini.proof.saved().by_not_paying_twice
+
+    tokens = sum(map(tokens_at_most, TEXTS))
+    counted = gemini.proof.paid()[0].counted
+    assert saved == gemini.ledger.cost_usd("gemini", MODEL, "now", int(tokens * (counted / tokens)))
+    assert second != first
+
+
+def test_a_cap_said_on_the_page_holds_over_the_setting_and_can_be_taken_back(tmp_path):
+    here = Journey(Settings(stenogram_home=tmp_path, monthly_cap_usd=Decimal("0.1")))
+
+    with pytest.raises(CapReached):
+        pay(here, 1_000_000, 1_000_000)
+    here.proof.set_cap(ALL, "0.5")
+    pay(here, 1_000_000, 1_000_000)
+    here.proof.set_cap(ALL, None)
+    with pytest.raises(CapReached):
+        pay(here, 1_000_001, 1_000_000)
+
+    assert here.ledger.month().spent == Decimal("0.2")
+
+
+def test_a_key_with_a_cap_stops_alone(here):
+    here.proof.set_cap("abcd1234", "0.1")
+
+    with pytest.raises(CapReached, match="this key"):
+        pay(here, 1_000_000, 1_000_000, owner="abcd1234")
+    pay(here, 1_000_000, 1_000_000, owner="other")
+
+    budgets = {each.scope: each for each in here.proof.budgets()}
+    assert budgets["abcd1234"].spent == budgets["abcd1234"].reserved == 0
+    assert budgets["other"].spent == budgets[ALL].spent == Decimal("0.2")
+
+
+@pytest.mark.parametrize("nonsense", ["-1", "nan", "a lot", 10**12])
+def test_a_cap_must_be_a_sensible_number(here, nonsense):
+    with pytest.raises(BadRequest):
+        here.proof.set_cap(ALL, nonsense)
+
+
+def test_eight_processes_racing_never_overshoot_the_cap_of_a_key(tmp_path: Path):
+    url = f"sqlite:///{tmp_path}/records.sqlite"
+    Tariffs(Records(url)).set_cap("abcd1234", "1")  # 50 calls of $0.02; 96 are tried
+    spawn = multiprocessing.get_context("spawn")
+    start = spawn.Event()
+    wish = (url, "abcd1234", 100_000, start)
+    racers = [spawn.Process(target=racing.spend, args=wish) for _ in range(8)]
+    for racer in racers:
+        racer.start()
+    start.set()
+    for racer in racers:
+        racer.join()
+
+    assert Ledger(Records(url)).month().reserved == Decimal(1)
+
+
+def test_work_held_by_a_cap_waits_and_goes_on_when_it_is_raised(gemini):
+
+    id_ = recording(gemini, TEXTS, "now", "held")
+    [task] = gemini.recordings.tasks(EVERYONE, recording_id=id_)[1]
+    with gemini.records.write() as session:
+        session.add(Job(task_id=task.id, kind="embed", queue="io"))
+    gemini.proof.set_cap(ALL, "0")
+
+    drive.perform_all(gemini)
+    assert gemini.proof.held() == 1
+    assert not drive.ready(gemini)
+
+    gemini.proof.set_cap(ALL, "10")
+    drive.perform_all(gemini)
+    assert gemini.proof.held() == 0
+    assert gemini.recordings.get(EVERYONE, id_).meaning == "done"
+
+
+def test_a_plan_that_was_run_is_compared_with_what_its_recordings_cost(gemini):
+    answer = gemini.estimates.answer(durations_s=[720.0], language="ru")
+    quote = next(each for each in answer.quotes if each.lane == "now" and each.blocked is None)
+    id_ = recording(gemini, TEXTS, "now", "planned")
+    gemini.estimates.keep(quote, answer.size.tokens, [id_])
+    vectors = gemini.ledger.buy(gemini.embedder(), id_, "pages", TEXTS)
+
+    [proved] = gemini.proof.plans()
+
+    assert len(vectors) == len(TEXTS)
+    assert proved.quoted_usd == quote.embedding_usd
+    assert proved.usd == gemini.ledger.of_recording(id_) > 0
+    assert proved.tokens == gemini.proof.paid()[0].counted
+
+
+def test_tokens_are_calibrated_by_what_the_provider_counted(gemini):
+    id_ = recording(gemini, TEXTS * 3, "now", "calibrated")
+    gemini.ledger.buy(gemini.embedder(), id_, "pages", TEXTS * 3)
+
+    figure = gemini.estimates.book("ru").assumptions["chars_per_token:ru"]
+
+    [call] = gemini.proof.paid()
+    letters = 2 * Decimal(call.promised) / call.counted
+    assert figure.value == pytest.approx(letters, rel=Decimal("0.001"))
+    assert figure.source == "measured on this machine"
+
+
+def test_last_month_by_another_route_replays_what_was_done(here):
+
+    with (DATA / "ru_meeting.opus").open("rb") as file:
+        here.accept(EVERYONE, file, "a.opus", Wish())
+    drive.perform_all(here)
+
+    paid, quotes = here.proof.replay(here.ledger.month().month)
+
+    groq = next(
+        quote for quote in quotes if quote.engine_model == "whisper-large-v3" and quote.mode == "sync"
+    )
+    sound_s = Decimal(str(here.recordings.find(EVERYONE)[1][0].duration_s))
+    assert paid == 0
+    assert groq.transcription_usd == pytest.approx(Decimal("0.111") * sound_s / 3600, rel=Decimal("0.0001"))
+
+
+def test_nothing_was_done_in_a_month_without_recordings(here):
+    assert here.proof.replay("2020-01") == (Decimal(0), [])
+
+
+# Your own figures
+
+
+def test_your_price_holds_in_every_quote_and_can_be_taken_back(here):
+    work = {"documents": 1000, "tokens_per_document": 1000}
+    before = here.estimates.estimate(**work)["embedding"]["sync_usd"]
+
+    here.tariffs.set_price("gemini", MODEL, "sync", "1")
+    told = here.estimates.estimate(**work)
+    mine = next(row for row in told["prices"] if (row["model"], row["mode"]) == (MODEL, "sync"))
+    here.tariffs.take_back_price("gemini", MODEL, "sync")
+
+    assert (before, told["embedding"]["sync_usd"]) == ("0.2", "1")
+    assert mine["yours"]
+    assert here.estimates.estimate(**work)["embedding"]["sync_usd"] == before
+
+
+def test_your_price_is_what_the_ledger_books(here):
+    here.tariffs.set_price("gemini", MODEL, "sync", "2")
+
+    pay(here, 1_000_000, 1_000_000)
+
+    assert here.ledger.month().spent == Decimal(2)
+
+
+def test_a_route_of_your_own_stands_beside_the_others(here):
+    here.tariffs.set_price("neighbour", "big-box", "sync", "0.01", unit="audio hour")
+
+    quotes = here.estimates.answer(hours=100).quotes
+
+    mine = next(quote for quote in quotes if quote.engine == "neighbour")
+    assert mine.transcription_usd == Decimal(1)
+    assert str(mine.blocked) == "For comparison only: this tool is not connected to neighbour."
+
+
+def test_the_rate_of_the_rouble_is_yours_to_change(here):
+    here.tariffs.set_figure("rub_per_usd", "100")
+
+    told = here.estimates.estimate(hours=1, currency="RUB")
+
+    assert told["currency"] == {"code": "RUB", "per_usd": "100", "source": "yours"}
+    here.tariffs.take_back_figure("rub_per_usd")
+    assert here.tariffs.figures() == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("rub_per_usd", "-5"), ("rub_per_usd", "nan"), ("no such thing", "1")]
+)
+def test_a_figure_must_make_sense(here, name, value):
+    with pytest.raises(BadRequest):
+        here.tariffs.set_figure(name, value)
+
+
+@pytest.mark.parametrize("price", ["-1", "nan", "cheap", "1e9"])
+def test_a_price_must_make_sense(here, price):
+    with pytest.raises(BadRequest):
+        here.tariffs.set_price("gemini", MODEL, "sync", price)
