@@ -187,18 +187,35 @@ class Batches:
         return self.intents.wish(batch_id, "now")
 
     def retry_failed(self, batch_id: str) -> int:
-        """Texts that were given up wait for the next batch. How many."""
+        """Texts that were given up, or are held, wait for the next batch. How many."""
+        held = self._let_go(batch_id, "")
         with self._records.write() as session:
-            return texts.again(session, batch_id)
+            return held + texts.again(session, batch_id)
 
     def embed_failed_now(self, batch_id: str) -> int:
-        """Texts that were given up are embedded now, at the full price. How many."""
+        """Texts that were given up, or are held, are embedded now, at the full price. How many."""
+        held = self._let_go(batch_id, "now")
         with self._records.write() as session:
             hashes = texts.failed(session, batch_id)
             jobs = texts.to_now(session, hashes)
         for job in jobs:
             self._ring(job)
-        return len(hashes)
+        return held + len(hashes)
+
+    def _let_go(self, batch_id: str, wish: str) -> int:
+        """A person looked at a held batch and wants its texts anew; what it may have cost stays booked."""
+        batch = self.intents.get(batch_id)
+        if batch.state != "held":
+            return 0
+        batch.wish = wish
+        number = len(self.texts.sent(batch_id))
+        self._end(batch, "failed", disputed=True)
+        return number
+
+    def waiting(self, recording_id: str) -> dict[str, int]:
+        """How many passages of a recording wait and are in no batch yet, by lane."""
+        with self._records.read() as session:
+            return texts.idle(session, recording_id)
 
     def change_lane(self, recording_id: str, lane: str) -> None:
         """Passages that wait and are in no batch yet go by the other lane. Raise BadRequest."""

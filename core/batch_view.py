@@ -152,7 +152,7 @@ class View:
             name=row.name or row.display_name,
             texts=row.texts,
             good=row.good,
-            failed=failed,
+            failed=row.texts if row.state == "held" else failed,
             waiting=row.texts if live else 0,
             age_s=(row.finished_at or self.now()) - row.created_at,
             next_check_s=max(0.0, row.next_at - self.now()) if live else None,
