@@ -15,7 +15,7 @@ from core.joblist import Detail, Stage
 from core.queues import QUEUES
 from core.records import Records, Run
 from core.words import phrase
-from pages._parts import duration, explain, facts, moment, number, plain, say, tight
+from pages._parts import duration, explain, facts, moment, number, plain, say, spoken, tight
 
 PERIODS = {
     "hour": phrase("Last hour"),
@@ -27,6 +27,7 @@ ENDS = {"done": phrase("Done"), "failed": phrase("Failed"), "cancelled": phrase(
 COLOURS = {"done": "#2A9D8F", "failed": "#D1603D", "cancelled": "#8A9A98"}
 FORMATS = {"hour": "%H:%M", "day": "%H:%M", "week": "%d.%m", "month": "%d.%m"}
 HEIGHT = 220
+LANES = {"now": phrase("Now"), "batch": phrase("In a batch")}
 
 
 def took(seconds: float | None) -> str:
@@ -147,8 +148,8 @@ def about(detail: Detail) -> str:
         say(QUEUES.get(job.queue, job.queue)),
         moment(job.created_at),
         say("engine {name}", name=plain(task.engine)),
-        say("language {name}", name=task.language),
-        say("lane {name}", name=task.lane),
+        spoken([task.language]),
+        say(LANES.get(task.lane, task.lane)),
         say("cost ${usd}", usd=number(float(detail.usd), 6)) if detail.usd else say("cost nothing"),
     )
 

@@ -14,8 +14,10 @@ from core import failures, health, joblist, journey, library, monitor
 from core.actions import PRIORITIES, WHATS, waiting_in
 from core.chores import EVERY_S, TITLES
 from core.failures import Group
+from core.health import Part
 from core.joblist import COUNTED, PAGE, Filter, Line
 from core.queues import QUEUES
+from core.recordings import Wish
 from core.records import Action, Chore, Worker
 from core.words import phrase
 from pages._batches import show_batches
@@ -30,6 +32,7 @@ from pages._parts import (
     line,
     moment,
     plain,
+    reason,
     say,
     say_many,
     size,
@@ -253,14 +256,15 @@ def _queue(queue: str, title: str, jobs: int, *, paused: bool) -> None:
             st.caption(facts(say_many("{n} job waits", "{n} jobs wait", jobs), state))
         if not actions().allowed:
             return
-        if paused:
-            button(say("Resume"), f"resume-{queue}", lambda: actions().resume(queue))
-        else:
-            button(say("Pause"), f"pause-{queue}", lambda: actions().pause(queue))
-        with st.popover(say("Empty"), disabled=not jobs, key=f"ask-purge-{queue}"):
-            n = len(waiting_in(journey.current(), queue)) if jobs else 0
-            st.write(say_many("{n} waiting task is cancelled.", "{n} waiting tasks are cancelled.", n))
-            button(say("Empty the queue"), f"purge-{queue}", lambda: actions().purge(queue))
+        with st.popover("", icon=":material/more_horiz:", key=f"ask-queue-{queue}", type="tertiary"):
+            if paused:
+                button(say("Resume"), f"resume-{queue}", lambda: actions().resume(queue))
+            else:
+                button(say("Pause"), f"pause-{queue}", lambda: actions().pause(queue))
+            if jobs:
+                n = len(waiting_in(journey.current(), queue))
+                st.write(say_many("{n} waiting task is cancelled.", "{n} waiting tasks are cancelled.", n))
+                button(say("Empty the queue"), f"purge-{queue}", lambda: actions().purge(queue))
 
 
 def _worker(worker: Worker, doing: str) -> None:
@@ -271,8 +275,9 @@ def _worker(worker: Worker, doing: str) -> None:
         if not actions().allowed:
             return
         wish, label = ("undrain", say("Go on")) if worker.wish == "drain" else ("drain", say("Drain"))
-        button(label, f"{wish}-{worker.name}", lambda: actions().tell(worker.name, wish))
-        button(say("Restart"), f"restart-{worker.name}", lambda: actions().tell(worker.name, "restart"))
+        with st.popover("", icon=":material/more_horiz:", key=f"ask-worker-{worker.name}", type="tertiary"):
+            button(label, f"{wish}-{worker.name}", lambda: actions().tell(worker.name, wish))
+            button(say("Restart"), f"restart-{worker.name}", lambda: actions().tell(worker.name, "restart"))
 
 
 def _about_worker(worker: Worker) -> list[str]:
@@ -318,7 +323,7 @@ def _health() -> None:
         with line(key=f"row-part-{part.name}"):
             with tight(width="stretch"):
                 st.markdown(say(PARTS.get(part.name, part.name)))
-                st.caption(plain(part.detail))
+                st.caption(_detail(part))
             st.badge(say("Works") if part.ok else say("Broken"), color="green" if part.ok else "red")
     st.subheader(say("What was done by hand"), anchor=False)
     log = actions().log()
@@ -326,6 +331,13 @@ def _health() -> None:
         st.caption(say("Nothing yet."))
     for action in log:
         _action(action)
+
+
+def _detail(part: Part) -> str:
+    if part.name == "engine" and part.ok:
+        choice = journey.current().choose(Wish())
+        return explain({"message": choice.message, "facts": choice.facts})
+    return reason(part.detail)
 
 
 def _action(action: Action) -> None:
