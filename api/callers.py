@@ -13,14 +13,12 @@ from api.problems import language_of
 from core.answers import Answers
 from core.errors import KeyRefused
 from core.journey import Journey
-from core.keys import EVERYONE, Principal
+from core.keys import EVERYONE, UPLOAD, Principal
 from core.limits import Limit
 
 HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key made with `make key NAME=x`.")
 BEARER = HTTPBearer(auto_error=False, description="The same key, for clients that only know bearers.")
 WRONG_KEYS_PER_MIN = 30
-UPLOAD = "upload"
-"""What a page's ticket for uploads is for: `keys.ticket(UPLOAD)`, sent as `X-Upload-Ticket`."""
 
 
 @dataclass(frozen=True)

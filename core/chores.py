@@ -15,6 +15,7 @@ EVERY_S = {
     "batches": 3.0,  # collect, order, ask about, fetch: one short round
     "callbacks": 5.0,  # tell programs that their tasks have ended
     "covers": 5.0,  # look whether pictures are ready
+    "models": 5.0,  # bring models that were asked for
     "orders": 30.0,  # stop elsewhere what nobody waits for
     "retention": 600.0,  # forget what programs left here
     "index": 60.0,  # merge small writes, rebuild what grew
@@ -29,6 +30,7 @@ TITLES = {
     "batches": phrase("Collect, order and fetch batches"),
     "callbacks": phrase("Tell programs that their tasks have ended"),
     "covers": phrase("Order and fetch pictures"),
+    "models": phrase("Bring models that were asked for"),
     "orders": phrase("Stop orders that nobody waits for"),
     "retention": phrase("Forget what programs left here"),
     "index": phrase("Tidy the search index"),

@@ -21,6 +21,8 @@ from core.records import Key, Records
 FORM = re.compile(r"gam_([0-9a-f]{8})_([A-Za-z0-9_-]{43})_([0-9a-f]{8})")
 PAGES = "pages"
 """The owner of what comes through the pages."""
+UPLOAD = "upload"
+"""What a page's ticket for uploads is for: `keys.ticket(UPLOAD)`, sent as `X-Upload-Ticket`."""
 USED_EVERY_S = 60.0
 TICKET_S = 12 * 3600
 

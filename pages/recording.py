@@ -7,6 +7,7 @@ import streamlit as st
 from core import journey, library
 from core.errors import StenogramError
 from core.recordings import Wish
+from pages import _covers
 from pages import _parts as parts
 from pages._parts import WHO, explain, plain, say
 from pages._player import live_reading
@@ -41,10 +42,14 @@ with st.container(horizontal=True, key="actions"):
         if st.button(say("Transcribe again"), type="primary", disabled=not ready):
             library.again(here, WHO, recording.id, Wish(language=language, engine=engine, force=True))
             st.rerun()
+    with st.popover(say("Picture"), icon=":material/image:"):
+        _covers.form(recording)
     with st.popover(say("Delete"), icon=":material/delete:"):
         st.write(say("The recording, its transcript and its place in the search go for good."))
         if st.button(say("Delete for good"), type="primary"):
             here.delete(WHO, recording.id)
             st.switch_page("library.py")
 
+_covers.lane(recording)
+_covers.pictures(recording)
 live_reading(recording.id, parts.seconds(st.query_params.get("t")))

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core import journey
-from pages import _meaning
+from pages import _meaning, _providers
 from pages import _parts as parts
 from pages._parts import facts, reason, say
 
@@ -23,6 +23,13 @@ for engine in here.engines.values():
 st.subheader(say("Search by meaning"), anchor=False)
 _meaning.active()
 _meaning.banner()
+
+if here.downloads.all():
+    st.subheader(say("Models to download"), anchor=False)
+    _providers.models()
+
+st.subheader(say("Providers"), anchor=False)
+_providers.draw()
 
 st.subheader(say("API keys"), anchor=False)
 for key in here.keys.all():

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core import journey, library
 from core.recordings import Wish
-from pages import _meaning, _order
+from pages import _meaning, _order, _sender
 from pages import _parts as parts
 from pages._parts import WHO, say
 
@@ -13,11 +13,12 @@ round_ = st.session_state.setdefault("round", 0)
 
 st.title(say("Upload"), anchor=False)
 
-_meaning.banner()
-if sent := st.session_state.get("outcomes"):
-    parts.outcomes(sent)
-    st.space("small")
-    st.subheader(say("Upload more"), anchor=False)
+with st.container():  # what is sent below goes on when this grows
+    _meaning.banner()
+    if sent := st.session_state.get("outcomes"):
+        parts.outcomes(sent)
+        st.space("small")
+        st.subheader(say("Upload more"), anchor=False)
 
 dropped = parts.dropped(f"files-{round_}")
 folder = ""
@@ -40,13 +41,17 @@ with st.expander(say("More")):
         help=say("For calls recorded with one speaker on each channel."),
     )
 
-lane = _order.draw(files, language, engine) if ready else ""
+with st.container():
+    lane = _order.draw(files, language, engine) if ready else ""
+wish = Wish(title if one else "", tuple(tags), language, engine, lane, split_channels=split)
 
 label = (
     parts.say_many("Transcribe {n} file", "Transcribe {n} files", len(files)) if files else say("Transcribe")
 )
 if st.button(label, type="primary", disabled=not (files and ready), key="transcribe"):
-    wish = Wish(title if one else "", tuple(tags), language, engine, lane, split_channels=split)
     st.session_state["outcomes"] = parts.take(files, wish)
     st.session_state["round"] += 1
     st.rerun()
+
+if ready:
+    _sender.draw(wish)

@@ -196,6 +196,28 @@ def test_a_download_brings_subtitles(page, recordings):
     assert "00:00:00" in Path(download.value.path()).read_text()
 
 
+def test_a_large_file_goes_on_after_a_broken_connection(page, recordings, tmp_path):
+    shutil.copy(DATA / "en_meeting.opus", tmp_path / "большая встреча.opus")
+    broken: list[str] = []
+
+    def break_once(route: Any) -> None:
+        if route.request.method == "PATCH" and not broken:
+            broken.append(route.request.url)
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/uploads/*", break_once)
+    visit(page, "upload")
+    page.get_by_text("Files over 200 MB").click()
+    page.locator(".sender .pick").set_input_files(tmp_path / "большая встреча.opus")
+
+    row = page.locator("[class*=st-key-row-]", has_text="en_meeting.opus")
+    expect(row).to_have_count(1)
+    expect(page.locator(".sender .state")).to_have_text("Sent")
+    assert len(broken) == 1
+
+
 def test_names_from_people_run_nothing(page, recordings, tmp_path):
     rude = tmp_path / "<img src=x onerror='window.hacked=1'> **b** [l](javascript:hacked=1).opus"
     shutil.copy(DATA / "call_stereo.opus", rude)

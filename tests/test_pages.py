@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import journey
+from core import journey, live
 from core.keys import EVERYONE
 from core.recordings import Wish
 from core.settings import ROOT
@@ -33,6 +33,27 @@ def _open(home: Path, monkeypatch: pytest.MonkeyPatch) -> journey.Journey:
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """The journey that pages see, empty."""
+    yield _open(tmp_path / "home", monkeypatch)
+    journey.current.cache_clear()
+
+
+@pytest.fixture
+def with_gemini(tmp_path, monkeypatch):
+    """A journey whose vectors Gemini makes; nobody answers there."""
+    monkeypatch.setenv("GEMINI_API_KEY", "a-long-secret")
+    monkeypatch.setenv("GEMINI_BASE_URL", "http://127.0.0.1:9")
+    yield _open(tmp_path / "home", monkeypatch)
+    journey.current.cache_clear()
+
+
+@pytest.fixture
+def heard_then_gemini(tmp_path, monkeypatch):
+    """A journey with a recording, to which a key came later."""
+    before = _open(tmp_path / "home", monkeypatch)
+    send(before, "call_stereo.opus", Wish())
+    drive.perform_all(before)
+    monkeypatch.setenv("GEMINI_API_KEY", "a-long-secret")
+    monkeypatch.setenv("GEMINI_BASE_URL", "http://127.0.0.1:9")
     yield _open(tmp_path / "home", monkeypatch)
     journey.current.cache_clear()
 
@@ -177,11 +198,12 @@ def test_a_waiting_task_can_be_cancelled_and_tried_again(here):
 def test_the_monitor_names_what_waits(here):
     send(here, "call_stereo.opus", Wish())
 
-    shown = texts(visit("monitor", "ru"))
+    assert visit("monitor", "ru").title[0].value == "Ход работы"
+    (waiting,) = live.draw(here.records, EVERYONE, "ru")["waiting"]
 
-    assert "Чтение файлов" in shown
-    assert "1 задание" in shown
-    assert "23 с звука" in shown
+    assert waiting["title"] == "Чтение файлов"
+    assert "1 задание" in waiting["facts"]
+    assert "23 с звука" in waiting["facts"]
 
 
 def test_search_finds_an_inflected_word_and_links_to_its_second(heard):
@@ -218,7 +240,7 @@ def test_keys_are_shown_once_and_can_be_revoked(here):
 
 
 def test_costs_follow_the_numbers_asked_for(here):
-    at = visit("costs")
+    at = visit("costs", by="documents")
     at.number_input(key="documents").set_value(10_000).run()
 
-    assert [metric.value for metric in at.metric] == ["$2.00", "$1.00", "$1.00"]
+    assert at.metric[0].value == "$0.50"

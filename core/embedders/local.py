@@ -97,6 +97,16 @@ def download(model: str, models: Path) -> None:
         raise Unavailable(message, model=model) from error
 
 
+def is_here(model: str, models: Path) -> bool:
+    """Whether a model of Hugging Face lies whole in `models`; short names are sentence-transformers' own."""
+    names = (model, model if "/" in model else f"sentence-transformers/{model}")
+    folders = [models / f"models--{name.replace('/', '--')}" for name in names]
+    return any(
+        any((folder / "snapshots").glob("*/config.json")) and not any(folder.glob("blobs/*.incomplete"))
+        for folder in folders
+    )
+
+
 @cache
 def _load(model: str, packaged: bool, models: Path) -> Any:
     """The model in memory, once a process."""

@@ -1,0 +1,144 @@
+"""Models brought here on request: in slices, so that work beside them goes on, and on after a break."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import httpx
+
+from core.embedders import local
+from core.engines.gigaam import TITLES
+from core.errors import NotFound, StenogramError
+from core.gigaam import download
+from core.records import Json, Records
+from core.settings import Settings
+from core.work import as_json
+
+SLICE_S = 15.0
+"""So long a routine brings bytes before it lets others have their turn."""
+TELL_S = 1.0
+State = Literal["here", "missing", "asked", "failed"]
+
+
+@dataclass(frozen=True)
+class Download:
+    """A model that can be brought here, and how far that is."""
+
+    name: str
+    title: str
+    address: str
+    """Where it is published, for those who have no network here."""
+    folder: str
+    state: State
+    file: str = ""
+    done_bytes: int = 0
+    total_bytes: int = 0
+    """0 while nobody knows."""
+    error: Json | None = None
+
+
+class _SliceOverError(Exception):
+    """Time for others; the part stays and grows with the next slice."""
+
+
+class Downloads:
+    """The models that the settings name and that come from elsewhere."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        records: Records,
+        connect: Callable[[], httpx.Client | None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = settings.models
+        self._gigaam = settings.gigaam_model
+        self._local = settings.local_embedding_model
+        self._records = records
+        self._connect = connect
+        self._clock = clock
+
+    def all(self) -> list[Download]:
+        """Every model that can be brought, as it stands."""
+        found = [self._look(self._gigaam, "gigaam")] if self._gigaam in download.MD5 else []
+        if self._local not in ("", local.PACKAGED) and not Path(self._local).is_dir():
+            found.append(self._look(self._local, "local"))
+        return found
+
+    def ask(self, name: str) -> None:
+        """Have a model brought. Raise NotFound for one that is not in the list."""
+        if name not in {one.name for one in self.all()}:
+            raise NotFound
+        self._note(name, asked=True)
+
+    def stop(self, name: str) -> None:
+        """Bring no more of it; what is here is kept."""
+        self._note(name)
+
+    def tick(self) -> None:
+        """Bring a slice of every model that is asked for."""
+        for one in self.all():
+            if one.state == "asked":
+                self._bring(one)
+
+    def _bring(self, one: Download) -> None:
+        try:
+            if one.name == self._local:
+                local.download(one.name, self._folder)
+            else:
+                download.fetch(one.name, self._folder, self._teller(one.name), self._connect())
+        except _SliceOverError:
+            return
+        except StenogramError as error:
+            self._note(one.name, error=as_json(error))
+        else:
+            self._note(one.name)
+
+    def _teller(self, name: str) -> download.Progress:
+        began = told = self._clock()
+
+        def tell(file: str, done: int, total: int) -> None:
+            nonlocal told
+            now = self._clock()
+            if now - told >= TELL_S or done == total:
+                told = now
+                if not self._noted(name).get("asked"):
+                    raise _SliceOverError
+                self._note(name, asked=True, file=file, done=done, total=total)
+            if now - began > SLICE_S:
+                raise _SliceOverError
+
+        return tell
+
+    def _look(self, name: str, kind: Literal["gigaam", "local"]) -> Download:
+        noted = self._noted(name)
+        if kind == "gigaam":
+            title, address = TITLES[name], f"{download.ADDRESS}/{name}.ckpt"
+            here = all((self._folder / file).exists() for file in download.files(name))
+        else:
+            title, address = name, f"https://huggingface.co/{name}"
+            here = local.is_here(name, self._folder)
+        state: State = "asked" if noted.get("asked") else "failed" if noted.get("error") else "missing"
+        return Download(
+            name,
+            title,
+            address,
+            str(self._folder),
+            "here" if here else state,
+            noted.get("file", ""),
+            noted.get("done", 0),
+            noted.get("total", 0),
+            noted.get("error"),
+        )
+
+    def _noted(self, name: str) -> Json:
+        noted: Json = json.loads(self._records.fact(f"download {name}") or "{}")
+        return noted
+
+    def _note(self, name: str, **known: object) -> None:
+        self._records.set_fact(f"download {name}", json.dumps(known))

@@ -1,0 +1,80 @@
+"""The pictures of a recording, and the lane of its passages that wait."""
+
+from __future__ import annotations
+
+import functools
+
+import streamlit as st
+
+from core import journey
+from core.covers import LIVE
+from core.errors import StenogramError
+from core.pictures import MOST_PROMPT, Wish
+from core.records import Recording
+from pages import _parts as parts
+from pages._parts import explain, reason, say, say_many
+
+
+def form(recording: Recording) -> None:
+    """Ask for pictures, one a line; what hinders it is said instead."""
+    covers = journey.current().covers
+    readiness = covers.pictures.readiness()
+    if not readiness.ready:
+        st.caption(reason(readiness.reason))
+    with st.form("covers", border=False):
+        prompts = st.text_area(
+            say("What it shows, a line for each picture"),
+            recording.title,
+            max_chars=MOST_PROMPT,
+            height="content",
+        )
+        if not st.form_submit_button(say("Make pictures"), type="primary", disabled=not readiness.ready):
+            return
+        try:
+            covers.ask(recording.id, prompts.splitlines(), Wish(""))
+        except StenogramError as error:
+            st.error(explain(error))
+        else:
+            st.rerun()
+
+
+def pictures(recording: Recording) -> None:
+    """Finished pictures, and how many of those that were asked for last are ready."""
+    covers = journey.current().covers
+    found = covers.of(recording.id)
+    if found:
+        show = functools.partial(_pictures, recording.id)
+        parts.live(show, moving=any(cover.state in LIVE for cover in found))
+
+
+def _pictures(recording_id: str) -> bool:
+    covers = journey.current().covers
+    found = covers.of(recording_id)
+    series = covers.series(found[0].series)
+    if not series.ended or series.failed:
+        ready = say("{done} of {total} pictures are ready", done=series.successful, total=series.total)
+        if series.ended:
+            st.warning(ready, icon=":material/image:")
+        else:
+            st.progress((series.successful + series.failed) / series.total, ready)
+    if (failed := next((one for one in found if one.state == "failed"), None)) and failed.error:
+        st.caption(explain(failed.error))
+    if picture := covers.picture(recording_id):
+        st.image(picture, width=220)
+    return not series.ended
+
+
+def lane(recording: Recording) -> None:
+    """Where passages wait for a batch: how many, and the way to have them at once."""
+    left = journey.current().batches.waiting(recording.id).get("batch", 0)
+    if not left:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(say_many("{n} passage waits for a batch.", "{n} passages wait for a batch.", left))
+        if st.button(say("Make the vectors now, at the full price"), type="tertiary", key="lane-now"):
+            try:
+                journey.current().batches.change_lane(recording.id, "now")
+            except StenogramError as error:
+                st.error(explain(error))
+            else:
+                st.rerun()

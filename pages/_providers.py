@@ -1,0 +1,185 @@
+"""Providers and models on the settings page: how each stands, what it costs, and a test of its connection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Literal
+
+import pandas as pd
+import streamlit as st
+
+from core import journey, providers, words
+from core.costs import Limit, Price
+from core.downloads import Download
+from core.providers import STATES, Provider
+from core.words import phrase
+from pages import _parts as parts
+from pages import _prices
+from pages._parts import explain, facts, language, moment, plain, reason, say, size
+
+Colour = Literal["green", "red", "gray", "orange", "blue"]
+COLOURS: Mapping[str, Colour] = {"ok": "green", "ready": "blue", "refused": "red", "resting": "orange"}
+MODES = {**_prices.MODES, "": phrase("any")}
+LIMITS = {
+    "rpm": phrase("calls a minute"),
+    "tpm": phrase("tokens a minute"),
+    "rpd": phrase("calls a day"),
+    "audio_s_per_hour": phrase("seconds of sound an hour"),
+    "audio_s_per_day": phrase("seconds of sound a day"),
+    "texts_per_call": phrase("texts a call"),
+    "enqueued_tokens": phrase("tokens in batches at once"),
+    "requests_per_job": phrase("texts a batch"),
+    "jobs": phrase("batches at once"),
+}
+
+
+def draw() -> None:
+    """Every provider, one under the other."""
+    for provider in providers.all(journey.current()):
+        with parts.tight(key=f"provider-{provider.name}"):
+            _provider(provider)
+
+
+def _provider(provider: Provider) -> None:
+    with parts.line():
+        st.markdown(reason(provider.title), width="stretch")
+        st.badge(say(STATES[provider.state]), color=COLOURS.get(provider.state, "gray"))
+    tested = provider.tested_at and say("answered {time}", time=moment(provider.tested_at))
+    st.caption(
+        facts(
+            f"{say('key')} `{provider.key}`" if provider.key else "",
+            tested or "",
+            say("in {s} s", s=parts.number(provider.latency_s, 2)) if tested and provider.latency_s else "",
+        )
+    )
+    if provider.message:
+        st.caption(_why(provider))
+    with st.container(horizontal=True):
+        if provider.state not in ("missing", "withdrawn"):
+            _test(provider.name)
+        if provider.prices or provider.limits:
+            with st.popover(say("Prices and limits"), type="tertiary", key=f"prices-{provider.name}"):
+                _prices_and_limits(provider)
+
+
+def _why(provider: Provider) -> str:
+    """A sentence by its template, or a reason of ours by its phrase."""
+    said = words.explain({"message": provider.message, "facts": provider.facts}, language())
+    return plain(str(words.reason(said, language())))
+
+
+def _test(name: str) -> None:
+    if st.button(say("Test the connection"), key=f"test-{name}", type="tertiary"):
+        with st.spinner(say("Asking…")):
+            st.session_state["tested"] = name, providers.test(journey.current(), name)
+        st.rerun()
+    tested, found = st.session_state.get("tested", ("", None))
+    if tested == name and found is not None:
+        del st.session_state["tested"]
+        if found.ok:
+            st.success(say("It answered in {s} s.", s=parts.number(found.latency_s or 0.0, 2)))
+        else:
+            st.error(explain(found.error))
+
+
+def _prices_and_limits(provider: Provider) -> None:
+    if provider.prices:
+        rows = pd.DataFrame([_price(price) for price in provider.prices])
+        st.dataframe(rows, hide_index=True, column_config=_columns())
+    if provider.limits:
+        rows = pd.DataFrame([row for limit in provider.limits for row in _limit(limit)])
+        st.dataframe(rows, hide_index=True, column_config=_columns())
+
+
+def _price(price: Price) -> dict[str, object]:
+    ended = price.ended(date.today())
+    return {
+        "what": facts(price.model, _mode(price.mode)),
+        "price": words.NOTHING if price.price is None else f"{price.price.normalize():f} {price.currency}",
+        "unit": str(words.reason(price.unit, language())),
+        "state": say("withdrawn") if ended else say("old") if price.stale(date.today()) else "",
+        "day": price.read_on,
+        "source": price.source,
+    }
+
+
+def _limit(limit: Limit) -> list[dict[str, object]]:
+    known = {name: getattr(limit, name) for name in LIMITS}
+    return [
+        {
+            "what": facts(limit.model, _mode(limit.mode), limit.tier),
+            "limit": f"{parts.number(value)} {say(LIMITS[name])}",
+            "day": limit.read_on,
+            "source": limit.source,
+        }
+        for name, value in known.items()
+        if value is not None and (name, value) != ("texts_per_call", 1)
+    ]
+
+
+def _mode(mode: str) -> str:
+    return say(MODES[mode]) if mode in MODES else mode
+
+
+def _columns() -> dict[str, Any]:
+    return {
+        "what": st.column_config.TextColumn(say("What"), width="medium"),
+        "price": st.column_config.TextColumn(say("Price"), alignment="right"),
+        "unit": say("For"),
+        "state": say("State"),
+        "limit": st.column_config.TextColumn(say("Limit")),
+        "day": st.column_config.DateColumn(say("Read on")),
+        "source": st.column_config.LinkColumn(say("Source"), width="medium"),
+    }
+
+
+# Models that are brought here
+
+
+def models() -> None:
+    """Models that the settings name, with a download that goes on by itself."""
+    downloads = journey.current().downloads
+
+    def show() -> bool:
+        found = downloads.all()
+        for one in found:
+            _model(one)
+        return any(one.state == "asked" for one in found)
+
+    parts.live(show, moving=any(one.state == "asked" for one in downloads.all()))
+
+
+def _model(one: Download) -> None:
+    downloads = journey.current().downloads
+    with parts.tight(key=f"model-{one.name.replace('/', '-')}"):
+        with parts.line():
+            st.markdown(reason(one.title), width="stretch")
+            if one.state == "here":
+                st.badge(say("Downloaded"), color="green")
+            elif one.state == "asked":
+                if st.button(say("Stop"), type="tertiary", key=f"stop-{one.name}"):
+                    downloads.stop(one.name)
+                    st.rerun()
+            elif st.button(say("Download"), type="tertiary", key=f"bring-{one.name}"):
+                downloads.ask(one.name)
+                st.rerun()
+        if one.state == "asked":
+            _progress(one)
+        elif one.error and one.state == "failed":
+            st.error(explain(one.error))
+        if one.state in ("missing", "failed"):
+            place = say(
+                "Without a network: put {address} into {folder}",
+                address=one.address,
+                folder=plain(one.folder),
+            )
+            st.caption(place)
+
+
+def _progress(one: Download) -> None:
+    if not one.total_bytes:
+        st.progress(0.0, say("The download begins…"))
+        return
+    said = say("{done} of {total}", done=size(one.done_bytes), total=size(one.total_bytes))
+    st.progress(min(1.0, one.done_bytes / one.total_bytes), facts(plain(one.file), said))

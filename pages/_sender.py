@@ -1,0 +1,88 @@
+"""Large files: sent by the browser itself in pieces, so that a broken connection costs only one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from core import journey
+from core.keys import UPLOAD
+from core.library import Outcome
+from core.recordings import Wish
+from pages._parts import PAGE_BYTES, WHO, language, say, size
+
+HERE = Path(__file__).parent
+ADDRESS = "/api/v1/uploads"
+HTML = """
+<div class="sender">
+  <input class="pick" type="file" multiple hidden>
+  <button class="choose" type="button"></button>
+  <div class="list"></div>
+</div>
+"""
+
+_sender = st.components.v2.component(
+    "stenogram_sender",
+    html=HTML,
+    css=(HERE / "_sender.css").read_text(),
+    js=(HERE / "_sender.js").read_text(),
+)
+
+
+def draw(wish: Wish) -> None:
+    """Choose large files; they go on their way at once, as the page says now."""
+    here = journey.current()
+    most = here.settings.upload_max_bytes
+    with st.expander(say("Files over {size}", size=size(PAGE_BYTES)), icon=":material/cloud_upload:"):
+        st.caption(
+            say("Up to {size} each. They are sent in pieces and go on after a break.", size=size(most))
+        )
+        told = _sender(
+            key="sender",
+            data={
+                "address": ADDRESS,
+                "ticket": here.keys.ticket(UPLOAD),
+                "most": most,
+                "language": language(),
+                "order": _order(wish),
+                "labels": _labels(),
+            },
+            on_sent_change=lambda: None,
+        )
+    if told.sent:
+        _take(str(told.sent))
+
+
+def _order(wish: Wish) -> dict[str, str]:
+    known = {
+        "language": wish.language,
+        "engine": wish.engine,
+        "lane": wish.lane,
+        "title": wish.title,
+        "tags": ",".join(wish.tags),
+        "split_channels": "true" if wish.split_channels else "",
+    }
+    return {name: value for name, value in known.items() if value}
+
+
+def _take(task_id: str) -> None:
+    """A file has arrived: it stands with the others that were sent."""
+    recording_id = journey.current().recordings.task(WHO, task_id).recording_id
+    outcomes = st.session_state.get("outcomes", [])
+    if recording_id not in {outcome.recording_id for outcome in outcomes}:
+        st.session_state["outcomes"] = [*outcomes, Outcome("", recording_id)]
+        st.rerun()
+
+
+def _labels() -> dict[str, str]:
+    return {
+        "choose": say("Choose and send large files"),
+        "waiting": say("The connection is lost; it goes on by itself."),
+        "refused": say("It was refused."),
+        "large": say("It is larger than the limit."),
+        "done": say("Sent"),
+        "stop": say("Stop"),
+        "stopped": say("Stopped"),
+        "queued": say("Waiting"),
+    }
