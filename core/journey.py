@@ -11,6 +11,7 @@ import functools
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -28,10 +29,11 @@ from core.embed import Embedder
 from core.errors import StenogramError, Unavailable, UnreadableMedia
 from core.estimates import Estimates
 from core.index import Index, Row, Scope
-from core.intake import Blob, Store, clean_name
+from core.intake import Blob, clean_name
 from core.intents import Intents
 from core.keys import EVERYONE, Keys, Principal
 from core.ledger import Ledger
+from core.mirror import Mirror
 from core.passages import Passages, counts
 from core.pictures import Pictures
 from core.promises import NOTHING_MORE, Answered, Asked, Promises
@@ -65,7 +67,8 @@ class Journey:
         self.work = Work(self.records, tasks_per_owner=settings.api_tasks_per_key)
         self.promises = Promises(self.records)
         self.chores = Chores(self.records)
-        self.store = Store(settings.home / "blobs", settings.upload_max_bytes)
+        storage = Storage(settings)
+        self.store = Mirror(settings.home / "blobs", settings.upload_max_bytes, storage)
         self.resumables = Resumables(settings.home / "uploads", self.records, self.store)
         self.keys = Keys(self.records, settings.key_pepper.get_secret_value())
         self.recordings = Recordings(self.records, self.work, share_results=settings.share_results)
@@ -78,8 +81,7 @@ class Journey:
         self.estimates = Estimates(settings, self.records, self.tariffs, self.engines, self.embedder)
         self.proof = Proof(self.records, self.ledger, self.tariffs, self.estimates)
         self.remote = Remote(self.records, self.work, self.transcripts, self.ledger)
-        storage, clock = Storage(settings), self.remote.orders.now
-        pictures, breakers = Pictures(settings), self.remote.breakers
+        pictures, breakers, clock = Pictures(settings), self.remote.breakers, self.remote.orders.now
         self.covers = Covers(self.records, storage, pictures, self.ledger, breakers, clock)
         self.downloads = Downloads(settings, self.records)
         intents = Intents(self.records, self.ledger, settings.batch_poll_s)
@@ -147,6 +149,7 @@ class Journey:
     def prepare(self, claim: Claim) -> None:
         """Decode the recording and plan its segments."""
         recording, task = self._read(claim)
+        self.store.copy(recording.sha256)
         transcript = self.transcripts.get(task.transcript_id)
         engine = self.engines[transcript.engine]
         if not transcript.planned:
@@ -306,8 +309,11 @@ class Journey:
 
     def _clear(self, recording: Recording) -> None:
         self.index_store.remove(recording.id)
-        self.covers.clear(recording.id)
-        self.drop_unused(recording.sha256)
+        unused = self.drop_unused(recording.sha256)
+        with suppress(Unavailable):  # the object store is away: what is left there is nobody's
+            self.covers.clear(recording.id)
+            if unused:
+                self.store.drop_copy(recording.sha256)
 
     def _read(self, claim: Claim) -> tuple[Recording, Task]:
         task = self.recordings.task(EVERYONE, claim.task_id)

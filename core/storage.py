@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -40,6 +41,21 @@ class Storage:
 
         with _translated():
             obstore.put(self._store, name, content)
+
+    def put_file(self, name: str, path: Path) -> None:
+        """Keep a file as an object, in parts if it is large."""
+        import obstore  # noqa: PLC0415
+
+        with _translated():
+            obstore.put(self._store, name, path)
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The object, piece by piece. Raise NotFound."""
+        import obstore  # noqa: PLC0415
+
+        with _translated():
+            for piece in obstore.get(self._store, name).stream():
+                yield bytes(piece)
 
     def get(self, name: str) -> bytes:
         """The object. Raise NotFound."""

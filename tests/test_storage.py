@@ -7,10 +7,11 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from core.errors import NotFound, ProviderBusy, ProviderRefused, Rejected
+from core.keys import EVERYONE
 from core.settings import Settings
 from core.storage import Storage
-
-CANARY = "canary-9f3b1c"
+from tests import remotely
+from tests.remotely import CANARY
 
 
 @pytest.fixture(scope="session")
@@ -126,3 +127,58 @@ def test_a_store_that_is_away_is_busy_and_says_no_secret(tmp_path):
 def test_a_bucket_that_is_not_there_is_an_error_of_ours(tmp_path, s3):
     with pytest.raises((NotFound, ProviderRefused, ProviderBusy)):
         in_bucket(tmp_path, s3, storage_url="s3://nobody").put("a", b"")
+
+
+# Copies of recordings
+
+
+def journey(home, s3):
+    return remotely.journey(
+        home,
+        storage_url="s3://recordings/media",
+        s3_endpoint_url=s3,
+        s3_access_key="me",
+        s3_secret_key=CANARY,
+    )
+
+
+def test_a_recording_has_a_copy_in_the_store_and_comes_back_from_there(tmp_path, s3):
+    here = journey(tmp_path / "home", s3)
+    task = remotely.done(here, remotely.accept_short(here, "gigaam-toy"))
+    sha256 = here.recordings.get(EVERYONE, task.recording_id).sha256
+    content = here.store.path(sha256).read_bytes()
+    here.store.remove(sha256)
+
+    assert here.store.path(sha256).read_bytes() == content
+    here.delete(EVERYONE, task.recording_id)
+    with pytest.raises(NotFound):
+        here.store.path(sha256)
+
+
+def test_a_damaged_copy_is_not_taken_for_the_recording(tmp_path, s3):
+    here = journey(tmp_path / "home", s3)
+    task = remotely.done(here, remotely.accept_short(here, "gigaam-toy"))
+    sha256 = here.recordings.get(EVERYONE, task.recording_id).sha256
+    here.store.remove(sha256)
+    Storage(here.settings).put(f"media/{sha256}", b"something else")
+
+    with pytest.raises(ProviderBusy, match="damaged"):
+        here.store.path(sha256)
+
+
+def test_while_the_store_is_away_work_waits_and_burns_nothing(tmp_path):
+    here = journey(tmp_path / "home", "http://127.0.0.1:9")
+    task = remotely.accept_short(here, "gigaam-toy")
+    for _ in range(8):
+        remotely.later(here, 61)
+
+    assert remotely.now(here, task).status == "processing"
+    assert remotely.job(here, task).tries == 0
+
+
+def test_deleting_works_while_the_store_is_away(tmp_path):
+    here = journey(tmp_path / "home", "http://127.0.0.1:9")
+    task = remotely.accept_short(here, "gigaam-toy")
+
+    here.delete(EVERYONE, task.recording_id)
+    assert not [path for path in (tmp_path / "home" / "blobs").rglob("*") if path.is_file()]
