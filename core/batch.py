@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from core import texts
 from core.active import Active
-from core.batch_view import Queue, Seen, View
+from core.batch_view import PAUSED, Queue, Seen, View
 from core.embed import BatchEmbedder, RemoteBatch, batching
 from core.errors import (
     NotFound,
@@ -30,7 +30,7 @@ from core.index import Index
 from core.intents import FREE, PREFIX, Intents
 from core.ledger import Ledger
 from core.planner import Planner
-from core.records import Batch, Job, Json, Records, new_id
+from core.records import Batch, Job, Records, new_id
 from core.settings import Settings
 from core.texts import Texts
 from core.words import phrase
@@ -44,7 +44,6 @@ between may have been given up by others."""
 UPLOAD_LIVES_S = 40 * 3600.0
 """Providers forget input after 48 hours."""
 UNKNOWN_STATE_S = 3600.0
-PAUSED = "batch paused"
 SWEPT = "batch swept"
 SWEEP_S = 900.0
 REFUSED_PAUSE_S = 60.0
@@ -84,7 +83,7 @@ class Batches:
     def tick(self) -> None:
         """One round over all batches. Nothing is asked while a key is refused."""
         self._active.settle()
-        if self._paused():
+        if self.view.paused():
             return
         embedder = batching(self._embedder())
         end = time.monotonic() + TICK_S
@@ -169,7 +168,7 @@ class Batches:
 
     def queue(self) -> Queue:
         """What waits to be sent, and what stands in its way."""
-        return self.view.queue(self._pause_reason())
+        return self.view.queue()
 
     def flush(self) -> None:
         """Send what waits now with the next tick, however little it is."""
@@ -366,13 +365,6 @@ class Batches:
         return None
 
     # Pausing
-
-    def _paused(self) -> bool:
-        return self._pause_reason() is not None
-
-    def _pause_reason(self) -> Json | None:
-        paused: Json = json.loads(self._records.fact(PAUSED) or "{}")
-        return paused if self.now() < float(paused.get("until", 0)) else None
 
     def _pause(self, error: ProviderRefused) -> None:
         """Ask nothing for a minute; what waits goes on by itself when the key works or the cap allows."""

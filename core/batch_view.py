@@ -42,6 +42,8 @@ WISHES = {
 }
 """What was asked of a batch under way, for people."""
 
+PAUSED = "batch paused"
+"""The fact that says until when the provider is not asked, and why."""
 TYPICAL_S = (600.0, 1800.0)
 """How long a batch usually takes, from practice; used until this installation has seen some itself."""
 PROMISED_S = 86_400.0
@@ -127,7 +129,12 @@ class View:
         rows.sort(key=lambda row: row.state not in LIVE)
         return [self._seen(row, failed.get(row.id, 0), expected) for row in rows]
 
-    def queue(self, paused: Json | None = None) -> Queue:
+    def paused(self) -> Json | None:
+        """Why the provider is not asked at the moment: its key was refused; None if it is."""
+        paused: Json = json.loads(self._records.fact(PAUSED) or "{}")
+        return paused if self.now() < float(paused.get("until", 0)) else None
+
+    def queue(self) -> Queue:
         """What waits in the batch lane."""
         embedder = batching(self._embedder())
         name = embedder.name if embedder else ""
@@ -139,7 +146,7 @@ class View:
         usd, saved = self._price(name, int(tokens))
         capped = json.loads(self._records.fact(CAPPED) or "null")
         age_s = self.now() - since if number else None
-        return Queue(number, age_s, int(tokens), usd, saved, paused or (capped if number else None))
+        return Queue(number, age_s, int(tokens), usd, saved, self.paused() or (capped if number else None))
 
     def _seen(self, row: Batch, failed: int, expected: Expected) -> Seen:
         live = row.state in LIVE

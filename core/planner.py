@@ -11,12 +11,13 @@ from core.intents import Intents
 from core.ledger import CapReached
 from core.records import Batch, Records
 from core.settings import Settings
-from core.texts import Line, Texts
+from core.texts import Line, Pending, Texts
 from core.work import as_json
 
 FLUSH = "batch flush"
 CAPPED = "batch capped"
 ROOM = "batch tokens"
+CAPPED_PAUSE_S = 60.0
 LOOK_AHEAD = 5
 """Batches planned in one go at most."""
 
@@ -44,14 +45,27 @@ class Planner:
         """Plan batches of what waits, if there are `min_size` texts or one waits for `max_wait_s`."""
         min_size = self._settings.batch_min_size if min_size is None else min_size
         max_wait_s = self._settings.batch_max_wait_s if max_wait_s is None else max_wait_s
-        number, since = self._texts.pending(embedder)
-        if since is None:
-            return []
+        pending = self._texts.pending(embedder)
         asked = float(self._records.fact(FLUSH) or 0)
-        if number < min_size and since > max(self.now() - max_wait_s, asked):
+        early = pending.since > max(self.now() - max_wait_s, asked)
+        if (
+            not pending.number
+            or (early and pending.number < min_size)
+            or not self._has_room(pending, min_size)
+        ):
             return []
         lines = self._texts.waiting(embedder, self._settings.batch_max_requests * LOOK_AHEAD)
         return self._plan(embedder, lines, min_size)
+
+    def _has_room(self, pending: Pending, min_size: int) -> bool:
+        """Whether looking at the texts is worth while: neither cap nor limits stand in the way."""
+        capped = json.loads(self._records.fact(CAPPED) or "{}")
+        if self.now() < capped.get("at", 0) + CAPPED_PAUSE_S:
+            return False
+        jobs, tokens = self._intents.in_flight()
+        least = pending.tokens // pending.number * min(min_size, pending.number)
+        fits = self._enqueued_tokens() - tokens >= least
+        return jobs == 0 or (fits and jobs < self._settings.batch_max_jobs)
 
     def flush(self) -> None:
         """Send what waits now with the next tick, however little it is."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from core.embed import BatchEmbedder, Embedder, text_hash, tokens_at_most
@@ -41,6 +41,15 @@ class Line:
     deadline_at: float | None = None
 
 
+@dataclass(frozen=True)
+class Pending:
+    """What waits to be sent: how many texts, tokens at most, and since when the oldest does."""
+
+    number: int
+    tokens: int
+    since: float
+
+
 class Texts:
     """The texts of one installation."""
 
@@ -53,7 +62,10 @@ class Texts:
 
         How many passages were looked at; ask again while there are any.
         """
+        self._revive()
         passages = self._fresh(embedder)
+        if not passages:
+            return 0
         hashes = {passage.id: text_hash(embedder, passage.text) for passage in passages}
         known = self._index.vectors_of(embedder, hashes.values())
         have = [passage for passage in passages if hashes[passage.id] in known]
@@ -103,8 +115,6 @@ class Texts:
         )
         with self._records.write() as session:
             idle = Text.state == "waiting"
-            revived = update(Text).where(Text.state == "failed", needed)
-            session.execute(revived.values(state="waiting", tries=0, batch_id=None, error=None))
             session.execute(delete(Text).where(idle, (Text.model != embedder.name) | ~needed))
             oldest = select(Text).where(idle).order_by(Text.since, Text.hash).limit(limit)
             lines = _lines(session, list(session.scalars(oldest)))
@@ -129,14 +139,24 @@ class Texts:
         with self._records.read() as session:
             return list(session.scalars(select(Text).where(Text.batch_id == batch_id, Text.state == "sent")))
 
-    def pending(self, embedder: Embedder) -> tuple[int, float | None]:
-        """How many texts wait to be sent, and since when the oldest does."""
-        idle = select(func.count(), func.min(Text.since)).where(
-            Text.state == "waiting", Text.model == embedder.name
-        )
+    def pending(self, embedder: Embedder) -> Pending:
+        """What waits to be sent."""
+        idle = select(func.count(), func.coalesce(func.sum(Text.tokens), 0), func.min(Text.since))
+        mine = idle.where(Text.state == "waiting", Text.model == embedder.name)
         with self._records.read() as session:
-            number, since = session.execute(idle).one()
-            return number, since
+            number, tokens, since = session.execute(mine).one()
+        return Pending(number, int(tokens), since or 0.0)
+
+    def _revive(self) -> None:
+        """Failed texts whose passages wait again, because a person said so, get all their tries again."""
+        needed = exists().where(PassageRow.text_hash == Text.hash, PassageRow.meaning == "waiting")
+        revived = (Text.state == "failed", needed)
+        with self._records.read() as session:
+            if session.scalar(select(Text.hash).where(*revived).limit(1)) is None:
+                return
+        with self._records.write() as session:
+            again = {"state": "waiting", "tries": 0, "batch_id": None, "error": None}
+            session.execute(update(Text).where(*revived).values(again))
 
 
 def claim(session: Session, lines: Sequence[Line], batch_id: str) -> bool:
@@ -202,12 +222,19 @@ def failed(session: Session, batch_id: str) -> list[str]:
 
 def change_lane(session: Session, recording_id: str, lane: str) -> Job | None:
     """Passages that wait in no batch go by this lane; the job that embeds them now, if they do."""
-    under_way = exists().where(Text.hash == PassageRow.text_hash, Text.state == "sent")
-    idle = update(PassageRow).where(
-        PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting", ~under_way
-    )
-    session.execute(idle.values(lane=lane))
+    session.execute(update(PassageRow).where(*_idle(recording_id)).values(lane=lane))
     return embed_job(session, recording_id) if lane == "now" else None
+
+
+def idle(session: Session, recording_id: str) -> dict[str, int]:
+    """How many passages wait in no batch, by lane."""
+    grouped = select(PassageRow.lane, func.count()).where(*_idle(recording_id)).group_by(PassageRow.lane)
+    return dict(session.execute(grouped).all())
+
+
+def _idle(recording_id: str) -> tuple[ColumnElement[bool], ...]:
+    under_way = exists().where(Text.hash == PassageRow.text_hash, Text.state == "sent")
+    return PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting", ~under_way
 
 
 def to_now(session: Session, hashes: Sequence[str]) -> list[Job]:

@@ -439,3 +439,14 @@ def test_a_broken_connection_never_sends_texts_twice(here, emulator):
 
     assert emulator.ledger().count("embed") == 1
     assert here.ledger.payments()[0].state == "disputed"
+
+
+def test_retrying_the_task_sends_failed_texts_again(here, emulator):
+    emulator.fault("error_line", times=3, count=1)
+    mine = batching.recording(here, batching.sentences(4))
+    batching.run(here, emulator)
+
+    here.passages.wait_again(mine)
+    batching.run(here, emulator)
+
+    assert set(batching.meanings(here)) == {"done"}
