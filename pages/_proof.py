@@ -92,12 +92,14 @@ def _caps() -> None:
 
 def _cap(scope: str, name: str, known: Budgeted | None) -> None:
     key = f"cap-{scope}"
+    # Only a field that began empty can be emptied again, so the cap is put into it as if typed.
+    st.session_state.setdefault(key, float(known.cap) if known and known.cap is not None else None)
     with line():
         st.text(name, width="stretch")
         st.caption(plain(usd(known.spent)) if known else "", width="content")
         st.number_input(
             say("Cap a month, $"),
-            value=float(known.cap) if known and known.cap is not None else None,
+            value=None,
             step=1.0,
             placeholder=say("no cap"),
             label_visibility="collapsed",

@@ -1,0 +1,214 @@
+"""The cost page answers one question in both languages, keeps its scenario in a link, and never breaks."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import pytest
+
+from core import journey, words
+from core.keys import EVERYONE
+from core.settings import ROOT
+from tests import drive
+from tests.conftest import DATA
+from tests.test_pages import texts, visit
+
+MODEL = "gemini-embedding-2"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The journey that pages see, empty, with a folder that may be read."""
+    monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("IMPORT_ROOTS", str(tmp_path / "in"))
+    (tmp_path / "in").mkdir()
+    journey.current.cache_clear()
+    yield journey.current()
+    journey.current.cache_clear()
+
+
+def prices(at) -> list[str]:
+    return [metric.value for metric in at.metric]
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+@pytest.mark.parametrize("view", ["plan", "proof", "prices"])
+def test_every_view_opens_in_both_languages(here, language, view):
+    assert visit("costs", language, view=view).title[0].value == {"en": "Costs", "ru": "Расходы"}[language]
+
+
+def test_the_first_screen_says_price_and_time_of_the_cheapest_way(here):
+    at = visit("costs", hours="1000")
+
+    answer = here.estimates.answer(hours=1000)
+    assert [metric.label for metric in at.metric] == ["Price", "Usually ready in", "9 times in 10 within"]
+    assert prices(at)[0] == f"${answer.best.total_usd:,.2f}"
+
+
+def test_page_and_programs_say_the_same(here):
+    at = visit("costs", by="documents", documents="100000", tokens="1000")
+
+    told = here.estimates.estimate(documents=100_000, tokens_per_document=1000)
+    batch = next(row for row in told["routes"] if row["lane"] == "batch")
+    assert prices(at)[0] == f"${Decimal(batch['total_usd']):,.2f}" == "$10.00"
+    assert "No way can be taken from here yet" in texts(at)
+
+
+def test_the_link_reproduces_the_scenario(here):
+    at = visit("costs", "ru", by="documents", documents="5000", tokens="700", currency="RUB", ready="3600")
+
+    said = dict(parse_qsl(at.code[0].value.partition("?")[2]))
+    again = visit("costs", "ru", **said)
+
+    assert said == {
+        "by": "documents",
+        "documents": "5000",
+        "tokens": "700",
+        "currency": "RUB",
+        "ready": "3600",
+    }
+    assert prices(again) == prices(at)
+    assert "₽" in prices(at)[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"hours": "-5"}, "Hours of sound must be above zero."),
+        ({"hours": "0"}, "Hours of sound must be above zero."),
+        ({"hours": "1000000000"}, "Hours of sound is too large: at most 10,000,000."),
+        ({"by": "documents", "documents": "-1"}, "The number of documents must be above zero."),
+        ({"most": "-3"}, "The most it may cost must not be negative."),
+    ],
+)
+def test_senseless_numbers_are_a_sentence(here, said, sentence):
+    at = visit("costs", **said)
+
+    assert [error.value.replace("\\", "") for error in at.error] == [sentence]
+
+
+@pytest.mark.parametrize("nonsense", ["nan", "inf", "1e400", "many", ""])
+def test_nonsense_in_a_link_counts_as_nothing(here, nonsense):
+    at = visit("costs", hours=nonsense, by=nonsense, currency=nonsense, ready=nonsense, view=nonsense)
+
+    assert not at.error
+    assert at.number_input(key="hours").value == 100
+
+
+def test_a_deadline_that_nobody_keeps_is_said(here):
+    at = visit("costs", hours="1000000", ready="3600")
+
+    assert "No way fits" in at.warning[0].value
+
+
+def test_dropped_files_are_quoted_and_run_through_the_route(here):
+    at = visit("costs", by="files")
+    at.file_uploader[0].upload("a.opus", (DATA / "ru_meeting.opus").read_bytes())
+    at.file_uploader[0].upload("b.opus", (DATA / "ru_meeting.opus").read_bytes())
+    at.file_uploader[0].upload("c.wav", b"hello, this is text")
+    at.run()
+    shown = texts(at)
+    assert "1 new file" in shown
+    assert "1 repeated file" in shown
+    assert "neither sound nor video" in shown
+    assert here.recordings.find(EVERYONE)[0] == 0
+
+    at.button(key="run").click().run()
+    assert not at.exception
+    drive.perform_all(here)
+
+    [proved] = here.proof.plans()
+    assert here.recordings.find(EVERYONE)[1][0].title == "a.opus"
+    assert (proved.recordings, proved.complete) == (1, True)
+    assert "Plans that were run" in texts(visit("costs", view="proof"))
+
+
+def test_a_folder_of_the_server_is_read_only_where_it_may_be(here, tmp_path):
+    (tmp_path / "in" / "a.opus").write_bytes((DATA / "ru_meeting.opus").read_bytes())
+    at = visit("costs", by="files")
+
+    at.button(key="read-folder").click().run()
+    assert "1 new file" in texts(at)
+
+    at.text_input(key="plan-folder").set_value("/etc").run()
+    at.button(key="read-folder").click().run()
+    assert "This folder may not be read" in texts(at)
+
+    at.text_input(key="plan-folder").set_value(str(tmp_path / "in" / "nowhere")).run()
+    at.button(key="read-folder").click().run()
+    assert "There is no such folder" in texts(at)
+
+
+def test_the_upload_page_says_the_price_from_the_same_function(here):
+    at = visit("upload", "ru")
+    at.file_uploader[0].upload("a.opus", (DATA / "ru_meeting.opus").read_bytes())
+    at.run()
+
+    quote = here.estimates.of_engine(here.estimates.answer(durations_s=[52.2275]), "gigaam-toy", "now")
+    [now, _] = at.radio(key="lane").proto.captions
+    assert now.replace("\\", "").startswith(f"Около {words.money(float(quote.total_usd))}")
+
+
+def test_a_cap_is_set_and_taken_back_on_the_page(here):
+    at = visit("costs", view="proof")
+
+    at.number_input(key="cap-").set_value(5.0).run()
+    assert here.ledger.month().cap == Decimal(5)
+
+    at.number_input(key="cap-").set_value(-1.0).run()
+    assert "must not be negative" in texts(at)
+    assert here.ledger.month().cap == Decimal(5)
+
+    at.number_input(key="cap-").set_value(None).run()
+    assert here.ledger.month().cap is None
+
+
+def test_your_price_shows_as_yours_and_changes_the_quote(here):
+    here.tariffs.set_price("gemini", MODEL, "batch", "1")
+    at = visit("costs", by="documents", documents="1000", tokens="1000")
+
+    assert prices(at)[0] == "$0.20"  # now is cheaper than this batch
+    table = visit("costs", view="prices").dataframe[0].value
+    assert list(table[table["state"] == "yours"]["price"]) == [1.0]
+
+
+def test_stale_prices_are_flagged(here):
+    shown = texts(visit("costs", view="prices"))
+
+    assert "fireworks whisper-v3" in shown
+
+
+def test_proof_shows_every_call_with_its_error(here):
+    from core.ledger import Call
+
+    with here.records.write() as session:
+        call = here.ledger.reserve(session, Call("gemini", MODEL, "now", {("r", "pages"): 1_500_000}))
+    with here.records.write() as session:
+        here.ledger.settle(session, call, {"r": 1_000_000})
+
+    at = visit("costs", view="proof")
+
+    assert prices(at)[0] == "$0.20"
+    [sums, calls] = [table.value for table in at.dataframe]
+    assert (sums["promised"][0], sums["usd"][0], sums["error"][0]) == ("$0.30", "$0.20", "+50 %")
+    assert calls["quantity"][0] == "1,500,000 → 1,000,000"
+
+
+def test_pages_stay_short_and_define_nothing():
+    text = Path(ROOT / "pages" / "costs.py").read_text()
+
+    assert len(text.splitlines()) <= 60
+    assert "def " not in text
+
+
+def test_the_table_can_be_taken_along(here):
+    from core import costs
+
+    answer = here.estimates.answer(hours=10)
+
+    rows = costs.as_csv(answer.quotes).splitlines()
+    told = json.loads(json.dumps(costs.described(answer)))
+    assert len(rows) - 1 == len(told["routes"]) == len(answer.quotes)
