@@ -269,8 +269,6 @@ def test_a_batch_is_asked_for_where_there_is_one(tmp_path, clip):
 
 
 def test_an_estimate_is_that_of_the_cost_page(served):
-    from core import costs
-
     with served.client() as me:
         told = me.get("/api/v1/estimate?documents=1000000&tokens_per_document=500").json()
         own = me.get(
@@ -278,7 +276,7 @@ def test_an_estimate_is_that_of_the_cost_page(served):
         ).json()
         hours = me.get("/api/v1/estimate?hours=100").json()
 
-        assert told == costs.estimate(documents="1000000", tokens_per_document="500")
+        assert told == served.here.estimates.estimate(documents="1000000", tokens_per_document="500")
         assert own["embedding"]["sync_usd"] == "1.5"
         assert own["embedding"]["batch_usd"] == "0.75"
         assert {"embedding", "transcription", "routes"} <= set(hours)
