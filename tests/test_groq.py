@@ -5,10 +5,13 @@ from __future__ import annotations
 import email.utils
 import itertools
 import logging
+import threading
 import time
 
 import numpy as np
 import pytest
+from dramatiq.middleware import Shutdown
+from dramatiq.middleware.threading import raise_thread_exception
 
 from core.engines.groq import ADDRESS, GroqBatchEngine, GroqEngine
 from core.errors import OutcomeUnknown, ProviderBusy, ProviderRefused, ProviderResting, Rejected
@@ -137,6 +140,28 @@ def test_a_dripping_reply_ends_at_the_deadline(groq):
     with pytest.raises(OutcomeUnknown, match="no answer"):
         wire.ask("GET", f"{groq.url}/openai/v1/models", deadline_s=1.0)
     assert time.monotonic() - began < 3
+
+
+def test_a_worker_that_must_stop_is_interrupted_in_the_middle_of_a_call(groq):
+    """As dramatiq does it: an exception from outside, into the thread that waits."""
+    groq.fault("hang", None, seconds=60)
+    wire = Wire("Groq", settings(groq).groq_api_key, "GROQ_API_KEY")
+    ended = []
+
+    def work():
+        try:
+            wire.ask("GET", f"{groq.url}/openai/v1/models", deadline_s=60)
+        except Shutdown:
+            ended.append("stopped")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not groq.calls:
+        thread.join(0.05)
+    raise_thread_exception(thread.ident, Shutdown)
+    thread.join(10)
+
+    assert ended == ["stopped"]
 
 
 def test_a_reply_without_end_is_cut_off(groq):
