@@ -239,13 +239,13 @@ def percentile(steps: Sequence[tuple[int, int, float]], share: float) -> float:
     return 0.0
 
 
-def speed(session: Session, since: float) -> float | None:
-    """Seconds of sound that one worker transcribed a second since then; None if nobody did."""
-    done = select(func.sum(Tally.audio_s), func.sum(Tally.total_s)).where(
-        Tally.span_s == DAY, Tally.at >= since - DAY, Tally.kind == "transcribe"
+def speeds(session: Session, since: float) -> dict[str, float]:
+    """Seconds of sound that one worker of a queue transcribed a second since then, by queue."""
+    done = select(Tally.queue, func.sum(Tally.audio_s), func.sum(Tally.total_s)).where(
+        Tally.span_s == DAY, Tally.measure == "ended", Tally.at >= since - DAY, Tally.kind == "transcribe"
     )
-    audio_s, work_s = session.execute(done.where(Tally.outcome == "done", Tally.measure == "ended")).one()
-    return audio_s / work_s if audio_s and work_s else None
+    rows = session.execute(done.where(Tally.outcome == "done").group_by(Tally.queue))
+    return {queue: audio_s / work_s for queue, audio_s, work_s in rows if audio_s and work_s}
 
 
 def attempts(records: Records, task_id: str) -> list[Run]:

@@ -105,11 +105,13 @@ def _speed(here: Journey, totals: Sequence[Total]) -> Iterator[Metric]:
     )
     audio.add_metric([], heard_s)
     yield audio
-    with here.records.read() as session:
-        speed = history.speed(session, time.time() - history.DAY)
-    yield GaugeMetricFamily(
-        "stenogram_speed_ratio", "Seconds of sound a worker transcribes a second.", value=speed or 0.0
+    speed = GaugeMetricFamily(
+        "stenogram_speed_ratio", "Seconds of sound that a worker transcribes a second.", labels=["queue"]
     )
+    with here.records.read() as session:
+        for queue, ratio in history.speeds(session, time.time() - history.DAY).items():
+            speed.add_metric([queue], ratio)
+    yield speed
 
 
 def _money(here: Journey) -> Iterator[Metric]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, func, select
@@ -99,7 +99,7 @@ def now(records: Records, who: Principal) -> Now:
             waiting=_waiting(session, who, at, held),
             delayed=[Delayed(*row) for row in session.execute(_delayed(who, at))],
             workers=alive,
-            done_in_s=_done_in_s(session, sum(worker.queue == "gpu" for worker in alive)),
+            done_in_s=_done_in_s(session, [worker.queue for worker in alive if worker.queue not in held]),
             paused=held,
         )
 
@@ -178,8 +178,8 @@ def _waiting(session: Session, who: Principal, at: float, held: set[str]) -> lis
     return [Waiting(queue, n, at - oldest, audio_s, queue in held) for queue, n, oldest, audio_s in rows]
 
 
-def _done_in_s(session: Session, ears: int) -> float | None:
-    """How long so many workers need for all sound that nobody has transcribed yet."""
+def _done_in_s(session: Session, ears: Sequence[str]) -> float | None:
+    """How long workers of these queues need for all sound that nobody has transcribed yet."""
     unheard = (
         select(func.sum(Recording.duration_s * (100 - Task.progress) / 100))
         .join(Task, Task.recording_id == Recording.id)
@@ -187,8 +187,9 @@ def _done_in_s(session: Session, ears: int) -> float | None:
         .where(Job.state.in_(("ready", "running")), Job.kind.in_(("prepare", "transcribe")))
     )
     left_s = session.scalar(unheard) or 0.0
-    speed = history.speed(session, time.time() - history.DAY) or history.speed(session, 0)
-    return left_s / speed / ears if left_s and speed and ears else None
+    speeds = history.speeds(session, time.time() - history.DAY) or history.speeds(session, 0)
+    together = sum(speeds.get(queue, 0.0) for queue in ears)
+    return left_s / together if left_s and together else None
 
 
 def _delayed(who: Principal, at: float) -> Select[Job, Task, Recording]:

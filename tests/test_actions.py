@@ -397,7 +397,7 @@ def test_a_routine_is_done_at_once_when_asked(there, do):
 
 
 @pytest.mark.road
-def test_the_log_of_a_job_is_found_by_its_id(there, tool):
+def test_the_log_of_a_job_is_found_by_its_id(there, do):
     task = bring(there, force=True)
     until(lambda: status(there, task) == "processing", 120, "the task")
     with there.records.read() as session:

@@ -1,0 +1,284 @@
+"""The monitor shows what is so: what runs and waits, what ended, who works."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+
+import pytest
+from sqlalchemy import update
+
+from core import history, live, logs, monitor, workers
+from core.errors import BadRequest
+from core.keys import EVERYONE, PAGES, Principal
+from core.live import Board
+from core.recordings import Wish
+from core.records import Job, Run, Tally, Task, Worker
+from jobs import gpu
+from tests import drive
+from tests.conftest import DATA
+from tests.installation import generous
+from tests.serve import serve
+
+
+def bring(here, name="en_meeting.opus"):
+    with (DATA / name).open("rb") as file:
+        return here.accept(EVERYONE, file, name, Wish(language="en")).id
+
+
+def claim(here, worker="host/7"):
+    return here.work.claim(drive.ready(here)[0].id, worker)
+
+
+def a_worker(here, queue="gpu", **known):
+    workers.note(
+        here.records,
+        [
+            Worker(
+                name=f"host/{queue}",
+                queue=queue,
+                host="host",
+                pid=7,
+                started_at=0,
+                seen_at=time.time(),
+                **known,
+            )
+        ],
+    )
+
+
+# What ends is kept and summed
+
+
+def test_every_attempt_is_kept_with_its_outcome(here):
+    bring(here)
+    here.work.put_back(claim(here))
+    here.work.release("nobody")
+    mine = claim(here, "dies")
+    here.work.release("dies")
+    here.work.fail(claim(here, "last"), BadRequest("No {thing}.", thing="tea"))
+
+    runs = history.attempts(here.records, mine.task_id)
+
+    assert [(run.outcome, run.worker) for run in runs] == [
+        ("stopped", "host/7"),
+        ("died", "dies"),
+        ("failed", "last"),
+    ]
+    assert runs[-1].error == {"message": "No {thing}.", "facts": {"thing": "tea"}}
+    assert all(run.started_at <= run.ended_at and run.waited_s >= 0 for run in runs)
+
+
+def test_what_was_cancelled_before_it_began_is_counted_and_was_no_attempt(here):
+    task = bring(here)
+    here.work.cancel(task)
+
+    assert history.attempts(here.records, task) == []
+    (timing,) = history.past(here.records, "hour", time.time()).timings
+    assert (timing.kind, timing.cancelled, timing.done) == ("prepare", 1, 0)
+
+
+@pytest.mark.parametrize("period", list(history.PERIODS))
+def test_the_past_is_the_same_however_far_one_looks_back(here, period):
+    clock = [time.time() + 10]
+    here.work.now = lambda: clock[0]
+    for _ in range(3):
+        task = bring(here)
+        for kind in ("prepare", "transcribe"):
+            held = claim(here)
+            clock[0] += 4.0
+            with here.records.write() as session:
+                here.work.finish(session, held, ("transcribe", "gpu") if kind == "prepare" else None)
+        with here.records.write() as session:
+            session.execute(update(Task).where(Task.id == task).values(status="completed"))
+
+    past = history.past(here.records, period, clock[0])
+
+    found = {timing.kind: timing for timing in past.timings}
+    assert found["prepare"].done == found["transcribe"].done == 3
+    assert found["transcribe"].run_p50_s == pytest.approx(4.0, rel=0.1)
+    assert found["transcribe"].run_p95_s == pytest.approx(4.0, rel=0.1)
+    assert found["transcribe"].speed > 1
+    assert sum(slot.jobs for slot in past.slots) == 6
+    assert past.audio_h_per_h > 0
+    only = history.past(here.records, period, clock[0], kind="transcribe")
+    assert [timing.kind for timing in only.timings] == ["transcribe"]
+
+
+def test_what_is_old_is_forgotten_and_days_stay(here):
+    task = bring(here)
+    here.work.fail(claim(here), BadRequest("no"))
+    later = time.time() + 100 * history.DAY
+
+    history.forget(here.records, later)
+
+    with here.records.read() as session:
+        assert session.query(Run).count() == 0
+        assert {tally.span_s for tally in session.query(Tally)} == {history.DAY}
+    assert history.attempts(here.records, task) == []
+
+
+# The board
+
+
+def test_the_board_says_what_runs_waits_and_is_put_off(here):
+    bring(here)
+    bring(here, "call_stereo.opus")
+    held = claim(here)
+    here.work.report(held, 12)
+    board = live.draw(here.records, EVERYONE, "en")
+
+    assert [(line["title"], line["progress"]) for line in board["running"]] == [("en_meeting.opus", 12)]
+    assert "worker 7" in board["running"][0]["facts"]
+    assert board["waiting"][0]["facts"].startswith("1 job  ·  ")
+    assert "No worker" in board["notice"]
+
+    here.work.try_later(held, BadRequest("No {thing}.", thing="tea"))
+    a_worker(here)
+    board = live.draw(here.records, EVERYONE, "ru")
+    assert board["running"] == []
+    assert "No tea." in board["delayed"][0]["facts"]
+    assert board["notice"] == ""
+
+
+def test_the_board_says_when_all_will_be_done_once_a_speed_was_measured(here):
+    bring(here)
+    assert monitor.now(here.records, EVERYONE).done_in_s is None
+    drive.perform_all(here)
+    bring(here, "call_stereo.opus")
+    a_worker(here, here.choose(Wish(language="en")).engine.queue)
+
+    left_s = monitor.now(here.records, EVERYONE).done_in_s
+
+    assert left_s is not None
+    assert left_s > 0
+
+
+def test_others_see_only_what_is_theirs(here):
+    bring(here)
+
+    assert live.draw(here.records, EVERYONE, "en")["waiting"]
+    assert not live.draw(here.records, Principal("somebody else"), "en")["waiting"]
+
+
+def test_however_many_look_the_board_is_made_once_a_second(here):
+    clock = [0.0]
+    board = Board(here.records, lambda: clock[0])
+    first = board.show(EVERYONE, "en")
+    bring(here)
+
+    assert board.show(EVERYONE, "en") is first
+    assert board.show(EVERYONE, "ru") is not first
+    clock[0] += live.FRESH_S
+    assert board.show(EVERYONE, "en")["waiting"]
+
+
+def test_the_stamp_changes_when_work_begins_and_ends(here):
+    stamps = [monitor.stamp(here.records)]
+    bring(here)
+    stamps.append(monitor.stamp(here.records))
+    held = claim(here)
+    stamps.append(monitor.stamp(here.records))
+    here.work.fail(held, BadRequest("no"))
+    stamps.append(monitor.stamp(here.records))
+    here.work.pause("gpu")
+    stamps.append(monitor.stamp(here.records))
+
+    assert len(set(stamps)) == len(stamps)
+    assert stamps[-1] == monitor.stamp(here.records)
+
+
+def test_an_open_page_asks_with_its_ticket_and_is_told_when_nothing_changed(tmp_path):
+    with serve(generous(tmp_path)) as served, served.client() as client:
+        bring(served.here)
+        ticket = served.here.keys.ticket(live.purpose(EVERYONE))
+        first = client.get("/api/live?language=ru", headers={"X-Ticket": ticket})
+        assert first.json()["waiting"][0]["title"] == "Чтение файлов"
+        again = client.get(
+            "/api/live?language=ru", headers={"X-Ticket": ticket, "If-None-Match": first.headers["ETag"]}
+        )
+        assert again.status_code in (200, 304)  # the age of what waits may have changed
+        assert client.get("/api/live").status_code == 401
+        stale = {"X-Ticket": ticket.replace("-", "-0", 1)}
+        assert client.get("/api/live", headers=stale).status_code == 401
+        theirs = served.here.keys.ticket(live.purpose(Principal(PAGES)))
+        assert client.get("/api/live", headers={"X-Ticket": theirs}).status_code == 200
+
+
+# Workers
+
+
+def test_a_wish_survives_what_the_runner_notes(here):
+    a_worker(here)
+    assert workers.want(here.records, "host/gpu", "drain")
+    a_worker(here, rss_bytes=5)
+
+    assert workers.wish(here.records, "host/gpu") == "drain"
+    assert not workers.want(here.records, "nobody/1", "drain")
+
+
+def test_a_drained_worker_leaves_the_job_to_others(here):
+    bring(here)
+    a_worker(here, "cpu")
+    workers.want(here.records, "host/cpu", "drain")
+    job = drive.ready(here)[0].id
+
+    assert here.work.claim(job, "host/cpu") is None
+    assert here.work.claim(job, "other") is not None
+
+
+def test_what_the_driver_of_a_card_tells_is_read():
+    assert gpu.processes("123, 2048\n123, 1\n 77 , [N/A]\n\n") == {123: 2049 * gpu.MIB}
+    assert gpu.busiest("7\n93\n") == pytest.approx(0.93)
+    assert gpu.busiest("[N/A]\n") is None
+
+
+# Logs
+
+
+def test_a_log_line_is_json_with_the_ids_it_is_about(tmp_path, capsys):
+    line = logging.LogRecord("stenogram", logging.INFO, "", 0, "key %s", ("gam_12345678_secret-part",), None)
+    with logs.concerning(job_id="j1", recording_id="r1"):
+        told = json.loads(logs.Lines().format(line))
+
+    assert (told["job_id"], told["recording_id"], told["level"]) == ("j1", "r1", "info")
+    assert told["message"] == "key gam_12345678_…"
+    assert "job_id" not in json.loads(logs.Lines().format(line))
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["AIzaSyA1234567890abcdefghijk", "gsk_1234567890abcdefghij", "sk-1234567890abcdefghij", "user:password"],
+)
+def test_no_key_reaches_a_log(secret):
+    assert secret not in logs.masked(f"https://{secret}@host/path" if ":" in secret else f"it said {secret}.")
+
+
+def test_the_lines_about_a_job_are_found_in_order_in_all_logs(tmp_path):
+    lines = [
+        ("b.log", {"time": "2", "level": "info", "message": "later", "job_id": "j1"}),
+        ("a.log", {"time": "1", "level": "info", "message": "earlier", "job_id": "j1"}),
+        ("a.log", {"time": "1", "level": "info", "message": "of another", "job_id": "j2"}),
+    ]
+    for name, line in lines:
+        with (tmp_path / name).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    assert logs.about(tmp_path, "j1") == ["1 info earlier", "2 info later"]
+
+
+def test_cancel_and_finish_race_to_exactly_one_end_and_one_record_of_it(here):
+    """Two hundred times; the other three hundred are in test_work."""
+    from tests.test_work import _finished, queue_job, race
+
+    for _ in range(200):
+        held = here.work.claim(queue_job(here.records, time.time), "w")
+        finished = race(
+            lambda held=held: here.work.cancel(held.task_id),
+            lambda held=held: _finished(here.work, here.records, held),
+        )[1]
+        with here.records.read() as session:
+            state = session.get_one(Job, held.job_id).state
+        assert state == ("done" if finished else "cancelled")
+        assert [run.outcome for run in history.attempts(here.records, held.task_id)] == [state]
