@@ -108,4 +108,4 @@ def test_every_setting_is_in_the_readme():
 def test_every_make_target_the_readme_names_exists():
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
-    assert set(re.findall(r"`?make ([a-z][a-z-]*)", README)) <= targets
+    assert set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", README, re.MULTILINE)) <= targets
