@@ -20,7 +20,7 @@ import pytest
 from api import build
 from core.journey import Journey
 from core.records import Payment
-from core.settings import Settings
+from core.settings import ROOT, Settings
 from tests import drive
 from tests.conftest import DATA
 from tests.installation import cut, done, generous, problem, upload
@@ -500,6 +500,14 @@ def test_the_description_promises_one_shape_of_errors(served):
                 continue
             assert "401" in operation["responses"], (method, path)
             assert "422" not in operation["responses"], (method, path)
+
+
+def test_the_readme_names_every_address(served):
+    told = (ROOT / "README.md").read_text(encoding="utf-8").partition("## API")[2]
+
+    for path in httpx.get(f"{served.url}/openapi.json").json()["paths"]:
+        last = path.removesuffix("/{upload_id}").rpartition("/")[2]
+        assert f"/{last}" in told, path
 
 
 def test_addresses_that_are_not_there_are_problems_too(served):
