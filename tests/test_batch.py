@@ -450,3 +450,21 @@ def test_retrying_the_task_sends_failed_texts_again(here, emulator):
     batching.run(here, emulator)
 
     assert set(batching.meanings(here)) == {"done"}
+
+
+def test_every_kind_of_database_carries_a_batch_and_its_failures(tmp_path, database, emulator):
+    here = batching.installation(tmp_path / "home", emulator.url, database_url=database)
+    emulator.fault("fail")
+    emulator.fault("error_line", times=None, count=1)
+    batching.recording(here, batching.sentences(6))
+
+    batching.run(here, emulator)
+    emulator.clear_faults()
+    failed = [seen.id for seen in here.batches.list() if seen.failed]
+    assert sum(here.batches.embed_failed_now(batch_id) for batch_id in failed) > 0
+    batching.embed_now(here)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert emulator.ledger().paid_twice == {}
+    assert here.ledger.month().reserved == 0
+    here.records.close()
