@@ -30,6 +30,7 @@ class Download:
     """A model that can be brought here, and how far that is."""
 
     name: str
+    kind: Literal["gigaam", "local"]
     title: str
     address: str
     """Where it is published, for those who have no network here."""
@@ -118,7 +119,8 @@ class Downloads:
     def _look(self, name: str, kind: Literal["gigaam", "local"]) -> Download:
         noted = self._noted(name)
         if kind == "gigaam":
-            title, address = TITLES[name], f"{download.ADDRESS}/{name}.ckpt"
+            title = TITLES[name]
+            address = ", ".join(f"{download.ADDRESS}/{file}" for file in download.files(name))
             here = all((self._folder / file).exists() for file in download.files(name))
         else:
             title, address = name, f"https://huggingface.co/{name}"
@@ -126,6 +128,7 @@ class Downloads:
         state: State = "asked" if noted.get("asked") else "failed" if noted.get("error") else "missing"
         return Download(
             name,
+            kind,
             title,
             address,
             str(self._folder),

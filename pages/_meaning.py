@@ -26,7 +26,7 @@ def banner() -> None:
 
 def _offer(offer: Offer) -> None:
     with st.container(border=True, key="switch"):
-        st.markdown(f"**{say('Search by meaning with {title}', title=reason(offer.after))}**")
+        st.markdown(f"**{say('Switch the search by meaning to {title}', title=reason(offer.after))}**")
         one = "{n} passage gets a new vector; until then {before} goes on answering."
         many = "{n} passages get new vectors; until all are there {before} goes on answering."
         st.write(say_many(one, many, offer.passages, before=reason(offer.before)))

@@ -15,11 +15,12 @@ from core.errors import StenogramError
 from core.plans import Archive, Candidate
 from core.recordings import Wish
 from core.words import phrase
+from pages import _archive
 from pages import _parts as parts
 from pages import _plan as plan
 from pages._parts import duration, facts, say, say_many
 
-LANES = {"now": phrase("At once"), "batch": phrase("In a batch, at half the price")}
+LANES = {"now": phrase("At once"), "batch": phrase("In a batch, vectors at half the price")}
 
 
 def draw(files: Sequence[Any], language: str, engine: str) -> str:
@@ -37,7 +38,7 @@ def draw(files: Sequence[Any], language: str, engine: str) -> str:
 
 def _priced(files: Sequence[Any], language: str) -> tuple[Answer | None, Archive | None]:
     """What the new ones of these files come to; None where nobody can tell."""
-    archive = plan.looked([_held(file) for file in files]) if files else None
+    archive = _archive.looked([_held(file) for file in files]) if files else None
     if archive is None or not archive.fresh:
         return None, archive
     estimates = journey.current().estimates

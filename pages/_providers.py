@@ -32,6 +32,12 @@ LIMITS = {
     "requests_per_job": phrase("texts a batch"),
     "jobs": phrase("batches at once"),
 }
+PLACES = {
+    "gigaam": phrase("Without a network: put {address} into {folder}"),
+    "local": phrase(
+        "Without a network: fetch {address} elsewhere and name its folder in LOCAL_EMBEDDING_MODEL"
+    ),
+}
 
 
 def draw() -> None:
@@ -43,11 +49,13 @@ def draw() -> None:
 
 def _provider(provider: Provider) -> None:
     with parts.line():
-        st.markdown(reason(provider.title), width="stretch")
+        is_store = provider.name == "storage"
+        st.markdown(say("Object store") if is_store else reason(provider.title), width="stretch")
         st.badge(say(STATES[provider.state]), color=COLOURS.get(provider.state, "gray"))
     tested = provider.tested_at and say("answered {time}", time=moment(provider.tested_at))
     st.caption(
         facts(
+            plain(provider.title) if is_store else "",
             f"{say('key')} `{provider.key}`" if provider.key else "",
             tested or "",
             say("in {s} s", s=parts.number(provider.latency_s, 2)) if tested and provider.latency_s else "",
@@ -55,12 +63,11 @@ def _provider(provider: Provider) -> None:
     )
     if provider.message:
         st.caption(_why(provider))
-    with st.container(horizontal=True):
-        if provider.state not in ("missing", "withdrawn"):
-            _test(provider.name)
-        if provider.prices or provider.limits:
-            with st.popover(say("Prices and limits"), type="tertiary", key=f"prices-{provider.name}"):
-                _prices_and_limits(provider)
+    if provider.state not in ("missing", "withdrawn"):
+        _test(provider.name)
+    if provider.prices or provider.limits:
+        with st.expander(say("Prices and limits"), key=f"prices-{provider.name}", type="compact"):
+            _prices_and_limits(provider)
 
 
 def _why(provider: Provider) -> str:
@@ -108,7 +115,9 @@ def _limit(limit: Limit) -> list[dict[str, object]]:
     known = {name: getattr(limit, name) for name in LIMITS}
     return [
         {
-            "what": facts(limit.model, _mode(limit.mode), limit.tier),
+            "what": facts(
+                limit.model, _mode(limit.mode), say("tier {tier}", tier=limit.tier) if limit.tier else ""
+            ),
             "limit": f"{parts.number(value)} {say(LIMITS[name])}",
             "day": limit.read_on,
             "source": limit.source,
@@ -130,7 +139,7 @@ def _columns() -> dict[str, Any]:
         "state": say("State"),
         "limit": st.column_config.TextColumn(say("Limit")),
         "day": st.column_config.DateColumn(say("Read on")),
-        "source": st.column_config.LinkColumn(say("Source"), width="medium"),
+        "source": st.column_config.TextColumn(say("Source"), width="large"),
     }
 
 
@@ -169,12 +178,8 @@ def _model(one: Download) -> None:
         elif one.error and one.state == "failed":
             st.error(explain(one.error))
         if one.state in ("missing", "failed"):
-            place = say(
-                "Without a network: put {address} into {folder}",
-                address=one.address,
-                folder=plain(one.folder),
-            )
-            st.caption(place)
+            place = PLACES[one.kind]
+            st.caption(say(place, address=one.address, folder=plain(one.folder)))
 
 
 def _progress(one: Download) -> None:

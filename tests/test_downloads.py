@@ -99,9 +99,8 @@ def test_only_models_of_the_settings_can_be_asked_for(here):
 
 
 def test_a_local_model_is_offered_when_the_settings_name_one(tmp_path):
-    settings = Settings(
-        stenogram_home=tmp_path / "home", local_embedding_model="intfloat/multilingual-e5-small"
-    )
+    model = "intfloat/multilingual-e5-small"
+    settings = Settings(stenogram_home=tmp_path / "home", local_embedding_model=model)
     models = Journey(settings).downloads
     assert [one.name for one in models.all()][1:] == [model]
 

@@ -244,3 +244,57 @@ def test_costs_follow_the_numbers_asked_for(here):
     at.number_input(key="documents").set_value(10_000).run()
 
     assert at.metric[0].value == "$0.50"
+
+
+def test_a_batch_is_greyed_with_the_reason_while_vectors_are_made_here(here):
+    at = visit("upload", "ru")
+
+    assert at.radio(key="lane").disabled
+    assert "Пакета нет" in texts(at)
+
+
+def test_a_batch_can_be_asked_for_where_gemini_makes_the_vectors(with_gemini):
+    at = visit("upload", "ru")
+    at.file_uploader[0].upload("call.opus", (DATA / "call_stereo.opus").read_bytes())
+    at.run()
+    assert not at.radio(key="lane").disabled
+    at.radio(key="lane").set_value("batch").run()
+    at.button(key="transcribe").click().run()
+
+    assert not at.exception
+    assert with_gemini.recordings.tasks(EVERYONE)[1][0].lane == "batch"
+
+
+def test_a_key_that_came_later_offers_its_vectors_with_price_and_number(heard_then_gemini):
+    at = visit("settings", "ru")
+    assert "Перевести поиск по смыслу на Gemini" in texts(at)
+    assert "отрыв" in texts(at)
+    assert "$" in at.button(key="switch-batch").label
+
+    at.button(key="switch-now").click().run()
+
+    assert not at.exception
+    assert heard_then_gemini.embedder().name.startswith("gemini")
+
+
+def test_providers_show_their_state_and_never_a_whole_key(with_gemini):
+    at = visit("settings")
+    shown = texts(at)
+    assert "…cret" in shown
+    assert "a-long-secret" not in shown
+
+    at.button(key="test-gemini").click().run()
+
+    assert not at.exception
+    assert at.error
+
+
+def test_a_download_can_be_asked_for_and_stopped(here):
+    at = visit("settings")
+    assert "v3_e2e_rnnt_tokenizer.model" in texts(at)
+
+    at.button(key="bring-v3_e2e_rnnt").click().run()
+    assert here.downloads.all()[0].state == "asked"
+
+    at.button(key="stop-v3_e2e_rnnt").click().run()
+    assert here.downloads.all()[0].state == "missing"
