@@ -13,6 +13,7 @@ from core import costs
 from core.costs import Answer
 from core.costs.forecast import BreakEven
 from core.errors import StenogramError
+from pages import _assumptions as assumptions
 from pages import _plan as plan
 from pages._parts import duration, explain, number, say
 
@@ -107,6 +108,16 @@ def lanes(answer: Answer) -> None:
         st.caption(explain(error))
         return
     st.caption(plan.remark(answer.embedding.advice))
+    x = alt.X("texts:Q", title=say("Texts"), scale=alt.Scale(type="log"), axis=SPARSE)
+    lines = _lines(answer, found, x)
+    turns = [turn for turn in (found.batch_pays_from, found.sync_slower_from) if turn]
+    rules = alt.Chart(pd.DataFrame({"texts": turns})).mark_rule(strokeDash=[4, 4], opacity=0.6).encode(x=x)
+    _show(lines + rules if turns else lines, "lanes")
+    for sentence in _turns(found):
+        st.caption(sentence)
+
+
+def _lines(answer: Answer, found: BreakEven, x: alt.X) -> alt.Chart:
     names = {"sync": say("Now"), "batch": say("In a batch")}
     rows = [
         {
@@ -119,8 +130,7 @@ def lanes(answer: Answer) -> None:
         for lane, usd in (("sync", point.sync_usd), ("batch", point.batch_usd))
         if usd is not None
     ]
-    x = alt.X("texts:Q", title=say("Texts"), scale=alt.Scale(type="log"), axis=SPARSE)
-    lines = (
+    chart: alt.Chart = (
         alt.Chart(pd.DataFrame(rows))
         .mark_line(point=True)
         .encode(
@@ -143,11 +153,7 @@ def lanes(answer: Answer) -> None:
             ],
         )
     )
-    turns = [turn for turn in (found.batch_pays_from, found.sync_slower_from) if turn]
-    rules = alt.Chart(pd.DataFrame({"texts": turns})).mark_rule(strokeDash=[4, 4], opacity=0.6).encode(x=x)
-    _show(lines + rules if turns else lines, "lanes")
-    for sentence in _turns(found):
-        st.caption(sentence)
+    return chart
 
 
 def _turns(found: BreakEven) -> list[str]:
@@ -177,7 +183,7 @@ def tornado(answer: Answer) -> None:
         return
     rows = [
         {
-            "what": plan.about(swing.assumption),
+            "what": assumptions.about(swing.assumption),
             "low": _units(answer, min(swing.low_usd, swing.high_usd)),
             "high": _units(answer, max(swing.low_usd, swing.high_usd)),
             "range": f"{costs.plain(swing.assumption.low)} – {costs.plain(swing.assumption.high)}",

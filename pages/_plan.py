@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -12,18 +12,20 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from core import costs, journey, plans, words
-from core.costs import Answer, Assumption, Note, Quote
-from core.errors import StenogramError
-from core.plans import Archive, Candidate, Found
+from core import costs, journey, words
+from core.costs import Answer, Note, Quote
+from core.plans import Archive
 from core.words import phrase
+from pages import _archive as archive
+from pages import _assumptions as assumptions
 from pages import _parts as parts
-from pages._parts import duration, explain, facts, say, say_many
+from pages._assumptions import SPOKEN
+from pages._parts import duration, facts, say, say_many
 
 VIEWS = {
     "plan": phrase("Estimate"),
     "proof": phrase("What it came to"),
-    "prices": phrase("Prices and assumptions"),
+    "prices": phrase("Prices"),
 }
 BY = {"hours": phrase("Hours of sound"), "files": phrase("Files"), "documents": phrase("Texts")}
 READY = {
@@ -47,26 +49,9 @@ SCENARIO: dict[str, Any] = {
     "currency": "USD",
 }
 """What a link carries, with what holds where it says nothing."""
-SPOKEN = ("ru", "en")
-"""Languages of which it is known how fast people speak them, and how many tokens that makes."""
 CHOICES: dict[str, Collection[str]] = {"view": VIEWS, "by": BY, "ready": READY, "spoken": SPOKEN}
 UNREADY = "Not ready"
 SIGNS = {"USD": "$", "RUB": "₽"}
-UNITS = {
-    "words": phrase("words"),
-    "tokens": phrase("tokens"),
-    "characters": phrase("characters"),
-    "times": phrase("times"),
-    "s": phrase("seconds"),
-    "passages": phrase("passages"),
-    "share": phrase("share"),
-    "years": phrase("years"),
-    "calls": phrase("calls"),
-    "starts": phrase("starts"),
-    "RUB": phrase("roubles"),
-    "USD": phrase("dollars"),
-    "W": phrase("watts"),
-}
 PARTS = {
     "purchase, written off": phrase("wear"),
     "electricity": phrase("electricity"),
@@ -75,8 +60,6 @@ PARTS = {
     "transcription": phrase("transcription"),
     "embedding": phrase("vectors"),
 }
-SHOW_EVERY = 25
-"""Files between two movements of a bar."""
 
 
 def settle() -> None:
@@ -168,112 +151,10 @@ def _wishes() -> dict[str, Any]:
     return wishes
 
 
-# Files
-
-
 def _files() -> dict[str, Any] | None:
-    """The files that were dropped or lie in a folder, as far as they are new."""
-    here = journey.current()
-    candidates = plans.dropped(parts.dropped("plan-files"))
-    folder = ""
-    if here.settings.folders:
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            folder = st.text_input(
-                say("Or a folder of the server"), str(here.settings.folders[0]), key="plan-folder"
-            )
-            if st.button(say("Read the folder"), key="read-folder"):
-                st.session_state["plan-reading"] = folder
+    candidates = archive.ask()
     _spoken()
-    if st.session_state.get("plan-reading") == folder and folder:
-        try:
-            candidates = [*candidates, *plans.in_folder(folder, here.settings.folders)]
-        except StenogramError as error:
-            st.error(explain(error))
-    archive = looked(candidates)
-    if archive is None or not archive.found:
-        st.caption(say("Only headers are read; nothing is uploaded or sent anywhere yet."))
-        return None
-    return _described(archive)
-
-
-def looked(candidates: Sequence[Candidate]) -> Archive | None:
-    """What is known of these files, read once; None if that was cancelled."""
-    names = [(candidate.name, candidate.size_bytes) for candidate in candidates]
-    if st.session_state.get("plan-names") == names:
-        archive: Archive | None = st.session_state["plan-archive"]
-        return archive
-    place = st.empty()
-    with place.container():
-        bar = st.progress(0.0)
-        if len(candidates) > SHOW_EVERY:
-            st.button(say("Cancel"), key="cancel-reading", on_click=_stop, args=(names,))
-        archive = Archive()
-        for n, found in enumerate(plans.look(candidates, journey.current().records)):
-            archive.found.append(found)
-            if n % SHOW_EVERY == 0:
-                bar.progress(n / len(candidates), say("{n} of {total} files", n=n, total=len(candidates)))
-    place.empty()
-    st.session_state.update({"plan-names": names, "plan-archive": archive, "plan-speech": None})
-    return archive
-
-
-def _stop(names: object) -> None:
-    st.session_state.update({"plan-names": names, "plan-archive": None})
-
-
-def _described(archive: Archive) -> dict[str, Any] | None:
-    """What was found in words; None if nothing is left to price."""
-    unknown_s = float(journey.current().estimates.book().assume("recording_s").value)
-    lengths_s = archive.durations_s(unknown_s)
-    st.caption(
-        facts(
-            say_many("{n} new file", "{n} new files", len(archive.fresh)),
-            duration(sum(lengths_s)),
-            _counted(archive.left_out("known"), "{n} is here already", "{n} are here already"),
-            _counted(archive.left_out("repeated"), "{n} repeated file", "{n} repeated files"),
-            say_many("{n} length is estimated", "{n} lengths are estimated", archive.estimated)
-            if archive.estimated
-            else "",
-        )
-    )
-    refused = archive.left_out("refused")
-    if refused:
-        with st.expander(say_many("{n} file cannot be read", "{n} files cannot be read", len(refused))):
-            for each in refused[:50]:
-                st.caption(f"{parts.plain(each.candidate.name)}: {explain(each.error) if each.error else ''}")
-    if not archive.fresh:
-        if sent := st.session_state.get("plan-outcomes"):
-            parts.outcomes(sent)
-        else:
-            st.info(say("Nothing here is new."))
-        return None
-    return {"durations_s": lengths_s, **_speech(archive, sum(lengths_s))}
-
-
-def _counted(found: Sequence[Found], one: str, many: str) -> str:
-    return say_many(one, many, len(found)) if found else ""
-
-
-def _speech(archive: Archive, sound_s: float) -> dict[str, Any]:
-    """Seconds of speech, if somebody wants them measured: only speech is paid for as text."""
-    share: float | None = st.session_state.get("plan-speech")
-    if share is None:
-        if not st.button(say("Measure how much is speech"), key="speech", type="tertiary"):
-            return {}
-        share = _listened(archive)
-        st.session_state["plan-speech"] = share
-    st.caption(say("{share} of it is speech.", share=words.percent(share, parts.language())))
-    return {"speech_s": min(sound_s, sound_s * share)}
-
-
-def _listened(archive: Archive) -> float:
-    bar, total = st.progress(0.0), len(plans.sample(archive.fresh))
-    spoken_s = sound_s = 0.0
-    for n, (spoken, sound) in enumerate(plans.listen(archive.fresh)):
-        spoken_s, sound_s = spoken_s + spoken, sound_s + sound
-        bar.progress((n + 1) / total)
-    bar.empty()
-    return spoken_s / sound_s if sound_s else 1.0
+    return archive.amount(candidates)
 
 
 # The answer
@@ -377,13 +258,13 @@ def _engine(answer: Answer, quote: Quote) -> str:
 
 def run(answer: Answer) -> None:
     """Take the files of the plan through its route, and remember what was promised."""
-    archive: Archive | None = st.session_state.get("plan-archive")
-    if st.session_state["by"] != "files" or archive is None or not archive.fresh or answer.best is None:
+    known: Archive | None = st.session_state.get("plan-archive")
+    if st.session_state["by"] != "files" or known is None or not known.fresh or answer.best is None:
         return
     if st.button(say("Run this plan"), type="primary", key="run"):
         here = journey.current()
         wish = here.estimates.wish(answer.best, answer.work.language)
-        sources: list[Any] = [each.candidate.source for each in archive.fresh]
+        sources: list[Any] = [each.candidate.source for each in known.fresh]
         outcomes = parts.take(sources, wish)
         taken = [outcome.recording_id for outcome in outcomes if outcome.recording_id]
         here.estimates.keep(answer.best, answer.size.tokens, taken)
@@ -451,45 +332,8 @@ def ground(answer: Answer) -> None:
             error=words.percent(float(size.error), parts.language()),
         )
     )
-    st.dataframe(assumptions(answer.book), hide_index=True, column_config=assumption_columns())
-    st.caption(say("Change any of it under “Prices and assumptions”."))
-
-
-def assumptions(book: costs.Book) -> pd.DataFrame:
-    """Every assumption of a book."""
-    language = parts.language()
-    rows = [
-        {
-            "name": each.name,
-            "about": about(each),
-            "value": float(each.value),
-            "unit": say(UNITS[each.unit]) if each.unit in UNITS else each.unit,
-            "source": str(words.reason(each.source, language)),
-        }
-        for each in book.assumptions.values()
-        if each.name != "usd_per_usd"
-    ]
-    return pd.DataFrame(rows)
-
-
-def about(each: Assumption) -> str:
-    """What is assumed, with the language it holds for; speeds by their engine."""
-    kind, _, variant = each.name.partition(":")
-    if each.about == each.name:
-        return say("speed of {engine}, times real time", engine=variant)
-    said = str(words.reason(each.about, parts.language()))
-    return f"{said} ({variant})" if variant in SPOKEN and kind != "chars_per_token" else said
-
-
-def assumption_columns() -> dict[str, Any]:
-    """The headings of assumptions."""
-    return {
-        "name": None,
-        "about": st.column_config.TextColumn(say("What is assumed"), width="medium"),
-        "value": st.column_config.NumberColumn(say("Value")),
-        "unit": say("Unit"),
-        "source": st.column_config.TextColumn(say("Source"), width="large"),
-    }
+    st.dataframe(assumptions.table(answer.book), hide_index=True, column_config=assumptions.columns())
+    st.caption(say("Change any of it under “Prices”."))
 
 
 def export(answer: Answer) -> None:

@@ -16,7 +16,7 @@ from core.costs import Book, Price
 from core.costs.prices import CURRENCIES, UNITS
 from core.errors import StenogramError
 from core.words import phrase
-from pages import _plan as plan
+from pages import _assumptions as assumptions
 from pages._parts import explain, language, say, say_many
 
 MODES = {
@@ -91,12 +91,12 @@ def _change_prices(known: list[Price]) -> None:
 
 
 def _figures(book: Book) -> None:
-    table = plan.assumptions(book)
+    table = assumptions.table(book)
     st.data_editor(
         table,
         hide_index=True,
         key="own-figures",
-        column_config=plan.assumption_columns(),
+        column_config=assumptions.columns(),
         disabled=["about", "unit", "source"],
         on_change=_change_figures,
         args=(list(table["name"]),),
