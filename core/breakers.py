@@ -69,7 +69,7 @@ class Breakers:
 
     def worked(self, name: str, latency_s: float | None = None, fingerprint: str = "") -> None:
         """A call was answered; `latency_s` and the key's fingerprint if it was a test of the connection."""
-        good = {"failures": 0, "refused": False, "open_until": 0.0, "error": None}
+        good: dict[str, object] = {"failures": 0, "refused": False, "open_until": 0.0, "error": None}
         if latency_s is None:
             with self._records.read() as session:
                 row = session.get(Breaker, name)
