@@ -217,22 +217,33 @@ class Web:
         return float(used.user + used.system)
 
 
-def in_browser(home: Path, port: int, pages: int) -> None:
+def in_browser(folder: Path, port: int, pages: int) -> None:
     from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only where a browser is asked for
 
-    with Web(home, port) as web, sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=options)
-        for view, sign in (
-            ("now", ".board h3"),
-            ("history", "canvas, svg.marks"),
-            ("jobs", "[data-testid=stDataFrame]"),
-        ):
-            paints = [paint_s(browser, f"{web.url}/monitor?view={view}", sign) for _ in range(4)]
-            print(f"first paint of {view}: {statistics.median(paints[1:]):.2f} s (first {paints[0]:.2f} s)")
-        if pages:
-            print(f"{pages} open pages: {100 * open_pages(browser, web, pages):.1f} % of a core")
+        for n, name in enumerate(("empty", "full")):
+            with Web(folder / name, port + n) as web:
+                paints(browser, web, name)
+                if pages:
+                    print(
+                        f"{pages} open pages, {name}: {100 * open_pages(browser, web, pages):.1f} % of a core"
+                    )
         browser.close()
+
+
+def paints(browser, web: Web, name: str) -> None:
+    """Print how long a person waits, and what of that the server works."""
+    for view, sign in (("now", ".board h3"), ("history", "[data-testid=stSelectbox]")):
+        url = f"{web.url}/monitor?view={view}"
+        paint_s(browser, url, sign)
+        before = web.cpu_s()
+        times = [paint_s(browser, url, sign) for _ in range(3)]
+        cpu_ms = 1000 * (web.cpu_s() - before) / 3
+        print(
+            f"first paint of {view}, {name}: {statistics.median(times):.2f} s, of it the server {cpu_ms:.0f} ms of cpu"
+        )
 
 
 def paint_s(browser, url: str, sign: str) -> float:
@@ -294,7 +305,7 @@ def main() -> None:
         ratio = one.cpu_ms / few[name].cpu_ms
         print(f"{name:22}{few[name].cpu_ms:12.1f}{one.cpu_ms:12.1f}{ratio:8.1f}{one.wall_ms:13.1f}")
     if asked.browser:
-        in_browser(folder / "full", asked.port, asked.pages)
+        in_browser(folder, asked.port, asked.pages)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,15 @@ import time
 import pytest
 from sqlalchemy import update
 
-from core import history, live, logs, monitor, workers
+from core import history, journey, live, logs, monitor, workers
 from core.errors import BadRequest
 from core.keys import EVERYONE, PAGES, Principal
 from core.live import Board
 from core.recordings import Wish
 from core.records import Job, Run, Tally, Task, Worker
 from jobs import gpu
-from tests import drive
+from pages import _monitor
+from tests import drive, test_pages
 from tests.conftest import DATA
 from tests.installation import generous
 from tests.serve import serve
@@ -282,3 +283,38 @@ def test_cancel_and_finish_race_to_exactly_one_end_and_one_record_of_it(here):
             state = session.get_one(Job, held.job_id).state
         assert state == ("done" if finished else "cancelled")
         assert [run.outcome for run in history.attempts(here.records, held.task_id)] == [state]
+
+
+# The page
+
+
+@pytest.fixture
+def seen(tmp_path, monkeypatch):
+    """The journey that pages see, with one job that failed and one that waits."""
+    here = test_pages._open(tmp_path / "home", monkeypatch)
+    bring(here)
+    here.work.fail(claim(here), BadRequest("No {thing}.", thing="tea"))
+    bring(here, "call_stereo.opus")
+    a_worker(here)
+    yield here
+    journey.current.cache_clear()
+
+
+def test_every_view_opens_and_a_job_has_a_page(seen):
+    for view in _monitor.VIEWS:
+        assert test_pages.visit("monitor", "ru", view=view).title[0].value == "Ход работы"
+    with seen.records.read() as session:
+        failed = session.query(Job).filter_by(state="failed").one()
+
+    page = test_pages.visit("job", "en", id=failed.id)
+
+    assert page.error[0].value.startswith("No tea")
+    assert {button.label for button in page.button} >= {"Cancel", "Try again"}
+
+
+def test_whoever_may_only_look_finds_nothing_to_press(seen, monkeypatch):
+    monkeypatch.setenv("PAGES_READ_ONLY", "true")
+    journey.current.cache_clear()
+
+    for view in ("failures", "workers"):
+        assert not test_pages.visit("monitor", "en", view=view).button
