@@ -198,7 +198,9 @@ class _Child:
         self.line, theirs = socket.socketpair()
         command = [sys.executable, "-B", "-P", "-s", "-m", "core.sandbox"]
         with theirs:
-            self.process = subprocess.Popen(command, stdin=theirs, stdout=subprocess.PIPE, env=_ENVIRONMENT)  # noqa: S603
+            self.process = subprocess.Popen(  # noqa: S603
+                command, stdin=theirs.fileno(), stdout=subprocess.PIPE, env=_ENVIRONMENT
+            )
 
     def order(self, order: dict[str, Any], folder: Path, blob: int) -> None:
         """Hand over the work and the file. The child may be dead; then its silence tells."""

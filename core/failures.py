@@ -64,13 +64,13 @@ EXAMPLES = 3
 def groups(records: Records, who: Principal) -> list[Group]:
     """By reason and kind of work, the most frequent first."""
     reason = func.coalesce(Job.error["message"].as_string(), "")
-    alike = {"partition_by": [reason, Job.kind]}
-    newest = func.row_number().over(**alike, order_by=Job.created_at.desc())
+    alike = [reason, Job.kind]
+    newest = func.row_number().over(partition_by=alike, order_by=Job.created_at.desc())
     numbered = select(
         reason.label("reason"),
         Job.kind,
-        func.count().over(**alike).label("jobs"),
-        func.min(Job.created_at).over(**alike).label("since"),
+        func.count().over(partition_by=alike).label("jobs"),
+        func.min(Job.created_at).over(partition_by=alike).label("since"),
         newest.label("n"),
         Job.error,
         Recording.title,
