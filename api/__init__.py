@@ -27,7 +27,7 @@ from api import (
 from api.callers import Reception
 from core import journey
 from core.journey import Journey
-from core.live import Board
+from core.watch.live import Board
 
 VERSION = "0.1.0"
 PREFIXES = ("/api", "/v1", "/transcribe", "/health", "/metrics", "/docs", "/openapi.json", "/sound")

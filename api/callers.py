@@ -14,7 +14,7 @@ from core.answers import Answers
 from core.errors import KeyRefused
 from core.journey import Journey
 from core.keys import EVERYONE, UPLOAD, Principal
-from core.limits import Limit
+from core.programs.limits import Limit
 
 HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key made with `make key NAME=x`.")
 BEARER = HTTPBearer(auto_error=False, description="The same key, for clients that only know bearers.")

@@ -9,8 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.callers import Caller, identify
 from api.problems import refusals
-from core import metrics
 from core.errors import AdminsOnly
+from core.watch import metrics
 
 router = APIRouter(tags=["state"])
 

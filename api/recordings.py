@@ -15,7 +15,7 @@ from core import export
 from core.answers import RecordingAnswer, RecordingList
 from core.errors import KeyRefused
 from core.keys import EVERYONE
-from core.promises import Asked
+from core.programs.promises import Asked
 from core.recordings import Wish
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 import jobs
 from api.callers import Here
-from core import health
+from core.watch import health
 
 router = APIRouter(tags=["state"])
 

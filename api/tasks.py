@@ -11,10 +11,11 @@ from api.callers import Asking, Caller, Uploading
 from api.forms import receive
 from api.orders import Order, fingerprint, form, order
 from api.problems import refusals
-from core import callbacks, export
+from core import export
 from core.answers import Accepted, Message, Result, TaskAnswer, TaskList
 from core.intake import Blob
-from core.promises import Asked
+from core.programs import callbacks
+from core.programs.promises import Asked
 from core.records import Task
 
 router = APIRouter(prefix="/api/v1", tags=["tasks"])

@@ -26,13 +26,13 @@ import httpx
 import psutil
 from sqlalchemy import insert
 
-from core import failures, history, joblist, live, metrics, monitor
-from core.history import DAY, HOUR, MINUTE, step
-from core.joblist import Filter
 from core.journey import Journey
 from core.keys import EVERYONE
 from core.records import Job, Recording, Row, Run, Tally, Task, Worker, new_id
 from core.settings import ROOT, Settings
+from core.watch import failures, history, joblist, live, metrics, monitor
+from core.watch.history import DAY, HOUR, MINUTE, step
+from core.watch.joblist import Filter
 
 KINDS = (("prepare", "cpu", 3.0), ("transcribe", "gpu", 40.0), ("index", "io", 0.5), ("embed", "io", 1.0))
 REASONS = (

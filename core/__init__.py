@@ -9,6 +9,10 @@ embed        passage         → vector; embedders/ keep this promise
 index        words, vectors  → found again
 search       question        → moments
 
-What stays: records (SQL), work (jobs), settings, errors, costs. `journey` drives the road;
-`library`, `monitor` and `export` show what came of it.
+What stays: records (SQL), work (jobs), transcripts, passages, recordings, settings, errors.
+`journey` drives the road; `library`, `answers` and `export` show what came of it.
+
+Rooms beside the road: engines, embedders, gigaam (our speech model), batch (half-price vectors),
+remote (work bought elsewhere), costs (pure arithmetic of prices), money (price, plan, proof),
+watch (what goes on), programs (what users of the API were promised).
 """

@@ -13,10 +13,11 @@ from decimal import Decimal
 
 from sqlalchemy import select, update
 
-from core import embedders, texts
+from core import embedders
+from core.batch import texts
 from core.embed import Embedder, batching, tokens_at_most, understands
 from core.errors import BadRequest
-from core.ledger import Ledger
+from core.money.ledger import Ledger
 from core.passages import counts, settle
 from core.records import Job, PassageRow, Recording, Records
 from core.settings import Settings

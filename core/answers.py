@@ -14,11 +14,11 @@ from decimal import Decimal
 from core import export, words
 from core.costs import plain
 from core.errors import Conflict, NotReady
-from core.eta import Forecast, Forecasts
 from core.journey import Journey
 from core.keys import Principal
 from core.records import Recording, Task
 from core.transcripts import Heard
+from core.watch.eta import Forecast, Forecasts
 from core.words import phrase
 
 MESSAGES = {

@@ -19,36 +19,37 @@ from typing import IO
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core import chunk, decode, embed, engines, history, segment
+from core import chunk, decode, embed, engines, segment
 from core.active import Active
-from core.batch import Batches
+from core.batch.batches import Batches
+from core.batch.intents import Intents
 from core.chores import Chores
-from core.covers import Covers
 from core.downloads import Downloads
 from core.embed import Embedder
 from core.errors import StenogramError, Unavailable, UnreadableMedia
-from core.estimates import Estimates
 from core.index import Index, Row, Scope
 from core.intake import Blob, clean_name
-from core.intents import Intents
 from core.keys import EVERYONE, Keys, Principal
-from core.ledger import Ledger
-from core.mirror import Mirror
+from core.money.estimates import Estimates
+from core.money.ledger import Ledger
+from core.money.proof import Proof
+from core.money.tariffs import Tariffs
 from core.passages import Passages, counts
-from core.pictures import Pictures
-from core.promises import NOTHING_MORE, Answered, Asked, Promises
-from core.proof import Proof
+from core.programs.promises import NOTHING_MORE, Answered, Asked, Promises
+from core.programs.resumable import Resumables
 from core.recordings import Recordings, Wish
 from core.records import PassageRow, Recording, Records, Segment, Task, Transcript
-from core.remote import Place, Remote
-from core.resumable import Resumables
+from core.remote.covers import Covers
+from core.remote.mirror import Mirror
+from core.remote.pictures import Pictures
+from core.remote.purchases import Place, Remote
+from core.remote.storage import Storage
 from core.search import Found, asks_for, search
 from core.segment import Span
 from core.settings import Settings
-from core.storage import Storage
-from core.tariffs import Tariffs
 from core.transcribe import SAMPLE_RATE, Elsewhere, Engine, Waveform
 from core.transcripts import Transcripts
+from core.watch import history
 from core.work import Claim, Work
 
 COPY_BYTES = 1 << 20
@@ -279,7 +280,7 @@ class Journey:
 
     def tend(self, name: str, worker: str) -> None:
         """Do one chore, unless somebody else is at it."""
-        from core import callbacks, retention  # noqa: PLC0415 - they know the journey
+        from core.programs import callbacks, retention  # noqa: PLC0415 - they know the journey
 
         chores: dict[str, Callable[[], object]] = {
             "batches": self.batches.tick,

@@ -23,7 +23,7 @@ def _m002_names_of_uploads(connection: Connection) -> None:
 
 
 def _m003_promises(connection: Connection) -> None:
-    from core.promises import TABLES  # noqa: PLC0415 - as above
+    from core.programs.promises import TABLES  # noqa: PLC0415 - as above
     from core.records import Row  # noqa: PLC0415
 
     Row.metadata.create_all(connection, [Row.metadata.tables[name] for name in TABLES])
@@ -37,8 +37,8 @@ def _m004_orders(connection: Connection) -> None:
 
 
 def _m005_tariffs(connection: Connection) -> None:
+    from core.money.tariffs import TABLES  # noqa: PLC0415
     from core.records import Row  # noqa: PLC0415 - as above
-    from core.tariffs import TABLES  # noqa: PLC0415
 
     Row.metadata.create_all(connection, [Row.metadata.tables[name] for name in TABLES])
     if "ended_at" not in {column["name"] for column in inspect(connection).get_columns("payments")}:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from core.wire import Wire
+    from core.remote.wire import Wire
 
 SAMPLE_RATE = 16_000
 """Samples a second of every waveform on the road."""

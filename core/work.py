@@ -16,10 +16,11 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from core import history, queues, workers
+from core import queues, workers
 from core.errors import ProviderRefused, ProviderResting, StenogramError, Unavailable, Withdrawn
 from core.keys import PAGES
 from core.records import Job, Json, Records, Task
+from core.watch import history
 
 LEASE_S = 20.0
 RING_AGAIN_S = 30.0

@@ -20,10 +20,11 @@ from dramatiq.middleware import Interrupt, ShutdownNotifications, TimeLimit
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from core import journey, logs
+from core import journey
 from core.errors import Rejected, Unavailable, Withdrawn
 from core.journey import Journey
 from core.settings import Settings
+from core.watch import logs
 from core.work import Claim
 
 LONGEST_JOB_MS = 48 * 3600 * 1000

@@ -17,7 +17,8 @@ os.environ.setdefault("dramatiq_queue_prefetch", "1")  # read by dramatiq when i
 import dramatiq
 
 import jobs
-from core import journey, logs, workers
+from core import journey, workers
+from core.watch import logs
 
 POLL_MS = 200
 ASK_S = 1.0

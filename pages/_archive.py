@@ -7,9 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from core import journey, plans, words
+from core import journey, words
 from core.errors import StenogramError
-from core.plans import Archive, Candidate, Found
+from core.money import plans
+from core.money.plans import Archive, Candidate, Found
 from pages import _parts as parts
 from pages._parts import duration, explain, facts, say, say_many
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core import journey
-from core.batch_view import Seen
+from core.batch.view import Seen
 from core.words import money
 from pages._live import actions, button
 from pages._parts import duration, explain, facts, line, plain, say, say_many, tight

@@ -7,10 +7,10 @@ import functools
 import streamlit as st
 
 from core import journey
-from core.covers import LIVE
 from core.errors import StenogramError
-from core.pictures import MOST_PROMPT, Wish
 from core.records import Recording
+from core.remote.covers import LIVE
+from core.remote.pictures import MOST_PROMPT, Wish
 from pages import _parts as parts
 from pages._parts import explain, reason, say, say_many
 

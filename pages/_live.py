@@ -8,10 +8,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import journey, live
-from core.actions import Actions
+from core import journey
 from core.errors import StenogramError
 from core.keys import EVERYONE, PAGES, Principal
+from core.watch import live
+from core.watch.actions import Actions
 from pages._parts import explain, language, say
 
 HERE = Path(__file__).parent

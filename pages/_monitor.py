@@ -10,15 +10,16 @@ import pandas as pd
 import streamlit as st
 
 import jobs as actors
-from core import failures, health, joblist, journey, library, monitor
-from core.actions import PRIORITIES, WHATS, waiting_in
+from core import journey, library
 from core.chores import EVERY_S, TITLES
-from core.failures import Group
-from core.health import Part
-from core.joblist import COUNTED, PAGE, Filter, Line
 from core.queues import QUEUES
 from core.recordings import Wish
 from core.records import Action, Chore, Worker
+from core.watch import failures, health, joblist, monitor
+from core.watch.actions import PRIORITIES, WHATS, waiting_in
+from core.watch.failures import Group
+from core.watch.health import Part
+from core.watch.joblist import COUNTED, PAGE, Filter, Line
 from core.words import phrase
 from pages._batches import show_batches
 from pages._history import show_history, took

@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import journey, plans
+from core import journey
 from core.costs import Answer, Quote
 from core.errors import StenogramError
-from core.plans import Archive, Candidate
+from core.money import plans
+from core.money.plans import Archive, Candidate
 from core.recordings import Wish
 from core.words import phrase
 from pages import _archive

@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.typing import UploadedFile
 
-from core import journey, library, monitor, words
+from core import journey, library, words
 from core.costs import Note
 from core.errors import StenogramError
 from core.keys import EVERYONE
@@ -22,6 +22,7 @@ from core.library import Card, Group, Outcome, Totals
 from core.recordings import Wish
 from core.records import Key
 from core.transcribe import Readiness
+from core.watch import monitor
 from core.words import phrase
 
 WHO = EVERYONE

@@ -14,7 +14,7 @@ import streamlit as st
 
 from core import costs, journey, words
 from core.costs import Answer, Note, Quote
-from core.plans import Archive
+from core.money.plans import Archive
 from core.words import phrase
 from pages import _archive as archive
 from pages import _assumptions as assumptions

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import journey, library, monitor, words
+from core import journey, library, words
 from core.library import Paragraph, Reading
+from core.watch import monitor
 from pages._parts import SPEAKERS, WHO, explain, language, live, say
 
 HERE = Path(__file__).parent

@@ -9,9 +9,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import journey, proof
+from core import journey
 from core.errors import StenogramError
-from core.proof import Budgeted, Paid, Proved, Sum
+from core.money import proof
+from core.money.proof import Budgeted, Paid, Proved, Sum
 from core.words import phrase
 from pages import _charts as charts
 from pages import _plan as plan

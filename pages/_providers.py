@@ -9,10 +9,11 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from core import journey, providers, words
+from core import journey, words
 from core.costs import Limit, Price
 from core.downloads import Download
-from core.providers import STATES, Provider
+from core.remote import providers
+from core.remote.providers import STATES, Provider
 from core.words import phrase
 from pages import _parts as parts
 from pages import _prices

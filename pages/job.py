@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from core import joblist, journey
+from core import journey
 from core.errors import StenogramError
+from core.watch import joblist
 from pages import _history as history
 from pages._live import actions, attempt, who
 from pages._parts import explain, plain, say

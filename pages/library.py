@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from core import journey, library, monitor
+from core import journey, library
+from core.watch import monitor
 from pages import _parts as parts
 from pages._parts import WHO, say
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.ledger import Call, CapReached, Ledger
+from core.money.ledger import Call, CapReached, Ledger
 from core.records import Records
 
 CALLS = 12

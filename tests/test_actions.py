@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import failures, joblist, workers
-from core.actions import Actions, waiting_in
+from core import workers
 from core.errors import AdminsOnly, BadRequest, NotFound, ProviderRefused
-from core.joblist import Filter
 from core.journey import Journey
 from core.keys import EVERYONE, PAGES, Principal
 from core.recordings import Wish
 from core.records import Job
 from core.settings import Settings
+from core.watch import failures, joblist
+from core.watch.actions import Actions, waiting_in
+from core.watch.joblist import Filter
 from tests import drive
 from tests.conftest import DATA
 from tests.tool import Tool, until

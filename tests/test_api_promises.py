@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
-from core import callbacks, retention
 from core.errors import BadRequest
-from core.promises import Callback, Replay
+from core.programs import callbacks, retention
+from core.programs.promises import Callback, Replay
 from core.records import Recording, Task
 from tests import drive
 from tests.installation import cut, generous, problem, upload

@@ -11,7 +11,7 @@ import pytest
 from tusclient import client as tus
 from tusclient.exceptions import TusCommunicationError
 
-from core import retention
+from core.programs import retention
 from tests import drive
 from tests.installation import cut, generous, problem
 from tests.serve import serve
@@ -211,7 +211,7 @@ def test_what_nobody_goes_on_with_is_forgotten(served, me):
     assert list(folder.iterdir())
     from sqlalchemy import update
 
-    from core.promises import Resumable
+    from core.programs.promises import Resumable
 
     with served.here.records.write() as session:
         session.execute(update(Resumable).values(created_at=time.time() - 25 * 3600))

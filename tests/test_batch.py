@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import texts
-from core.batch_view import STATES
+from core.batch import texts
+from core.batch.view import STATES
 from core.embed import text_hash
 from core.errors import BadRequest, OutcomeUnknown
 from core.intake import Blob

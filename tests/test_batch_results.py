@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import results
+from core.batch import results
 from core.errors import ProviderBusy
 
 DIM = 4

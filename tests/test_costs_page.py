@@ -182,7 +182,7 @@ def test_stale_prices_are_flagged(here):
 
 
 def test_proof_shows_every_call_with_its_error(here):
-    from core.ledger import Call
+    from core.money.ledger import Call
 
     with here.records.write() as session:
         call = here.ledger.reserve(session, Call("gemini", MODEL, "now", {("r", "pages"): 1_500_000}))

@@ -6,10 +6,10 @@ import base64
 
 import pytest
 
-from core.covers import AGAIN_S, BREAKS
 from core.errors import BadRequest, Rejected
 from core.keys import EVERYONE
-from core.pictures import Wish, comfy, sdxl
+from core.remote.covers import AGAIN_S, BREAKS
+from core.remote.pictures import Wish, comfy, sdxl
 from core.settings import Settings
 from tests import remotely
 from tests.remotely import CANARY
@@ -189,6 +189,6 @@ def test_answers_of_old_and_new_workers_are_understood_and_others_refused(here, 
 
 
 def test_the_url_of_the_document_is_understood():
-    from core.pictures import Pictures
+    from core.remote.pictures import Pictures
 
     assert Pictures(Settings(runpod_image_url="https://api.runpod.ai/v2/abc/run")).address.endswith("/v2/abc")

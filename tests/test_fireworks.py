@@ -10,7 +10,7 @@ import pytest
 from core import engines
 from core.engines.fireworks import FireworksBatchEngine, FireworksEngine
 from core.errors import OutcomeUnknown, ProviderRefused, ProviderResting, Rejected
-from core.remote import PARKED_S
+from core.remote.purchases import PARKED_S
 from core.settings import Settings
 from core.transcribe import SAMPLE_RATE
 from tests import remotely

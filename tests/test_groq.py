@@ -15,10 +15,10 @@ from dramatiq.middleware.threading import raise_thread_exception
 
 from core.engines.groq import ADDRESS, GroqBatchEngine, GroqEngine
 from core.errors import OutcomeUnknown, ProviderBusy, ProviderRefused, ProviderResting, Rejected
+from core.remote.storage import Storage
+from core.remote.wire import Wire
 from core.settings import Settings
-from core.storage import Storage
 from core.transcribe import SAMPLE_RATE
-from core.wire import Wire
 from tests import remotely
 from tests.remotely import CANARY
 from tools.groq_emulator import GroqEmulator

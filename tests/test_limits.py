@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import TooMany
-from core.limits import SWEEP_ABOVE, Limit
+from core.programs.limits import SWEEP_ABOVE, Limit
 
 
 class Clock:

@@ -9,12 +9,13 @@ import time
 import pytest
 from sqlalchemy import update
 
-from core import history, journey, live, logs, monitor, workers
+from core import journey, workers
 from core.errors import BadRequest
 from core.keys import EVERYONE, PAGES, Principal
-from core.live import Board
 from core.recordings import Wish
 from core.records import Job, Run, Tally, Task, Worker
+from core.watch import history, live, logs, monitor
+from core.watch.live import Board
 from jobs import gpu
 from pages import _monitor
 from tests import drive, test_pages

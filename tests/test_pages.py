@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import journey, live
+from core import journey
 from core.keys import EVERYONE
 from core.recordings import Wish
 from core.settings import ROOT
+from core.watch import live
 from tests import drive
 
 DATA = Path(__file__).parent / "data"

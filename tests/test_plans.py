@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from core import decode, plans
+from core import decode
 from core.errors import BadRequest, NotFound, UnreadableMedia
 from core.keys import EVERYONE
+from core.money import plans
 from core.recordings import Wish
 from tests import drive
 from tests.conftest import DATA

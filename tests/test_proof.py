@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from core import proof
 from core.embed import tokens_at_most
 from core.errors import BadRequest
 from core.journey import Journey
 from core.keys import EVERYONE
-from core.ledger import Call, CapReached, Ledger
+from core.money import proof
+from core.money.ledger import Call, CapReached, Ledger
+from core.money.tariffs import ALL, Tariffs
 from core.recordings import Wish
 from core.records import Job, PassageRow, Payment, Records, new_id
 from core.settings import Settings
-from core.tariffs import ALL, Tariffs
 from tests import drive, racing
 from tests.batching import recording, sentences
 from tests.conftest import DATA

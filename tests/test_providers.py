@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from core import providers
 from core.errors import NotFound
+from core.remote import providers
 from tests import remotely
 from tests.remotely import CANARY
 from tools.fireworks_emulator import FireworksEmulator

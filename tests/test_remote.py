@@ -8,10 +8,10 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import func, select
 
-from core import remote
 from core.keys import EVERYONE, Principal
 from core.recordings import Wish
 from core.records import Order, Payment
+from core.remote import purchases as remote
 from tests import remotely
 from tests.drive import perform_all, ready
 from tests.remotely import CANARY, KILLED

@@ -17,8 +17,8 @@ import pytest
 from core.engines import gigaam
 from core.engines.runpod import RunPodEngine
 from core.errors import OutcomeUnknown, ProviderBusy, ProviderRefused, ProviderResting, Rejected
+from core.remote.storage import Storage
 from core.settings import ROOT, Settings
-from core.storage import Storage
 from core.transcribe import SAMPLE_RATE
 from deploy.runpod.handler import handle, listen
 from tests import remotely

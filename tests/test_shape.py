@@ -24,7 +24,7 @@ NEVER = {
 """What each folder must not know."""
 
 HOMES = {
-    "av": {"core/sandbox.py", "core/encode.py"},
+    "av": {"core/sandbox.py", "core/remote/encode.py"},
     "silero_vad": {"core/segment.py"},
     "pocketsphinx": {"core/engines/pocketsphinx.py"},
     "lancedb": {"core/index.py", "core/tables.py"},

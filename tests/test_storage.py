@@ -8,8 +8,8 @@ from moto.server import ThreadedMotoServer
 
 from core.errors import NotFound, ProviderBusy, ProviderRefused, Rejected
 from core.keys import EVERYONE
+from core.remote.storage import Storage
 from core.settings import Settings
-from core.storage import Storage
 from tests import remotely
 from tests.remotely import CANARY
 

@@ -12,8 +12,8 @@ from core.engines.groq import GroqBatchEngine, GroqEngine
 from core.engines.pocketsphinx import PocketSphinxEngine
 from core.engines.runpod import RunPodEngine
 from core.errors import BadRequest, Rejected
+from core.remote.storage import Storage
 from core.settings import Settings
-from core.storage import Storage
 from core.transcribe import Elsewhere, Engine
 
 

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
-from core import encode
 from core.engines import whisper
 from core.errors import Rejected
+from core.remote import encode
+from core.remote.wire import Answer, Wire
 from core.settings import Settings
 from core.transcribe import Readiness, Report, Speech, Waveform
-from core.wire import Answer, Wire
 
 SYNC = "https://audio-{server}.api.fireworks.ai/v1"
 BATCH = "https://audio-batch.api.fireworks.ai"

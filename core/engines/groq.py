@@ -13,15 +13,15 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from core import encode
 from core.engines import whisper
 from core.errors import OutcomeUnknown, ProviderBusy, Rejected
+from core.remote import encode
+from core.remote.wire import Answer, Wire
 from core.settings import Settings
 from core.transcribe import SAMPLE_RATE, Readiness, Report, Speech, Waveform
-from core.wire import Answer, Wire
 
 if TYPE_CHECKING:
-    from core.storage import Storage
+    from core.remote.storage import Storage
 
 ADDRESS = "https://api.groq.com/openai/v1"
 UPLOAD_S = 300.0

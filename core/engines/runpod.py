@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
-from core import encode
 from core.costs import shipped
 from core.engines import whisper
 from core.errors import NotFound, OutcomeUnknown, Rejected
+from core.remote import encode
+from core.remote.storage import Storage
+from core.remote.wire import Answer, Wire
 from core.settings import Settings
-from core.storage import Storage
 from core.transcribe import SAMPLE_RATE, Readiness, Report, Speech, Waveform
-from core.wire import Answer, Wire
 
 PAYLOAD_BYTES = 10_000_000
 SOUND_BYTES = 7_200_000

@@ -2,7 +2,7 @@
 
 A tick collects waiting passages into batches, orders them, asks about those under way, fetches
 results and keeps their vectors. It never waits: what is not ready is asked about again later, and
-what may be done when is written in SQL, so that ticks survive anything (`core/intents.py`).
+what may be done when is written in SQL, so that ticks survive anything (`core/batch/intents.py`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,13 @@ import json
 import time
 from collections.abc import Callable, Sequence
 
-from core import texts
 from core.active import Active
-from core.batch_view import PAUSED, Queue, Seen, View
+from core.batch import texts
+from core.batch.fetcher import Fetcher
+from core.batch.intents import FREE, PREFIX, Intents
+from core.batch.planner import Planner
+from core.batch.texts import Texts
+from core.batch.view import PAUSED, Queue, Seen, View
 from core.embed import BatchEmbedder, RemoteBatch, batching
 from core.errors import (
     NotFound,
@@ -25,14 +29,10 @@ from core.errors import (
     Withdrawn,
 )
 from core.failpoints import hit
-from core.fetcher import Fetcher
 from core.index import Index
-from core.intents import FREE, PREFIX, Intents
-from core.ledger import Ledger
-from core.planner import Planner
+from core.money.ledger import Ledger
 from core.records import Batch, Job, Records, new_id
 from core.settings import Settings
-from core.texts import Texts
 from core.words import phrase
 from core.work import as_json
 

@@ -19,7 +19,7 @@ from sqlalchemy import delete, func, select
 from core.errors import Conflict, NotFound
 from core.intake import Store, writing
 from core.keys import Principal
-from core.promises import Resumable
+from core.programs.promises import Resumable
 from core.records import Records, new_id
 
 OPEN_AT_ONCE = 20

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from core.breakers import Breakers
 from core.errors import (
     BadRequest,
     NotFound,
@@ -21,10 +20,11 @@ from core.errors import (
     Rejected,
     StenogramError,
 )
-from core.ledger import Call, Ledger
-from core.pictures import Made, Pictures, Wish
+from core.money.ledger import Call, Ledger
 from core.records import Cover, Recording, Records, new_id
-from core.storage import Storage
+from core.remote.breakers import Breakers
+from core.remote.pictures import Made, Pictures, Wish
+from core.remote.storage import Storage
 from core.work import as_json, changed
 
 PROVIDER = "runpod-images"

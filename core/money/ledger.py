@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 from core.costs import Book, plain, shipped
 from core.embed import Embedder, Vectors, batching, tokens_at_most
 from core.errors import OutcomeUnknown, ProviderRefused, StenogramError
+from core.money.tariffs import ALL, cap
 from core.records import Budget, Payment, Records, new_id
-from core.tariffs import ALL, cap
 from core.work import changed
 
 BILLION = 1_000_000_000

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.errors import ProviderBusy, ProviderResting
 from core.intake import Store
-from core.storage import NAME, Storage
+from core.remote.storage import NAME, Storage
 
 AGAIN_S = 60.0
 

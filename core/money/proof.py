@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 
 from core.costs import Quote
 from core.embed import tokens_at_most
-from core.estimates import Estimates
-from core.ledger import Ledger
+from core.money.estimates import Estimates
+from core.money.ledger import Ledger
+from core.money.tariffs import ALL, Plan, Tariffs
 from core.records import Budget, Job, Key, PassageRow, Payment, Recording, Records, Task
-from core.tariffs import ALL, Plan, Tariffs
 
 CAPPED = "the monthly cap"
 BILLION = 1_000_000_000

@@ -6,12 +6,12 @@ import json
 import time
 from collections.abc import Callable, Sequence
 
+from core.batch.intents import Intents
+from core.batch.texts import Line, Pending, Texts
 from core.embed import BatchEmbedder
-from core.intents import Intents
-from core.ledger import CapReached
+from core.money.ledger import CapReached
 from core.records import Batch, Records
 from core.settings import Settings
-from core.texts import Line, Pending, Texts
 from core.work import as_json
 
 FLUSH = "batch flush"

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from core import history, queues, workers
+from core import queues, workers
 from core.keys import Principal
 from core.recordings import mine
 from core.records import Job, Recording, Records, Run, Segment, Task, Transcript, Worker
+from core.watch import history
 from core.words import phrase
 
 KINDS = {

@@ -11,9 +11,9 @@ from typing import Any
 
 from core.engines.runpod import failure
 from core.errors import BadRequest, OutcomeUnknown, Rejected
+from core.remote.wire import Answer, Wire
 from core.settings import Settings
 from core.transcribe import Fate, Readiness
-from core.wire import Answer, Wire
 
 NEGATIVE = "text, watermark, signature, blurry, low quality, deformed"
 ENHANCED = "masterpiece, best quality, highly detailed"

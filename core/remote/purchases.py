@@ -1,7 +1,7 @@
 """Paid transcripts from elsewhere, each bought once, whatever dies meanwhile.
 
 An engine that answers at once is called between a promise of money and the commit of what it said. One
-that takes long gets an order for each segment (`core/orders.py`): the intention is committed before the
+that takes long gets an order for each segment (`orders.py`): the intention is committed before the
 request leaves, the provider's id right after it came, and then the order is looked at now and then, by
 jobs that never sleep. Where a reply was lost nobody knows whether there is an order: it is looked for, and
 bought again only when it is cheap, said and booked twice; a dear one is held for a person.
@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from core import orders
-from core.breakers import Breakers
 from core.errors import (
     OutcomeUnknown,
     ProviderBusy,
@@ -25,9 +23,11 @@ from core.errors import (
     Unavailable,
 )
 from core.failpoints import hit
-from core.ledger import Ledger
-from core.orders import Orders
+from core.money.ledger import Ledger
 from core.records import Order, Recording, Records, Segment, Transcript
+from core.remote import orders
+from core.remote.breakers import Breakers
+from core.remote.orders import Orders
 from core.transcribe import Elsewhere, Engine, Ordered, Report, Speech, Waveform
 from core.transcripts import Transcripts
 from core.work import Claim, Work, as_json

@@ -18,11 +18,11 @@ from core import costs, embed
 from core.costs import Answer, Book, History, Limit, Quote, shipped
 from core.costs.prices import MEASURED
 from core.embed import Embedder
-from core.measured import Measured, measured
+from core.money.measured import Measured, measured
+from core.money.tariffs import Plan, Tariffs
 from core.recordings import Wish
 from core.records import Records
 from core.settings import Settings
-from core.tariffs import Plan, Tariffs
 from core.transcribe import Engine
 
 MEASURE_EVERY_S = 30.0

@@ -15,12 +15,13 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
-from core import history, monitor, workers
-from core.history import STEPS, Total, upto
+from core import workers
 from core.journey import Journey
 from core.keys import EVERYONE
 from core.queues import QUEUES
 from core.records import Batch
+from core.watch import history, monitor
+from core.watch.history import STEPS, Total, upto
 
 HIGHEST_STEP = 96
 """About 46 hours."""

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from core import monitor, words
+from core import words
 from core.keys import EVERYONE, PAGES, Principal
-from core.monitor import Delayed, Now, Running, Waiting
 from core.queues import QUEUES
 from core.records import Records
+from core.watch import monitor
+from core.watch.monitor import Delayed, Now, Running, Waiting
 
 FRESH_S = 1.0
 PURPOSES = {"live-admin": EVERYONE, "live": Principal(PAGES)}

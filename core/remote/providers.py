@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.breakers import Line
 from core.costs import Limit, Price, shipped
 from core.engines.fireworks import WITHDRAWN, FireworksEngine
 from core.engines.groq import GroqEngine
 from core.engines.runpod import RunPodEngine
 from core.errors import NotFound, ProviderRefused, Rejected, StenogramError
 from core.journey import Journey
-from core.pictures import Pictures
 from core.records import Breaker
+from core.remote.breakers import Line
+from core.remote.pictures import Pictures
+from core.remote.storage import Storage
+from core.remote.wire import Answer, Wire, told
 from core.settings import Settings
-from core.storage import Storage
 from core.transcribe import Readiness
-from core.wire import Answer, Wire, told
 from core.words import phrase
 
 GEMINI = "https://generativelanguage.googleapis.com"

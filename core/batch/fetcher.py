@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from core import results
+from core.batch import results
+from core.batch.intents import Intents
+from core.batch.texts import Texts
 from core.embed import BatchEmbedder
 from core.errors import NotFound, ProviderBusy
 from core.failpoints import hit
 from core.index import Index
-from core.intents import Intents
 from core.records import Batch, Job, new_id
-from core.texts import Texts
 from core.words import phrase
 
 

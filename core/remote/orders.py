@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.costs import plain
 from core.errors import NotFound, Rejected, StenogramError, Unavailable
-from core.ledger import Call, Ledger
+from core.money.ledger import Call, Ledger
 from core.records import Job, Order, Recording, Records, Segment, Task
 from core.transcribe import Elsewhere, Ordered
 from core.work import Claim, Work, as_json, changed

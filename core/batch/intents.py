@@ -22,14 +22,14 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from core import texts
+from core.batch import texts
+from core.batch.texts import Line
 from core.costs import plain
 from core.embed import BatchEmbedder, RemoteBatch
 from core.errors import StenogramError, Unavailable, Withdrawn
 from core.failpoints import hit
-from core.ledger import Call, CapReached, Ledger
+from core.money.ledger import Call, CapReached, Ledger
 from core.records import Batch, Job, Json, Records, Text
-from core.texts import Line
 from core.words import phrase
 from core.work import as_json, changed
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import select
 
-from core import failures, workers
+from core import workers
 from core.chores import EVERY_S, RECONCILE
 from core.errors import AdminsOnly, NotFound
 from core.journey import Journey
 from core.keys import Principal
 from core.queues import QUEUES
 from core.records import Action, Job, Recording, Task
+from core.watch import failures
 from core.words import phrase
 
 WHATS = {

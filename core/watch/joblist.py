@@ -8,12 +8,13 @@ from decimal import Decimal
 
 from sqlalchemy import Select, func, or_, select
 
-from core import failures, history, logs, words
+from core import words
 from core.errors import NotFound
 from core.journey import Journey
 from core.keys import Principal
 from core.recordings import mine
 from core.records import Job, Recording, Records, Run, Task
+from core.watch import failures, history, logs
 from core.words import phrase
 
 STATES = {

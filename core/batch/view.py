@@ -12,10 +12,10 @@ from decimal import Decimal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from core.batch.intents import LIVE
+from core.batch.planner import CAPPED
 from core.embed import Embedder, batching
-from core.intents import LIVE
-from core.ledger import Ledger
-from core.planner import CAPPED
+from core.money.ledger import Ledger
 from core.records import Batch, Json, Records, Text
 from core.settings import Settings
 from core.words import phrase

@@ -1,0 +1,1 @@
+"""What programs that use the API were promised: idempotency, limits, callbacks, retention."""

@@ -1,0 +1,1 @@
+"""What goes on and what went on: for the monitor, for /health, for /metrics."""
