@@ -22,9 +22,9 @@ from pydantic import SecretStr
 
 from core import decode, engines, segment
 from core.errors import Rejected
+from core.remote.wire import Wire
 from core.settings import Settings
 from core.transcribe import SAMPLE_RATE, Engine, Waveform, Word
-from core.wire import Wire
 
 AUDIO_BYTES = 512 * 1024**2
 TRANSFER_S = 300.0
