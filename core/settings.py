@@ -140,6 +140,7 @@ class Settings(BaseSettings):
 
     import_roots: str = ""
     share_results: bool = True
+    vector_cache_days: int = 30
     pages_read_only: bool = False
 
     @property

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+import time
 
 import jiwer
 import pytest
 from sqlalchemy import func, select
 
+from core.embed import text_hash
 from core.errors import NoSound, NotFound, Rejected, UnreadableMedia
 from core.journey import Journey
 from core.keys import EVERYONE, Principal
@@ -232,6 +234,23 @@ def test_deleting_leaves_nothing_of_ones_own(here):
         0
     ] * 6
     assert not [path for path in (here.settings.home / "blobs").rglob("*") if path.is_file()]
+
+
+def test_a_vector_outlives_its_passage_for_a_while(here):
+    """What was bought once is free for a month; then nothing of the text is left, not even its vector."""
+    from core.programs import retention
+
+    task = done(here, accept(here, "en_meeting.opus", ENGLISH))
+    with here.records.read() as session:
+        texts = list(session.scalars(select(PassageRow.text)))
+    hashes = [text_hash(here.embedder(), text) for text in texts]
+    assert hashes
+    here.delete(EVERYONE, task.recording_id)
+
+    retention.sweep(here, time.time() + 29 * 24 * 3600)
+    assert len(here.index_store.vectors_of(here.embedder(), hashes)) == len(hashes)
+    retention.sweep(here, time.time() + 31 * 24 * 3600)
+    assert not here.index_store.vectors_of(here.embedder(), hashes)
 
 
 def test_deleting_keeps_what_another_owner_still_has(here):

@@ -17,17 +17,20 @@ from core.records import Recording, Task
 
 LONGEST_WAIT_H = 72.0
 AT_ONCE = 500
+DAY_S = 24 * 3600.0
 STALE_S = 3600.0
 """Nobody brings a file for so long without writing, or waits so long between bytes and task."""
 
 
 def sweep(here: Journey, now: float | None = None) -> int:
     """Forget what is old enough; says how many tasks. `API_RETENTION_H=0` keeps tasks for ever."""
+    now = time.time() if now is None else now
     here.promises.forget()
     here.resumables.sweep()
+    here.index_store.forget_vectors(here.embedder(), now - here.settings.vector_cache_days * DAY_S)
     if not here.settings.api_retention_h:
         return 0
-    old = _old(here, time.time() if now is None else now)
+    old = _old(here, now)
     for task_id in old:
         try:
             here.forget(EVERYONE, task_id)
