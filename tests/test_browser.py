@@ -224,6 +224,7 @@ def test_names_from_people_run_nothing(page, recordings, tmp_path):
     visit(page, "upload")
     page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(rude)
     page.get_by_role("button", name="Transcribe 1 file").click()
+    expect(page.get_by_role("heading", name="Upload more")).to_have_count(1)
 
     for path in ("upload", "library", "monitor", ""):
         if path != "upload":

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from core.records import Job, Records, Segment, Task
+from core.transcripts import ROOM
 from tests.conftest import DATA
 from tests.tool import ROOT, Tool, until
 
@@ -75,7 +76,7 @@ def assert_whole(tool: Tool, task_id: str) -> None:
     found = segments(tool, task_id)
     assert found
     assert all(segment.text is not None for segment in found)
-    assert sorted(segment.n for segment in found) == list(range(len(found)))
+    assert sorted(segment.n for segment in found) == [place * ROOM for place in range(len(found))]
 
 
 def test_killed_worker_broker_and_app_in_the_middle(tool, long_recording):
