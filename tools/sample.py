@@ -92,7 +92,7 @@ def main() -> None:
         print(f"\n? {question}   ({kind})")
         for match in here.search(EVERYONE, question, limit=1).matches:
             title = here.recordings.get(EVERYONE, match.row.recording_id).title
-            print(f"  {title} at {match.row.start_s:.0f} s, found by {match.why}: “{match.row.text[:110]}…”")
+            print(f"  {title} at {match.play_s:.0f} s, found by {match.why}: “{match.row.text[:110]}…”")
     print("\nNow: make run, and open the library.")
 
 
