@@ -94,7 +94,12 @@ def routes(
     languages = None if local_languages is None else tuple(local_languages)
     models = tuple(embedding_models)
     terms = Terms(known, on, history or History(), dict(not_ready or {}), models, languages, words_only)
-    size = measure(work, known)
+    return quotes(work, terms)
+
+
+def quotes(work: Work, terms: Terms) -> list[Quote]:
+    """The same with everything settled: every engine by every lane."""
+    size = measure(work, terms.book)
     engines = engine_legs(size, terms) if work.audio_s else [None]
     lanes = embedding_legs(size, work.language, terms)
     return sorted((_quote(engine, lane) for engine in engines for lane in lanes), key=_cheapest)

@@ -16,7 +16,7 @@ from core.costs.legs import Leg, Terms, engine_legs
 from core.costs.money import amount, as_json, money, plain, whole
 from core.costs.pace import History
 from core.costs.prices import CURRENCIES, Book, Limit, Price, shipped
-from core.costs.quote import Choice, Quote, Speeds, recommend, routes
+from core.costs.quote import Choice, Quote, Speeds, quotes, recommend
 from core.errors import BadRequest
 
 MAX_USD = Decimal(1_000_000_000_000)
@@ -84,28 +84,29 @@ def answer(
     if currency not in CURRENCIES:
         raise BadRequest("{currency} is not a currency we know the rate of.", currency=currency[:40])
     work = _work(hours, documents, tokens_per_document, durations_s, speech_s, language, known)
-    quotes = routes(
-        work,
-        known,
-        on=day,
-        history=history,
-        not_ready=not_ready,
-        embedding_models=(model,),
-        local_languages=local_languages,
-        words_only=words_only,
-    )
-    times = whole(times_per_year, "Times a year", 8766)
-    vectored = vectors(work, known, on=day, model=model, times_per_year=times, history=history)
-    size, terms = measure(work, known), Terms(known, day, history or History(), dict(not_ready or {}))
+    languages = None if local_languages is None else tuple(local_languages)
+    reasons = dict(not_ready or {})
+    terms = Terms(known, day, history or History(), reasons, (model,), languages, words_only)
+    found = quotes(work, terms)
+    choice = recommend(found, _seconds(ready_by_s), _usd(at_most_usd))
+    return _answer(work, terms, found, choice, whole(times_per_year, "Times a year", 8766), currency)
+
+
+def _answer(
+    work: Work, terms: Terms, found: Sequence[Quote], choice: Choice, times: int, currency: str
+) -> Answer:
+    size, [model] = measure(work, terms.book), terms.embedding_models
     return Answer(
         work=work,
         size=size,
-        quotes=tuple(quotes),
-        choice=recommend(quotes, _seconds(ready_by_s), _usd(at_most_usd)),
-        embedding=vectored,
+        quotes=tuple(found),
+        choice=choice,
+        embedding=vectors(
+            work, terms.book, on=terms.on, model=model, times_per_year=times, history=terms.history
+        ),
         engines=tuple(engine_legs(size, terms)) if work.audio_s else (),
-        book=known,
-        on=day,
+        book=terms.book,
+        on=terms.on,
         currency=currency,
     )
 

@@ -180,16 +180,16 @@ class Proof:
             .distinct()
         )
         with self._records.read() as session:
-            rows = [row for row in session.execute(done).tuples() if row[1]]
+            rows = [(length, language) for _, length, language in session.execute(done) if length]
             spent = session.scalars(
                 select(Payment.usd).where(Payment.month == month, Payment.state.in_(("settled", "disputed")))
             )
             paid = sum((Decimal(usd) for usd in spent), Decimal(0))
         if not rows:
             return paid, []
-        languages = [language for _, _, language in rows]
+        languages = [language for _, language in rows]
         answer = self._estimates.answer(
-            durations_s=[length for _, length, _ in rows], language=max(set(languages), key=languages.count)
+            durations_s=[length for length, _ in rows], language=max(set(languages), key=languages.count)
         )
         return paid, [quote for quote in answer.quotes if quote.total_usd is not None]
 
