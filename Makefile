@@ -30,6 +30,7 @@ chaos: install-dev # the slow proof: kills in the middle of a ten-minute recordi
 	KILL_MINUTES=10 FAULT_PAIRS=300 $(PY) -m pytest tests/test_road.py tests/test_money.py tests/test_remote.py --timeout 3600
 
 bench: bench-asr bench-search
+	$(PY) -m benchmarks.bench_road
 	$(PY) -m benchmarks.bench_parse
 	$(PY) -m benchmarks.bench_monitor
 

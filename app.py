@@ -10,10 +10,10 @@ import threading
 import streamlit as st
 from starlette.middleware import Middleware
 
-import jobs  # noqa: F401 - gives the journey its bell
 from api import Doors
 from core import journey
 from core.settings import ROOT
+from jobs import actors  # noqa: F401 - gives the journey its bell
 
 app = st.App(ROOT / "pages" / "_frame.py", middleware=[Middleware(Doors)])
 threading.Thread(target=journey.current().warm, daemon=True).start()

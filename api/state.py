@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-import jobs
 from api.callers import Here
 from core.watch import health
+from jobs import actors
 
 router = APIRouter(tags=["state"])
 
@@ -17,7 +17,7 @@ router = APIRouter(tags=["state"])
 @router.get("/health", responses={503: {"description": "No work can be accepted now; says why."}})
 def healthy(here: Here) -> JSONResponse:
     """The state of each part; 503 when no work can be accepted."""
-    state = health.check(here, jobs.ping)
+    state = health.check(here, actors.ping)
     return JSONResponse(state.as_json(), 200 if state.accepts else 503)
 
 

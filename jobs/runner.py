@@ -1,18 +1,17 @@
 """Everything as one process tree: `python -m jobs.runner` (what `make run` starts).
 
-Starts the embedded broker (unless REDIS_URL names one), one worker a slot and the web server;
-restarts what dies; renews the leases of workers that live and gives back the jobs of those that
-died; wakes jobs that nobody heard of. Ctrl-C stops all of it.
+Starts the embedded broker (unless REDIS_URL names one), the web server and one worker a slot, and
+restarts what dies; `jobs.care` looks after their work. Ctrl-C stops all of it.
+
+The web server takes longest to start, so it is on its way before anything large is read here.
 """
 
 from __future__ import annotations
 
 import ctypes
 import fcntl
-import functools
 import logging
 import os
-import platform
 import shutil
 import signal
 import socket
@@ -20,30 +19,21 @@ import subprocess
 import sys
 import threading
 import time
-import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-import httpx
 import psutil
 import redis
-from sqlalchemy.exc import OperationalError
 
-from core import journey, workers
-from core.chores import RECONCILE
-from core.records import Worker
 from core.settings import ROOT, Settings
-from jobs import gpu
+
+if TYPE_CHECKING:
+    from jobs.care import Care
 
 LOOK_S = 0.2
-RECONCILE_S = 2.0
-RENEW_S = 5.0
-NOTE_S = 15.0
-SILENT_S = 900.0
-"""A running job without any progress for so long is taken for hung; its worker is killed."""
 GRACE_S = 25.0
 PR_SET_PDEATHSIG = 1
 
@@ -150,7 +140,6 @@ class Runner:
         ]
         self.web = self._child("web", self._web_command(), {}) if web else None
         self.stopping = threading.Event()
-        self._due = {"reconcile": 0.0, "renew": 0.0, "note": 0.0}
 
     def _child(self, name: str, command: list[str], env: dict[str, str]) -> Child:
         return Child(name, command, self.folder / f"{name}.log", env)
@@ -186,40 +175,54 @@ class Runner:
         """Every process, in the order in which they start."""
         if self.broker:
             yield self.broker
-        yield from self.workers
         if self.web:
             yield self.web
+        yield from self.workers
 
     def run(self) -> None:
         """Live until stopped; then leave nothing behind."""
         try:
-            self.start()
+            care = self.start()
+            if self.web:
+                threading.Thread(target=self.greet, args=(care,), daemon=True).start()
             while not self.stopping.wait(LOOK_S):
-                self.look()
+                self.look(care)
         finally:
             self.stop()
 
-    def start(self) -> None:
-        """Broker first, then workers and web together."""
+    def start(self) -> Care:
+        """Broker, web, and while that one reads its libraries, the care; then the workers."""
         if self.broker:
             self._end_orphan()
             self.broker.start()
             self._ping(10.0)
-        self._recover()
-        for child in self.children():
-            if child.process is None:
-                child.start()
+        if self.web:
+            self.web.start()
+        from jobs.care import Care  # noqa: PLC0415 - large: the web server must not wait for it
 
-    def look(self) -> None:
-        """One look around: restart the dead, give back their jobs, renew leases, wake the unheard."""
+        care = Care()
+        care.recover()
+        for worker in self.workers:
+            worker.start()
+        return care
+
+    def look(self, care: Care) -> None:
+        """One look around: restart the dead and give back their jobs; look after the others."""
         for child in self.children():
             pid = child.watch()
             if pid and child in self.workers:
-                self._quietly(journey.current().release, worker_name(pid))
-        if self._is_due("renew", RENEW_S):
-            self._quietly(self._renew)
-        if self._is_due("reconcile", RECONCILE_S):
-            self._quietly(self._wake)
+                care.bury(pid)
+        care.look([child for child in self.workers if child.process and child.process.poll() is None])
+
+    def greet(self, care: Care) -> None:
+        """Print the address once it answers, and the first key on a fresh installation."""
+        where = (self.settings.host, self.settings.port)
+        while not self.stopping.wait(LOOK_S / 4):
+            with suppress(OSError), socket.create_connection(where, timeout=1):
+                break
+        if first := care.first_key():
+            print(f"First API key (admin, shown only now): {first}", flush=True)  # noqa: T201
+        print(f"Stenogram is ready: {address(self.settings)}   (Ctrl-C stops it)", flush=True)  # noqa: T201
 
     def stop(self) -> None:
         """Web and workers first; the broker when nobody needs it any more."""
@@ -232,46 +235,6 @@ class Runner:
         if self.broker:
             self.broker.stop()
             self.broker.wait(time.monotonic() + 5)
-
-    def _is_due(self, what: str, every_s: float) -> bool:
-        if time.monotonic() < self._due[what]:
-            return False
-        self._due[what] = time.monotonic() + every_s
-        return True
-
-    def _renew(self) -> None:
-        here = journey.current()
-        alive = [child for child in self.workers if child.process and child.process.poll() is None]
-        here.work.renew([worker_name(child.pid) for child in alive])
-        cards = gpu.look()
-        workers.note(here.records, [_seen(child, cards) for child in alive])
-        for child in alive:
-            if here.work.stuck(worker_name(child.pid), SILENT_S):
-                log.warning("%s shows no progress; killing it", child.name)
-                os.kill(child.pid, signal.SIGKILL)
-
-    def _wake(self) -> None:
-        here = journey.current()
-        began = time.monotonic()
-        here.work.reconcile()
-        if self._is_due("note", NOTE_S):
-            here.chores.noted(RECONCILE, time.monotonic() - began)
-        for name in here.chores.due():
-            here.work.bell("io", "tend", name)
-
-    def _recover(self) -> None:
-        """Jobs held by workers of this machine that are gone: nobody else will free them sooner."""
-        here, host = journey.current(), socket.gethostname()
-        for holder in here.work.holders() | here.chores.holders():
-            machine, _, pid = holder.partition("/")
-            if machine == host and not psutil.pid_exists(int(pid)):
-                here.release(holder)
-
-    def _quietly(self, care: Callable[..., object], *about: object) -> None:
-        try:
-            care(*about)
-        except OperationalError as error:
-            log.warning("database is away: %s", error.orig)
 
     def _end_orphan(self) -> None:
         """A broker whose runner was killed: two must never share one file."""
@@ -293,36 +256,9 @@ class Runner:
         raise SystemExit(f"The broker does not answer; see {self.folder / 'broker.log'}")
 
 
-def _seen(child: Child, cards: gpu.Cards) -> Worker:
-    return Worker(
-        name=worker_name(child.pid),
-        queue=child.name.rpartition("-")[0],
-        host=socket.gethostname(),
-        pid=child.pid,
-        started_at=child.born_at,
-        seen_at=time.time(),
-        rss_bytes=_rss_bytes(child.pid),
-        gpu_bytes=cards.used_bytes.get(child.pid, 0),
-        gpu_load=cards.load if child.pid in cards.used_bytes else None,
-        version=f"{_version()}, Python {platform.python_version()}",
-    )
-
-
-@functools.cache
-def _version() -> str:
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        return str(tomllib.load(file)["project"]["version"])
-
-
-def _rss_bytes(pid: int) -> int:
-    with suppress(psutil.NoSuchProcess):
-        return int(psutil.Process(pid).memory_info().rss)
-    return 0
-
-
-def worker_name(pid: int) -> str:
-    """A worker as its jobs name it."""
-    return f"{socket.gethostname()}/{pid}"
+def address(settings: Settings) -> str:
+    """Where the pages and the API answer."""
+    return f"http://{settings.host}:{settings.port}"
 
 
 def lock(settings: Settings) -> IO[str]:
@@ -339,7 +275,7 @@ def lock(settings: Settings) -> IO[str]:
             "Use that one, stop it, or give this one its own: make run DATA=folder PORT=8502"
         ) from None
     file.truncate(0)
-    file.write(f"http://{settings.host}:{settings.port} (process {os.getpid()})\n")
+    file.write(f"{address(settings)} (process {os.getpid()})\n")
     file.flush()
     return file
 
@@ -356,22 +292,9 @@ def free_port(settings: Settings) -> None:
             ) from None
 
 
-def greet(settings: Settings, stopping: threading.Event) -> None:
-    """Print the address once it answers, and the first key on a fresh installation."""
-    address = f"http://{settings.host}:{settings.port}"
-    while not stopping.wait(0.1):
-        with suppress(httpx.HTTPError):
-            if httpx.get(f"{address}/_stcore/health", timeout=1).is_success:
-                break
-    if first := journey.current().keys.make_first():
-        print(f"First API key (admin, shown only now): {first}", flush=True)  # noqa: T201
-    print(f"Stenogram is ready: {address}   (Ctrl-C stops it)", flush=True)  # noqa: T201
-
-
 def main(arguments: list[str]) -> None:
     """`python -m jobs.runner` runs everything; with queue names it runs only workers for them."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = Settings()
     slots = {"gpu": settings.workers_gpu, "cpu": settings.workers_cpu, "io": settings.workers_io}
     queues = {name: slots.get(name, 1) for name in arguments} or slots
@@ -381,10 +304,6 @@ def main(arguments: list[str]) -> None:
     runner = Runner(settings, queues, web=not arguments)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner.stopping.set())
-    import jobs  # noqa: F401, PLC0415 - gives the journey its bell
-
-    if runner.web:
-        threading.Thread(target=greet, args=(settings, runner.stopping), daemon=True).start()
     runner.run()
 
 

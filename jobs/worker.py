@@ -16,9 +16,9 @@ os.environ.setdefault("dramatiq_queue_prefetch", "1")  # read by dramatiq when i
 
 import dramatiq
 
-import jobs
 from core import journey, workers
 from core.watch import logs
+from jobs import actors
 
 POLL_MS = 200
 ASK_S = 1.0
@@ -37,7 +37,7 @@ class Served(dramatiq.Middleware):
         **_: object,
     ) -> None:
         """Called by dramatiq after each message."""
-        self.count += message.actor_name != jobs.tend.actor_name
+        self.count += message.actor_name != actors.tend.actor_name
 
 
 class Wish:
@@ -53,7 +53,7 @@ class Wish:
         if time.monotonic() < self._asked_at + ASK_S:
             return False
         self._asked_at = time.monotonic()
-        wish = workers.wish(journey.current().records, jobs.WORKER)
+        wish = workers.wish(journey.current().records, actors.WORKER)
         if (wish == "drain") != self._drained:
             self._drained = wish == "drain"
             (self._worker.pause if self._drained else self._worker.resume)()
@@ -62,7 +62,7 @@ class Wish:
 
 def also_quick(queues: list[str]) -> set[str]:
     """Workers that talk to others also do what people wait for; one for `quick` alone never lets it wait."""
-    return {*queues, jobs.QUICK} if "io" in queues else set(queues)
+    return {*queues, actors.QUICK} if "io" in queues else set(queues)
 
 
 def main(queues: list[str]) -> None:
@@ -71,8 +71,10 @@ def main(queues: list[str]) -> None:
     stop, served, parent = threading.Event(), Served(), os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    jobs.broker.add_middleware(served)
-    worker = dramatiq.Worker(jobs.broker, queues=also_quick(queues), worker_threads=1, worker_timeout=POLL_MS)
+    actors.broker.add_middleware(served)
+    worker = dramatiq.Worker(
+        actors.broker, queues=also_quick(queues), worker_threads=1, worker_timeout=POLL_MS
+    )
     worker.start()
     wish = Wish(worker)
     renew_after = journey.current().settings.worker_restart_after

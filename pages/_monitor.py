@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-import jobs as actors
 from core import journey, library
 from core.chores import EVERY_S, TITLES
 from core.queues import QUEUES
@@ -21,6 +20,7 @@ from core.watch.failures import Group
 from core.watch.health import Part
 from core.watch.joblist import COUNTED, PAGE, Filter, Line
 from core.words import phrase
+from jobs import actors
 from pages._batches import show_batches
 from pages._history import show_history, took
 from pages._live import actions, board, button, follow, who

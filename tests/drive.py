@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-import jobs
 from core.journey import Journey
 from core.records import Job
+from jobs import actors
 
 STEPS = {
     "prepare": Journey.prepare,
@@ -27,4 +27,4 @@ def perform_all(here: Journey) -> None:
     """Do all ready jobs, and those that follow from them."""
     while todo := ready(here):
         for job in todo:
-            jobs.perform(here, job.id, STEPS[job.kind])
+            actors.perform(here, job.id, STEPS[job.kind])

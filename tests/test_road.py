@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from core.records import Job, Records, Segment, Task
 from core.transcripts import ROOM
+from jobs.care import RECONCILE_S
 from tests.conftest import DATA
 from tests.tool import ROOT, Tool, until
 
@@ -120,24 +121,25 @@ def test_a_second_start_on_the_same_data_explains_itself(tool):
     assert "make run DATA=" in second.stderr
 
 
-def test_work_starts_within_a_second(tool):
+def test_work_starts_when_it_is_asked_for(tool):
+    """At once, not when the reconciler comes by; `python -m benchmarks.bench_road` tells how quick."""
     task_id = tool.upload(DATA / "ru_meeting.opus", language="ru")["task_id"]
     ended = tool.ended(task_id, 60)
 
     assert ended["status"] == "completed"
     with records(tool).read() as session:
         first = session.scalars(select(Job).where(Job.task_id == task_id).order_by(Job.created_at)).first()
-        assert first.started_at - first.created_at < 1.0
+        assert first.started_at - first.created_at < RECONCILE_S
 
 
 def test_pages_answer(tool):
     assert httpx.get(tool.url).status_code == 200
 
 
-def test_ctrl_c_stops_everything_quickly_and_a_second_start_is_quick(tool):
-    """Last, because it stops the tool the others use."""
-    assert tool.stop() < 5.0
-    began = time.monotonic()
+def test_ctrl_c_stops_everything_and_it_starts_again(tool):
+    """Last, because it stops the tool the others use. `python -m benchmarks.bench_road` tells how quick."""
+    tool.stop()
     tool.start()
 
-    assert time.monotonic() - began < 10.0
+    task_id = tool.upload(DATA / "call_stereo.opus", language="ru")["task_id"]
+    assert tool.ended(task_id, 60)["status"] == "completed"

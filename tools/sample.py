@@ -13,13 +13,13 @@ from pathlib import Path
 from sqlalchemy import select
 from tqdm import tqdm
 
-import jobs
 from core import journey
 from core.journey import Journey
 from core.keys import EVERYONE
 from core.recordings import Wish
 from core.records import Job, Task
 from core.settings import ROOT
+from jobs import actors
 
 SAMPLES = ROOT / "tests" / "data"
 RECORDINGS = [
@@ -62,7 +62,7 @@ def work_off(here: Journey, task: Task) -> None:
             job = session.scalars(mine).first()
         if job is None:
             return
-        jobs.perform(here, job.id, STEPS[job.kind])
+        actors.perform(here, job.id, STEPS[job.kind])
 
 
 def transcribe(here: Journey, path: Path, wish: Wish) -> None:

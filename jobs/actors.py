@@ -1,0 +1,163 @@
+"""Background work: each actor claims a job in SQL, takes one step of the journey, and reports.
+
+The broker comes first: an actor binds to the broker that exists when it is decorated.
+Nothing is retried here: a job that must run again is ready again in SQL, and the runner's
+reconciler wakes it. A message is only a wake-up and may come twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import traceback
+from collections.abc import Callable
+
+import dramatiq
+import redis
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import Interrupt, ShutdownNotifications, TimeLimit
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from core import journey
+from core.errors import Rejected, Unavailable, Withdrawn
+from core.journey import Journey
+from core.settings import Settings
+from core.watch import logs
+from core.work import Claim
+
+LONGEST_JOB_MS = 48 * 3600 * 1000
+WORKER = f"{socket.gethostname()}/{os.getpid()}"
+"""This process, as its jobs and its runner name it."""
+
+QUICK = "quick"
+"""For what somebody waits at the screen. A queue of its own: priorities order only what was fetched."""
+
+log = logging.getLogger("stenogram.jobs")
+
+
+def client(*, patient: bool) -> redis.Redis:
+    """Workers outlast a broker's restart (else delayed messages strand); pages must not hang on it."""
+    retries = 60 if patient else 2
+    return redis.Redis.from_url(
+        Settings().broker,
+        socket_timeout=60 if patient else 2,
+        socket_connect_timeout=5 if patient else 2,
+        health_check_interval=30,
+        retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries),
+    )
+
+
+broker = RedisBroker(  # type: ignore[no-untyped-call]
+    client=client(patient=bool(os.environ.get("STENOGRAM_WORKER"))),
+    heartbeat_timeout=600_000,  # a job that holds the interpreter must not be started twice
+    maintenance_chance=100_000,
+    middleware=[TimeLimit(time_limit=LONGEST_JOB_MS), ShutdownNotifications(notify_shutdown=True)],
+)
+dramatiq.set_broker(broker)
+
+
+def perform(here: Journey, job_id: str, step: Callable[[Journey, Claim], None]) -> None:
+    """Claim the job, take the step, and leave the job in an honest state whatever happened."""
+    claim = here.work.claim(job_id, WORKER)
+    if claim is None:
+        return
+    with logs.concerning(job_id=claim.job_id, task_id=claim.task_id, recording_id=claim.recording_id):
+        log.info("%s begins, attempt %d", claim.kind, claim.epoch)
+        _step(here, claim, step)
+
+
+def _step(here: Journey, claim: Claim, step: Callable[[Journey, Claim], None]) -> None:
+    try:
+        step(here, claim)
+        log.info("%s is over", claim.kind)
+    except Interrupt:
+        here.work.put_back(claim)
+    except Withdrawn:
+        log.info("it was withdrawn")
+    except Rejected as error:
+        log.warning("given up: %s", error)
+        here.give_up(claim, error)
+    except Unavailable as error:
+        log.warning("put off: %s", error)
+        here.try_later(claim, error)
+    except Exception as error:  # a worker survives anything; the job says what happened
+        log.exception("it broke")
+        here.try_later(
+            claim,
+            Unavailable("Unexpected: {what}.", what=type(error).__name__),
+            logs.masked(traceback.format_exc()),
+        )
+
+
+@dramatiq.actor(queue_name="cpu")
+def prepare(job_id: str) -> None:
+    """Decode a recording and plan its segments."""
+    perform(journey.current(), job_id, Journey.prepare)
+
+
+@dramatiq.actor(queue_name="gpu")
+def transcribe(job_id: str) -> None:
+    """Have an engine hear the segments that nobody has heard yet."""
+    perform(journey.current(), job_id, Journey.transcribe)
+
+
+@dramatiq.actor(queue_name="io")
+def index(job_id: str) -> None:
+    """Make a transcript searchable by words."""
+    perform(journey.current(), job_id, Journey.index)
+
+
+@dramatiq.actor(queue_name="io")
+def embed(job_id: str) -> None:
+    """Make a transcript searchable by meaning."""
+    perform(journey.current(), job_id, Journey.embed)
+
+
+@dramatiq.actor(queue_name=QUICK)
+def picture(cover_id: str) -> None:
+    """Order or fetch a picture that a person waits for."""
+    journey.current().covers.step(cover_id)
+
+
+@dramatiq.actor(queue_name="io")
+def tend(name: str) -> None:
+    """Do a chore that is due: batches, the index, what is to be forgotten."""
+    try:
+        journey.current().tend(name, WORKER)
+    except Exception:  # a chore comes again by itself; its record says what happened
+        log.exception("chore %s broke", name)
+
+
+def ping() -> None:
+    """Raise Unavailable while the broker does not answer."""
+    try:
+        broker.client.ping()
+    except redis.RedisError as error:
+        raise Unavailable("The broker does not answer; work will start when it is back.") from error
+
+
+ACTORS = {actor.actor_name: actor for actor in (prepare, transcribe, index, embed, tend)}
+for queue in ("gpu", "cpu", "io", QUICK):
+    broker.declare_queue(queue)
+
+
+def ring(queue: str, kind: str, job_id: str) -> None:
+    """Wake a worker. If the broker is away, the reconciler rings again later."""
+    try:
+        broker.enqueue(ACTORS[kind].message(job_id).copy(queue_name=queue))
+    except (redis.RedisError, dramatiq.DramatiqError) as error:
+        log.warning("broker away, job %s will be woken later: %s", job_id, type(error).__name__)
+
+
+def ring_picture(cover_id: str) -> None:
+    """The same for a picture; if the broker is away, the chore finds it."""
+    try:
+        picture.send(cover_id)
+    except (redis.RedisError, dramatiq.DramatiqError) as error:
+        log.warning("broker away, picture %s comes later: %s", cover_id, type(error).__name__)
+
+
+journey.current().work.bell = ring
+journey.current().covers.bell = ring_picture

@@ -1,0 +1,139 @@
+"""What the runner does for the work of its workers, all of it in SQL.
+
+Renews the leases of workers that live, gives back the jobs of those that died, and wakes jobs that
+nobody heard of. A database that is away is waited for; nothing is lost meanwhile.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import platform
+import signal
+import socket
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import psutil
+from sqlalchemy.exc import OperationalError
+
+from core import journey, workers
+from core.chores import RECONCILE
+from core.records import Worker
+from core.settings import ROOT
+from jobs import actors, gpu
+
+RECONCILE_S = 2.0
+RENEW_S = 5.0
+NOTE_S = 15.0
+SILENT_S = 900.0
+"""A running job without any progress for so long is taken for hung; its worker is killed."""
+
+log = logging.getLogger("stenogram.runner")
+
+
+class Living(Protocol):
+    """A worker process as its parent knows it."""
+
+    name: str
+    born_at: float
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs now."""
+
+
+class Care:
+    """Of the workers of one machine and of their jobs."""
+
+    def __init__(self) -> None:
+        self._here = journey.current()
+        self._due = {"reconcile": 0.0, "renew": 0.0, "note": 0.0}
+
+    def recover(self) -> None:
+        """Free the jobs held by workers of this machine that are gone: nobody else will sooner."""
+        host = socket.gethostname()
+        for holder in self._here.work.holders() | self._here.chores.holders():
+            machine, _, pid = holder.partition("/")
+            if machine == host and not psutil.pid_exists(int(pid)):
+                self._here.release(holder)
+
+    def bury(self, pid: int) -> None:
+        """Give back the jobs of a worker that has just died."""
+        self._quietly(self._here.release, worker_name(pid))
+
+    def look(self, alive: Sequence[Living]) -> None:
+        """Renew leases and wake the unheard, each when it is due."""
+        if self._is_due("renew", RENEW_S):
+            self._quietly(self._renew, alive)
+        if self._is_due("reconcile", RECONCILE_S):
+            self._quietly(self._wake)
+
+    def first_key(self) -> str | None:
+        """The admin key of a fresh installation; shown once."""
+        return self._here.keys.make_first()
+
+    def _is_due(self, what: str, every_s: float) -> bool:
+        if time.monotonic() < self._due[what]:
+            return False
+        self._due[what] = time.monotonic() + every_s
+        return True
+
+    def _renew(self, alive: Sequence[Living]) -> None:
+        self._here.work.renew([worker_name(child.pid) for child in alive])
+        cards = gpu.look()
+        workers.note(self._here.records, [_seen(child, cards) for child in alive])
+        for child in alive:
+            if self._here.work.stuck(worker_name(child.pid), SILENT_S):
+                log.warning("%s shows no progress; killing it", child.name)
+                os.kill(child.pid, signal.SIGKILL)
+
+    def _wake(self) -> None:
+        began = time.monotonic()
+        self._here.work.reconcile()
+        if self._is_due("note", NOTE_S):
+            self._here.chores.noted(RECONCILE, time.monotonic() - began)
+        for name in self._here.chores.due():
+            actors.ring("io", "tend", name)
+
+    def _quietly(self, care: Callable[..., object], *about: object) -> None:
+        try:
+            care(*about)
+        except OperationalError as error:
+            log.warning("database is away: %s", error.orig)
+
+
+def worker_name(pid: int) -> str:
+    """A worker as its jobs name it."""
+    return f"{socket.gethostname()}/{pid}"
+
+
+def _seen(child: Living, cards: gpu.Cards) -> Worker:
+    return Worker(
+        name=worker_name(child.pid),
+        queue=child.name.rpartition("-")[0],
+        host=socket.gethostname(),
+        pid=child.pid,
+        started_at=child.born_at,
+        seen_at=time.time(),
+        rss_bytes=_rss_bytes(child.pid),
+        gpu_bytes=cards.used_bytes.get(child.pid, 0),
+        gpu_load=cards.load if child.pid in cards.used_bytes else None,
+        version=f"{_version()}, Python {platform.python_version()}",
+    )
+
+
+@functools.cache
+def _version() -> str:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        return str(tomllib.load(file)["project"]["version"])
+
+
+def _rss_bytes(pid: int) -> int:
+    with suppress(psutil.NoSuchProcess):
+        return int(psutil.Process(pid).memory_info().rss)
+    return 0
