@@ -5,6 +5,7 @@ Ends by itself after WORKER_RESTART_AFTER jobs, and with its parent; the runner 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -82,6 +83,7 @@ def main(queues: list[str]) -> None:
         if wish.restart():
             break
     worker.stop(timeout=STOP_MS)
+    gc.freeze()  # as in the runner: leave quickly
 
 
 if __name__ == "__main__":
