@@ -35,6 +35,9 @@ class Order(BaseModel):
     lane: Literal["", "now", "batch"] = Field(
         default="", description="`batch` is cheaper and may take a day."
     )
+    deadline_h: float | None = Field(
+        default=None, gt=0, le=48, description="Hours a batch is waited for; the rest is made then."
+    )
     word_timestamps: bool = Field(default=True, description="Words always come with times.")
     title: str = Field(default="", max_length=500)
     tags: Annotated[list[Tag], BeforeValidator(_split), Field(max_length=MAX_TAGS)] = []
@@ -50,6 +53,7 @@ class Order(BaseModel):
             language=self.language.strip().lower(),
             engine=self.engine,
             lane=self.lane,
+            deadline_h=self.deadline_h,
             split_channels=self.split_channels,
             force=self.force,
         )

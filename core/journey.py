@@ -136,7 +136,8 @@ class Journey:
         return engines.choose(self.engines, wish.engine or self.settings.engine, wish.language)
 
     def _settled(self, wish: Wish) -> tuple[Wish, Engine]:
-        wish = replace(wish, lane=self.active.lane(wish.lane))
+        lane = self.active.lane(wish.lane)
+        wish = replace(wish, lane=lane, deadline_h=wish.deadline_h if lane == "batch" else None)
         return wish, self.choose(wish).engine
 
     def _promise(self, session: Session, task: Task, sha256: str, asked: Asked) -> None:

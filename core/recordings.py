@@ -29,7 +29,7 @@ class Wish:
     engine: str = ""
     lane: str = ""
     deadline_h: float | None = None
-    """When a batch is not ready by then, its vectors are made now."""
+    """Vectors that no batch has brought so many hours from now are made then, at the full price."""
     split_channels: bool = False
     force: bool = False
 
@@ -105,8 +105,11 @@ class Recordings:
             session.add(recording)
         recording.title = wish.title or recording.title
         recording.tags = sorted({*recording.tags, *wish.tags})
+        now = time.time()
         if wish.deadline_h is not None:
-            recording.vectors_by = time.time() + 3600 * wish.deadline_h
+            recording.vectors_by = now + 3600 * wish.deadline_h
+        elif (recording.vectors_by or now) < now:
+            recording.vectors_by = None  # of an earlier wish, long fulfilled
         return recording
 
     def _transcript(

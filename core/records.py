@@ -232,8 +232,8 @@ class Batch(Row):
     """One provider job of many texts, from before it is asked for until its vectors are kept.
 
     States: planned, uploaded, submitting, submitted, ended, saved; for good: complete, split, failed,
-    expired, cancelled; held ones wait for a person. `wish` is what a person wants of it: "",
-    cancel, or now (cancel, and give the rest to the other lane).
+    expired, cancelled; held ones wait for a person. `wish` is what is wanted of it: "", cancel,
+    now (cancel, and give the rest to the other lane), or late (the same for what is due by now).
     """
 
     __tablename__ = "batches"

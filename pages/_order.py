@@ -22,19 +22,27 @@ from pages import _plan as plan
 from pages._parts import duration, facts, say, say_many
 
 LANES = {"now": phrase("At once"), "batch": phrase("In a batch, vectors at half the price")}
+READY_BY = {
+    None: phrase("no matter when"),
+    1.0: phrase("within an hour"),
+    3.0: phrase("within 3 hours"),
+    8.0: phrase("within 8 hours"),
+    24.0: phrase("within a day"),
+}
 
 
-def draw(files: Sequence[Any], language: str, engine: str) -> str:
-    """Ask for the lane, and say what these files cost by each and by other engines. The lane."""
+def draw(files: Sequence[Any], language: str, engine: str) -> tuple[str, float | None]:
+    """Ask for the lane, and say what these files cost by each and by other engines. Lane and deadline."""
     here = journey.current()
     answer, archive = _priced(files, language)
     name = here.choose(Wish(language=language, engine=engine)).engine.name
     lane = _lane(answer, name)
+    deadline_h = _deadline() if lane == "batch" else None
     if archive is not None and (known := archive.left_out("known")):
         st.caption(say_many("{n} is here already", "{n} are here already", len(known)))
     if answer is not None:
         _engines(answer, lane or here.settings.embedding_lane)
-    return lane
+    return lane, deadline_h
 
 
 def _priced(files: Sequence[Any], language: str) -> tuple[Answer | None, Archive | None]:
@@ -70,6 +78,17 @@ def _lane(answer: Answer | None, engine: str) -> str:
     if why:
         st.caption(why)
     return "" if why else str(chosen)
+
+
+def _deadline() -> float | None:
+    """For how many hours a batch is waited for; None: as long as it takes."""
+    return st.selectbox(
+        say("Ready by"),
+        list(READY_BY),
+        format_func=lambda hours: say(READY_BY[hours]),
+        help=say("What no batch has brought by then is made at once, at the full price."),
+        key="deadline",
+    )
 
 
 def _no_batches() -> str:

@@ -59,6 +59,7 @@ def _order(wish: Wish) -> dict[str, str]:
         "language": wish.language,
         "engine": wish.engine,
         "lane": wish.lane,
+        "deadline_h": str(wish.deadline_h or ""),
         "title": wish.title,
         "tags": ",".join(wish.tags),
         "split_channels": "true" if wish.split_channels else "",

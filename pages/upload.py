@@ -42,8 +42,8 @@ with st.expander(say("More")):
     )
 
 with st.container():
-    lane = _order.draw(files, language, engine) if ready else ""
-wish = Wish(title if one else "", tuple(tags), language, engine, lane, split_channels=split)
+    lane, deadline_h = _order.draw(files, language, engine) if ready else ("", None)
+wish = Wish(title if one else "", tuple(tags), language, engine, lane, deadline_h, split_channels=split)
 
 label = (
     parts.say_many("Transcribe {n} file", "Transcribe {n} files", len(files)) if files else say("Transcribe")

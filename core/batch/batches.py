@@ -83,6 +83,7 @@ class Batches:
     def tick(self) -> None:
         """One round over all batches. Nothing is asked while a key is refused."""
         self._active.settle()
+        self.intents.watch()
         if self.view.paused():
             return
         embedder = batching(self._embedder())
@@ -93,10 +94,21 @@ class Batches:
                 return  # those of an earlier embedder go on, new ones are not made
             while time.monotonic() < end and self.texts.enrol(embedder, self.now()):
                 continue
+            self._hurry()
             self._move_on(self.planner.flush_queue(embedder), end)
             self._sweep(embedder)
         except ProviderRefused as error:
             self._pause(error)
+
+    def _hurry(self) -> None:
+        """What waits in no batch and is due by now is made now."""
+        with self._records.read() as session:
+            if not texts.overdue(session, self.now()):
+                return
+        with self._records.write() as session:
+            jobs = texts.to_now(session, texts.overdue(session, self.now()))
+        for job in jobs:
+            self._ring(job)
 
     def _move_on(self, batches: Sequence[Batch], end: float) -> None:
         for batch in batches:
@@ -110,6 +122,9 @@ class Batches:
         if embedder is None or embedder.name != batch.model:
             self.intents.hold(batch, phrase("The embedder of this batch is not there any more."))
             return
+        if batch.deadline_at is not None and self.now() > batch.deadline_at and not batch.wish:
+            self.intents.wish(batch.id, "late")
+            batch = self.intents.get(batch.id)
         current: Batch | None = batch
         try:
             while current is not None and current.state in STEPS:
@@ -317,9 +332,6 @@ class Batches:
 
     def _poll(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
         name = batch.name or ""
-        if batch.deadline_at is not None and self.now() > batch.deadline_at and not batch.wish:
-            self.intents.wish(batch.id, "now")
-            batch = self.intents.get(batch.id)
         if batch.wish:
             self._cancel_remote(embedder, name)
             hit("cancel.after_reply")

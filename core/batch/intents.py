@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -157,12 +158,8 @@ class Intents:
 
     def later(self, batch: Batch, error: StenogramError | None = None, **values: Any) -> None:
         """Nothing new, or it could not be done now: look again later, with growing pauses."""
-        now = self.now()
-        age_h = int((now - batch.created_at) / 3600)
-        values |= {"polls": batch.polls + 1, "next_at": now + self.pause_s(batch, error)}
+        values |= {"polls": batch.polls + 1, "next_at": self.now() + self.pause_s(batch, error)}
         values["error"] = as_json(error) if error else None
-        if now - batch.created_at > OLD_S:
-            values["alarm"] = _alarm(phrase("This batch is {hours} hours old."), hours=age_h)
         with self._records.write() as session:
             mine = update(Batch).where(
                 Batch.id == batch.id, Batch.state == batch.state, Batch.epoch == batch.epoch
@@ -188,6 +185,14 @@ class Intents:
     def hold(self, batch: Batch, message: str) -> None:
         """Stop here until a person has looked; what may be billed stays booked."""
         self.move(batch, "held", alarm=_alarm(message), finished_at=self.now())
+
+    def watch(self) -> None:
+        """Whatever holds a live batch up for too long, a person should know of it."""
+        alarm = _alarm(phrase("This batch is older than {hours} hours."), hours=int(OLD_S / 3600))
+        old = [batch for batch in self.live() if batch.created_at < self.now() - OLD_S and not batch.alarm]
+        for batch in old:
+            with self._records.write() as session:
+                session.execute(update(Batch).where(Batch.id == batch.id).values(alarm=alarm))
 
     # Ends
 
@@ -227,14 +232,14 @@ class Intents:
             settle(session, batch.id)
             mine = select(Text.hash).where(Text.batch_id == batch.id, Text.state == "sent")
             hashes = list(session.scalars(mine))
-            if error is None and not batch.wish:
+            if error is None and batch.wish in ("", "late"):
                 texts.put_back(session, batch.id)
                 return []
             return _send_on(session, batch, dict.fromkeys(hashes, str(error or "cancelled")))
 
     def replan(
         self, batch: Batch, embedder: BatchEmbedder, lines: Sequence[Line], state: str, why: str
-    ) -> list[Batch]:
+    ) -> None:
         """It ended at the provider without results: what was not tried too often goes out in halves.
 
         Whether it is billed is not known, so it stays booked. If the cap is reached, the texts wait.
@@ -245,21 +250,15 @@ class Intents:
             self._ledger.dispute(session, batch.id)
             texts.fail(session, {line.hash: why for line in lines})
             texts.put_back(session, batch.id)
+            self._halves(session, embedder, texts.still_waiting(session, lines))
             hit("replan.before_commit")
         hit("replan.after_commit")
-        return self._halves(embedder, lines)
 
-    def _halves(self, embedder: BatchEmbedder, lines: Sequence[Line]) -> list[Batch]:
-        with self._records.read() as session:
-            waiting = set(session.scalars(select(Text.hash).where(Text.state == "waiting")))
-        left = [line for line in lines if line.hash in waiting]
-        middle = (len(left) + 1) // 2
-        halves = [half for half in (left[:middle], left[middle:]) if half]
-        try:
-            planned = [self.plan(embedder, half) for half in halves]
-        except CapReached:
-            return []  # they wait like any others
-        return [batch for batch in planned if batch is not None]
+    def _halves(self, session: Session, embedder: BatchEmbedder, lines: Sequence[Line]) -> None:
+        middle = (len(lines) + 1) // 2
+        for half in filter(None, (lines[:middle], lines[middle:])):
+            with suppress(CapReached), session.begin_nested():  # capped, they wait like any others
+                self._insert(session, embedder, half)
 
     def wish(self, batch_id: str, wish: str) -> bool:
         """Note what a person wants of a live batch; its next step is due now. False if it has ended."""
@@ -285,9 +284,15 @@ def _tokens_by_recording(lines: Sequence[Line]) -> dict[tuple[str, str], int]:
 
 
 def _send_on(session: Session, batch: Batch, errors: Mapping[str, str]) -> list[Job]:
-    """Texts without a vector: now if a person wants that, to a person after a cancel, else another try."""
+    """Texts without a vector: now if a person wants that, to a person after a cancel, else another try.
+
+    A late batch gives them back as they came: those that are due leave the lane at the next tick.
+    """
     if batch.wish == "now":
         return texts.to_now(session, list(errors))
+    if batch.wish == "late":
+        texts.put_back(session, batch.id)
+        return []
     texts.fail(session, errors, spent=batch.wish == "cancel")
     return []
 

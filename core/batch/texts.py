@@ -7,6 +7,7 @@ recordings or of an earlier transcript, are one text and are paid for once.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -195,6 +196,20 @@ def fail(session: Session, errors: Mapping[str, str], *, spent: bool = False) ->
     _mark(session, [row.hash for row in rows if row.state == "failed"], "waiting", "failed")
 
 
+def still_waiting(session: Session, lines: Sequence[Line]) -> list[Line]:
+    """Those of the lines that are in no batch and were not given up."""
+    waiting = {row.hash for row in _rows(session, [line.hash for line in lines]) if row.state == "waiting"}
+    return [line for line in lines if line.hash in waiting]
+
+
+def overdue(session: Session, now: float) -> list[str]:
+    """Hashes of texts that wait in no batch though a recording's deadline for them is over."""
+    mine = select(Text.hash).where(Text.state == "waiting", Recording.vectors_by <= now).distinct()
+    mine = mine.join(PassageRow, PassageRow.text_hash == Text.hash)
+    mine = mine.join(Recording, Recording.id == PassageRow.recording_id)
+    return list(session.scalars(mine.where(PassageRow.meaning == "waiting", PassageRow.lane == "batch")))
+
+
 def put_back(session: Session, batch_id: str) -> None:
     """A batch gives up its texts before they were paid for: they wait again, no try is counted."""
     mine = update(Text).where(Text.batch_id == batch_id, Text.state == "sent")
@@ -286,14 +301,19 @@ def _new(passage: PassageRow, key: str, embedder: BatchEmbedder, now: float) -> 
 
 
 def _lines(session: Session, texts: Sequence[Text]) -> list[Line]:
-    """Texts with their words; a text whose last passage is gone has none and is left out."""
+    """Texts with their words, and for whom first; one whose last passage is gone has none and is left out."""
     spoken: dict[str, tuple[str, Recording]] = {}
     for some in _pieces([text.hash for text in texts]):
         mine = select(PassageRow.text_hash, PassageRow.text, Recording)
         mine = mine.join(Recording, Recording.id == PassageRow.recording_id)
         for key, words, recording in session.execute(mine.where(PassageRow.text_hash.in_(some))):
-            spoken[key] = (words, recording)
+            if key not in spoken or _due_at(recording) < _due_at(spoken[key][1]):
+                spoken[key] = (words, recording)
     return [_line(text, *spoken[text.hash]) for text in texts if text.hash in spoken]
+
+
+def _due_at(recording: Recording) -> float:
+    return recording.vectors_by or math.inf
 
 
 def _line(text: Text, words: str, recording: Recording) -> Line:

@@ -39,6 +39,7 @@ STATES = {
 WISHES = {
     "cancel": phrase("Being cancelled"),
     "now": phrase("Being cancelled; the rest will be made now"),
+    "late": phrase("Late, so it is being cancelled; what is due will be made now"),
 }
 """What was asked of a batch under way, for people."""
 

@@ -1,0 +1,232 @@
+"""Batches that come late: finished by themselves where a deadline was given, shown to a person where not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from core.batch.intents import LIVE
+from core.journey import Journey
+from core.keys import EVERYONE
+from core.records import Recording
+from tests import batching, drive, lives
+from tests.conftest import DATA
+from tests.serve import serve
+from tests.test_pages import visit
+from tools.gemini_emulator import GeminiEmulator
+
+HOUR_S = 3600.0
+
+
+@pytest.fixture
+def emulator() -> Iterator[GeminiEmulator]:
+    with GeminiEmulator(processing_s=60) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def here(tmp_path: Path, emulator: GeminiEmulator) -> Journey:
+    return batching.installation(tmp_path / "home", emulator.url)
+
+
+def due_in(here: Journey, recording_id: str, seconds: float) -> None:
+    with here.records.write() as session:
+        session.get_one(Recording, recording_id).vectors_by = time.time() + seconds
+
+
+def lanes(emulator: GeminiEmulator) -> list[bool]:
+    """Of each text that was billed, whether by batch."""
+    return [text.batch is not None for text in emulator.ledger().billed]
+
+
+def test_a_program_gives_a_deadline_and_a_late_batch_is_finished_by_itself(here, emulator):
+    emulator.fault("stuck")
+    wanted = {"language": "ru", "lane": "batch", "deadline_h": "2"}
+    with serve(here) as served, served.client() as client, (DATA / "ru_meeting.opus").open("rb") as file:
+        told = client.post("/api/v1/transcribe", files={"file": ("a.opus", file)}, data=wanted)
+        assert told.status_code == 202, told.text
+        drive.perform_all(here)
+        address = f"/api/v1/tasks/{told.json()['task_id']}"
+
+        batching.run(here, emulator, done=lambda: batching.states(here) == ["submitted"])
+        batching.run(here, emulator, done=lambda: True, ahead_s=2 * HOUR_S - 60)
+        assert (client.get(address).json()["meaning"], lanes(emulator)) == ("waiting", [])
+        batching.run(here, emulator, ahead_s=2 * HOUR_S + 60)
+
+        assert client.get(address).json()["meaning"] == "done"
+    assert batching.states(here) == ["cancelled"]
+    assert not any(lanes(emulator))
+    assert emulator.ledger().paid_twice == {}
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "49", "soon", "nan"])
+def test_a_deadline_that_makes_no_sense_is_refused(here, wrong):
+    with serve(here) as served, served.client() as client:
+        wanted = {"lane": "batch", "deadline_h": wrong}
+        told = client.post("/api/v1/transcribe", files={"file": ("a.wav", b"x")}, data=wanted)
+
+    assert told.status_code == 400, told.text
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch, emulator):
+    monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("GEMINI_API_KEY", "a-long-secret")
+    monkeypatch.setenv("GEMINI_BASE_URL", emulator.url)
+    from core import journey
+
+    journey.current.cache_clear()
+    yield journey.current()
+    journey.current.cache_clear()
+
+
+def test_the_upload_page_asks_for_a_deadline_only_by_batch(page):
+    at = visit("upload")
+    assert "deadline" not in {box.key for box in at.selectbox}
+
+    at.radio(key="lane").set_value("batch").run()
+    at.selectbox(key="deadline").select(3.0).run()
+    at.file_uploader[0].upload("разговор.opus", (DATA / "call_stereo.opus").read_bytes()).run()
+    at.button(key="transcribe").click().run()
+
+    (recording,) = page.recordings.find(EVERYONE)[1]
+    assert recording.vectors_by == pytest.approx(time.time() + 3 * HOUR_S, abs=300)
+
+
+def test_only_what_is_due_leaves_a_late_batch_for_the_full_price(here, emulator):
+    emulator.fault("stuck")
+    urgent = batching.recording(here, batching.sentences(2), title="urgent")
+    batching.recording(here, batching.sentences(3, start=2), title="patient")
+    due_in(here, urgent, 600)
+
+    batching.run(here, emulator)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert sorted(lanes(emulator)) == [False] * 2 + [True] * 3
+    assert emulator.ledger().paid_twice == {}
+
+
+def test_what_was_never_sent_is_made_when_it_is_due(tmp_path, emulator):
+    here = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=9 * HOUR_S)
+    due_in(here, batching.recording(here, batching.sentences(3)), 600)
+
+    batching.run(here, emulator)
+
+    assert set(batching.meanings(here)) == {"done"}
+    assert batching.states(here) == []
+    assert lanes(emulator) == [False] * 3
+
+
+def test_a_text_of_two_recordings_is_due_with_the_earlier(here, emulator):
+    emulator.fault("stuck")
+    first = batching.recording(here, batching.sentences(2), title="first")
+    second = batching.recording(here, batching.sentences(2), title="second")
+    due_in(here, second, 9 * HOUR_S)
+    due_in(here, first, 600)
+
+    here.batches.tick()
+
+    assert batching.batches(here)[0].deadline_at == pytest.approx(time.time() + 600, abs=60)
+
+
+def test_an_old_deadline_does_not_make_a_later_wish_dear(here, emulator):
+    """The same file again, by batch and without haste."""
+    with serve(here) as served, served.client() as client:
+        for wanted in ({"deadline_h": "1"}, {}):
+            with (DATA / "ru_meeting.opus").open("rb") as file:
+                data = {"language": "ru", "lane": "batch", **wanted}
+                client.post("/api/v1/transcribe", files={"file": ("a.opus", file)}, data=data)
+            (recording,) = here.recordings.find(EVERYONE)[1]
+            kept = recording.vectors_by
+            due_in(here, recording.id, -60)
+
+    assert kept is None
+
+
+HELD_UP = {
+    "planned": lambda provider: provider.fault("error", times=None, call="upload_*"),
+    "uploaded": lambda provider: provider.fault("busy", times=None, call="create", retry_after_s=17),
+    "submitting": lambda provider: (
+        provider.fault("drop", call="create"),
+        provider.fault("error", times=None, call="batch_list", skip=1),
+    ),
+    "submitted": lambda provider: provider.fault("error", times=None, call="batch_get"),
+    "ended": lambda provider: provider.fault("drop", times=None, call="download"),
+}
+"""What keeps a batch in each of its states."""
+
+
+def alarms(here: Journey) -> list[str]:
+    told = [batch.alarm for batch in batching.batches(here)]
+    return [alarm["message"].format(**alarm["facts"]) for alarm in told if alarm]
+
+
+@pytest.mark.parametrize("state", HELD_UP)
+def test_whatever_holds_a_batch_up_for_fifty_hours_a_person_is_told(here, emulator, state):
+    HELD_UP[state](emulator)
+    batching.recording(here, batching.sentences(3))
+    for hour in (0, 1, 49):
+        batching.set_clock(here, hour * HOUR_S)
+        emulator.advance(HOUR_S / 2)
+        here.batches.tick()
+    assert (batching.states(here), alarms(here)) == ([state], [])
+
+    batching.set_clock(here, 50 * HOUR_S + 60)
+    here.batches.tick()
+
+    assert (batching.states(here), alarms(here)) == ([state], ["This batch is older than 50 hours."])
+    assert here.batches.list()[0].alarm
+
+
+def test_a_refused_key_does_not_keep_the_alarm_from_a_person(here, emulator):
+    batching.recording(here, batching.sentences(3))
+    here.batches.tick()
+    emulator.fault("revoked_key", times=None)
+    for hour in (1, 50.02):
+        batching.set_clock(here, hour * HOUR_S)
+        here.batches.tick()
+
+    assert alarms(here) == ["This batch is older than 50 hours."]
+
+
+@pytest.mark.parametrize(
+    ("point", "states"), [("before", ["submitted"]), ("after", ["failed", "planned", "planned"])]
+)
+def test_a_failed_batch_and_its_halves_are_one_step(tmp_path, emulator, point, states):
+    """Killed just before or after it: never a batch that failed without halves, nor halves twice."""
+    home = tmp_path / "home"
+    here = batching.installation(home, emulator.url)
+    batching.recording(here, batching.sentences(5))
+    emulator.fault("fail")
+
+    assert lives.spend(home, emulator.url, f"replan.{point}_commit") == lives.KILLED
+    found = batching.batches(here)
+    assert [batch.state for batch in found] == states
+    assert sum(batch.texts for batch in found if batch.state in LIVE) == 5
+    assert {text.batch_id for text in batching.texts(here)} == {b.id for b in found if b.state in LIVE}
+
+    assert lives.spend(home, emulator.url) == 0
+    assert [batch.texts for batch in batching.batches(here)] == [5, 3, 2]
+    assert len(lanes(emulator)) == 5
+    assert emulator.ledger().paid_twice == {}
+    assert here.ledger.month().reserved == 0
+
+
+def test_a_half_that_the_cap_forbids_waits_and_the_other_goes_out(tmp_path, emulator):
+    """What failed stays booked, so there is room for one half more, not for both."""
+    here = batching.installation(tmp_path, emulator.url)
+    batching.recording(here, batching.sentences(4))
+    emulator.fault("fail")
+    here.batches.tick()
+    cap = Decimal(batching.batches(here)[0].usd) * Decimal("1.7")
+    here.records.close()
+    here = batching.installation(tmp_path, emulator.url, monthly_cap_usd=str(cap))
+
+    batching.run(here, emulator, done=lambda: "failed" in batching.states(here))
+
+    assert [batch.texts for batch in batching.batches(here)] == [4, 2]
+    assert sorted(text.state for text in batching.texts(here)) == ["sent"] * 2 + ["waiting"] * 2
