@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from io import FileIO
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, cast
 
@@ -32,14 +33,21 @@ from core.transcribe import SAMPLE_RATE, Waveform
 FORMATS = "mov,mp3,wav,w64,flac,ogg,matroska,webm,aac,asf,avi,mpegts,aiff,caf,amr,amrnb,amrwb"
 """FFmpeg's names of the formats that are read; playlists and the like are not among them."""
 
-_CPU_S = {"probe": 30, "headers": 600, "decode": 3600}
+_CPU_S = {"probe": 15, "headers": 600, "decode": 3600}
 _MEMORY_BYTES = 2 * 1024**3
 _ESTIMATING = {"mp3", "aac", "amr", "mpegts"}
 _SAY_EVERY_S = 0.5
 _RATE_PACKETS = 2000
+_FIRST_PACKETS = 20_000
+"""A recording that is still not heard after so many packets (minutes of it) is taken for silent."""
+_IN_A_ROW_BYTES = 64 * 1024**2
+"""The index of a day of video is about so long; nothing else is read for so long before the first sound."""
+_JUMPS = 20_000
+_BYTES_A_JUMP = 8
+"""Fragmented files jump about once in 150 bytes of their headers; junk in chunks of nothing twice a byte."""
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """The file cannot be read; the argument is the word for it."""
 
 
@@ -73,7 +81,7 @@ def _work(descriptor: int, order: dict[str, Any]) -> None:
     try:
         with _container(descriptor) as container:
             _say("done", _probe(container) if order["task"] == "probe" else _decode(container, order))
-    except _Refused as refusal:
+    except Refused as refusal:
         _say("refused", str(refusal))
     except MemoryError:
         _say("refused", "memory")
@@ -106,12 +114,47 @@ def _say(word: str, fact: object = None) -> None:
     sys.stdout.flush()
 
 
+class Header(FileIO):
+    """A file that ends early while its header is sought without end. `opened` lifts that, `endless` tells."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor)
+        self.opened = self.endless = False
+        self.jumps = self.read_bytes = 0
+        self._in_a_row_bytes = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next bytes; none any more when too many were read."""
+        if not self.opened:
+            busy = self.jumps > _JUMPS + self.read_bytes // _BYTES_A_JUMP
+            self.endless = self.endless or busy or self._in_a_row_bytes > _IN_A_ROW_BYTES
+        block = b"" if self.endless else super().read(size) or b""
+        self.read_bytes += len(block)
+        self._in_a_row_bytes += len(block)
+        return block
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Jump, which is counted."""
+        self.jumps += 1
+        self._in_a_row_bytes = 0
+        return super().seek(offset, whence)
+
+
 def _container(descriptor: int) -> InputContainer:
     """The file, opened so that nothing else ever is."""
+    file = Header(descriptor)
+    container = opened(file)
+    if not set(container.format.name.split(",")) & set(FORMATS.split(",")):
+        raise Refused("not_media")
+    return container
+
+
+def opened(file: Header) -> InputContainer:
+    """The container in a file. Raises Refused."""
     whitelists = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
         container = av.open(
-            FileIO(descriptor),
+            file,
             io_open=_deny,
             container_options=whitelists | {"probesize": "5000000", "analyzeduration": "10000000"},
             metadata_errors="replace",
@@ -119,28 +162,29 @@ def _container(descriptor: int) -> InputContainer:
             timeout=(10, 30),
         )
     except (av.FFmpegError, ValueError) as error:
-        raise _Refused("not_media") from error
-    if not set(container.format.name.split(",")) & set(FORMATS.split(",")):
-        raise _Refused("not_media")
+        raise Refused("slow" if file.endless else "not_media") from error
+    if file.endless:
+        raise Refused("slow")
+    file.opened = True
     return cast("InputContainer", container)
 
 
 def _deny(*_request: object) -> NoReturn:
     """A file that wants another file opened gets nothing."""
-    raise _Refused("refers")
+    raise Refused("refers")
 
 
 def _sound(container: InputContainer) -> AudioStream:
     """The track a player would play."""
     if len(container.streams) > 32:
-        raise _Refused("streams")
+        raise Refused("streams")
     stream = container.streams.best("audio")
     if not isinstance(stream, AudioStream):
-        raise _Refused("no_sound")
+        raise Refused("no_sound")
     if stream.channels > 8:
-        raise _Refused("channels")
+        raise Refused("channels")
     if not 4000 <= stream.rate <= 192_000:
-        raise _Refused("rate")
+        raise Refused("rate")
     stream.codec_context.thread_count = 1
     return stream
 
@@ -148,8 +192,8 @@ def _sound(container: InputContainer) -> AudioStream:
 def _probe(container: InputContainer) -> dict[str, object]:
     """The fields of Media, once one frame of sound has been decoded."""
     stream = _sound(container)
-    if not any(_frames(container, stream)):
-        raise _Refused("silent")
+    if not any(islice(_frames(container, stream), _FIRST_PACKETS)):
+        raise Refused("silent")
     name = container.format.name.split(",")[0]
     stated_s = container.duration / 1e6 if container.duration else None
     guessed_s = None if stated_s else _guessed_s(container, stream)
@@ -209,9 +253,9 @@ def _decode(container: InputContainer, order: dict[str, Any]) -> Sequence[str]:
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
-        raise _Refused("no_space") from error
+        raise Refused("no_space") from error
     if not sink.samples:
-        raise _Refused("silent")
+        raise Refused("silent")
     return names
 
 
@@ -315,7 +359,7 @@ class _Sink:
     def _count(self, samples: int) -> None:
         self.samples += samples
         if self.samples > self._max_samples:
-            raise _Refused("too_long")
+            raise Refused("too_long")
 
 
 def mix(planes: NDArray[np.int16]) -> Waveform:

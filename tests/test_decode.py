@@ -16,6 +16,7 @@ import av
 import numpy as np
 import pytest
 
+from core import sandbox
 from core.decode import Media, decode, probe, waveform
 from core.errors import NoSound, NoSpace, NotFound, TooLarge, Unavailable, UnreadableMedia
 
@@ -277,6 +278,46 @@ def test_what_is_no_media_is_refused_with_a_reason(content, tmp_path, work):
     path.write_bytes(content)
 
     assert "it is neither sound nor video" in refused(path, work)
+
+
+def test_a_header_without_end_is_given_up_soon(tmp_path, work):
+    """Chunks of nothing, eight bytes each: counted and not timed, because this machine may be busy."""
+    path = tmp_path / "endless.wav"
+    path.write_bytes(b"RIFF" + (300_000_000 - 8).to_bytes(4, "little") + b"WAVE")
+    os.truncate(path, 300_000_000)
+
+    with pytest.raises(UnreadableMedia, match="reading it takes too long"):
+        probe(path)
+
+    header = sandbox.Header(os.open(path, os.O_RDONLY))
+    with header, pytest.raises(sandbox.Refused, match="slow"):
+        sandbox.opened(header)
+    assert header.read_bytes < 1_000_000
+    assert header.jumps < 1_000_000
+
+
+def test_a_header_read_in_a_row_has_an_end_and_a_sound_has_none(tmp_path):
+    path = tmp_path / "long.avi"
+    path.touch()
+    os.truncate(path, 100_000_000)
+
+    def whole(header):
+        return sum(len(block) for block in iter(lambda: header.read(1 << 20), b""))
+
+    with sandbox.Header(os.open(path, os.O_RDONLY)) as header:
+        assert whole(header) < 70_000_000
+        assert header.endless
+    with sandbox.Header(os.open(path, os.O_RDONLY)) as header:
+        header.opened = True
+        assert whole(header) == 100_000_000
+
+
+def test_a_long_recording_in_many_small_pieces_is_none_without_end(tmp_path):
+    """Live recorders write a little header for each moment, and reading those takes many jumps."""
+    options = {"movflags": "frag_every_frame+empty_moov+default_base_moof"}
+    path = make(tmp_path / "live.mp4", "aac", tones(16_000, 120, LEFT_HZ), 16_000, options=options)
+
+    assert probe(path).duration_s == pytest.approx(120, abs=0.5)
 
 
 def test_video_without_sound_says_so(tmp_path, work):
