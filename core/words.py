@@ -12,7 +12,7 @@ import gettext
 import io
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from core.errors import StenogramError
 LANGUAGES = {"en": "English", "ru": "Русский"}
 LOCALES = Path(__file__).parent / "locale"
 NOTHING = "–"
+LANGUAGES_NAMED = 3
+"""Of a long list of languages; the rest is counted."""
 SIZES = ("{n} bytes", "{n} kB", "{n} MB", "{n} GB", "{n} TB")
 
 
@@ -93,8 +95,24 @@ def money(usd: float) -> str:
 
 def language_name(code: str, language: str) -> str:
     """A language as people call it: "de" is "German"; a code nobody knows stays as it is."""
-    name = str(Locale(language).languages.get(code, code))
-    return name[:1].upper() + name[1:]
+    return _capital(_language_name(code, language))
+
+
+def language_names(codes: Sequence[str], language: str) -> str:
+    """A list of them; of a long one the beginning: "Russian, English, Ukrainian and 13 more"."""
+    names = [_language_name(code, language) for code in codes]
+    if len(names) <= LANGUAGES_NAMED + 1:
+        return _capital(", ".join(names))
+    first, more = _capital(", ".join(names[:LANGUAGES_NAMED])), len(names) - LANGUAGES_NAMED
+    return say("{names} and {n} more", language, names=first, n=more)
+
+
+def _language_name(code: str, language: str) -> str:
+    return str(Locale(language).languages.get(code, code))
+
+
+def _capital(said: str) -> str:
+    return said[:1].upper() + said[1:]
 
 
 def duration(seconds: float | None, language: str) -> str:

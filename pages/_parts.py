@@ -188,7 +188,7 @@ def spoken(languages: Sequence[str] | None) -> str:
     """Languages by their names."""
     if languages is None:
         return say("any language")
-    return ", ".join(words.language_name(code, language()) for code in languages)
+    return words.language_names(languages, language())
 
 
 def facts(*parts: str) -> str:

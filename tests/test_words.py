@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
 
@@ -18,14 +19,17 @@ SOURCES = [
 ERRORS = {
     name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, Exception)
 }
-SAYING = {"say", "phrase", "Choice", "Note", *ERRORS}
 
 
 def _texts(call: ast.Call) -> Iterator[str]:
     for argument in call.args[: 2 if _name(call.func) == "say_many" else None]:
-        for node in (argument.body, argument.orelse) if isinstance(argument, ast.IfExp) else (argument,):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield node.value
+        yield from _strings(argument)
+
+
+def _strings(argument: ast.expr) -> Iterator[str]:
+    for node in (argument.body, argument.orelse) if isinstance(argument, ast.IfExp) else (argument,):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def _name(node: ast.expr) -> str:
@@ -36,22 +40,47 @@ def _is_sentence(text: str) -> bool:
     return " " in text or text.endswith(".")
 
 
-def said() -> set[str]:
-    """Every template that the code can show to a person."""
-    found: set[str] = set()
+def _calls() -> Iterator[tuple[str, ast.Call]]:
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and _name(node.func) in {"say", "phrase"}:
-                found.update(list(_texts(node))[:1])
-            elif isinstance(node, ast.Call) and _name(node.func) == "say_many":
-                found.update(_texts(node))
-            elif isinstance(node, ast.Call) and _name(node.func) in SAYING:
-                found.update(filter(_is_sentence, _texts(node)))
-            elif isinstance(node, ast.Assign) and _name(node.targets[0]) == "message":
+            if isinstance(node, ast.Call):
+                yield _name(node.func), node
+
+
+def _within_errors() -> Iterator[tuple[bool, str]]:
+    """What errors are made of: whether it is their template, else a fact within it; and the text."""
+    for name, call in _calls():
+        if name in ERRORS:
+            parameters = list(inspect.signature(getattr(errors, name)).parameters)
+            for parameter, argument in zip(parameters, call.args, strict=False):
+                yield from ((parameter == "message", text) for text in _strings(argument))
+            for keyword in call.keywords:
+                yield from ((keyword.arg == "message", text) for text in _strings(keyword.value))
+
+
+def said() -> set[str]:
+    """Every template that the code can show to a person."""
+    found: set[str] = {text for is_template, text in _within_errors() if is_template}
+    for name, call in _calls():
+        if name in {"say", "phrase"}:
+            found.update(list(_texts(call))[:1])
+        elif name == "say_many":
+            found.update(_texts(call))
+        elif name in {"Choice", "Note"}:
+            found.update(filter(_is_sentence, _texts(call)))
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Assign) and _name(node.targets[0]) == "message":
                 found.update(text.value for text in ast.walk(node.value) if isinstance(text, ast.Constant))
-    found.update((*decode.REASONS.values(), search.NO_MEANING, search.NOT_ITS_LANGUAGE))
+    found.update((search.NO_MEANING, search.NOT_ITS_LANGUAGE))
     found.update(kind.message for kind in vars(errors).values() if hasattr(kind, "message"))
     return found
+
+
+def facts() -> set[str]:
+    """Every phrase that stands within another sentence: the context `fact` of the catalogue."""
+    within = {text for is_template, text in _within_errors() if not is_template and " " in text}
+    return {*decode.REASONS.values(), *within}
 
 
 def literals() -> set[str]:
@@ -77,10 +106,16 @@ def _placeholders(text: str) -> set[str]:
 
 
 def test_everything_said_has_a_russian_translation():
-    known = {form for ids, strings, _ in catalogue("ru") if all(strings) for form in ids}
+    known = {
+        form for ids, strings, context in catalogue("ru") if all(strings) and not context for form in ids
+    }
 
     missing = sorted(said() - known - {""})
     assert not missing, "\n".join(missing)
+
+
+def test_every_phrase_within_a_sentence_has_a_russian_translation():
+    assert sorted(fact for fact in facts() if words.reason(fact, "ru") == fact) == []
 
 
 def test_the_catalogue_holds_nothing_that_nobody_says():
@@ -143,6 +178,12 @@ def test_every_engine_says_in_russian_what_it_lacks(here):
 @pytest.mark.parametrize(("code", "name"), [("de", "Немецкий"), ("ru", "Русский"), ("xx", "Xx")])
 def test_languages_have_names(code, name):
     assert words.language_name(code, "ru") == name
+
+
+def test_a_long_list_of_languages_is_counted():
+    assert words.language_names(["ru", "en"], "ru") == "Русский, английский"
+    assert words.language_names(["ru", "en", "uk", "de"], "ru") == "Русский, английский, украинский, немецкий"
+    assert words.language_names(["ru", "en", "uk", "de", "fr"], "en") == "Russian, English, Ukrainian and 2 more"
 
 
 def test_a_stored_error_that_lost_its_facts_still_reads():
