@@ -28,11 +28,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import checkpoints, textbook
 from core.gigaam import device as devices
-from core.gigaam.batches import plan
 from core.gigaam.checkpoint import Model, load
 from core.gigaam.device import Device
 from core.gigaam.heads import Transducer
-from core.gigaam.recogniser import MOST, Recogniser
+from core.gigaam.recogniser import Recogniser
 from core.transcribe import SAMPLE_RATE, Waveform
 
 
@@ -88,9 +87,7 @@ def _wait() -> None:
 
 def stages(recogniser: Recogniser, segments: list[Waveform], seconds: float, repeats: int) -> list[Row]:
     """Features, encoder and search alone, in the batches that the recogniser would make."""
-    budget = int(recogniser.budget_s * SAMPLE_RATE)
-    lengths = [len(segment) for segment in segments]
-    batches = plan(lengths, budget, MOST[recogniser.device.kind])
+    batches = recogniser.plan(segments)
     groups = [group for batch in batches for group in recogniser.groups([segments[index] for index in batch])]
     heard: list[tuple[torch.Tensor, torch.Tensor, bool]] = []
     encoded: list[tuple[torch.Tensor, torch.Tensor]] = []

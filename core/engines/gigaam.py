@@ -15,7 +15,7 @@ from core.settings import ROOT, Settings
 from core.transcribe import Readiness, Speech, Waveform
 
 if TYPE_CHECKING:
-    from core.gigaam.recogniser import Recogniser
+    from core.gigaam.batcher import Batcher
 
 CODE = 1
 """Version of our modules; raised whenever the same checkpoint may give other words."""
@@ -40,7 +40,7 @@ _loading = threading.Lock()
 
 
 class GigaAMEngine:
-    """One checkpoint. It is loaded once a process, when the first segment comes."""
+    """One checkpoint. It is loaded once a process, when the first segment comes; all jobs share it."""
 
     languages: tuple[str, ...] = ("ru",)
     queue = "gpu"
@@ -74,8 +74,8 @@ class GigaAMEngine:
         if not readiness.ready:
             raise Rejected("{title} is not ready: {reason}", title=self.title, reason=readiness.reason)
         with _loading:
-            recogniser = _recogniser(self.checkpoint)
-        return recogniser.transcribe(segments)
+            batcher = _batcher(self.checkpoint)
+        return batcher.transcribe(segments)
 
 
 def toy() -> GigaAMEngine:
@@ -102,12 +102,13 @@ def _fingerprint(path: Path) -> str:
     return f"{zlib.crc32(path.read_bytes()):08x}"
 
 
-@functools.lru_cache(maxsize=1)
-def _recogniser(checkpoint: Path) -> Recogniser:
-    """The one loaded model of this process."""
+@functools.cache
+def _batcher(checkpoint: Path) -> Batcher:
+    """The loaded model, shared by all jobs of this process."""
     from core.gigaam import device  # noqa: PLC0415 - torch is heavy, and pages import this module
+    from core.gigaam.batcher import Batcher  # noqa: PLC0415
     from core.gigaam.checkpoint import load  # noqa: PLC0415
     from core.gigaam.recogniser import Recogniser  # noqa: PLC0415
 
     device.use_cores()
-    return Recogniser(load(checkpoint))
+    return Batcher(Recogniser(load(checkpoint)))

@@ -73,8 +73,7 @@ class Recogniser:
     def emissions(self, segments: Sequence[Waveform]) -> list[Emission]:
         """Tokens of each segment, in order."""
         found: dict[int, Emission] = {}
-        lengths = [len(segment) for segment in segments]
-        waiting = plan(lengths, int(self.budget_s * SAMPLE_RATE), MOST[self.device.kind])[::-1]
+        waiting = self.plan(segments)[::-1]
         while waiting:
             batch = waiting.pop()
             answers = self._attempt([segments[index] for index in batch])
@@ -83,6 +82,11 @@ class Recogniser:
             else:
                 found |= zip(batch, answers, strict=True)
         return [found[index] for index in range(len(segments))]
+
+    def plan(self, segments: Sequence[Waveform]) -> list[list[int]]:
+        """Indices of segments, batch by batch, as they fit by what is known of the device today."""
+        lengths = [len(segment) for segment in segments]
+        return plan(lengths, int(self.budget_s * SAMPLE_RATE), MOST[self.device.kind])
 
     def _attempt(self, batch: list[Waveform]) -> list[Emission] | None:
         """The answers of one batch, or None if it was too large: then the budget is halved for good."""

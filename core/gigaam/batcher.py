@@ -1,0 +1,117 @@
+"""One model for all who ask at the same time: their segments share batches.
+
+One thread owns the model. Nothing is locked: whoever asks puts segments into its inbox and waits at
+a queue of their own, so they may be interrupted at any moment and nobody else notices. What a segment
+says does not depend on its batch, and neither does an error: a batch that fails is tried again
+segment by segment, and only those whose segment it was hear of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+
+from core.errors import StenogramError
+from core.gigaam.recogniser import DeviceLost, Recogniser
+from core.transcribe import Speech, Waveform
+
+LOOK_S = 0.2
+"""Whoever waits looks up so often: an interrupt reaches a thread only then."""
+
+FAULTS = (StenogramError, ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+"""What hearing may raise; it is handed over to whoever asked, and raised there."""
+
+Answer = Speech | Exception
+
+
+@dataclass(eq=False)
+class Asker:
+    """Somebody who waits for the words of some segments, until they are `gone`."""
+
+    segments: Sequence[Waveform]
+    answers: SimpleQueue[tuple[int, Answer]] = field(default_factory=SimpleQueue)
+    gone: bool = False
+
+    def wait(self) -> list[Speech]:
+        """All answers, in order; the first that is an error is raised. Whoever leaves early is gone."""
+        found: dict[int, Speech] = {}
+        try:
+            while len(found) < len(self.segments):
+                with suppress(Empty):
+                    index, answer = self.answers.get(timeout=LOOK_S)
+                    if isinstance(answer, Exception):
+                        raise answer
+                    found[index] = answer
+        finally:
+            self.gone = True
+        return [found[index] for index in range(len(self.segments))]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One segment, and who wants to know."""
+
+    asker: Asker
+    index: int
+
+    @property
+    def sound(self) -> Waveform:
+        """Int16, shape [samples]."""
+        return self.asker.segments[self.index]
+
+
+class Batcher:
+    """A recogniser that any number of threads may ask at the same time."""
+
+    def __init__(self, recogniser: Recogniser) -> None:
+        self._recogniser = recogniser
+        self._inbox: SimpleQueue[Asker] = SimpleQueue()
+        # A daemon: what nobody waits for any more must not hold up the end of the process.
+        threading.Thread(target=self._serve, name="gigaam", daemon=True).start()
+
+    def ask(self, segments: Sequence[Waveform]) -> Asker:
+        """Have these heard as soon as the device is free; does not wait."""
+        asker = Asker(segments)
+        self._inbox.put(asker)
+        return asker
+
+    def transcribe(self, segments: Sequence[Waveform]) -> list[Speech]:
+        """Words of each segment, in order. Raises what `Recogniser.transcribe` raises."""
+        return self.ask(segments).wait()
+
+    def _serve(self) -> None:
+        """Whatever waits, batch by batch, for ever: first the one that has waited longest, with its likes."""
+        waiting: list[Piece] = []
+        while True:
+            waiting += self._arrived(patient=not waiting)
+            waiting = [piece for piece in waiting if not piece.asker.gone]
+            batches = self._recogniser.plan([piece.sound for piece in waiting])
+            batch = next((batch for batch in batches if 0 in batch), [])
+            self._answer([waiting[index] for index in batch])
+            waiting = [piece for index, piece in enumerate(waiting) if index not in batch]
+
+    def _arrived(self, *, patient: bool) -> Iterator[Piece]:
+        """What has been asked meanwhile; the patient wait until somebody asks."""
+        with suppress(Empty):
+            asker = self._inbox.get(block=patient)
+            while True:
+                yield from (Piece(asker, index) for index in range(len(asker.segments)))
+                asker = self._inbox.get(block=False)
+
+    def _answer(self, batch: Sequence[Piece]) -> None:
+        for piece, answer in zip(batch, self._heard([piece.sound for piece in batch]), strict=True):
+            piece.asker.answers.put((piece.index, answer))
+
+    def _heard(self, sounds: Sequence[Waveform]) -> Sequence[Answer]:
+        """An answer to each; a lost device would fail again, anything else may be the fault of one."""
+        try:
+            return self._recogniser.transcribe(sounds)
+        except DeviceLost as error:
+            return [error] * len(sounds)
+        except FAULTS as error:
+            if len(sounds) == 1:
+                return [error]
+        return [answer for sound in sounds for answer in self._heard([sound])]

@@ -1,0 +1,170 @@
+"""Several jobs, one model: their segments share batches, and nothing else."""
+
+import ctypes
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from core.engines.gigaam import TOY
+from core.gigaam.batcher import Batcher
+from core.gigaam.checkpoint import load
+from core.gigaam.recogniser import DeviceLost, Recogniser, Unsound
+from core.transcribe import SAMPLE_RATE
+from tests.test_engines import cut, decoded
+
+PATIENCE_S = 60
+
+
+@pytest.fixture(scope="module")
+def segments():
+    return cut(decoded("ru_meeting.opus")[0], "subtitles")[:6]
+
+
+@pytest.fixture(scope="module")
+def alone(segments):
+    """What each segment says by itself."""
+    recogniser = Recogniser(load(TOY))
+    return [recogniser.transcribe([segment])[0] for segment in segments]
+
+
+class Watched(torch.nn.Module):
+    """An encoder that notes its batches, waits at a gate, and fails as it is told."""
+
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder, self.pre_encode = encoder, encoder.pre_encode
+        self.rows, self.frames = [], []
+        self.entered, self.gate = threading.Event(), threading.Event()
+        self.fault = None
+
+    def forward(self, features, lengths):
+        self.rows.append(len(features))
+        self.frames.append(features.size(2))
+        self.entered.set()
+        assert self.gate.wait(PATIENCE_S)
+        encoded = self.encoder(features, lengths)
+        return self.fault(features, encoded) if self.fault else encoded
+
+
+@pytest.fixture
+def watched():
+    recogniser = Recogniser(load(TOY), together=True)
+    recogniser.encoder = recogniser.model.encoder = Watched(recogniser.encoder)
+    return recogniser
+
+
+@pytest.fixture
+def batcher(watched, segments):
+    """Busy with a first segment, until the gate opens; so what is asked now waits together."""
+    batcher = Batcher(watched)
+    batcher.ask(segments[:1])
+    assert watched.encoder.entered.wait(PATIENCE_S)
+    return batcher
+
+
+def test_two_jobs_share_one_batch_and_hear_what_they_would_have_heard_alone(
+    batcher, watched, segments, alone
+):
+    one, two = batcher.ask(segments[1:3]), batcher.ask(segments[3:6])
+
+    watched.encoder.gate.set()
+
+    assert one.wait() == alone[1:3]
+    assert two.wait() == alone[3:6]
+    assert watched.encoder.rows == [1, 5]
+
+
+def test_whoever_waits_longest_is_heard_first_however_short(batcher, watched, segments, alone):
+    watched.budget_s = 1.0  # every segment is a batch of its own
+    first, later = batcher.ask([segments[1][:SAMPLE_RATE]]), batcher.ask(segments[2:])
+
+    watched.encoder.gate.set()
+
+    assert later.wait() == alone[2:]
+    assert len(first.wait()) == 1
+    assert watched.encoder.frames[1] == min(watched.encoder.frames)
+
+
+def test_a_job_that_left_is_not_worked_for_and_hurts_nobody(batcher, watched, segments, alone):
+    cancelled, other = batcher.ask(segments[1:4]), batcher.ask(segments[4:6])
+    cancelled.gone = True
+
+    watched.encoder.gate.set()
+
+    assert other.wait() == alone[4:6]
+    assert watched.encoder.rows == [1, 2]
+
+
+class Interrupted(Exception):
+    """As dramatiq raises it in a job's thread."""
+
+
+def test_a_job_that_is_interrupted_leaves_at_once_and_the_others_are_heard(batcher, watched, segments, alone):
+    left = []
+
+    def job():
+        with pytest.raises(Interrupted):
+            batcher.transcribe(segments[1:4])
+        left.append(True)
+
+    thread = threading.Thread(target=job)
+    thread.start()
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(Interrupted))
+    thread.join(PATIENCE_S)  # the model is still busy: nobody has opened the gate
+    other = batcher.ask(segments[4:6])
+    watched.encoder.gate.set()
+
+    assert left
+    assert other.wait() == alone[4:6]
+
+
+def shapeless(features, encoded):
+    """No numbers wherever a sample begins with loud noise."""
+    loud = features[:, :, :5].mean((1, 2)) > 0
+    return encoded.masked_fill(loud[:, None, None], float("nan"))
+
+
+@pytest.fixture
+def noise():
+    return np.random.default_rng(0).integers(-30000, 30000, 2 * SAMPLE_RATE).astype(np.int16)
+
+
+def test_a_segment_that_cannot_be_heard_fails_its_own_job_only(batcher, watched, segments, alone, noise):
+    watched.encoder.fault = shapeless
+    good, bad = batcher.ask(segments[1:4]), batcher.ask([noise, segments[4]])
+
+    watched.encoder.gate.set()
+
+    assert good.wait() == alone[1:4]
+    with pytest.raises(Unsound):
+        bad.wait()
+
+
+def test_a_mistake_of_ours_is_raised_where_it_was_asked_for_and_the_thread_lives_on(
+    batcher, watched, segments, alone
+):
+    good, bad = batcher.ask(segments[1:4]), batcher.ask([segments[4].reshape(-1, 1)])
+
+    watched.encoder.gate.set()
+
+    assert good.wait() == alone[1:4]
+    with pytest.raises((RuntimeError, ValueError)):
+        bad.wait()
+    assert batcher.transcribe(segments[4:5]) == alone[4:5]
+
+
+def test_a_lost_device_is_told_to_all_and_not_tried_segment_by_segment(batcher, watched, segments):
+    def lost(_features, _encoded):
+        raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nmore")
+
+    watched.encoder.fault = lost
+    one, two = batcher.ask(segments[1:3]), batcher.ask(segments[3:5])
+
+    watched.encoder.gate.set()
+
+    for asker in (one, two):
+        with pytest.raises(DeviceLost, match="illegal memory access"):
+            asker.wait()
+    assert watched.encoder.rows == [1, 4]
