@@ -87,7 +87,7 @@ def transcribe(
     task = caller.here.again(caller.who, recording_id, wish, asked)
     return Again(
         task_id=task.id,
-        batch_id=f"batch_{task.id}" if use_batch_api else None,
+        batch_id=caller.answers.task(task.id).batch_id,
         mode="batch_api" if use_batch_api else "sync_api",
         status=task.status,
         check_status_url=f"/api/v1/tasks/{task.id}",

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from core import export, words
+from core.batch import names
 from core.costs import plain
 from core.errors import Conflict, NotReady
 from core.journey import Journey
@@ -54,6 +55,8 @@ class TaskAnswer:
     engine: str
     language: str
     lane: str
+    batch_id: str | None
+    """In the batch lane: the provider's name for its job; ours while that is not known."""
     meaning: str
     message: str
     error: str | None
@@ -256,13 +259,23 @@ class Answers:
         recordings = self._recordings(tasks)
         forecasts = Forecasts(self._here.records, time.time())
         paid = self._here.ledger.of_recordings(recordings)
+        batches = names.of_tasks(self._here.records, tasks)
         rows = [(task, recordings[task.recording_id]) for task in tasks if task.recording_id in recordings]
         return [
-            self._task(task, recording, forecasts.of(task, recording), paid[recording.id])
+            self._task(
+                task, recording, forecasts.of(task, recording), paid[recording.id], batches.get(task.id)
+            )
             for task, recording in rows
         ]
 
-    def _task(self, task: Task, recording: Recording, forecast: Forecast | None, usd: Decimal) -> TaskAnswer:
+    def _task(
+        self,
+        task: Task,
+        recording: Recording,
+        forecast: Forecast | None,
+        usd: Decimal,
+        batch_id: str | None,
+    ) -> TaskAnswer:
         return TaskAnswer(
             task_id=task.id,
             recording_id=recording.id,
@@ -278,6 +291,7 @@ class Answers:
             engine=task.engine,
             language=task.language,
             lane=task.lane,
+            batch_id=batch_id,
             meaning=recording.meaning,
             message=self.say(MESSAGES[task.status]),
             error=words.explain(task.error, self.language) if task.error else None,

@@ -16,12 +16,15 @@ from pathlib import Path
 import openai
 import pytest
 
+from core.batch import names
 from core.journey import Journey
+from core.keys import EVERYONE
 from core.settings import Settings
-from tests import drive
+from tests import batching, drive
 from tests.conftest import DATA
-from tests.installation import cut, generous, problem, upload
+from tests.installation import cut, problem, upload
 from tests.serve import Served, serve, working
+from tools.gemini_emulator import GeminiEmulator
 
 CLIENTS = DATA / "clients"
 ADDRESS = "https://gigaam-api.dubr1k.space"
@@ -256,16 +259,51 @@ def test_a_batch_is_refused_with_the_reason_where_nothing_is_bought(served, clip
         assert "batch" in problem(refused, 400)["detail"]
 
 
-def test_a_batch_is_asked_for_where_there_is_one(tmp_path, clip):
-    here = generous(tmp_path, gemini_api_key="never-called")
-    with serve(here) as served, served.client() as me:
-        recording_id = upload(me, clip, language="ru").json()["recording_id"]
+def test_a_batch_has_our_name_until_the_provider_gives_it_one(tmp_path, clip):
+    with GeminiEmulator(processing_s=60) as gemini:
+        here = batching.installation(tmp_path, gemini.url, api_requests_per_min=1000)
+        with serve(here) as served, served.client() as me:
+            recording_id = upload(me, clip, language="ru").json()["recording_id"]
+            once = {"Idempotency-Key": "once"}
+            address = f"/api/v1/recordings/{recording_id}/transcribe?use_batch_api=true"
+            asked = me.post(address, headers=once).json()
+            task = asked["check_status_url"]
 
-        again = me.post(f"/api/v1/recordings/{recording_id}/transcribe?use_batch_api=true&force=true").json()
+            assert (asked["mode"], asked["batch_id"]) == ("batch_api", f"batch_{asked['task_id']}")
+            drive.perform_all(here)
+            assert me.get(task).json()["batch_id"] == asked["batch_id"]
+            assert (me.get(task).json()["lane"], me.get(task).json()["meaning"]) == ("batch", "waiting")
 
-        assert again["mode"] == "batch_api"
-        assert again["batch_id"]
-        assert me.get(again["check_status_url"]).json()["lane"] == "batch"
+            here.batches.tick()
+            [batch] = batching.batches(here)
+            assert batch.name.startswith("batches/")
+            assert me.get(task).json()["batch_id"] == batch.name
+            assert me.post(address, headers=once).json() == {
+                **asked,
+                "batch_id": batch.name,
+                "status": "completed",
+            }
+
+            batching.run(here, gemini)
+            assert me.get(task).json()["meaning"] == "done"
+            told = {one["task_id"]: one["batch_id"] for one in me.get("/api/v1/tasks").json()["tasks"]}
+            assert told.pop(asked["task_id"]) == batch.name
+            assert set(told.values()) == {None}
+
+
+def test_a_batch_that_another_recording_pays_for_is_named_too(tmp_path):
+    with GeminiEmulator(processing_s=60) as gemini:
+        here = batching.installation(tmp_path, gemini.url)
+        for title in ("first", "second"):
+            batching.recording(here, batching.sentences(3), title=title)
+        here.batches.tick()
+        here.batches.tick()
+        _, tasks = here.recordings.tasks(EVERYONE)
+
+        told = names.of_tasks(here.records, tasks)
+
+    assert set(told.values()) == {batch.name for batch in batching.batches(here)}
+    assert set(told) == {task.id for task in tasks}
 
 
 def test_an_estimate_is_that_of_the_cost_page(served):
