@@ -16,6 +16,7 @@ from api import (
     estimate,
     live,
     metrics,
+    monitor,
     openai,
     problems,
     recordings,
@@ -43,6 +44,7 @@ ROUTERS = (
     state.router,
     live.router,
     metrics.router,
+    monitor.router,
     docs.router,
 )
 

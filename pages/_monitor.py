@@ -12,12 +12,10 @@ import streamlit as st
 from core import journey, library
 from core.chores import EVERY_S, TITLES
 from core.queues import QUEUES
-from core.recordings import Wish
 from core.records import Action, Chore, Worker
 from core.watch import failures, health, joblist, monitor
 from core.watch.actions import PRIORITIES, WHATS, waiting_in
 from core.watch.failures import Group
-from core.watch.health import Part
 from core.watch.joblist import COUNTED, PAGE, Filter, Line
 from core.words import phrase
 from jobs import actors
@@ -33,7 +31,6 @@ from pages._parts import (
     line,
     moment,
     plain,
-    reason,
     say,
     say_many,
     size,
@@ -324,7 +321,7 @@ def _health() -> None:
         with line(key=f"row-part-{part.name}"):
             with tight(width="stretch"):
                 st.markdown(say(PARTS.get(part.name, part.name)))
-                st.caption(_detail(part))
+                st.caption(explain(part.says))
             st.badge(say("Works") if part.ok else say("Broken"), color="green" if part.ok else "red")
     st.subheader(say("What was done by hand"), anchor=False)
     log = actions().log()
@@ -332,13 +329,6 @@ def _health() -> None:
         st.caption(say("Nothing yet."))
     for action in log:
         _action(action)
-
-
-def _detail(part: Part) -> str:
-    if part.name == "engine" and part.ok:
-        choice = journey.current().choose(Wish())
-        return explain({"message": choice.message, "facts": choice.facts})
-    return reason(part.detail)
 
 
 def _action(action: Action) -> None:

@@ -1,48 +1,31 @@
-"""What people do to work by hand happens, in real worker processes, and is written down."""
+"""What people may do to work by hand, and what is written down of it; through real workers: test_by_hand."""
 
 from __future__ import annotations
 
 import time
-import wave
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from core import workers
 from core.errors import AdminsOnly, BadRequest, NotFound, ProviderRefused
 from core.journey import Journey
 from core.keys import EVERYONE, PAGES, Principal
 from core.recordings import Wish
 from core.records import Job
-from core.settings import Settings
 from core.watch import failures, joblist
 from core.watch.actions import Actions, waiting_in
 from core.watch.joblist import Filter
 from tests import drive
 from tests.conftest import DATA
-from tests.tool import Tool, until
+from tests.installation import cut
 
 ONLOOKER = Principal(PAGES)
-LONG_S = 1800
 
 
 def bring(here: Journey, path: Path = DATA / "en_meeting.opus", **wish: object) -> str:
     """The task of a recording."""
     with path.open("rb") as file:
         return here.accept(EVERYONE, file, path.name, Wish(language="en", **wish)).id
-
-
-def long_recording(folder: Path, n: int = 0) -> Path:
-    """Half an hour of noise and pauses, each different from the others: work for a while."""
-    path = folder / f"long{n}.wav"
-    noise = np.random.default_rng(n).normal(0, 3000, 16_000 * 60).astype(np.int16)
-    noise[::2] //= 2
-    with wave.open(str(path), "wb") as out:
-        out.setparams((1, 2, 16_000, 0, "NONE", "NONE"))
-        for _ in range(LONG_S // 60):
-            out.writeframes(noise.tobytes())
-    return path
 
 
 @pytest.fixture
@@ -150,8 +133,8 @@ def test_the_urgent_one_is_done_first_whoever_was_woken(here, act):
     assert here.work.claim(jobs[first], "w") is not None
 
 
-def test_priority_goes_on_with_the_task(here, act):
-    task = bring(here)
+def test_priority_goes_on_with_the_task(here, act, tmp_path):
+    task = bring(here, cut(tmp_path))
     act.prioritise([task], 1)
     drive.perform_all(here)
 
@@ -223,8 +206,8 @@ def test_deleting_forgets_the_task(here, act):
         here.recordings.task(EVERYONE, task)
 
 
-def test_jobs_are_found_by_what_they_are(here):
-    bring(here)
+def test_jobs_are_found_by_what_they_are(here, tmp_path):
+    bring(here, cut(tmp_path))
     drive.perform_all(here)
     bring(here, DATA / "call_stereo.opus")
     fail(here, BadRequest("No {thing}.", thing="tea"))
@@ -234,17 +217,17 @@ def test_jobs_are_found_by_what_they_are(here):
         lines = joblist.find(here.records, EVERYONE, Filter(**wanted)).lines
         return {(line.recording.title, line.job.kind) for line in lines}
 
-    assert ("en_meeting.opus", "transcribe") in found()
+    assert ("meeting.wav", "transcribe") in found()
     assert found(state="failed") == {("call_stereo.opus", "prepare")}
     assert found(error="no …") == {("call_stereo.opus", "prepare")}
-    assert found(recording="MEETING", kind="index") == {("en_meeting.opus", "index")}
+    assert found(recording="MEETING", kind="index") == {("meeting.wav", "index")}
     assert found(engine="no such engine") == set()
     assert found(engine=engine) == found()
     assert found(since=time.time() + 60) == set()
 
 
-def test_a_job_tells_its_story(here):
-    bring(here)
+def test_a_job_tells_its_story(here, tmp_path):
+    bring(here, cut(tmp_path))
     first = drive.ready(here)[0].id
     claim = here.work.claim(first, "w1")
     here.work.put_back(claim)
@@ -257,155 +240,3 @@ def test_a_job_tells_its_story(here):
     assert detail.stages[0].attempts[0].worker == "w1"
     with pytest.raises(NotFound):
         joblist.detail(here, Principal("somebody else"), first)
-
-
-# Through real workers
-
-
-@pytest.fixture(scope="module")
-def tool(tmp_path_factory):
-    with Tool(tmp_path_factory.mktemp("tool") / "home", BATCH_POLL_S="3600") as tool:
-        yield tool
-
-
-@pytest.fixture(scope="module")
-def there(tool):
-    """The same installation, from outside its processes; its runner is told of work by way of SQL."""
-    here = Journey(Settings(stenogram_home=tool.home))
-
-    def unheard(_queue: str, _kind: str, job_id: str) -> None:
-        with here.records.write() as session:
-            session.get_one(Job, job_id).rung_at = 0.0
-
-    here.work.bell = unheard
-    return here
-
-
-@pytest.fixture
-def do(there):
-    return Actions(there, EVERYONE)
-
-
-def status(here: Journey, task: str) -> str:
-    return here.recordings.task(EVERYONE, task).status
-
-
-def running(here: Journey, task: str) -> Job | None:
-    with here.records.read() as session:
-        return session.query(Job).filter_by(task_id=task, state="running").first()
-
-
-def began(here: Journey, task: str) -> Job:
-    return until(lambda: running(here, task), 120, "the work to begin")
-
-
-def alive(here: Journey, queue: str) -> str:
-    seen = until(lambda: [w for w in workers.alive(here.records) if w.queue == queue], 30, "a worker")
-    return max(seen, key=lambda worker: worker.started_at).name
-
-
-def ended_at(here: Journey, routine: str) -> float:
-    return next(chore.ended_at or 0.0 for chore in here.chores.all() if chore.name == routine)
-
-
-def come_round(here: Journey, routine: str) -> None:
-    before = ended_at(here, routine)
-    until(lambda: ended_at(here, routine) > before, 120, "a routine to come round")
-
-
-def for_a_while(here: Journey) -> None:
-    """What must not happen needs time in which it could: until a routine of every 3 s came round twice."""
-    come_round(here, "batches")
-    come_round(here, "batches")
-
-
-@pytest.mark.road
-def test_a_running_task_is_cancelled_within_seconds_and_never_becomes_done(there, do, tmp_path):
-    task = bring(there, long_recording(tmp_path))
-    job = began(there, task)
-
-    assert do.cancel([task]) == 1
-    assert status(there, task) == "cancelled"
-    again = bring(there, force=True)
-    until(lambda: status(there, again) == "processing", 60, "the worker to be free for the next one")
-    do.cancel([again])
-
-    with there.records.read() as session:
-        assert session.get_one(Job, job.id).state == "cancelled"
-    assert status(there, task) == "cancelled"
-
-
-@pytest.mark.road
-def test_a_cancelled_task_goes_on_where_it_stopped(there, do, tmp_path):
-    task = bring(there, DATA / "call_stereo.opus")
-    do.cancel([task])
-    do.retry([task])
-
-    until(lambda: status(there, task) == "processing", 120, "the retried task")
-    do.cancel([task])
-
-
-@pytest.mark.road
-def test_a_paused_queue_starts_nothing_until_it_is_resumed(there, do):
-    do.pause("cpu")
-    task = bring(there, force=True)
-    other = Actions(there, EVERYONE)
-    for_a_while(there)
-    assert status(there, task) == "queued"
-
-    other.resume("cpu")
-
-    until(lambda: status(there, task) == "processing", 120, "the paused task")
-    do.cancel([task])
-
-
-@pytest.mark.road
-def test_a_drained_worker_takes_nothing_until_it_may_go_on(there, do):
-    worker = alive(there, "cpu")
-    do.tell(worker, "drain")
-    for_a_while(there)
-    task = bring(there, force=True)
-    for_a_while(there)
-    assert status(there, task) == "queued"
-
-    do.tell(worker, "undrain")
-
-    until(lambda: status(there, task) == "processing", 120, "the task after draining")
-    do.cancel([task])
-
-
-@pytest.mark.road
-def test_a_restarted_worker_is_a_new_process_and_loses_no_work(there, do, tmp_path):
-    old = alive(there, "cpu")
-    task = bring(there, long_recording(tmp_path, 1))
-    began(there, task)
-    do.tell(old, "restart")
-
-    until(lambda: alive(there, "cpu") != old, 120, "a fresh worker")
-    job = until(lambda: (held := running(there, task)) and held.worker != old and held, 120, "work to go on")
-
-    assert job.starts == 1
-    do.cancel([task])
-
-
-@pytest.mark.road
-def test_a_routine_is_done_at_once_when_asked(there, do):
-    before = until(lambda: ended_at(there, "store"), 120, "the first round")
-
-    do.run_now("store")
-
-    until(lambda: ended_at(there, "store") > before, 120, "the next round")
-
-
-@pytest.mark.road
-def test_the_log_of_a_job_is_found_by_its_id(there, do):
-    task = bring(there, force=True)
-    until(lambda: status(there, task) == "processing", 120, "the task")
-    with there.records.read() as session:
-        job = session.query(Job).filter_by(task_id=task, kind="prepare").one()
-    do.cancel([task])
-
-    detail = joblist.detail(there, EVERYONE, job.id)
-
-    assert any("prepare begins" in line for line in detail.log)
-    assert joblist.detail(there, ONLOOKER, job.id).log == []

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from core import journey, workers
-from core.errors import BadRequest
+from core.errors import BadRequest, ProviderRefused
 from core.keys import EVERYONE, PAGES, Principal
 from core.recordings import Wish
 from core.records import Job, Run, Tally, Task, Worker
@@ -208,6 +208,56 @@ def test_an_open_page_asks_with_its_ticket_and_is_told_when_nothing_changed(tmp_
         assert client.get("/api/live", headers={"X-Ticket": theirs}).status_code == 200
 
 
+# For programs
+
+
+def test_programs_read_the_same_facts_as_the_page(tmp_path):
+    with serve(generous(tmp_path)) as served:
+        here = served.here
+        bring(here)
+        here.work.fail(claim(here), ProviderRefused("Gemini", "GEMINI_API_KEY"))
+        bring(here, "call_stereo.opus")
+        running = here.work.claim(drive.ready(here)[0].id, "host/cpu")
+        here.work.report(running, 12)
+        a_worker(here, "cpu", rss_bytes=5)
+        here.work.pause("gpu")
+        admin = here.keys.make("admin", admin=True)
+        with served.client(admin) as client:
+            told = client.get("/api/v1/monitor", headers={"Accept-Language": "ru"}).json()
+
+    board = live.draw(here.records, EVERYONE, "ru")
+    assert [(line["job_id"], line["title"], line["progress"]) for line in told["running"]] == [
+        (line["id"], line["title"], line["progress"]) for line in board["running"]
+    ]
+    (worker,) = told["workers"]
+    assert (worker["name"], worker["memory_bytes"], worker["job_id"]) == ("host/cpu", 5, running.job_id)
+    assert {queue["queue"]: queue["paused"] for queue in told["queues"]} == {
+        "gpu": True,
+        "cpu": False,
+        "io": False,
+    }
+    (failure,) = told["failures"]
+    assert (failure["kind"], failure["jobs"], failure["titles"]) == ("prepare", 1, ["en_meeting.opus"])
+    assert failure["error"].startswith("Gemini не принимает ключ")
+    assert "GEMINI_API_KEY" in failure["fix"]
+    assert {routine["name"] for routine in told["routines"]} == {chore.name for chore in here.chores.all()}
+    assert {part["name"] for part in told["parts"]} == set(_monitor.PARTS)
+    assert told["past"]["period"] == "day"
+    assert [(kind["kind"], kind["failed"]) for kind in told["past"]["kinds"]] == [("prepare", 1)]
+    assert told["status"] == "degraded"
+
+
+def test_only_admins_may_read_what_everybody_does(tmp_path):
+    with serve(generous(tmp_path)) as served, served.client() as ordinary, served.client("") as stranger:
+        assert ordinary.get("/api/v1/monitor").status_code == 403
+        assert stranger.get("/api/v1/monitor").status_code == 401
+        admin = served.client(served.here.keys.make("admin", admin=True))
+        assert admin.get("/api/v1/monitor?period=century").status_code == 400
+        described = admin.get("/openapi.json").json()
+    answer = described["paths"]["/api/v1/monitor"]["get"]["responses"]["200"]
+    assert answer["content"]["application/json"]["schema"]["$ref"].endswith("/Facts")
+
+
 # Workers
 
 
@@ -268,22 +318,6 @@ def test_the_lines_about_a_job_are_found_in_order_in_all_logs(tmp_path):
             file.write(json.dumps(line) + "\n")
 
     assert logs.about(tmp_path, "j1") == ["1 info earlier", "2 info later"]
-
-
-def test_cancel_and_finish_race_to_exactly_one_end_and_one_record_of_it(here):
-    """Two hundred times; the other three hundred are in test_work."""
-    from tests.test_work import _finished, queue_job, race
-
-    for _ in range(200):
-        held = here.work.claim(queue_job(here.records, time.time), "w")
-        finished = race(
-            lambda held=held: here.work.cancel(held.task_id),
-            lambda held=held: _finished(here.work, here.records, held),
-        )[1]
-        with here.records.read() as session:
-            state = session.get_one(Job, held.job_id).state
-        assert state == ("done" if finished else "cancelled")
-        assert [run.outcome for run in history.attempts(here.records, held.task_id)] == [state]
 
 
 # The page

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import workers
+from core import words, workers
 from core.errors import StenogramError, Unavailable
+from core.index import WORDS
 from core.intake import human_bytes
 from core.journey import Journey
 from core.recordings import Wish
+from core.records import Json
+from core.words import phrase
+from core.work import as_json
 
 QUEUES = ("gpu", "cpu", "io")
+ANSWERS = phrase("answers")
+LEGS = {
+    (True, True): phrase("search by words answers, and by meaning"),
+    (True, False): phrase("search by words answers; there is nothing to search by meaning yet"),
+    (False, True): phrase("search by meaning answers"),
+    (False, False): phrase("nothing to search yet"),
+}
+"""What answers: search by words, search by meaning."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,8 @@ class Part:
 
     name: str
     ok: bool
-    detail: str
+    says: Json
+    """A template and its facts, so that everybody reads it in their language."""
     needed: bool
     """Without it no work can be accepted; without the others it waits."""
 
@@ -50,7 +63,10 @@ class Health:
 
     def as_json(self) -> dict[str, Any]:
         """For programs: the status, and each part by its name."""
-        parts = {part.name: {k: v for k, v in asdict(part).items() if k != "name"} for part in self.parts}
+        parts = {
+            part.name: {"ok": part.ok, "detail": words.explain(part.says, "en"), "needed": part.needed}
+            for part in self.parts
+        }
         return {"status": self.status, "accepts_work": self.accepts, "parts": parts}
 
 
@@ -68,44 +84,46 @@ def _parts(here: Journey, ping: Callable[[], None]) -> Iterator[Part]:
     yield _part("engine", lambda: _engine(here))
 
 
-def _part(name: str, look: Callable[[], str], *, needed: bool = True) -> Part:
+def _part(name: str, look: Callable[[], Json], *, needed: bool = True) -> Part:
     try:
-        return Part(name, ok=True, detail=look(), needed=needed)
+        return Part(name, ok=True, says=look(), needed=needed)
     except StenogramError as error:
-        return Part(name, ok=False, detail=str(error), needed=needed)
+        return Part(name, ok=False, says=as_json(error), needed=needed)
 
 
-def _database(here: Journey) -> str:
+def _database(here: Journey) -> Json:
     try:
         with here.records.read() as session:
             session.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         raise Unavailable("The database does not answer.") from error
-    return "answers"
+    return {"message": ANSWERS}
 
 
-def _broker(ping: Callable[[], None]) -> str:
+def _broker(ping: Callable[[], None]) -> Json:
     ping()
-    return "answers"
+    return {"message": ANSWERS}
 
 
-def _workers(here: Journey) -> str:
+def _workers(here: Journey) -> Json:
     alive = {worker.queue for worker in workers.alive(here.records)}
     if missing := [queue for queue in QUEUES if queue not in alive]:
         raise Unavailable("No worker is alive for: {queues}.", queues=", ".join(missing))
-    return f"alive for {', '.join(QUEUES)}"
+    return {"message": phrase("alive for {queues}"), "facts": {"queues": ", ".join(QUEUES)}}
 
 
-def _index(here: Journey) -> str:
+def _index(here: Journey) -> Json:
     answering = here.index_store.check()
-    return f"{', '.join(answering)} answer" if answering else "empty"
+    return {"message": LEGS[WORDS in answering, any(name != WORDS for name in answering)]}
 
 
-def _disk(here: Journey) -> str:
+def _disk(here: Journey) -> Json:
     here.store.admit(0)
-    return f"{human_bytes(shutil.disk_usage(here.store.folder).free)} free"
+    free = shutil.disk_usage(here.store.folder).free
+    return {"message": phrase("{size} free"), "facts": {"size": human_bytes(free)}}
 
 
-def _engine(here: Journey) -> str:
+def _engine(here: Journey) -> Json:
     language = next(iter(here.engines.values())).languages[0]
-    return here.choose(Wish(language=language)).reason
+    choice = here.choose(Wish(language=language))
+    return {"message": choice.message, "facts": dict(choice.facts)}

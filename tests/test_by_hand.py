@@ -1,0 +1,304 @@
+"""Every action of the monitor through real worker processes: one running tool goes through all of them."""
+
+from __future__ import annotations
+
+import json
+import time
+import wave
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dramatiq.brokers.redis import RedisBroker
+
+from core import decode, workers
+from core.errors import NotFound, UnreadableMedia
+from core.journey import Journey
+from core.keys import EVERYONE, PAGES, Principal
+from core.recordings import Wish
+from core.records import Job, Recording, Segment, Task
+from core.settings import Settings
+from core.watch import failures, history, joblist
+from core.watch.actions import Actions
+from jobs import actors
+from tests.conftest import DATA
+from tests.tool import Tool, until
+
+pytestmark = pytest.mark.road
+MEETING = DATA / "en_meeting.opus"
+RATE = 16_000
+PATIENCE_S = 120
+NOTICED_S = 60
+"""Within 10 s or the next segment, the contract says; a busy machine needs long for a segment."""
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory) -> Iterator[Journey]:
+    """A running tool's installation, from outside its processes; its workers are woken by its broker."""
+    with Tool(tmp_path_factory.mktemp("tool") / "home", BATCH_POLL_S="3600") as tool:
+        here = Journey(Settings(stenogram_home=tool.home))
+        broker = RedisBroker(url=here.settings.broker)
+
+        def ring(queue: str, kind: str, job_id: str) -> None:
+            broker.enqueue(actors.ACTORS[kind].message(job_id).copy(queue_name=queue))
+
+        here.work.bell = ring
+        yield here
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory) -> Path:
+    """Short words with long pauses: many small segments, so that there is time in the middle."""
+    folder = tmp_path_factory.mktemp("speech")
+    sound = np.asarray(decode.waveform(decode.decode(MEETING, folder)[0]))[: 3 * RATE]
+    path = folder / "long.wav"
+    with wave.open(str(path), "wb") as out:
+        out.setparams((1, 2, RATE, 0, "NONE", "NONE"))
+        for _ in range(60):
+            out.writeframes(sound.tobytes() + bytes(2 * 3 * RATE))
+    return path
+
+
+@pytest.fixture(scope="module")
+def hearing(there, speech) -> str:
+    """A task in the middle of its transcription, something of it finished."""
+    task = bring(there, speech)
+    until(lambda: heard(there, task), PATIENCE_S, "a first segment")
+    return task
+
+
+@pytest.fixture
+def do(there):
+    return Actions(there, EVERYONE)
+
+
+def bring(here: Journey, path: Path = MEETING, who: Principal = EVERYONE) -> str:
+    """The task of a recording that is transcribed whether or not it was before."""
+    with path.open("rb") as file:
+        task = here.accept(who, file, path.name, Wish(language="en", force=True))
+    with here.records.read() as session:
+        for job in session.query(Job).filter_by(task_id=task.id, state="ready"):
+            here.work.ring(job)
+    return task.id
+
+
+def status(here: Journey, task: str) -> str:
+    return here.recordings.task(EVERYONE, task).status
+
+
+def jobs(here: Journey, task: str, **known: str) -> list[Job]:
+    with here.records.read() as session:
+        return session.query(Job).filter_by(task_id=task, **known).all()
+
+
+def began(here: Journey, task: str) -> Job:
+    """Its first job, once a worker has had it in hand."""
+    return until(
+        lambda: next((job for job in jobs(here, task, kind="prepare") if job.started_at), None),
+        PATIENCE_S,
+        "the work to begin",
+    )
+
+
+def heard(here: Journey, task: str) -> dict[int, str]:
+    """What was heard so far, by segment."""
+    transcript = here.recordings.task(EVERYONE, task).transcript_id
+    with here.records.read() as session:
+        rows = session.query(Segment).filter(Segment.transcript_id == transcript, Segment.text.is_not(None))
+        return {row.n: str(row.text) for row in rows}
+
+
+def told(here: Journey, job: Job, what: str) -> float | None:
+    """When a worker's log said this about a job."""
+    for path in (here.settings.home / "run").glob("*.log"):
+        for line in path.read_text().splitlines():
+            if job.id in line and what in line:
+                return datetime.fromisoformat(json.loads(line)["time"]).timestamp()
+    return None
+
+
+def alive(here: Journey, queue: str) -> str:
+    seen = until(lambda: [w for w in workers.alive(here.records) if w.queue == queue], 30, "a worker")
+    return max(seen, key=lambda worker: worker.started_at).name
+
+
+def ended_at(here: Journey, routine: str) -> float:
+    return next(chore.ended_at or 0.0 for chore in here.chores.all() if chore.name == routine)
+
+
+def for_a_while(here: Journey) -> None:
+    """What must not happen needs time in which it could: until another worker did two things it was told."""
+    for _ in range(2):
+        before = ended_at(here, "history")
+        here.chores.hasten("history")
+        until(lambda before=before: ended_at(here, "history") > before, PATIENCE_S, "a routine to come round")
+
+
+def test_a_paused_queue_begins_nothing_and_when_it_goes_on_the_urgent_one_is_first(there, do):
+    do.pause("cpu")
+    ordinary, urgent = bring(there), bring(there, DATA / "call_stereo.opus")
+    for_a_while(there)
+    assert {status(there, ordinary), status(there, urgent)} == {"queued"}
+
+    assert do.prioritise([urgent], 1) == 1
+    do.resume("cpu")
+
+    assert began(there, urgent).started_at < began(there, ordinary).started_at
+    assert {job.priority for job in jobs(there, urgent)} == {1}
+    do.cancel([ordinary, urgent])
+
+
+def test_what_waits_is_cancelled_at_once_and_never_begun(there, do):
+    do.pause("cpu")
+    task = bring(there)
+    asked = time.time()
+
+    assert do.cancel([task]) == 1
+
+    (job,) = jobs(there, task)
+    assert (status(there, task), job.state) == ("cancelled", "cancelled")
+    assert 0 <= job.finished_at - asked < 5  # a second is promised; this machine may be busy
+    do.resume("cpu")
+    for_a_while(there)
+    assert history.attempts(there.records, task) == []
+    assert status(there, task) == "cancelled"
+
+
+def test_a_queue_is_emptied_before_a_worker_sees_what_was_in_it(there, do):
+    do.pause("cpu")
+    tasks = [bring(there), bring(there, DATA / "call_stereo.opus")]
+
+    assert sorted(do.purge("cpu")) == ["call_stereo.opus", "en_meeting.opus"]
+
+    do.resume("cpu")
+    began(there, next_one := bring(there))
+    assert [history.attempts(there.records, task) for task in tasks] == [[], []]
+    assert {status(there, task) for task in tasks} == {"cancelled"}
+    do.cancel([next_one])
+
+
+def test_a_restarted_worker_is_a_new_process_and_loses_no_work(there, do, hearing):
+    (job,) = jobs(there, hearing, state="running")
+    before = heard(there, hearing)
+
+    do.tell(job.worker, "restart")
+
+    held = until(
+        lambda: next((j for j in jobs(there, hearing, state="running") if j.worker != job.worker), None),
+        PATIENCE_S,
+        "work to go on in a fresh worker",
+    )
+    assert (held.id, held.starts) == (job.id, 1)
+    until(lambda: len(heard(there, hearing)) > len(before), PATIENCE_S, "the next segment")
+    assert heard(there, hearing).items() >= before.items()
+
+
+def test_what_runs_is_cancelled_within_a_segment_and_keeps_what_is_finished(there, do, hearing):
+    (job,) = jobs(there, hearing, state="running")
+    asked = time.time()
+
+    assert do.cancel([hearing]) == 1
+
+    kept = heard(there, hearing)
+    cancelled_at = there.recordings.task(EVERYONE, hearing).completed_at
+    assert 0 <= cancelled_at - asked < 5
+    noticed_at = until(lambda: told(there, job, "withdrawn"), PATIENCE_S, "the worker to notice")
+    assert noticed_at - asked < NOTICED_S
+    assert [job.state for job in jobs(there, hearing, kind="transcribe")] == ["cancelled"]
+    assert status(there, hearing) == "cancelled"
+    assert kept
+    assert heard(there, hearing) == kept
+
+
+def test_what_was_cancelled_goes_on_where_it_stopped(there, do, hearing):
+    do.cancel([hearing])
+    kept = heard(there, hearing)
+
+    assert do.retry([hearing]) == 1
+
+    until(lambda: len(heard(there, hearing)) > len(kept), PATIENCE_S, "work to go on")
+    assert heard(there, hearing).items() >= kept.items()
+    assert len(jobs(there, hearing, kind="prepare")) == 1  # the file was not read again
+    do.cancel([hearing])
+
+
+def test_a_drained_worker_takes_nothing_until_it_may_go_on(there, do):
+    worker = alive(there, "cpu")
+    do.tell(worker, "drain")
+    task = bring(there)
+    for_a_while(there)
+    assert status(there, task) == "queued"
+
+    do.tell(worker, "undrain")
+
+    began(there, task)
+    do.cancel([task])
+
+
+def test_a_whole_group_of_failures_is_tried_again_once_the_reason_is_gone(there, do):
+    do.pause("cpu")
+    tasks = [bring(there), bring(there, DATA / "call_stereo.opus")]
+    blobs = {there.store.path(_recording(there, task).sha256) for task in tasks}
+    good = {path: path.read_bytes() for path in blobs}
+    for path in blobs:
+        path.write_bytes(b"no sound at all")
+    do.resume("cpu")
+    until(lambda: {status(there, task) for task in tasks} == {"failed"}, PATIENCE_S, "both to fail")
+    (group,) = failures.groups(there.records, EVERYONE)
+    assert (group.message, group.kind, group.jobs) == (UnreadableMedia.message, "prepare", 2)
+
+    for path, content in good.items():
+        path.write_bytes(content)
+    assert do.retry_group(group.message, group.kind) == 2
+
+    until(lambda: all(jobs(there, task, kind="transcribe") for task in tasks), PATIENCE_S, "both to go on")
+    assert failures.groups(there.records, EVERYONE) == []
+    do.cancel(tasks)
+
+
+def _recording(here: Journey, task: str) -> Recording:
+    with here.records.read() as session:
+        return session.get_one(Recording, session.get_one(Task, task).recording_id)
+
+
+def test_what_is_deleted_while_a_worker_has_it_is_gone_and_the_worker_goes_on(there, do):
+    program = Principal("program")
+    task = bring(there, who=program)
+    recording, job = _recording(there, task), began(there, task)
+
+    assert do.delete([task]) == 1
+
+    with pytest.raises(NotFound):
+        there.recordings.task(EVERYONE, task)
+    with pytest.raises(NotFound):
+        there.recordings.get(EVERYONE, recording.id)  # it came from a program, with this task alone
+    worker, then = job.worker, bring(there)
+    assert began(there, then).worker == worker
+    do.cancel([then])
+
+
+def test_the_log_of_a_job_is_found_by_its_id(there, do):
+    job = began(there, task := bring(there))
+    do.cancel([task])
+
+    detail = joblist.detail(there, EVERYONE, job.id)
+
+    assert any("prepare begins" in line for line in detail.log)
+    assert joblist.detail(there, Principal(PAGES), job.id).log == []
+
+
+def test_a_routine_is_done_at_once_when_asked(there, do):
+    before = until(lambda: ended_at(there, "store"), PATIENCE_S, "the first round")
+
+    do.run_now("store")
+
+    until(lambda: ended_at(there, "store") > before, PATIENCE_S, "the next round")
+
+
+def test_every_action_is_written_down(there, do):
+    done = {action.what for action in do.log()}
+
+    wanted = ("cancel", "retry", "retry group", "priority", "delete", "purge", "pause", "resume")
+    assert done >= {*wanted, "drain", "undrain", "restart", "run now"}
