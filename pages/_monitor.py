@@ -21,7 +21,7 @@ from core.words import phrase
 from jobs import actors
 from pages._batches import show_batches
 from pages._history import show_history, took
-from pages._live import actions, board, button, follow, who
+from pages._live import actions, attempt, board, button, follow, who
 from pages._parts import (
     coverage,
     duration,
@@ -52,6 +52,11 @@ PARTS = {
     "disk": phrase("Disk"),
     "engine": phrase("Engine"),
 }
+
+
+FITTING = "fitting"
+DELETE = phrase("Delete for good")
+GONE = phrase("The tasks go for good, and recordings that came by the API with their last task.")
 
 
 def choose(name: str, label: str, options: dict[str, str]) -> str:
@@ -137,7 +142,13 @@ def _jobs() -> None:
         st.pagination(-(-found.total // PAGE), key="job-page")
     if actions().allowed:
         rows = shown["selection"]["rows"]  # type: ignore[index]
-        _chosen([found.lines[n].task.id for n in rows if n < len(found.lines)])
+        ticked = [found.lines[n].task.id for n in rows if n < len(found.lines)]
+        if ticked:
+            _chosen(ticked)
+        elif st.button(say("Do something with all that fit…"), key="all"):
+            st.session_state[FITTING] = joblist.tasks(records, who(), wanted)
+    if actions().allowed and FITTING in st.session_state:
+        _all_fitting(st.session_state[FITTING])
 
 
 def _filter() -> Filter:
@@ -178,9 +189,6 @@ def _as_row(one: Line) -> dict[str, object]:
 
 def _chosen(task_ids: Sequence[str]) -> None:
     """What can be done with the rows that are ticked."""
-    if not task_ids:
-        st.caption(say("Tick rows to cancel, retry, hurry or delete them."))
-        return
     ids = list(dict.fromkeys(task_ids))
     with st.container(horizontal=True, key="chosen"):
         button(say("Cancel"), "cancel-all", lambda: actions().cancel(ids))
@@ -188,8 +196,41 @@ def _chosen(task_ids: Sequence[str]) -> None:
         for priority, name in PRIORITIES.items():
             button(say(name), f"urge-{priority}", functools.partial(actions().prioritise, ids, priority))
         with st.popover(say("Delete")):
-            st.write(say("The tasks go for good, and recordings that came by the API with their last task."))
+            st.write(say(GONE))
             button(say("Delete for good"), "delete-all", lambda: actions().delete(ids))
+
+
+def _all_fitting(ids: Sequence[str]) -> None:
+    """Ask what to do with all tasks that fitted the filter when this was opened; stays open meanwhile."""
+
+    @st.dialog(say("All that fit the filter"), on_dismiss=_close)
+    def asked() -> None:
+        st.write(say_many("{n} task fits.", "{n} tasks fit.", len(ids)))
+        steps = _steps(ids)
+        step = st.selectbox(say("What to do"), steps, format_func=say, index=None, key="all-step")
+        if step == DELETE:
+            st.write(say(GONE))
+        label = say_many("Yes, with {n} task", "Yes, with all {n} tasks", len(ids))
+        if st.button(label, type="primary", disabled=not step, key="all-yes"):
+            attempt(steps[step])
+            _close()
+            st.rerun()
+
+    asked()
+
+
+def _close() -> None:
+    st.session_state.pop(FITTING, None)
+
+
+def _steps(ids: Sequence[str]) -> dict[str, Callable[[], object]]:
+    """What can be done with many tasks, by its name."""
+    return {
+        phrase("Cancel"): functools.partial(actions().cancel, ids),
+        phrase("Try again"): functools.partial(actions().retry, ids),
+        **{name: functools.partial(actions().prioritise, ids, n) for n, name in PRIORITIES.items()},
+        DELETE: functools.partial(actions().delete, ids),
+    }
 
 
 # Failures

@@ -226,6 +226,19 @@ def test_jobs_are_found_by_what_they_are(here, tmp_path):
     assert found(since=time.time() + 60) == set()
 
 
+def test_an_action_meets_all_that_fit_a_filter_and_nothing_else(here, act):
+    failed = [bring(here), bring(here, DATA / "call_stereo.opus")]
+    fail(here, BadRequest("No {thing}.", thing="tea"))
+    waits = bring(here, DATA / "ru_meeting.opus")
+
+    fitting = joblist.tasks(here.records, EVERYONE, Filter(state="failed"))
+
+    assert sorted(fitting) == sorted(failed)
+    assert act.retry(fitting) == 2
+    assert {job.task_id for job in drive.ready(here)} == {*failed, waits}
+    assert joblist.tasks(here.records, Principal("somebody else"), Filter()) == []
+
+
 def test_a_job_tells_its_story(here, tmp_path):
     bring(here, cut(tmp_path))
     first = drive.ready(here)[0].id

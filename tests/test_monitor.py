@@ -14,7 +14,8 @@ from core.errors import BadRequest, ProviderRefused
 from core.keys import EVERYONE, PAGES, Principal
 from core.recordings import Wish
 from core.records import Job, Run, Tally, Task, Worker
-from core.watch import history, live, logs, monitor
+from core.watch import history, joblist, live, logs, monitor
+from core.watch.actions import Actions
 from core.watch.live import Board
 from jobs import gpu
 from pages import _monitor
@@ -345,6 +346,20 @@ def test_every_view_opens_and_a_job_has_a_page(seen):
 
     assert page.error[0].value.startswith("No tea")
     assert {button.label for button in page.button} >= {"Cancel", "Try again"}
+
+
+def test_what_is_done_with_all_that_fit_says_how_many_and_asks_first(seen):
+    page = test_pages.visit("monitor", "en", view="jobs", state="failed")
+    page.button(key="all").click().run()
+    assert page.markdown[-1].value == "1 task fits."
+    assert page.button(key="all-yes").disabled
+
+    page.selectbox(key="all-step").select("Try again").run()
+    bring(seen, "ru_meeting.opus")
+    page.button(key="all-yes").click().run()
+
+    assert Actions(seen, EVERYONE).log()[0].what == "retry"
+    assert not joblist.tasks(seen.records, EVERYONE, joblist.Filter(state="failed"))
 
 
 def test_whoever_may_only_look_finds_nothing_to_press(seen, monkeypatch):

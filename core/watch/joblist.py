@@ -111,6 +111,13 @@ def find(records: Records, who: Principal, wanted: Filter, *, offset: int = 0, l
     return Listed([Line(*row) for row in rows], total)
 
 
+def tasks(records: Records, who: Principal, wanted: Filter) -> list[str]:
+    """The tasks of all jobs that fit, each once, however many there are."""
+    fitting = _fitting(records, who, wanted).with_only_columns(Job.task_id).order_by(None)
+    with records.read() as session:
+        return list(session.scalars(fitting.distinct()))
+
+
 def engines(records: Records) -> list[str]:
     """Engines that any task was given to."""
     with records.read() as session:
