@@ -99,7 +99,7 @@ def test_killed_worker_broker_and_app_in_the_middle(tool, long_recording):
     tool.process.wait()
     tool.start()
 
-    assert tool.ended(task_id, 60 * MINUTES)["status"] == "completed"
+    assert tool.ended(task_id, 200 * MINUTES)["status"] == "completed"
     assert_whole(tool, task_id)
     final = {segment.n: segment.text for segment in segments(tool, task_id)}
     assert kept.items() <= final.items(), "a finished segment was transcribed again"
