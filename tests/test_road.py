@@ -80,6 +80,7 @@ def assert_whole(tool: Tool, task_id: str) -> None:
     assert sorted(segment.n for segment in found) == [place * ROOM for place in range(len(found))]
 
 
+@pytest.mark.timeout(300 * MINUTES)
 def test_killed_worker_broker_and_app_in_the_middle(tool, long_recording):
     """One long recording survives the death of its worker, the broker, the web server and the runner."""
     task_id = tool.upload(long_recording, language="en", title="long")["task_id"]
