@@ -31,8 +31,9 @@ def _batch(batch: Seen) -> None:
     with tight(key=f"row-batch-{batch.id}"):
         with line():
             st.markdown(say(batch.says), width="stretch")
-            if actions().allowed and batch.live:
+            if actions().allowed and (batch.live or batch.failed):
                 button(say("Finish now"), f"now-{batch.id}", lambda: actions().finish_batch(batch.id))
+            if actions().allowed and batch.live:
                 button(say("Cancel"), f"stop-{batch.id}", lambda: actions().cancel_batch(batch.id))
             elif actions().allowed and batch.failed:
                 button(say("Try again"), f"again-{batch.id}", lambda: actions().retry_batch(batch.id))

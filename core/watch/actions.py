@@ -116,8 +116,10 @@ class Actions:
         self._do("cancel batch", [batch_id], lambda: self._here.batches.cancel(batch_id))
 
     def finish_batch(self, batch_id: str) -> None:
-        """Stop a batch and make the missing vectors now, at the full price."""
-        self._do("finish batch", [batch_id], lambda: self._here.batches.finish_now(batch_id))
+        """Make the missing vectors of a batch now, at the full price; one under way is stopped first."""
+        batches = self._here.batches
+        finish = lambda: batches.finish_now(batch_id) or batches.embed_failed_now(batch_id)  # noqa: E731
+        self._do("finish batch", [batch_id], finish)
 
     def retry_batch(self, batch_id: str) -> None:
         """Let the failed texts of a batch wait for the next one."""
