@@ -31,6 +31,7 @@ from core.index import Index, Row, Scope
 from core.intake import Blob, clean_name
 from core.keys import EVERYONE, Keys, Principal
 from core.money.estimates import Estimates
+from core.money.held import Holds
 from core.money.ledger import Ledger
 from core.money.proof import Proof
 from core.money.tariffs import Tariffs
@@ -54,6 +55,7 @@ from core.work import Claim, Work
 
 COPY_BYTES = 1 << 20
 LEAD_IN_S = 0.5
+OTHERS_S = 5.0
 EMBED_TEXTS = 100
 """Texts a call; Gemini takes no more."""
 
@@ -81,6 +83,15 @@ class Journey:
         self.ledger = Ledger(self.records, settings.monthly_cap_usd, self.tariffs.book)
         self.estimates = Estimates(settings, self.records, self.tariffs, self.engines, self.embedder)
         self.proof = Proof(self.records, self.ledger, self.tariffs, self.estimates)
+        self.holds = Holds(
+            self.records,
+            self.work,
+            self.ledger,
+            self.estimates,
+            self.engines,
+            self.embedder,
+            share_results=settings.share_results,
+        )
         self.remote = Remote(self.records, self.work, self.transcripts, self.ledger)
         pictures, breakers, clock = Pictures(settings), self.remote.breakers, self.remote.orders.now
         self.covers = Covers(self.records, storage, pictures, self.ledger, breakers, clock)
@@ -164,14 +175,20 @@ class Journey:
         recording, task = self._read(claim)
         transcript = self.transcripts.get(task.transcript_id)
         engine = self.engines[transcript.engine]
-        if not isinstance(engine, Elsewhere):
-            self._hear(claim, recording, transcript, engine)
-        elif not self.remote.transcribe(engine, self._place(claim, recording, transcript)):
+        if isinstance(engine, Elsewhere):
+            over = self.remote.transcribe(engine, self._place(claim, recording, transcript))
+        else:
+            over = self._hear(claim, recording, transcript, engine)
+        if not over:
             return
         self._finish(claim, ("index", "io"), transcript_id=transcript.id)
         shutil.rmtree(self._folder(transcript.id), ignore_errors=True)
 
-    def _hear(self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine) -> None:
+    def _hear(self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine) -> bool:
+        """False: another task's job is at the same transcript, and this one was put off."""
+        if not self.transcripts.first_at(claim, transcript.id):
+            self.work.wait(claim, OTHERS_S)
+            return False
         total, pending = self.transcripts.count(transcript.id), self.transcripts.pending(transcript.id)
         sounds = self._sounds(recording, transcript) if pending else {}
         for start in range(0, len(pending), engine.batch_segments):
@@ -181,6 +198,7 @@ class Journey:
             self.transcripts.commit(claim, batch, speeches, time.monotonic() - began)
             done = total - len(pending) + start + len(batch)
             self.work.report(claim, 15 + 80 * done // total)
+        return True
 
     def _place(self, claim: Claim, recording: Recording, transcript: Transcript) -> Place:
         return Place(claim, recording, transcript, lambda one: _cut(self._sounds(recording, transcript), one))

@@ -59,6 +59,12 @@ def _m006_monitor(connection: Connection) -> None:
         index.create(connection, checkfirst=True)
 
 
+def _m007_own_limits(connection: Connection) -> None:
+    from core.records import Row  # noqa: PLC0415 - as above
+
+    Row.metadata.create_all(connection, [Row.metadata.tables["own_limits"]])
+
+
 MONITORED = {
     "jobs": {"priority": "BIGINT NOT NULL DEFAULT 0", "waited_s": "FLOAT NOT NULL DEFAULT 0"},
     "workers": {
@@ -76,6 +82,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     _m004_orders,
     _m005_tariffs,
     _m006_monitor,
+    _m007_own_limits,
 ]
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from core import words
+from core import journey, words
 from core.costs import Assumption, Book
+from core.errors import StenogramError
+from core.money.samples import Counted
 from core.words import phrase
 from pages import _parts as parts
 from pages._parts import say
@@ -56,6 +59,52 @@ def about(each: Assumption) -> str:
         return say("speed of {engine}, times real time", engine=variant)
     said = str(words.reason(each.about, parts.language()))
     return f"{said} ({variant})" if variant in SPOKEN and kind != "chars_per_token" else said
+
+
+def sample(spoken_language: str) -> None:
+    """Tokens counted by the provider on texts like yours, on request."""
+    here = journey.current()
+    counted = here.estimates.samples.known(spoken_language)
+    if said := st.session_state.pop("sample-error", None):
+        st.error(said)
+    if counted:
+        with parts.line():
+            st.caption(_counted(counted), width="stretch")
+            st.button(
+                say("Undo"), key="drop-sample", type="tertiary", on_click=_drop, args=(spoken_language,)
+            )
+    label = say("A sample of your texts")
+    st.text_area(label, key="sample", placeholder=say("Empty: the newest passages here"), height=80)
+    st.button(
+        say("Count its tokens"),
+        key="count-sample",
+        help=say("Gemini counts them; that is free."),
+        on_click=_count,
+        args=(spoken_language,),
+    )
+
+
+def _counted(counted: Counted) -> str:
+    return say(
+        "{tokens} tokens in {letters} characters: {each} characters a token. {model} counted on {day}.",
+        tokens=parts.number(counted.tokens),
+        letters=parts.number(counted.letters),
+        each=parts.number(float(counted.letters_a_token), 2),
+        model=parts.plain(counted.model),
+        day=words.day(date.fromisoformat(counted.on), parts.language()),
+    )
+
+
+def _count(spoken_language: str) -> None:
+    samples = journey.current().estimates.samples
+    try:
+        samples.count(spoken_language, st.session_state.get("sample") or "")
+    except StenogramError as error:
+        st.session_state["sample-error"] = parts.explain(error)
+
+
+def _drop(spoken_language: str) -> None:
+    journey.current().estimates.samples.drop(spoken_language)
 
 
 def columns() -> dict[str, Any]:

@@ -21,8 +21,9 @@ HEIGHT = 280
 CHOSEN, ABLE, OTHER = "#0F766E", "#7DA8A3", "#B0B7B6"
 BATCH, SYNC = "#0F766E", "#C2762B"
 BARS = 8
-LABEL_PX = 220
-LEGEND = alt.Legend(orient="top", labelLimit=0, columns=2)
+ROW_PX = 34
+QUIET = "#7A8886"
+LEGEND = alt.Legend(orient="top", labelLimit=0, columns=3)
 SPARSE = alt.Axis(grid=False, tickCount=5)
 """Logarithmic axes have a line for every digit unless told otherwise."""
 
@@ -34,7 +35,7 @@ def deadline(answer: Answer) -> None:
         st.caption(say("Nobody knows price and time of any way."))
         return
     sign = plan.SIGNS[answer.currency]
-    kinds = {"chosen": say("the cheapest that fits"), "able": say("can be taken"), "other": say("cannot")}
+    kinds = {"chosen": say("cheapest"), "able": say("possible"), "other": say("not from here")}
     data = pd.DataFrame([{**row, "kind": kinds[row["kind"]]} for row in rows])
     colours = alt.Scale(domain=list(kinds.values()), range=[CHOSEN, ABLE, OTHER])
     x = alt.X(
@@ -191,10 +192,11 @@ def tornado(answer: Answer) -> None:
         for swing in swings
     ]
     order = [str(row["what"]) for row in rows]
-    y = alt.Y("what:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL_PX))
+    y = alt.Y("what:N", sort=order, title=None, axis=None)
+    data = pd.DataFrame(rows)
     bars = (
-        alt.Chart(pd.DataFrame(rows))
-        .mark_bar(color=ABLE, height=14)
+        alt.Chart(data)
+        .mark_bar(color=ABLE, height=10, yOffset=8)
         .encode(
             x=alt.X(
                 "low:Q",
@@ -213,24 +215,36 @@ def tornado(answer: Answer) -> None:
     )
     now = pd.DataFrame({"price": [_units(answer, answer.best.total_usd)]})
     rule = alt.Chart(now).mark_rule(color=CHOSEN, size=2).encode(x="price:Q")
-    _show(bars + rule, "tornado")
+    _show(bars + _above(data, y, "what") + rule, "tornado", height=ROW_PX * len(rows) + 50)
     st.caption(plan.route(answer, answer.best))
 
 
 def replay(rows: list[dict[str, Any]], answer_currency: str = "USD") -> None:
     """What a month would have cost by other ways; the first is what it did cost."""
     order = [row["way"] for row in rows]
+    data = pd.DataFrame([{**row, "said": f"{row['way']}  {row['cash']}"} for row in rows])
+    y = alt.Y("way:N", sort=order, title=None, axis=None)
     chart = (
-        alt.Chart(pd.DataFrame(rows))
-        .mark_bar(height=16)
+        alt.Chart(data)
+        .mark_bar(height=10, yOffset=8)
         .encode(
             x=alt.X("price:Q", title=say("Price, {sign}", sign=plan.SIGNS[answer_currency])),
-            y=alt.Y("way:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL_PX)),
+            y=y,
             color=alt.condition("datum.real", alt.value(CHOSEN), alt.value(OTHER)),
             tooltip=[alt.Tooltip("way:N", title=say("Way")), alt.Tooltip("cash:N", title=say("Price"))],
         )
     )
-    _show(chart, "replay", height=max(120, 28 * len(rows) + 50))
+    _show(chart + _above(data, y, "said"), "replay", height=ROW_PX * len(rows) + 50)
+
+
+def _above(data: pd.DataFrame, y: alt.Y, column: str) -> alt.Chart:
+    """What each bar is, above it: beside it a telephone has no room."""
+    texts: alt.Chart = (
+        alt.Chart(data)
+        .mark_text(align="left", baseline="middle", dy=-7, color=QUIET)
+        .encode(x=alt.value(0), y=y, text=f"{column}:N")
+    )
+    return texts
 
 
 def _units(answer: Answer, usd: Decimal | None) -> float:

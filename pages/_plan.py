@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 
-from core import costs, journey, words
+from core import journey, words
 from core.costs import Answer, Note, Quote
 from core.money.plans import Archive
 from core.words import phrase
+from pages import _along as along
 from pages import _archive as archive
 from pages import _assumptions as assumptions
 from pages import _parts as parts
@@ -47,6 +46,7 @@ SCENARIO: dict[str, Any] = {
     "ready": "",
     "most": 0.0,
     "currency": "USD",
+    "own": "",
 }
 """What a link carries, with what holds where it says nothing."""
 CHOICES: dict[str, Collection[str]] = {"view": VIEWS, "by": BY, "ready": READY, "spoken": SPOKEN}
@@ -72,6 +72,8 @@ def settle() -> None:
 def _read(name: str, given: str | None, usual: Any) -> Any:
     if given is None:
         return usual
+    if name == "own":
+        return along.brought(given)
     if isinstance(usual, str):
         return given if given in CHOICES.get(name, SIGNS) else usual
     try:
@@ -146,7 +148,7 @@ def _wishes() -> dict[str, Any]:
     if st.session_state["ready"]:
         wishes["ready_by_s"] = st.session_state["ready"]
     if most := st.session_state["most"]:
-        rate = journey.current().estimates.book().assume("rub_per_usd").value
+        rate = journey.current().estimates.book(own=st.session_state["own"]).assume("rub_per_usd").value
         wishes["at_most_usd"] = Decimal(str(most)) / (rate if wishes["currency"] == "RUB" else 1)
     return wishes
 
@@ -162,7 +164,7 @@ def _files() -> dict[str, Any] | None:
 
 def answered(asked: Mapping[str, Any]) -> Answer:
     """The one function that pages and programs ask."""
-    return journey.current().estimates.answer(**asked)
+    return journey.current().estimates.answer(**asked, own=st.session_state["own"])
 
 
 def cash(answer: Answer, usd: Decimal | None) -> str:
@@ -192,8 +194,10 @@ def result(answer: Answer) -> None:
         with parts.tight():
             st.markdown(f"**{route(answer, best)}**")
             st.caption(facts(*_split(answer, best)))
-            for each in (*([best.blocked] if best.blocked else []), *best.notes):
-                st.caption(remark(each))
+            st.caption(facts(*_dated(answer, best)))
+            if best.blocked:
+                st.caption(remark(best.blocked))
+            st.caption(" ".join(map(remark, best.notes)))
 
 
 def _would_be(answer: Answer) -> Quote | None:
@@ -203,6 +207,24 @@ def _would_be(answer: Answer) -> Quote | None:
     return next(
         (quote for quote in ways if quote.blocked and quote.blocked.message.startswith(UNREADY)), None
     )
+
+
+def _dated(answer: Answer, quote: Quote) -> list[str]:
+    """How old the prices are that a way is paid by, and the rate that turns them into roubles."""
+    lane = "batch" if quote.lane == "batch" else "sync"
+    asked = ((quote.engine, quote.engine_model, quote.mode), ("gemini", quote.embedder, lane))
+    prices = [price for key in asked if (price := answer.book.price(*key))]
+    said = []
+    if prices:
+        day = words.day(min(price.read_on for price in prices), parts.language())
+        said.append(say("prices as of {day}", day=day))
+    if answer.currency != "USD":
+        rate = answer.book.assume(f"{answer.currency.lower()}_per_usd")
+        source = parts.plain(str(words.reason(rate.source, parts.language())))
+        said.append(
+            say("{rate} ₽ for a dollar: {source}", rate=parts.number(float(rate.value), 2), source=source)
+        )
+    return said
 
 
 def _split(answer: Answer, quote: Quote) -> list[str]:
@@ -259,7 +281,9 @@ def _engine(answer: Answer, quote: Quote) -> str:
 def run(answer: Answer) -> None:
     """Take the files of the plan through its route, and remember what was promised."""
     known: Archive | None = st.session_state.get("plan-archive")
-    if st.session_state["by"] != "files" or known is None or not known.fresh or answer.best is None:
+    if not parts.may_change() or st.session_state["by"] != "files":
+        return
+    if known is None or not known.fresh or answer.best is None:
         return
     if st.button(say("Run this plan"), type="primary", key="run"):
         here = journey.current()
@@ -281,13 +305,15 @@ def ways(answer: Answer) -> None:
     config = _columns()
     if fitting:
         rows = [_row(answer, quote) for quote in fitting]
-        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config)
+        order = ("price", "p50", "p90", "way")
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config, column_order=order)
     with st.expander(say_many("{n} way does not fit: why", "{n} ways do not fit: why", len(others))):
         rows = [
             {**_row(answer, quote), "why": " ".join(_sentence(each) for each in why[quote.id])}
             for quote in others
         ]
-        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config)
+        order = ("price", "p90", "way", "why")
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config, column_order=order)
 
 
 def remark(said: Note) -> str:
@@ -311,9 +337,9 @@ def _row(answer: Answer, quote: Quote) -> dict[str, object]:
 
 
 def _columns() -> dict[str, Any]:
-    right = {"alignment": "right"}
+    right = {"alignment": "right", "width": "small"}
     return {
-        "way": st.column_config.TextColumn(say("Way"), width="large"),
+        "way": st.column_config.TextColumn(say("Way"), width="medium"),
         "price": st.column_config.TextColumn(say("Price"), **right),  # type: ignore[arg-type]
         "p50": st.column_config.TextColumn(say("Usually"), **right),  # type: ignore[arg-type]
         "p90": st.column_config.TextColumn(say("At most"), help=say("9 times in 10"), **right),  # type: ignore[arg-type]
@@ -332,23 +358,6 @@ def ground(answer: Answer) -> None:
             error=words.percent(float(size.error), parts.language()),
         )
     )
+    assumptions.sample(answer.work.language)
     st.dataframe(assumptions.table(answer.book), hide_index=True, column_config=assumptions.columns())
     st.caption(say("Change any of it under “Prices”."))
-
-
-def export(answer: Answer) -> None:
-    """The whole table for a spreadsheet or a program, and a link that reproduces the scenario."""
-    told = json.dumps(costs.described(answer), ensure_ascii=False, indent=1)
-    with st.container(horizontal=True):
-        st.download_button(say("Table (CSV)"), costs.as_csv(answer.quotes), "estimate.csv", "text/csv")
-        st.download_button(say("For programs (JSON)"), told, "estimate.json", "application/json")
-    st.caption(say("A link to this very question:"))
-    st.code(link(), language=None, wrap_lines=True)
-
-
-def link() -> str:
-    """The address of this page with what differs from the usual."""
-    said = {name: st.session_state[name] for name, usual in SCENARIO.items() if name in st.session_state}
-    other = {name: value for name, value in said.items() if value != SCENARIO[name]}
-    base = str(st.context.url or "").partition("?")[0]
-    return f"{base}?{urlencode(other)}" if other else base

@@ -12,12 +12,12 @@ import pandas as pd
 import streamlit as st
 
 from core import journey, words
-from core.costs import Book, Price
-from core.costs.prices import CURRENCIES, UNITS
-from core.errors import StenogramError
+from core.costs import Book, Limit, Price
+from core.costs.prices import CURRENCIES, LIMITS, UNITS
+from core.errors import AdminsOnly, StenogramError
 from core.words import phrase
 from pages import _assumptions as assumptions
-from pages._parts import explain, language, say, say_many
+from pages._parts import explain, language, may_change, number, say, say_many
 
 MODES = {
     "sync": phrase("now"),
@@ -29,6 +29,9 @@ MODES = {
 
 def draw() -> None:
     """Both books, each to be changed where it stands."""
+    if not may_change():
+        st.caption(explain(AdminsOnly()))
+        return
     here = journey.current()
     book = here.estimates.book()
     if said := st.session_state.pop("price-error", None):
@@ -43,6 +46,8 @@ def draw() -> None:
     _prices(book)
     with st.expander(say("Add a way that is not in the list")):
         _add()
+    st.subheader(say("Rate limits"), anchor=False)
+    _limits(book)
     st.subheader(say("Assumptions"), anchor=False)
     _figures(book)
 
@@ -52,7 +57,7 @@ def _prices(book: Book) -> None:
     st.data_editor(
         pd.DataFrame([_row(book, price) for price in known]),
         hide_index=True,
-        key="own-prices",
+        key=_table("prices"),
         column_config=columns(),
         disabled=["who", "mode", "unit", "state", "day", "source"],
         on_change=_change_prices,
@@ -82,7 +87,7 @@ def _state(price: Price) -> str:
 
 def _change_prices(known: list[Price]) -> None:
     tariffs = journey.current().tariffs
-    for n, changed in _edits("own-prices"):
+    for n, changed in _edits("prices"):
         price, value = known[n], changed.get("price")
         if value is None:
             tariffs.take_back_price(*price.key)
@@ -95,7 +100,7 @@ def _figures(book: Book) -> None:
     st.data_editor(
         table,
         hide_index=True,
-        key="own-figures",
+        key=_table("figures"),
         column_config=assumptions.columns(),
         disabled=["about", "unit", "source"],
         on_change=_change_figures,
@@ -105,7 +110,7 @@ def _figures(book: Book) -> None:
 
 def _change_figures(names: list[str]) -> None:
     tariffs = journey.current().tariffs
-    for n, changed in _edits("own-figures"):
+    for n, changed in _edits("figures"):
         name, value = names[n], changed.get("value")
         if value is None:
             tariffs.take_back_figure(name)
@@ -113,8 +118,51 @@ def _change_figures(names: list[str]) -> None:
             _attempt(functools.partial(tariffs.set_figure, name, value))
 
 
-def _edits(key: str) -> list[tuple[int, dict[str, Any]]]:
-    edited: dict[int, dict[str, Any]] = st.session_state[key]["edited_rows"]
+def _limits(book: Book) -> None:
+    """Your tier: what a quote waits for."""
+    known = list(book.limits)
+    st.data_editor(
+        pd.DataFrame([_limit(book, limit) for limit in known]),
+        hide_index=True,
+        key=_table("limits"),
+        column_config=_limit_columns(),
+        disabled=["who", "mode", "state", "source"],
+        on_change=_change_limits,
+        placeholder="",
+        args=(known,),
+    )
+    most = journey.current().settings.batch_enqueued_tokens
+    if any(limit.yours and (limit.enqueued_tokens or 0) > most for limit in known):
+        facts = {"setting": "`BATCH_ENQUEUED_TOKENS`", "most": number(most)}
+        st.caption(say("Batches are sent under {setting}, {most} tokens: raise that too.", **facts))
+
+
+def _limit(book: Book, limit: Limit) -> dict[str, object]:
+    return {
+        "who": f"{book.provider(limit.provider).title} {limit.model}".strip(),
+        "mode": say(MODES[limit.mode]) if limit.mode in MODES else limit.mode,
+        "tier": limit.tier,
+        **{name: getattr(limit, name) for name in LIMITS},
+        "state": say("yours") if limit.yours else "",
+        "source": limit.source,
+    }
+
+
+def _change_limits(known: list[Limit]) -> None:
+    tariffs = journey.current().tariffs
+    for n, changed in _edits("limits"):
+        _attempt(functools.partial(tariffs.set_limit, *known[n].key, **changed))
+
+
+def _table(name: str) -> str:
+    """The key of a table; a new one after each change, so that it shows what holds then."""
+    return f"own-{name}-{st.session_state.get(f'changes-{name}', 0)}"
+
+
+def _edits(name: str) -> list[tuple[int, dict[str, Any]]]:
+    """What was typed into a table, by row."""
+    edited: dict[int, dict[str, Any]] = st.session_state[_table(name)]["edited_rows"]
+    st.session_state[f"changes-{name}"] = st.session_state.get(f"changes-{name}", 0) + 1
     return list(edited.items())
 
 
@@ -156,6 +204,18 @@ def columns() -> dict[str, Any]:
         "unit": say("For"),
         "state": say("State"),
         "day": st.column_config.DateColumn(say("Read on")),
+        "source": st.column_config.TextColumn(say("Source"), width="large"),
+    }
+
+
+def _limit_columns() -> dict[str, Any]:
+    whole = {name: say(title) for name, title in LIMITS.items()}
+    return {
+        "who": st.column_config.TextColumn(say("What"), width="medium"),
+        "mode": say("When"),
+        "tier": st.column_config.TextColumn(say("Tier"), width="small", max_chars=60),
+        **{name: st.column_config.NumberColumn(title, format="localized") for name, title in whole.items()},
+        "state": say("State"),
         "source": st.column_config.TextColumn(say("Source"), width="large"),
     }
 

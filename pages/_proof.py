@@ -12,11 +12,24 @@ import streamlit as st
 from core import journey
 from core.errors import StenogramError
 from core.money import proof
+from core.money.held import Way
 from core.money.proof import Budgeted, Paid, Proved, Sum
 from core.words import phrase
 from pages import _charts as charts
 from pages import _plan as plan
-from pages._parts import duration, explain, line, moment, number, plain, say, say_many
+from pages._parts import (
+    duration,
+    explain,
+    facts,
+    line,
+    may_change,
+    moment,
+    number,
+    plain,
+    say,
+    say_many,
+    tight,
+)
 from pages._prices import usd
 
 BY = {"month": phrase("By month"), "provider": phrase("By provider"), "owner": phrase("By key")}
@@ -34,7 +47,8 @@ def draw() -> None:
     here = journey.current()
     _month()
     _held()
-    _caps()
+    if may_change():
+        _caps(open_=bool(here.proof.held()))
     _plans(here.proof.plans())
     calls = here.proof.paid()
     if not calls:
@@ -43,7 +57,9 @@ def draw() -> None:
     _sums()
     _replay()
     with st.expander(say("Every call")):
-        st.dataframe(pd.DataFrame([_call(call) for call in calls]), hide_index=True, column_config=_columns())
+        rows = [_call(call) for call in calls]
+        order = ("at", "promised", "usd", "error", "title", "who", "quantity", "state", "took")
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns(), column_order=order)
 
 
 def _month() -> None:
@@ -67,21 +83,53 @@ def _amounts(spent: Decimal, reserved: Decimal, cap: Decimal) -> dict[str, str]:
 
 
 def _held() -> None:
-    waiting = journey.current().proof.held()
+    """What a cap holds, and for each group of it the cheaper way, if one fits."""
+    here = journey.current()
+    waiting = here.proof.held()
     if waiting:
         one, many = "{n} piece of work waits", "{n} pieces of work wait"
         st.warning(
-            say("Nothing is lost. Raise the cap below, or send the recordings by a cheaper way."),
+            say("Nothing is lost: it goes on when the cap is raised, or now by a cheaper way."),
             title=say_many(one, many, waiting) + ": " + say("the cap is reached"),
             icon=":material/pause_circle:",
         )
 
+        titles = plan.routes_by_id()
+        ways = here.holds.ways()
+        for n, way in enumerate(ways):
+            _cheaper(n, way, titles)
+        if not ways:
+            st.caption(say("No cheaper way fits under the cap."))
 
-def _caps() -> None:
+
+def _cheaper(n: int, way: Way, titles: dict[str, str]) -> None:
+    title = titles.get(way.quote.id, way.quote.id) if way.quote else say("vectors in a batch")
+    with line():
+        with tight():
+            st.markdown(f"**{plain(title)}**")
+            st.caption(
+                facts(
+                    say_many("{n} recording", "{n} recordings", len(way.group.recordings)),
+                    say(
+                        "{usd} instead of {before}",
+                        usd=plain(usd(way.usd)),
+                        before=plain(usd(way.before_usd)),
+                    ),
+                )
+            )
+        if may_change():
+            st.button(say("Send this way"), key=f"cheaper-{n}", on_click=_take, args=(way,))
+
+
+def _take(way: Way) -> None:
+    journey.current().holds.take(way)
+
+
+def _caps(*, open_: bool) -> None:
     """A cap for everybody, and one for each key."""
     budgets = journey.current().proof.budgets()
     keys = {key.id: key.name for key in journey.current().keys.all() if not key.revoked_at}
-    with st.expander(say("Caps")):
+    with st.expander(say("Caps"), expanded=open_):
         if said := st.session_state.pop("cap-error", None):
             st.error(said)
         names = {"": say("Everybody together"), "pages": say("The pages"), **keys}
@@ -124,7 +172,8 @@ def _plans(plans: list[Proved]) -> None:
     st.subheader(say("Plans that were run"), anchor=False)
     ways = plan.routes_by_id()
     rows = [_plan(each, ways.get(each.route, each.route)) for each in plans]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns())
+    order = ("at", "promised", "usd", "error", "expected", "took", "recordings", "way")
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns(), column_order=order)
 
 
 def _plan(each: Proved, way: str) -> dict[str, object]:
@@ -214,9 +263,9 @@ def _columns() -> dict[str, Any]:
         "recordings": say("Done"),
         "state": say("State"),
         "quantity": st.column_config.TextColumn(say("Tokens or seconds"), help=say("Promised → counted")),
-        "promised": st.column_config.TextColumn(say("Promised"), alignment="right"),
-        "usd": st.column_config.TextColumn(say("Came to"), alignment="right"),
-        "error": st.column_config.TextColumn(say("Error"), alignment="right"),
-        "expected": st.column_config.TextColumn(say("Expected"), alignment="right"),
-        "took": st.column_config.TextColumn(say("Took"), alignment="right"),
+        "promised": st.column_config.TextColumn(say("Promised"), width="small", alignment="right"),
+        "usd": st.column_config.TextColumn(say("Came to"), width="small", alignment="right"),
+        "error": st.column_config.TextColumn(say("Error"), width="small", alignment="right"),
+        "expected": st.column_config.TextColumn(say("Expected"), width="small", alignment="right"),
+        "took": st.column_config.TextColumn(say("Took"), width="small", alignment="right"),
     }

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.errors import StenogramError
+from pages import _along as along
 from pages import _charts as charts
 from pages import _plan as plan
 from pages import _prices as prices
@@ -32,6 +33,7 @@ except StenogramError as error:
     st.error(explain(error))
     st.stop()
 
+along.told()
 plan.result(answer)
 plan.run(answer)
 
@@ -48,4 +50,4 @@ with st.expander(say("What matters most")):
 with st.expander(say("What it stands on")):
     plan.ground(answer)
 with st.expander(say("Take it along")):
-    plan.export(answer)
+    along.export(answer, plan.SCENARIO)

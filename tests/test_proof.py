@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 from sqlalchemy import update
 
 from core.embed import tokens_at_most
-from core.errors import BadRequest
+from core.embedders.gemini import passage_form
+from core.errors import BadRequest, ProviderRefused
 from core.journey import Journey
 from core.keys import EVERYONE
 from core.money import proof
@@ -22,6 +24,7 @@ from core.settings import Settings
 from tests import drive, racing
 from tests.batching import recording, sentences
 from tests.conftest import DATA
+from tools.gemini_emulator import vectors
 from tools.gemini_emulator.handle import GeminiEmulator
 
 MODEL = "gemini-embedding-2"
@@ -163,11 +166,11 @@ def test_a_plan_that_was_run_is_compared_with_what_its_recordings_cost(gemini):
     quote = next(each for each in answer.quotes if each.lane == "now" and each.blocked is None)
     id_ = recording(gemini, TEXTS, "now", "planned")
     gemini.estimates.keep(quote, answer.size.tokens, [id_])
-    vectors = gemini.ledger.buy(gemini.embedder(), id_, "pages", TEXTS)
+    bought = gemini.ledger.buy(gemini.embedder(), id_, "pages", TEXTS)
 
     [proved] = gemini.proof.plans()
 
-    assert len(vectors) == len(TEXTS)
+    assert len(bought) == len(TEXTS)
     assert proved.quoted_usd == quote.embedding_usd
     assert proved.usd == gemini.ledger.of_recording(id_) > 0
     assert proved.tokens == gemini.proof.paid()[0].counted
@@ -262,3 +265,106 @@ def test_a_figure_must_make_sense(here, name, value):
 def test_a_price_must_make_sense(here, price):
     with pytest.raises(BadRequest):
         here.tariffs.set_price("gemini", MODEL, "sync", price)
+
+
+# Your own tier
+
+
+def test_your_rate_limits_hold_in_every_quote_field_by_field(here):
+    work = {"documents": 100_000, "tokens_per_document": 500}
+    before = here.estimates.answer(**work).embedding
+
+    here.tariffs.set_limit("gemini", "", "sync", rpm=300)
+    here.tariffs.set_limit("gemini", "", "sync", tier="free")
+    slower = here.estimates.answer(**work)
+
+    [mine] = [limit for limit in slower.book.limits if limit.yours]
+    assert (mine.rpm, mine.tpm, mine.tier, mine.source) == (300, 1_000_000, "free", "yours")
+    assert slower.embedding.sync_p50_s == 100_000 / 300 * 60 > before.sync_p50_s
+    here.tariffs.set_limit("gemini", "", "sync", rpm=None)
+    here.tariffs.set_limit("gemini", "", "sync", tier=None)
+    assert here.estimates.answer(**work).embedding == before
+
+
+def test_your_cap_on_enqueued_tokens_holds_over_the_setting(here):
+    work = {"documents": 10_000, "tokens_per_document": 500}  # 5 M tokens: ten rounds of 500,000
+    before = here.estimates.answer(**work).embedding.batch_p50_s
+
+    here.tariffs.set_limit("gemini", "", "batch", enqueued_tokens="5000000")
+
+    assert here.estimates.answer(**work).embedding.batch_p50_s == before / 10
+    here.tariffs.take_back_limit("gemini", "", "batch")
+    assert here.estimates.answer(**work).embedding.batch_p50_s == before
+
+
+def test_no_more_calls_at_once_than_the_provider_allows(tmp_path):
+    here = Journey(Settings(stenogram_home=tmp_path, workers_io=8))
+    asked = {"documents": 1000, "tokens_per_document": 10}
+    here.tariffs.set_limit("gemini", "", "sync", at_once=2, rpm=10**9)
+
+    hundred_each = here.estimates.answer(**asked).embedding.sync_p50_s
+
+    assert hundred_each == pytest.approx(10 * 0.2 / 2)
+
+
+@pytest.mark.parametrize(
+    ("limit", "changed"),
+    [
+        (("gemini", "", "sync"), {"rpm": -1}),
+        (("gemini", "", "sync"), {"tpm": 0}),
+        (("gemini", "", "sync"), {"at_once": "many"}),
+        (("gemini", "", "batch"), {"enqueued_tokens": 1.5}),
+        (("nobody", "", "sync"), {"rpm": 1}),
+    ],
+)
+def test_a_rate_limit_must_make_sense(here, limit, changed):
+    with pytest.raises(BadRequest):
+        here.tariffs.set_limit(*limit, **changed)
+
+    assert not any(each.yours for each in here.tariffs.book().limits)
+
+
+# Tokens counted on a sample
+
+
+def test_a_counted_sample_holds_for_estimates_with_its_day_until_it_is_dropped(gemini):
+    recording(gemini, TEXTS, "now", "sample")
+    before = gemini.estimates.book("ru").assumptions["tokens_per_word:ru"]
+
+    counted = gemini.estimates.samples.count("ru", on=date(2026, 11, 22))
+
+    forms = [passage_form(MODEL, text) for text in TEXTS]
+    assert counted.tokens == sum(map(vectors.count_tokens, forms))
+    book = gemini.estimates.book("ru")
+    assert book.assumptions["chars_per_token:ru"].value == counted.letters_a_token
+    figure = book.assumptions["tokens_per_word:ru"]
+    assert figure.value == pytest.approx(
+        Decimal(counted.tokens) / sum(len(text.split()) for text in TEXTS), abs=Decimal("0.001")
+    )
+    assert figure.source == f"{counted.letters} characters counted by {MODEL} on 2026-11-22"
+    assert gemini.ledger.payments() == []
+    gemini.estimates.samples.drop("ru")
+    assert gemini.estimates.book("ru").assumptions["tokens_per_word:ru"] == before
+
+
+def test_any_text_may_be_the_sample_and_your_own_figure_holds_over_it(gemini):
+    gemini.estimates.samples.count("en", "We agreed to move the budget to next week. " * 5)
+    gemini.tariffs.set_figure("tokens_per_word:en", "9")
+
+    book = gemini.estimates.book("en")
+
+    assert book.assumptions["tokens_per_word:en"].value == 9
+    assert "counted by" in book.assumptions["chars_per_token:en"].source
+
+
+@pytest.mark.parametrize(("text", "why"), [("", "no passages"), ("too few words", "at least 20 words")])
+def test_a_sample_that_says_nothing_is_refused(gemini, text, why):
+    with pytest.raises(BadRequest, match=why):
+        gemini.estimates.samples.count("ru", text)
+
+
+def test_counting_without_a_key_is_refused_with_a_sentence(here):
+    with pytest.raises(ProviderRefused, match="GEMINI_API_KEY"):
+        here.estimates.samples.count("ru", " ".join(TEXTS))
+
+    assert here.estimates.samples.known("ru") is None

@@ -14,7 +14,7 @@ from core.costs import pace
 from core.costs.count import HOUR_S, Size
 from core.costs.money import Note, money, plain
 from core.costs.pace import History, Pace
-from core.costs.prices import MEASURED, Assumption, Book, Price
+from core.costs.prices import MEASURED, Assumption, Book, Limit, Price
 
 HOURS_A_YEAR = Decimal(8766)
 WORDS = "words"
@@ -157,7 +157,7 @@ def _bought(price: Price, size: Size, terms: Terms) -> Leg:
     if price.mode == "sync":
         limit = terms.book.limit(price.provider, price.model, price.mode)
         speed = terms.book.speed(price.provider, price.model)
-        at_once = terms.book.assume("calls_at_once").value
+        at_once = _at_once(limit, terms.book)
         steps = pace.transcribe_now(size.audio_s, size.recordings, limit, speed, at_once)
     else:
         steps = _batch(price, size.recordings, 0, terms)
@@ -171,9 +171,15 @@ def _embedded(price: Price, size: Size, terms: Terms) -> Leg:
     if price.mode == "batch":
         return _sold(price, parts, _batch(price, size.passages, size.tokens, terms), terms)
     limit = book.limit(price.provider, price.model, price.mode)
-    at_once = book.assume("calls_at_once").value
+    at_once = _at_once(limit, book)
     steps = pace.embed_now(size.passages, size.tokens, limit, book.assume("call_s"), at_once)
     return _sold(price, parts, steps, terms)
+
+
+def _at_once(limit: Limit | None, book: Book) -> Decimal:
+    """Calls at the same time: as many as this installation makes, and as the provider allows."""
+    here = book.assume("calls_at_once").value
+    return min(here, Decimal(limit.at_once)) if limit and limit.at_once else here
 
 
 def _local(size: Size, language: str, terms: Terms) -> Leg:

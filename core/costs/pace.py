@@ -95,7 +95,7 @@ def rounds(requests: int, tokens: int, limit: Limit | None) -> int:
     if limit is None:
         return 1
     jobs = math.ceil(requests / limit.requests_per_job) if limit.requests_per_job else 1
-    by_jobs = math.ceil(jobs / limit.jobs) if limit.jobs else 1
+    by_jobs = math.ceil(jobs / limit.at_once) if limit.at_once else 1
     by_tokens = math.ceil(tokens / limit.enqueued_tokens) if limit.enqueued_tokens else 1
     return max(by_jobs, by_tokens, 1)
 

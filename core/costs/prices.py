@@ -15,8 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from core.costs.money import amount
+from core.costs.money import amount, whole
 from core.errors import BadRequest
+from core.words import phrase
 
 Table = dict[str, Any]
 """One table of the file, as tomllib gives it."""
@@ -39,6 +40,16 @@ CURRENCIES = ("USD", "RUB")
 MAX_NAME = 60
 MAX_PRICE = Decimal(100_000)
 MAX_ASSUMED = Decimal(1_000_000_000)
+MAX_LIMIT = 1_000_000_000_000
+LIMITS = MappingProxyType(
+    {
+        "rpm": phrase("Requests a minute"),
+        "tpm": phrase("Tokens a minute"),
+        "enqueued_tokens": phrase("Tokens under way"),
+        "at_once": phrase("Calls at once"),
+    }
+)
+"""What of a rate limit people may say themselves, and how it is called."""
 MAY_BE_ZERO = ("_purchase_usd", "_w", "_per_hour")
 """What an assumption's name may end in for 0 to make sense; by the others we divide."""
 TENTH_LESS, TENTH_MORE = Decimal("0.9"), Decimal("1.1")
@@ -120,13 +131,21 @@ class Limit:
     texts_per_call: int = 1
     enqueued_tokens: int | None = None
     requests_per_job: int | None = None
-    jobs: int | None = None
+    at_once: int | None = None
+    """Calls at the same time; of batches, jobs."""
     note: str = ""
+    yours: bool = False
 
     @property
     def key(self) -> tuple[str, str, str]:
         """What another tier's limit replaces; an empty model means all of the provider's."""
         return (self.provider, self.model, self.mode)
+
+    def overridden(self, on: date, tier: str = "", **figures: object) -> Limit:
+        """The same limit with your tier's figures. Raise BadRequest for what is no sensible number."""
+        known: Table = {name: whole(value, LIMITS[name], MAX_LIMIT) for name, value in figures.items()}
+        named = tier.strip()[:MAX_NAME] or self.tier
+        return replace(self, tier=named, source="yours", read_on=on, yours=True, **known)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ def by_name(settings: Settings, name: str) -> Embedder:
     A missing key or model shows when the embedder is asked to work.
     """
     if name.startswith("gemini"):
-        return _gemini(settings, name.removeprefix("gemini"))
+        return gemini(settings, name.removeprefix("gemini"))
     chosen = Local(settings.local_embedding_model, settings.models)
     model = name.removeprefix("local").removeprefix("-")
     return chosen if not model or chosen.name == name else Local(model, settings.models)
 
 
-def _gemini(settings: Settings, stored: str) -> Embedder:
+def gemini(settings: Settings, stored: str = "") -> Gemini:
+    """Gemini as the settings say; `stored` is what its name once had after the word."""
     version, _, dim = stored.removesuffix("+emulator").partition("@")
     return Gemini(
         settings.gemini_api_key,

@@ -122,6 +122,21 @@ class Gemini:
         vectors, _ = self._vectors(forms, "RETRIEVAL_QUERY", self._question_deadline_s)
         return np.asarray(vectors[0], dtype=np.float32)
 
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """Tokens of passages as they would be sent; counting costs nothing."""
+
+        async def call(gemini: AsyncClient, _: _Http) -> int:
+            from google.genai import types  # noqa: PLC0415
+
+            forms = [passage_form(self.model, text) for text in texts]
+            contents: Any = [types.Content(parts=[types.Part(text=form)]) for form in forms]
+            counted = await gemini.models.count_tokens(model=self.model, contents=contents)
+            if not counted.total_tokens:
+                raise ValueError("no count")
+            return counted.total_tokens
+
+        return self._ask(call, self._deadline_s)
+
     def _vectors(self, forms: Sequence[str], task: str, deadline_s: float) -> tuple[Vectors, int]:
         async def call(gemini: AsyncClient, _: _Http) -> tuple[Vectors, int]:
             from google.genai import types  # noqa: PLC0415

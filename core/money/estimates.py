@@ -18,16 +18,21 @@ from core import costs, embed
 from core.costs import Answer, Book, History, Limit, Quote, shipped
 from core.costs.prices import MEASURED
 from core.embed import Embedder
+from core.embedders import gemini
+from core.money import links
 from core.money.measured import Measured, measured
+from core.money.samples import Samples
 from core.money.tariffs import Plan, Tariffs
 from core.recordings import Wish
 from core.records import Records
 from core.settings import Settings
-from core.transcribe import Engine
+from core.transcribe import Elsewhere, Engine
 
 MEASURE_EVERY_S = 30.0
 UNMEASURED = {"pocketsphinx": Decimal(2), "gigaam-toy": Decimal(20)}
 """Sound a second of work, of engines that the price book does not know, until they were measured."""
+SPOKEN = ("ru", "en")
+"""Languages whose tokens the price book tells apart."""
 BY_ROUTE = {("groq", "sync"): "groq", ("groq", "batch"): "groq-batch", ("runpod", "sync"): "runpod"}
 """Our engine for a provider and its mode."""
 
@@ -48,15 +53,18 @@ class Estimates:
         self._tariffs = tariffs
         self._engines = engines
         self._embedder = embedder
+        self.samples = Samples(records, gemini(settings))
         self._measured: tuple[float, Measured] = (float("-inf"), Measured())
 
-    def answer(self, *, language: str = "ru", **asked: Any) -> Answer:
-        """`costs.answer` with what is known of this installation. Raise BadRequest, with a sentence."""
+    def answer(self, *, language: str = "ru", own: str = "", **asked: Any) -> Answer:
+        """`costs.answer` with what is known of this installation. Raise BadRequest, with a sentence.
+
+        With `own` (`links.packed`) those prices hold instead of what people typed in here.
+        """
         embedder = self._embedder()
         return costs.answer(
             language=language,
-            book=self.book(language),
-            limits=self._limits(),
+            book=self.book(language, own),
             history=self.history(),
             not_ready=self._not_ready(language),
             local_languages=embedder.languages if embed.batching(embedder) is None else ("en",),
@@ -74,8 +82,8 @@ class Estimates:
         mine = self._settings.embedding_model
         return mine if shipped().price("gemini", mine, "sync") else "gemini-embedding-2"
 
-    def book(self, language: str = "ru") -> Book:
-        """The price book, with what was measured, with what is yours."""
+    def book(self, language: str = "ru", own: str = "") -> Book:
+        """The price book, with what was measured, with what is yours, or (`own`) what a link says."""
         known = self._known()
         speeds = {f"times_real_time:{name}": speed for name, speed in self._speeds(language).items()}
         guessed = {name: speed for name, speed in speeds.items() if name not in shipped().assumptions}
@@ -83,10 +91,13 @@ class Estimates:
         fast = {local[engine]: speed for engine, speed in known.speeds.items() if engine in local}
         book = shipped().with_assumptions(guessed, source="assumption, until it is measured here")
         book = book.with_assumptions({**known.figures, **fast}, source=MEASURED)
+        for counted in filter(None, map(self.samples.known, SPOKEN)):
+            book = book.with_assumptions(counted.figures, source=counted.source)
         book = book.with_assumptions(
             {"calls_at_once": self._settings.workers_io}, source="WORKERS_IO of this installation"
         )
-        return self._tariffs.over(book)
+        book = book.with_limits(self._limits())
+        return links.unpacked(own, book) if own else self._tariffs.over(book)
 
     def history(self) -> History:
         """Waits of batches here."""
@@ -104,6 +115,10 @@ class Estimates:
             return BY_ROUTE.get((quote.engine, quote.mode), quote.engine)
         leg = f"{quote.engine}/{quote.engine_model}"
         return next((name for name, each in self._local(language).items() if each == leg), quote.engine)
+
+    def providers(self) -> dict[str, str]:
+        """Engines here whose transcripts are paid for, and the provider of each in the price book."""
+        return {name: each.provider for name, each in self._engines.items() if isinstance(each, Elsewhere)}
 
     def of_engine(self, said: Answer, engine: str, lane: str) -> Quote | None:
         """The cheapest quote with this engine of ours and this lane; None if the book has none."""
@@ -148,7 +163,7 @@ class Estimates:
         mine = self._settings
         if old is None:
             return []
-        own = replace(old, enqueued_tokens=mine.batch_enqueued_tokens, jobs=mine.batch_max_jobs)
+        own = replace(old, enqueued_tokens=mine.batch_enqueued_tokens, at_once=mine.batch_max_jobs)
         return [replace(own, requests_per_job=mine.batch_max_requests)]
 
     def _local(self, language: str) -> dict[str, str]:

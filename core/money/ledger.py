@@ -225,12 +225,12 @@ class Ledger:
 
     # Views
 
-    def month(self) -> Spent:
-        """The present month: spent, promised, and the cap."""
+    def month(self, scope: str = ALL) -> Spent:
+        """The present month of everybody or of one owner: spent, promised, and the cap."""
         month = _month(self.now())
         with self._records.read() as session:
-            row = session.get(Budget, month) or Budget(month=month, spent=0, reserved=0)
-            most = self._most(session, ALL)
+            row = session.get(Budget, f"{month} {scope}".strip()) or Budget(spent=0, reserved=0)
+            most = self._most(session, scope)
             return Spent(month, Decimal(row.spent) / BILLION, Decimal(row.reserved) / BILLION, most)
 
     def of_recording(self, recording_id: str) -> Decimal:

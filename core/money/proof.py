@@ -13,11 +13,22 @@ from sqlalchemy.orm import Session
 from core.costs import Quote
 from core.embed import tokens_at_most
 from core.money.estimates import Estimates
+from core.money.held import capped
 from core.money.ledger import Ledger
 from core.money.tariffs import ALL, Plan, Tariffs
-from core.records import Budget, Job, Key, PassageRow, Payment, Recording, Records, Task
+from core.records import (
+    Budget,
+    Cover,
+    Job,
+    Key,
+    PassageRow,
+    Payment,
+    Recording,
+    Records,
+    Task,
+    Transcript,
+)
 
-CAPPED = "the monthly cap"
 BILLION = 1_000_000_000
 MONTHS = 24
 
@@ -130,10 +141,22 @@ class Proof:
         return sorted(sums, key=lambda each: -each.usd)
 
     def saved(self) -> Saved:
-        """By batching, against the other lane; by not paying twice, for texts whose vectors were there."""
-        return Saved(self._ledger.saved(), self._not_twice())
+        """By batching, against the other lane; by not paying twice, for vectors and transcripts at hand."""
+        return Saved(self._ledger.saved(), self._vectors_at_hand() + self._transcripts_at_hand())
 
-    def _not_twice(self) -> Decimal:
+    def _transcripts_at_hand(self) -> Decimal:
+        """Transcripts that came to more than one task, at what the ledger says that each has cost."""
+        sold = self._estimates.providers()
+        with self._records.read() as session:
+            used = select(Transcript.id, Transcript.engine, func.count()).join(
+                Task, Task.transcript_id == Transcript.id
+            )
+            used = used.where(Task.status == "completed", Transcript.engine.in_(list(sold)))
+            again = session.execute(used.group_by(Transcript.id).having(func.count() > 1)).all()
+            costs = [(times - 1) * _cost(session, id_, engine, sold[engine]) for id_, engine, times in again]
+        return sum(costs, Decimal(0))
+
+    def _vectors_at_hand(self) -> Decimal:
         """Texts with vectors that nobody paid for here, at what the sync lane would have asked."""
         with self._records.read() as session:
             paid = _promised(session)
@@ -159,13 +182,13 @@ class Proof:
     def held(self) -> int:
         """How many pieces of work wait because of a cap."""
         with self._records.read() as session:
-            return len(_capped(session))
+            return len(capped(session))
 
     def set_cap(self, scope: str, usd: object) -> None:
         """Another cap; what waited for it is looked at again at once."""
         self._tariffs.set_cap(scope, usd)
         with self._records.write() as session:
-            waiting = update(Job).where(Job.id.in_(_capped(session)))
+            waiting = update(Job).where(Job.id.in_(capped(session)))
             session.execute(waiting.values(run_at=self._ledger.now(), rung_at=0.0))
 
     # Another route
@@ -259,6 +282,20 @@ def _budgeted(
     return Budgeted(scope, names.get(scope, scope), Decimal(out) / BILLION, Decimal(promised) / BILLION, cap)
 
 
+def _cost(session: Session, transcript_id: str, engine: str, provider: str) -> Decimal:
+    """What a transcript was paid for; where its sound was transcribed anew by force, an equal share."""
+    ids = list(session.scalars(select(Task.recording_id).where(Task.transcript_id == transcript_id)))
+    pictures = set(session.scalars(select(Cover.id).where(Cover.recording_id.in_(ids))))
+    paid = select(Payment.call_id, Payment.usd).where(
+        Payment.recording_id.in_(ids), Payment.provider == provider
+    )
+    usd = [Decimal(usd) for call, usd in session.execute(paid) if call.partition("/")[0] not in pictures]
+    made = select(func.count(Task.transcript_id.distinct())).where(
+        Task.recording_id.in_(ids), Task.engine == engine
+    )
+    return sum(usd, Decimal(0)) / (session.scalar(made) or 1)
+
+
 def _promised(session: Session) -> dict[str, int]:
     """Tokens as they were promised, of what was paid for, by recording."""
     paid = select(Payment.recording_id, func.sum(Payment.tokens_estimated)).where(
@@ -284,12 +321,6 @@ def _counted_share(session: Session) -> float:
         sums.where(Payment.provider == "gemini", Payment.state == "settled")
     ).one()
     return counted / promised if promised else 1.0
-
-
-def _capped(session: Session) -> list[str]:
-    """Jobs that were put off because of a cap."""
-    waiting = select(Job.id, Job.error).where(Job.state == "ready", Job.error.is_not(None))
-    return [id_ for id_, error in session.execute(waiting) if CAPPED in str((error or {}).get("message"))]
 
 
 def _bounds(month: str) -> tuple[float, float]:

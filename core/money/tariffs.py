@@ -15,12 +15,13 @@ from typing import Any
 from sqlalchemy import JSON, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from core.costs import Book, Price, plain, shipped, yours
+from core.costs import Book, Limit, Price, plain, shipped, yours
 from core.costs.money import amount
+from core.costs.prices import LIMITS
 from core.errors import BadRequest
 from core.records import Json, Records, Row, new_id
 
-TABLES = ("own_prices", "own_figures", "caps", "plans")
+TABLES = ("own_prices", "own_figures", "own_limits", "caps", "plans")
 ALL = ""
 """The scope of the cap that holds for everybody together."""
 MOST_USD = Decimal(1_000_000_000)
@@ -48,6 +49,22 @@ class OwnFigure(Row):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
+    set_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class OwnLimit(Row):
+    """Your tier at a provider, for one model or (empty) all; what is NULL is as the book says."""
+
+    __tablename__ = "own_limits"
+
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    mode: Mapped[str] = mapped_column(primary_key=True)
+    tier: Mapped[str | None]
+    rpm: Mapped[int | None]
+    tpm: Mapped[int | None]
+    enqueued_tokens: Mapped[int | None]
+    at_once: Mapped[int | None]
     set_at: Mapped[float] = mapped_column(default=time.time)
 
 
@@ -84,15 +101,15 @@ class Tariffs:
 
     def book(self) -> Book:
         """The price book with your prices and figures in place of its own."""
-        with self._records.read() as session:
-            prices, figures = _rows(session)
-        return with_yours(shipped(), prices, figures)
+        return self.over(shipped())
 
     def over(self, book: Book) -> Book:
         """Another book with your prices and figures over it."""
         with self._records.read() as session:
-            prices, figures = _rows(session)
-        return with_yours(book, prices, figures)
+            prices = list(session.scalars(select(OwnPrice)))
+            limits = list(session.scalars(select(OwnLimit)))
+            figures = {row.name: Decimal(row.value) for row in session.scalars(select(OwnFigure))}
+        return with_yours(book, prices, figures, limits)
 
     def set_price(
         self,
@@ -125,6 +142,33 @@ class Tariffs:
         mine = delete(OwnPrice).where(OwnPrice.provider == provider)
         with self._records.write() as session:
             session.execute(mine.where(OwnPrice.model == model, OwnPrice.mode == mode))
+
+    def set_limit(self, provider: str, model: str, mode: str, **changed: object) -> None:
+        """Your tier (`tier`, `rpm`, `tpm`, `enqueued_tokens`, `at_once`); None takes a figure back.
+
+        Raise BadRequest for nonsense.
+        """
+        key = (provider, model, mode)
+        old = next((limit for limit in shipped().limits if limit.key == key), None)
+        if old is None:
+            raise BadRequest("The price book has no such limit.")
+        with self._records.write() as session:
+            row = session.get(OwnLimit, key)
+            wanted = {**(_said(row) if row else {}), **changed}
+            said = {name: value for name, value in wanted.items() if value not in (None, "")}
+            new = old.overridden(date.today(), **said)
+            figures = {name: getattr(new, name) for name in said}
+            session.execute(
+                delete(OwnLimit).where(
+                    OwnLimit.provider == provider, OwnLimit.model == model, OwnLimit.mode == mode
+                )
+            )
+            if figures:
+                session.add(OwnLimit(provider=provider, model=model, mode=mode, **figures))
+
+    def take_back_limit(self, provider: str, model: str, mode: str) -> None:
+        """The book's limits hold again."""
+        self.set_limit(provider, model, mode, **dict.fromkeys((*LIMITS, "tier")))
 
     def set_figure(self, name: str, value: object) -> None:
         """Your figure for an assumption. Raise BadRequest for a name or a number that makes no sense."""
@@ -163,14 +207,31 @@ def cap(session: Session, scope: str) -> Decimal | None:
     return Decimal(row.usd) if row else None
 
 
-def with_yours(book: Book, prices: Iterable[OwnPrice], figures: Mapping[str, Decimal]) -> Book:
-    """A book with these in place of its own; a figure that nobody uses any more is left out."""
+def with_yours(
+    book: Book,
+    prices: Iterable[OwnPrice],
+    figures: Mapping[str, Decimal],
+    limits: Iterable[OwnLimit] = (),
+) -> Book:
+    """A book with these in place of its own; what nobody uses any more is left out."""
     known = {
         name: value
         for name, value in figures.items()
         if name in book.assumptions or name.startswith("times_real_time:")
     }
-    return book.with_overrides(_price(row, book) for row in prices).with_assumptions(known)
+    own = {(row.provider, row.model, row.mode): row for row in limits}
+    tiers = [_limit(own[limit.key], limit) for limit in book.limits if limit.key in own]
+    return book.with_overrides(_price(row, book) for row in prices).with_assumptions(known).with_limits(tiers)
+
+
+def _limit(row: OwnLimit, old: Limit) -> Limit:
+    return old.overridden(datetime.fromtimestamp(row.set_at, UTC).date(), **_said(row))
+
+
+def _said(row: OwnLimit) -> dict[str, Any]:
+    """What was said of a limit."""
+    said = {name: getattr(row, name) for name in ("tier", *LIMITS)}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _price(row: OwnPrice, book: Book) -> Price:
@@ -179,11 +240,6 @@ def _price(row: OwnPrice, book: Book) -> Price:
     own = yours(row.provider, row.model, row.mode, row.price, day, row.unit, row.currency, row.minimum_s)
     old = book.price(row.provider, row.model, row.mode)
     return replace(own, increment_s=old.increment_s, note=old.note) if old else own
-
-
-def _rows(session: Session) -> tuple[list[OwnPrice], dict[str, Decimal]]:
-    figures = {row.name: Decimal(row.value) for row in session.scalars(select(OwnFigure))}
-    return list(session.scalars(select(OwnPrice))), figures
 
 
 def _as_row(price: Price) -> OwnPrice:

@@ -1,0 +1,67 @@
+"""What is taken along from a plan: its tables, and a link that gives the same answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from core import costs, journey
+from core.costs import Answer
+from core.errors import StenogramError
+from core.money import links
+from pages import _parts as parts
+from pages._parts import say
+
+
+def brought(given: str) -> str:
+    """Prices that a link brings; nothing where they are those of here, or nonsense."""
+    estimates = journey.current().estimates
+    try:
+        own = links.packed(estimates.book(own=given)) if given else ""
+    except StenogramError:
+        return ""
+    return "" if own == links.packed(estimates.book()) else given
+
+
+def told() -> None:
+    """Say that the prices are those of a link, and offer those of here."""
+    if st.session_state["own"]:
+        with parts.line():
+            st.info(say("Counted with the prices in the link, not with those kept here."))
+            st.button(say("Use those kept here"), key="forget-own", on_click=_forget)
+
+
+def _forget() -> None:
+    st.session_state["own"] = ""
+    st.query_params.pop("own", None)
+
+
+def export(answer: Answer, scenario: Mapping[str, Any]) -> None:
+    """The whole table for a spreadsheet or a program, and a link that reproduces the scenario."""
+    described = json.dumps(costs.described(answer), ensure_ascii=False, indent=1)
+    with st.container(horizontal=True):
+        st.download_button(say("Table (CSV)"), costs.as_csv(answer.quotes), "estimate.csv", "text/csv")
+        st.download_button(say("For programs (JSON)"), described, "estimate.json", "application/json")
+    own = links.packed(answer.book)
+    st.caption(_about(own, bool(links.own(answer.book))))
+    st.code(_link(own, scenario), language=None, wrap_lines=True)
+
+
+def _about(own: str, has_own: bool) -> str:
+    if own:
+        return say("A link to this very question; it carries your own prices and figures too:")
+    if has_own:
+        return say("A link to this question. Your own prices and figures are too many for it:")
+    return say("A link to this very question:")
+
+
+def _link(own: str, scenario: Mapping[str, Any]) -> str:
+    """The address of this page with what differs from the usual."""
+    said = {name: st.session_state[name] for name in scenario if name in st.session_state} | {"own": own}
+    other = {name: value for name, value in said.items() if value != scenario[name]}
+    base = str(st.context.url or "").partition("?")[0]
+    return f"{base}?{urlencode(other)}" if other else base

@@ -1,0 +1,155 @@
+"""Work that a cap holds may go a cheaper way, as the same task; transcripts at hand are not paid twice."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from core.journey import Journey
+from core.keys import EVERYONE, Principal
+from core.money.tariffs import ALL
+from core.recordings import Wish
+from core.records import Job
+from core.settings import Settings
+from tests import drive, remotely
+from tests.batching import meanings, recording, sentences
+from tests.conftest import DATA
+from tools.gemini_emulator.handle import GeminiEmulator
+from tools.groq_emulator import GroqEmulator
+
+KEY = remotely.CANARY
+HEARD = [{"start": 0.0, "end": 2.0, "text": "добрый день", "words": []}]
+RU = DATA / "ru_meeting.opus"
+
+
+@pytest.fixture
+def groq():
+    with GroqEmulator(hear=lambda _file, _language: HEARD, key=KEY) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def dear(tmp_path, groq):
+    """An installation that may buy transcripts, and has an engine of its own."""
+    settings = {"groq_api_key": KEY, "groq_base_url": f"{groq.url}/openai/v1"}
+    return remotely.journey(tmp_path / "home", **settings)
+
+
+@pytest.fixture
+def gemini(tmp_path):
+    with GeminiEmulator(tmp_path / "emulator") as emulator:
+        mine = {"gemini_api_key": "emulated", "gemini_base_url": emulator.url, "embedding_dim": 64}
+        mine |= {"batch_min_size": 1, "batch_max_wait_s": 0}
+        yield Journey(Settings(stenogram_home=tmp_path / "home", **mine))
+
+
+def embedding(here: Journey, texts: int = 12) -> str:
+    """A recording whose vectors are asked for now; its id."""
+    id_ = recording(here, sentences(texts), "now", f"of {texts}")
+    [task] = here.recordings.tasks(EVERYONE, recording_id=id_)[1]
+    with here.records.write() as session:
+        session.add(Job(task_id=task.id, kind="embed", queue="io"))
+    return id_
+
+
+def test_a_paid_transcript_that_is_held_goes_on_here_as_the_same_task(dear, groq):
+    dear.proof.set_cap(ALL, "0")
+    task = remotely.accept(dear, "groq")
+    drive.perform_all(dear)
+
+    [way] = dear.holds.ways()
+    assert (way.engine, way.usd) == ("gigaam-toy", 0)
+    assert way.before_usd == pytest.approx(Decimal("0.04") * Decimal("52.2275") / 3600, rel=Decimal("0.01"))
+    assert dear.holds.take(way) == 1
+    drive.perform_all(dear)
+
+    after = remotely.now(dear, task)
+    assert (after.id, after.status, after.engine) == (task.id, "completed", "gigaam-toy")
+    assert dear.recordings.get(EVERYONE, task.recording_id).transcript_id == after.transcript_id
+    assert groq.count("transcribe") == dear.proof.held() == 0
+    assert dear.holds.ways() == []
+
+
+def test_a_way_taken_twice_begins_the_work_once(dear):
+    dear.proof.set_cap(ALL, "0")
+    remotely.accept(dear, "groq")
+    drive.perform_all(dear)
+
+    [way] = dear.holds.ways()
+
+    assert [dear.holds.take(way), dear.holds.take(way)] == [1, 0]
+    assert len(drive.ready(dear)) == 1
+
+
+def test_vectors_that_are_held_are_offered_by_batch_where_that_fits(gemini):
+    id_ = embedding(gemini)
+    gemini.proof.set_cap(ALL, "0.00005")
+    drive.perform_all(gemini)
+
+    [way] = gemini.holds.ways()
+    assert (way.lane, way.usd) == ("batch", way.before_usd / 2)
+    assert gemini.holds.take(way) == 1
+
+    assert not drive.ready(gemini)
+    assert gemini.proof.held() == 0
+    gemini.batches.tick()
+    assert set(meanings(gemini)) == {"waiting"}
+    assert gemini.ledger.month().reserved == way.usd
+    assert gemini.recordings.get(EVERYONE, id_).meaning == "waiting"
+
+
+def test_nothing_is_offered_that_would_not_fit_either(gemini):
+    embedding(gemini)
+    gemini.proof.set_cap(ALL, "0.00001")
+    drive.perform_all(gemini)
+
+    assert gemini.proof.held() == 1
+    assert gemini.holds.ways() == []
+
+
+def test_the_cap_of_one_key_counts_for_its_work_alone(dear):
+    dear.proof.set_cap("abcd1234", "0")
+    with RU.open("rb") as file:
+        dear.accept(Principal("abcd1234"), file, "a.opus", Wish(engine="groq"))
+    drive.perform_all(dear)
+
+    [way] = dear.holds.ways()
+
+    assert way.group.owner == "abcd1234"
+    assert len(way.group.jobs) == 1
+
+
+def test_a_paid_transcript_at_hand_is_saved_at_what_the_ledger_says_it_cost(dear, groq):
+    first = remotely.accept(dear, "groq")
+    drive.perform_all(dear)
+    paid = dear.ledger.of_recording(first.recording_id)
+    assert dear.proof.saved().by_not_paying_twice == 0
+
+    for owner in ("abcd1234", "efgh5678"):
+        with RU.open("rb") as file:
+            dear.accept(Principal(owner), file, "again.opus", Wish(language="ru", engine="groq"))
+    drive.perform_all(dear)
+
+    assert paid > 0
+    assert dear.proof.saved().by_not_paying_twice == pytest.approx(2 * paid)
+    assert groq.count("transcribe") == len(dear.ledger.payments())
+
+
+def test_what_was_transcribed_anew_by_force_is_no_saving(dear):
+    for force in (False, True):
+        with RU.open("rb") as file:
+            dear.accept(EVERYONE, file, "a.opus", Wish(language="ru", engine="groq", force=force))
+        drive.perform_all(dear)
+
+    assert len(dear.ledger.payments()) >= 2
+    assert dear.proof.saved().by_not_paying_twice == 0
+
+
+def test_a_transcript_of_this_machine_saves_nothing(here):
+    for owner in ("abcd1234", "efgh5678"):
+        with RU.open("rb") as file:
+            here.accept(Principal(owner), file, "a.opus", Wish(language="ru"))
+    drive.perform_all(here)
+
+    assert here.proof.saved().by_not_paying_twice == 0
