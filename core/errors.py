@@ -107,6 +107,8 @@ class Unavailable(StenogramError):
     message = "Not available right now."
 
     retry_after_s: float | None = None
+    ends_process = False
+    """Whether nothing works in this process any more: it has to end, and its jobs run in a fresh one."""
 
 
 class ProviderBusy(Unavailable):

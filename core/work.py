@@ -158,9 +158,9 @@ class Work:
             raise Withdrawn
 
     def advance(self, session: Session, claim: Claim) -> None:
-        """The same for a write that brings the job forward: earlier tries count no more."""
+        """The same for a write that brings the job forward: earlier tries and deaths count no more."""
         self.keep(session, claim)
-        session.execute(update(Job).where(Job.id == claim.job_id).values(tries=0))
+        session.execute(update(Job).where(Job.id == claim.job_id).values(tries=0, starts=0))
 
     def report(self, claim: Claim, progress: int) -> None:
         """Show how far the task is, in percent."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 import traceback
 from collections.abc import Callable
 
@@ -33,6 +34,9 @@ WORKER = f"{socket.gethostname()}/{os.getpid()}"
 
 QUICK = "quick"
 """For what somebody waits at the screen. A queue of its own: priorities order only what was fetched."""
+
+over = threading.Event()
+"""Set when nothing works in this process any more, for its GPU is lost: the runner starts a fresh one."""
 
 log = logging.getLogger("stenogram.jobs")
 
@@ -82,6 +86,8 @@ def _step(here: Journey, claim: Claim, step: Callable[[Journey, Claim], None]) -
     except Unavailable as error:
         log.warning("put off: %s", error)
         here.try_later(claim, error)
+        if error.ends_process:
+            over.set()
     except Exception as error:  # a worker survives anything; the job says what happened
         log.exception("it broke")
         here.try_later(

@@ -13,7 +13,6 @@ import threading
 import time
 
 os.environ.setdefault("STENOGRAM_WORKER", "1")
-os.environ.setdefault("dramatiq_queue_prefetch", "1")  # read by dramatiq when it is imported
 
 import dramatiq
 
@@ -24,6 +23,10 @@ from jobs import actors
 POLL_MS = 200
 ASK_S = 1.0
 STOP_MS = 25_000
+
+AT_ONCE = {"gpu": 4}
+"""Jobs in one process at the same time: there they share one model, which takes their segments together,
+and a short recording does not wait for a long one. Elsewhere one; more processes are better there."""
 
 
 class Served(dramatiq.Middleware):
@@ -73,14 +76,16 @@ def main(queues: list[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     actors.broker.add_middleware(served)
+    threads = max(AT_ONCE.get(queue, 1) for queue in queues)
     worker = dramatiq.Worker(
-        actors.broker, queues=also_quick(queues), worker_threads=1, worker_timeout=POLL_MS
+        actors.broker, queues=also_quick(queues), worker_threads=threads, worker_timeout=POLL_MS
     )
+    worker.queue_prefetch = threads  # a message is fetched when there is a hand for it
     worker.start()
     wish = Wish(worker)
     renew_after = journey.current().settings.worker_restart_after
     while not stop.wait(0.2) and served.count < renew_after and os.getppid() == parent:
-        if wish.restart():
+        if actors.over.is_set() or wish.restart():
             break
     worker.stop(timeout=STOP_MS)
     gc.freeze()  # as in the runner: leave quickly

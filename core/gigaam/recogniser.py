@@ -42,6 +42,7 @@ class DeviceLost(Unavailable):
     """The GPU's context is broken: nothing works in this process any more, so it has to end."""
 
     message = "The GPU failed ({detail}). The worker starts anew and tries again."
+    ends_process = True
 
 
 class Unsound(Unavailable):

@@ -1,0 +1,151 @@
+"""Several jobs of one worker process at the same time, each in a thread as dramatiq has them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from core.engines.gigaam import TOY
+from core.gigaam.batcher import Batcher
+from core.gigaam.checkpoint import load
+from core.gigaam.recogniser import DeviceLost, Recogniser
+from core.journey import Journey
+from core.keys import EVERYONE, Principal
+from core.records import Task
+from core.settings import Settings
+from core.work import MAX_STARTS
+from jobs import actors
+from tests.drive import perform_all, ready
+from tests.test_journey import accept, done, heard
+
+PATIENCE_S = 60
+SAMPLES = ("ru_meeting.opus", "call_stereo.opus")
+
+
+class Patient:
+    """The toy, beginning when so many jobs have handed something over; `meanwhile` is done then."""
+
+    def __init__(self, engine, jobs, meanwhile):
+        self._engine, self._batcher = engine, Batcher(Recogniser(load(TOY)))
+        self._together = threading.Barrier(jobs, meanwhile)
+        self.hand_overs = 0
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def transcribe(self, segments, _language):
+        self.hand_overs += 1
+        self._together.wait(PATIENCE_S)
+        return self._batcher.transcribe(segments)
+
+
+def at_once(here: Journey, jobs: int, meanwhile: Callable[[], object] | None = None) -> Patient:
+    """Prepare what was accepted, then hear all of it at once; so many jobs have something to hand over."""
+    for job in ready(here):
+        actors.perform(here, job.id, Journey.prepare)
+    engine = here.engines["gigaam-toy"] = Patient(here.engines["gigaam-toy"], jobs, meanwhile)
+    threads = [
+        threading.Thread(target=actors.perform, args=(here, job.id, Journey.transcribe), daemon=True)
+        for job in ready(here)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    return engine
+
+
+def status(here: Journey, task: Task) -> str:
+    return here.recordings.task(EVERYONE, task.id).status
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """What the two Russian samples say when each has the tool for itself."""
+    there = Journey(Settings(stenogram_home=tmp_path / "alone"))
+    return [heard(there, done(there, accept(there, name))) for name in SAMPLES]
+
+
+def test_two_recordings_at_once_say_what_each_says_alone(here, alone):
+    tasks = [accept(here, name) for name in SAMPLES]
+
+    at_once(here, 2)
+    perform_all(here)
+
+    assert [heard(here, task) for task in tasks] == alone
+    assert [status(here, task) for task in tasks] == ["completed"] * 2
+
+
+def test_cancelling_one_of_two_leaves_the_other_alone(here, alone):
+    cancelled, other = [accept(here, name) for name in SAMPLES]
+
+    at_once(here, 2, lambda: here.cancel(EVERYONE, cancelled.id))
+    perform_all(here)
+
+    assert status(here, cancelled) == "cancelled"
+    assert not heard(here, cancelled)
+    assert (heard(here, other), status(here, other)) == (alone[1], "completed")
+
+
+def test_the_same_recording_of_two_owners_at_once_is_heard_once(here):
+    tasks = [accept(here, SAMPLES[0], who=Principal(name)) for name in ("anna", "boris")]
+
+    engine = at_once(here, 1)
+    perform_all(here)
+    waiting = [status(here, task) for task in tasks]
+    here.work.now = lambda: time.time() + 60
+    perform_all(here)
+
+    assert sorted(waiting) == ["completed", "processing"]
+    assert [status(here, task) for task in tasks] == ["completed"] * 2
+    assert engine.hand_overs == 1
+
+
+class Lost:
+    """An engine whose device is gone."""
+
+    def __init__(self, engine):
+        self._engine = engine
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def transcribe(self, _segments, _language):
+        raise DeviceLost(detail="an illegal memory access was encountered")
+
+
+def test_a_lost_device_ends_the_process_and_the_job_runs_again_elsewhere(here):
+    task = accept(here, SAMPLES[0])
+    engine = here.engines["gigaam-toy"]
+    here.engines["gigaam-toy"] = Lost(engine)
+    assert not actors.over.is_set()
+
+    perform_all(here)
+    ended = actors.over.is_set()
+    actors.over.clear()
+    here.engines["gigaam-toy"] = engine
+    here.work.now = lambda: time.time() + 60
+    perform_all(here)
+
+    assert ended
+    assert status(here, task) == "completed"
+
+
+def test_a_job_that_goes_on_after_every_death_of_its_worker_is_never_set_aside(here):
+    """Jobs die with whatever else runs in their process; only one that gets nowhere is to blame."""
+    task = accept(here, SAMPLES[0])
+    for job in ready(here):
+        actors.perform(here, job.id, Journey.prepare)
+    (job,) = ready(here)
+    for _ in range(2 * MAX_STARTS):
+        claim = here.work.claim(job.id, "doomed")
+        with here.records.write() as session:
+            here.work.advance(session, claim)
+        here.work.release("doomed")
+
+    perform_all(here)
+
+    assert status(here, task) == "completed"
