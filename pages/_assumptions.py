@@ -63,6 +63,8 @@ def about(each: Assumption) -> str:
 
 def sample(spoken_language: str) -> None:
     """Tokens counted by the provider on texts like yours, on request."""
+    if not parts.may_change():
+        return
     here = journey.current()
     counted = here.estimates.samples.known(spoken_language)
     if said := st.session_state.pop("sample-error", None):

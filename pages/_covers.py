@@ -12,7 +12,7 @@ from core.records import Recording
 from core.remote.covers import LIVE
 from core.remote.pictures import MOST_PROMPT, Wish
 from pages import _parts as parts
-from pages._parts import explain, reason, say, say_many
+from pages._parts import explain, may_change, reason, say, say_many
 
 
 def form(recording: Recording) -> None:
@@ -71,7 +71,8 @@ def lane(recording: Recording) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(say_many("{n} passage waits for a batch.", "{n} passages wait for a batch.", left))
-        if st.button(say("Make the vectors now, at the full price"), type="tertiary", key="lane-now"):
+        label = say("Make the vectors now, at the full price")
+        if may_change() and st.button(label, type="tertiary", key="lane-now"):
             try:
                 journey.current().batches.change_lane(recording.id, "now")
             except StenogramError as error:

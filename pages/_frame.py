@@ -1,6 +1,7 @@
 """What stands around every page: order, titles, icons, language."""
 
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
@@ -25,15 +26,16 @@ st.sidebar.segmented_control(
 )
 
 say = parts.say
+changing: Literal["visible", "hidden"] = "visible" if parts.may_change() else "hidden"
 st.navigation(
     [
         st.Page("dashboard.py", title=say("Overview"), icon=":material/home:", default=True),
-        st.Page("upload.py", title=say("Upload"), icon=":material/upload:"),
+        st.Page("upload.py", title=say("Upload"), icon=":material/upload:", visibility=changing),
         st.Page("library.py", title=say("Library"), icon=":material/library_music:"),
         st.Page("search.py", title=say("Search"), icon=":material/search:"),
         st.Page("monitor.py", title=say("Monitor"), icon=":material/monitoring:"),
         st.Page("costs.py", title=say("Costs"), icon=":material/payments:"),
-        st.Page("settings.py", title=say("Settings"), icon=":material/settings:"),
+        st.Page("settings.py", title=say("Settings"), icon=":material/settings:", visibility=changing),
         st.Page("recording.py", title=say("Recording"), visibility="hidden"),
         st.Page("job.py", title=say("Job"), visibility="hidden"),
     ]

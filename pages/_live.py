@@ -13,7 +13,7 @@ from core.errors import StenogramError
 from core.keys import EVERYONE, PAGES, Principal
 from core.watch import live
 from core.watch.actions import Actions
-from pages._parts import explain, language, say
+from pages._parts import explain, language, may_change, say
 
 HERE = Path(__file__).parent
 
@@ -27,7 +27,7 @@ _board = st.components.v2.component(
 
 def who() -> Principal:
     """Who looks at the monitor: an admin, or somebody who may only look."""
-    return Principal(PAGES) if journey.current().settings.pages_read_only else EVERYONE
+    return EVERYONE if may_change() else Principal(PAGES)
 
 
 def actions() -> Actions:

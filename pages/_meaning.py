@@ -18,7 +18,7 @@ FREE = phrase("Switch for free")
 def banner() -> None:
     """The change that the settings ask for, or how far it is; nothing if all is as they say."""
     active = journey.current().active
-    if (offer := active.offer()) is not None:
+    if parts.may_change() and (offer := active.offer()) is not None:
         _offer(offer)
     elif active.change() is not None:
         parts.live(_progress, moving=True)

@@ -16,7 +16,7 @@ from streamlit.typing import UploadedFile
 
 from core import journey, library, words
 from core.costs import Note
-from core.errors import StenogramError
+from core.errors import AdminsOnly, StenogramError
 from core.keys import EVERYONE
 from core.library import Card, Group, Outcome, Totals
 from core.recordings import Wish
@@ -51,6 +51,18 @@ line = functools.partial(st.container, horizontal=True, vertical_alignment="cent
 """Things side by side, on a telephone too."""
 tight = functools.partial(st.container, gap="xxsmall")
 """Things that belong together."""
+
+
+def may_change() -> bool:
+    """Whether whoever looks at the pages may change anything, as an admin may."""
+    return not journey.current().settings.pages_read_only
+
+
+def admins_only() -> None:
+    """Go no further for those who may only look."""
+    if not may_change():
+        st.title(explain(AdminsOnly()), anchor=False)
+        st.stop()
 
 
 def settle_language() -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from core import journey, library, words
 from core.library import Paragraph, Reading
 from core.watch import monitor
-from pages._parts import SPEAKERS, WHO, explain, language, live, say
+from pages._parts import SPEAKERS, WHO, explain, language, live, may_change, say
 
 HERE = Path(__file__).parent
 HTML = """
@@ -56,13 +56,13 @@ def _state(reading: Reading) -> None:
     task = reading.card.task
     if task and reading.card.active:
         st.progress(task.progress, say(monitor.KINDS.get(task.stage, "Waiting")))
-        if st.button(say("Cancel"), key="cancel"):
+        if may_change() and st.button(say("Cancel"), key="cancel"):
             journey.current().cancel(WHO, task.id)
             st.rerun()
     elif task and task.status in {"failed", "cancelled"}:
         reason = explain(task.error) if task.error else ""
         st.warning(reason, title=say(monitor.STATUSES[task.status]), icon=":material/block:")
-        if st.button(say("Try again"), key="retry"):
+        if may_change() and st.button(say("Try again"), key="retry"):
             journey.current().retry(WHO, task.id)
             st.rerun()
     elif reading.complete and not reading.paragraphs:

@@ -30,25 +30,28 @@ with st.container(horizontal=True, key="actions"):
             make = functools.partial(library.exported, here, WHO, recording.id, kind)
             file = library.export_name(recording, kind)
             st.download_button(say(name), make, file, on_click="ignore", type="tertiary", key=kind)
-    with st.popover(say("Edit"), icon=":material/edit:"), st.form("edit", border=False):
-        title = st.text_input(say("Title"), recording.title, max_chars=200)
-        known = library.tags(here.records, WHO)
-        tags = st.multiselect(say("Tags"), known, recording.tags, accept_new_options=True, max_selections=20)
-        if st.form_submit_button(say("Save"), type="primary"):
-            here.recordings.rename(WHO, recording.id, title, tuple(tags))
-            st.rerun()
-    with st.popover(say("Transcribe again"), icon=":material/refresh:", disabled=card.active):
-        language, engine, ready = parts.engine("again", recording.language)
-        if st.button(say("Transcribe again"), type="primary", disabled=not ready):
-            library.again(here, WHO, recording.id, Wish(language=language, engine=engine, force=True))
-            st.rerun()
-    with st.popover(say("Picture"), icon=":material/image:"):
-        _covers.form(recording)
-    with st.popover(say("Delete"), icon=":material/delete:"):
-        st.write(say("The recording, its transcript and its place in the search go for good."))
-        if st.button(say("Delete for good"), type="primary"):
-            here.delete(WHO, recording.id)
-            st.switch_page("library.py")
+    if parts.may_change():
+        with st.popover(say("Edit"), icon=":material/edit:"), st.form("edit", border=False):
+            title = st.text_input(say("Title"), recording.title, max_chars=200)
+            known = library.tags(here.records, WHO)
+            tags = st.multiselect(
+                say("Tags"), known, recording.tags, accept_new_options=True, max_selections=20
+            )
+            if st.form_submit_button(say("Save"), type="primary"):
+                here.recordings.rename(WHO, recording.id, title, tuple(tags))
+                st.rerun()
+        with st.popover(say("Transcribe again"), icon=":material/refresh:", disabled=card.active):
+            language, engine, ready = parts.engine("again", recording.language)
+            if st.button(say("Transcribe again"), type="primary", disabled=not ready):
+                library.again(here, WHO, recording.id, Wish(language=language, engine=engine, force=True))
+                st.rerun()
+        with st.popover(say("Picture"), icon=":material/image:"):
+            _covers.form(recording)
+        with st.popover(say("Delete"), icon=":material/delete:"):
+            st.write(say("The recording, its transcript and its place in the search go for good."))
+            if st.button(say("Delete for good"), type="primary"):
+                here.delete(WHO, recording.id)
+                st.switch_page("library.py")
 
 _covers.lane(recording)
 _covers.pictures(recording)

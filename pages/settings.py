@@ -9,6 +9,7 @@ from pages._parts import facts, reason, say
 
 here = journey.current()
 
+parts.admins_only()
 st.title(say("Settings"), anchor=False)
 
 st.subheader(say("Engines"), anchor=False)

@@ -11,6 +11,7 @@ from pages._parts import WHO, say
 here = journey.current()
 round_ = st.session_state.setdefault("round", 0)
 
+parts.admins_only()
 st.title(say("Upload"), anchor=False)
 
 with st.container():  # what is sent below goes on when this grows

@@ -1,0 +1,75 @@
+"""With PAGES_READ_ONLY whoever comes may look at everything and change nothing, on any page."""
+
+from __future__ import annotations
+
+import pytest
+
+from core import journey
+from core.errors import AdminsOnly, BadRequest
+from core.keys import EVERYONE
+from core.recordings import Wish
+from pages import _monitor, _plan
+from tests import drive
+from tests.conftest import DATA
+from tests.test_pages import texts, visit
+
+HARMLESS = {"Search"}
+PLACES = [
+    ("dashboard", {}),
+    ("library", {}),
+    ("search", {"q": "budget"}),
+    ("recording", {}),
+    ("job", {}),
+    *(("monitor", {"view": view}) for view in _monitor.VIEWS),
+    *(("costs", {"view": view}) for view in _plan.VIEWS),
+]
+
+
+@pytest.fixture
+def ids(tmp_path, monkeypatch):
+    """Of a recording whose work failed, and of that work; another one waits."""
+    monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
+    journey.current.cache_clear()
+    here = journey.current()
+    for name in ("en_meeting.opus", "call_stereo.opus"):
+        with (DATA / name).open("rb") as file:
+            task = here.accept(EVERYONE, file, name, Wish(language="en"))
+    job = drive.ready(here)[0]
+    failed = here.recordings.task(EVERYONE, job.task_id)
+    here.work.fail(here.work.claim(job.id, "w"), BadRequest("No."))
+    here.keys.make("a program")
+    assert task.id != failed.id
+    yield {"recording": failed.recording_id, "job": job.id}
+    journey.current.cache_clear()
+
+
+def pressed(page: str, ids: dict[str, str], query: dict[str, str]) -> set[str]:
+    """What could be pressed, typed over or dropped there."""
+    at = visit(page, "en", **query, **({"id": ids[page]} if page in ids else {}))
+    changing = [*at.button, *at.get("file_uploader"), *at.get("data_editor")]
+    return {str(getattr(element, "label", "")) for element in changing}
+
+
+@pytest.mark.parametrize(("page", "query"), PLACES)
+def test_nothing_can_be_changed_by_whoever_may_only_look(ids, monkeypatch, page, query):
+    monkeypatch.setenv("PAGES_READ_ONLY", "true")
+    journey.current.cache_clear()
+
+    assert pressed(page, ids, query) <= HARMLESS
+
+
+@pytest.mark.parametrize("page", ["recording", "job"])
+def test_an_admin_finds_what_others_do_not(ids, page):
+    assert pressed(page, ids, {}) >= {"Try again"}
+
+
+@pytest.mark.parametrize("page", ["upload", "settings"])
+def test_pages_that_are_there_to_change_things_show_nothing_else(ids, monkeypatch, page):
+    monkeypatch.setenv("PAGES_READ_ONLY", "true")
+    journey.current.cache_clear()
+
+    at = visit(page, "en")
+
+    assert AdminsOnly.message in texts(at)
+    assert not [*at.button, *at.get("file_uploader"), *at.text_input, *at.checkbox, *at.code]
+    assert "a program" not in texts(at)
