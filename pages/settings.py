@@ -8,7 +8,6 @@ from pages import _parts as parts
 from pages._parts import facts, reason, say
 
 here = journey.current()
-
 parts.admins_only()
 st.title(say("Settings"), anchor=False)
 
