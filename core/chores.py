@@ -20,6 +20,7 @@ EVERY_S = {
     "retention": 600.0,  # forget what programs left here
     "index": 60.0,  # merge small writes, rebuild what grew
     "history": 3600.0,  # drop what is older than it is kept
+    "objects": 3600.0,  # sweep the object store, add what it lacks
     "store": 3600.0,  # sweep away uploads that never finished
 }
 
@@ -35,6 +36,7 @@ TITLES = {
     "retention": phrase("Forget what programs left here"),
     "index": phrase("Tidy the search index"),
     "history": phrase("Drop old history"),
+    "objects": phrase("Sweep the object store, add what it lacks"),
     "store": phrase("Sweep away unfinished uploads"),
 }
 """What each chore does, for people."""

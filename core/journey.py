@@ -42,6 +42,7 @@ from core.recordings import Recordings, Wish
 from core.records import PassageRow, Recording, Records, Segment, Task, Transcript
 from core.remote.covers import Covers
 from core.remote.mirror import Mirror
+from core.remote.objects import Objects
 from core.remote.pictures import Pictures
 from core.remote.purchases import Place, Remote
 from core.remote.storage import Storage
@@ -77,6 +78,7 @@ class Journey:
         self.recordings = Recordings(self.records, self.work, share_results=settings.share_results)
         self.transcripts = Transcripts(self.records, self.work)
         self.passages = Passages(self.records, self.work)
+        self.objects = Objects(storage, self.records, self.transcripts)
         self.engines = engines.all(settings)
         self.index_store = Index(settings.index)
         self.tariffs = Tariffs(self.records)
@@ -210,6 +212,7 @@ class Journey:
         pieces = chunk.passages(self.transcripts.utterances(task.transcript_id))
         passages = self.passages.replace(claim, recording.id, task.transcript_id, pieces, embedder, task.lane)
         self.index_store.put(recording.id, [_row(recording, passage) for passage in passages])
+        self.objects.export(recording, task.transcript_id)
         waiting = any(passage.meaning == "waiting" and passage.lane == "now" for passage in passages)
         self._finish(claim, ("embed", "io") if waiting else None, complete=task)
 
@@ -305,6 +308,7 @@ class Journey:
             "batches": self.batches.tick,
             "covers": self.covers.tick,
             "models": self.downloads.tick,
+            "objects": self.objects.sweep,
             "orders": lambda: self.remote.sweep(self.engines),
             "callbacks": lambda: callbacks.deliver(self),
             "retention": lambda: retention.sweep(self),
@@ -331,7 +335,7 @@ class Journey:
         self.index_store.remove(recording.id)
         unused = self.drop_unused(recording.sha256)
         with suppress(Unavailable):  # the object store is away: what is left there is nobody's
-            self.covers.clear(recording.id)
+            self.objects.clear(recording.id)
             if unused:
                 self.store.drop_copy(recording.sha256)
 

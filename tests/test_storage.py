@@ -6,11 +6,13 @@ import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
-from core.errors import NotFound, ProviderBusy, ProviderRefused, Rejected
+from core import export, library
+from core.errors import Conflict, NotFound, ProviderBusy, ProviderRefused, Rejected
 from core.keys import EVERYONE
+from core.records import Order
 from core.remote.storage import Storage
 from core.settings import Settings
-from tests import remotely
+from tests import drive, remotely
 from tests.remotely import CANARY
 
 
@@ -135,7 +137,7 @@ def test_a_bucket_that_is_not_there_is_an_error_of_ours(tmp_path, s3):
 def journey(home, s3):
     return remotely.journey(
         home,
-        storage_url="s3://recordings/media",
+        storage_url=f"s3://recordings/{home.parent.name}",
         s3_endpoint_url=s3,
         s3_access_key="me",
         s3_secret_key=CANARY,
@@ -182,3 +184,95 @@ def test_deleting_works_while_the_store_is_away(tmp_path):
 
     here.delete(EVERYONE, task.recording_id)
     assert not [path for path in (tmp_path / "home" / "blobs").rglob("*") if path.is_file()]
+
+
+# What belongs to a recording, there and not longer
+
+
+def objects(here):
+    storage = Storage(here.settings)
+    folders = ("media/", "covers/", "exports/", "orders/")
+    return sorted(name for folder in folders for name, _ in storage.list(folder))
+
+
+def test_a_transcript_is_in_the_store_in_every_format_until_it_is_replaced_or_deleted(tmp_path, s3):
+    here = journey(tmp_path / "home", s3)
+    task = remotely.done(here, remotely.accept_short(here, "gigaam-toy"))
+    recording = here.recordings.get(EVERYONE, task.recording_id)
+    folder = f"exports/{task.recording_id}/{task.transcript_id}"
+    kept = [name for name in objects(here) if name.startswith("exports/")]
+
+    assert kept == sorted(folder + ending for ending, _, _ in export.FORMATS.values())
+    text = Storage(here.settings).get(f"{folder}.txt")
+    assert text == library.exported(here, EVERYONE, recording.id, "txt") != b"\n"
+    here.delete(EVERYONE, task.recording_id)
+    assert objects(here) == []
+
+
+def test_a_store_that_is_away_keeps_no_transcript_back_and_gets_it_later(tmp_path, s3):
+    here = journey(tmp_path / "home", s3)
+    task = remotely.accept_short(here, "gigaam-toy")
+    job = None
+    while job is None or job.kind != "index":
+        (job,) = drive.ready(here)
+        if job.kind != "index":
+            drive.actors.perform(here, job.id, drive.STEPS[job.kind])
+    away = remotely.journey(tmp_path / "home", s3="http://127.0.0.1:9")
+    drive.perform_all(away)
+    assert remotely.now(here, task).status == "completed"
+    assert not [name for name in objects(here) if name.startswith("exports/")]
+
+    here.tend("objects", "w")
+
+    assert len([name for name in objects(here) if name.startswith("exports/")]) == len(export.FORMATS)
+    here.delete(EVERYONE, task.recording_id)
+
+
+def test_what_was_deleted_while_the_store_was_away_is_swept(tmp_path, s3):
+    here = journey(tmp_path / "home", s3)
+    gone, stays = (remotely.done(here, remotely.accept_short(here, "gigaam-toy", n)) for n in (6, 12))
+    storage = Storage(here.settings)
+    storage.put(f"covers/{gone.recording_id}/a-cover", b"picture")
+    storage.put("orders/an-order.flac", b"sound")
+    away = remotely.journey(tmp_path / "home", s3="http://127.0.0.1:9")
+    away.delete(EVERYONE, gone.recording_id)
+    before = objects(here)
+
+    here.tend("objects", "w")
+    assert objects(here) == before, "what is young may wait for its row"
+    here.objects.sweep(stale_s=-60)
+
+    left = objects(here)
+    assert f"media/{here.recordings.get(EVERYONE, stays.recording_id).sha256}" in left
+    assert len(left) == 1 + len(export.FORMATS)
+    assert all(stays.recording_id in name for name in left if name.startswith("exports/"))
+    here.delete(EVERYONE, stays.recording_id)
+
+
+def test_the_sound_of_an_order_that_is_under_way_is_not_swept(tmp_path, s3):
+    here = journey(tmp_path / "home", s3)
+    usual = {"transcript_id": "t", "recording_id": "r", "owner": "pages", "engine": "e"}
+    with here.records.write() as session:
+        for n, state in enumerate(("submitted", "done")):
+            session.add(Order(id=state, state=state, n=n, duration_s=1.0, created_at=0.0, **usual))
+    for state in ("submitted", "done"):
+        Storage(here.settings).put(f"orders/{state}.flac", b"sound")
+
+    assert here.objects.sweep(stale_s=-60) == 1
+
+    assert objects(here) == ["orders/submitted.flac"]
+
+
+def test_objects_of_another_installation_are_left_alone(tmp_path, s3):
+    """A bucket that two share, or records that were begun anew beside an old one."""
+    here = journey(tmp_path / "home", s3)
+    task = remotely.done(here, remotely.accept_short(here, "gigaam-toy"))
+    here.objects.sweep(stale_s=-60)
+    kept = objects(here)
+    stranger = journey(tmp_path / "other", s3)
+
+    with pytest.raises(Conflict, match="STORAGE_URL"):
+        stranger.objects.sweep(stale_s=-60)
+
+    assert objects(here) == kept
+    assert any(task.transcript_id in name for name in kept)

@@ -169,7 +169,7 @@ class Covers:
 
     def _keep(self, cover: Cover, made: Made) -> None:
         """First the picture, then the word that it is there."""
-        name = f"{_folder(cover.recording_id)}{cover.id}"
+        name = f"covers/{cover.recording_id}/{cover.id}"
         self._storage.put(name, made.picture)
         done = {"state": "done", "object": name, "finished_at": self.now(), "error": None}
         with self._records.write() as session:
@@ -236,14 +236,6 @@ class Covers:
             session.execute(delete(Cover).where(Cover.id == cover_id))
         if cover.object:
             self._storage.remove(cover.object)
-
-    def clear(self, recording_id: str) -> None:
-        """The recording is gone, and its rows with it: so are its pictures."""
-        self._storage.clear(_folder(recording_id))
-
-
-def _folder(recording_id: str) -> str:
-    return f"covers/{recording_id}/"
 
 
 def _as_known(cover: Cover):  # type: ignore[no-untyped-def]  # sqlalchemy's Update is generic over nothing useful

@@ -85,13 +85,18 @@ class Storage:
         except NotFound:
             return
 
-    def clear(self, prefix: str) -> None:
-        """Delete all objects whose names begin so."""
+    def list(self, prefix: str) -> list[tuple[str, float]]:
+        """Names that begin with these folders, and how many seconds ago each object was written."""
         import obstore  # noqa: PLC0415
 
+        now = time.time()
         with _translated():
-            found = [one["path"] for page in obstore.list(self._store, prefix) for one in page]
-        for name in found:
+            found = [one for page in obstore.list(self._store, prefix) for one in page]
+        return [(one["path"], now - one["last_modified"].timestamp()) for one in found]
+
+    def clear(self, prefix: str) -> None:
+        """Delete all objects whose names begin so."""
+        for name, _ in self.list(prefix):
             self.remove(name)
 
     def link(self, name: str, valid_s: float, method: str = "GET") -> str:
