@@ -30,6 +30,7 @@ import psutil
 import redis
 
 from core.settings import ROOT, Settings
+from core.watch import logs
 
 if TYPE_CHECKING:
     from jobs.care import Care
@@ -139,7 +140,7 @@ class Runner:
             for queue, count in queues.items()
             for n in range(count)
         ]
-        self.web = self._child("web", self._web_command(), {}) if web else None
+        self.web = self._child("web", self._web_command(), {"STENOGRAM_LOGS": "json"}) if web else None
         self.stopping = threading.Event()
 
     def _child(self, name: str, command: list[str], env: dict[str, str]) -> Child:
@@ -170,6 +171,7 @@ class Runner:
         return [
             sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"),
             "--server.port", str(self.settings.port), "--server.address", self.settings.host,
+            "--logger.hideWelcomeMessage", "true",
         ]  # fmt: skip
 
     def children(self) -> Iterator[Child]:
@@ -303,6 +305,7 @@ def main(arguments: list[str]) -> None:
     if held:
         free_port(settings)
     runner = Runner(settings, queues, web=not arguments)
+    logs.keep(runner.folder / "runner.log")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner.stopping.set())
     runner.run()

@@ -302,3 +302,18 @@ def test_every_action_is_written_down(there, do):
 
     wanted = ("cancel", "retry", "retry group", "priority", "delete", "purge", "pause", "resume")
     assert done >= {*wanted, "drain", "undrain", "restart", "run now"}
+
+
+def test_logs_are_json_in_their_files_and_sentences_on_the_terminal(there):
+    folder = there.settings.home / "run"
+    kept = {
+        path.stem: path.read_text().splitlines() for path in folder.glob("*.log") if path.stem != "broker"
+    }
+
+    assert kept.keys() == {"runner", "web", "cpu-0", "gpu-0", "io-0"}
+    for lines in kept.values():
+        assert all(json.loads(line)["message"] for line in lines)
+    assert any("ended with" in line for line in kept["runner"])  # the worker that was told to restart
+    terminal = (there.settings.home.parent / "home.log").read_text()
+    assert "is ready" in terminal
+    assert '"message"' not in terminal

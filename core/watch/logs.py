@@ -59,11 +59,21 @@ class Lines(logging.Formatter):
 
 
 def install() -> None:
-    """Have this process log in this form, to standard error."""
+    """Have this process, with the libraries in it, log in this form and no other, to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for logger in map(logging.getLogger, list(logging.root.manager.loggerDict)):
+        logger.handlers.clear()
+        logger.propagate = True
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def keep(path: Path) -> None:
+    """Have this process log in this form to a file too; what a person sees stays as it is."""
+    handler = logging.FileHandler(path)
+    handler.setFormatter(Lines())
+    logging.getLogger().addHandler(handler)
 
 
 def about(folder: Path, job_id: str) -> list[str]:
