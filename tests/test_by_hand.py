@@ -314,6 +314,8 @@ def test_logs_are_json_in_their_files_and_sentences_on_the_terminal(there):
     for lines in kept.values():
         assert all(json.loads(line)["message"] for line in lines)
     assert any("ended with" in line for line in kept["runner"])  # the worker that was told to restart
+    assert any("startup complete" in line for line in kept["web"])
+    assert not any("GET /" in line for line in kept["web"])  # addresses may hold tickets
     terminal = (there.settings.home.parent / "home.log").read_text()
     assert "is ready" in terminal
     assert '"message"' not in terminal

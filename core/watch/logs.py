@@ -66,7 +66,8 @@ def install() -> None:
     for logger in map(logging.getLogger, list(logging.root.manager.loggerDict)):
         logger.handlers.clear()
         logger.propagate = True
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for every_request in ("httpx", "uvicorn.access"):
+        logging.getLogger(every_request).setLevel(logging.WARNING)
 
 
 def keep(path: Path) -> None:
