@@ -69,6 +69,7 @@ class Recordings:
         `also` writes what must be kept together with the task; what it raises undoes everything.
         """
         with self._records.write() as session:
+            self._records.alone(session, blob.sha256)
             recording = self._recording(session, who, blob, media, filename, wish)
             transcript = self._transcript(session, who, recording, engine, wish)
             session.flush()

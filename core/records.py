@@ -22,6 +22,8 @@ from sqlalchemy import (
     UniqueConstraint,
     create_engine,
     event,
+    func,
+    select,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -466,6 +468,14 @@ class Records:
         """One transaction; committed at the end, rolled back by any exception."""
         with self._session(immediate=True) as session, session.begin():
             yield session
+
+    def alone(self, session: Session, name: str) -> None:
+        """Who writes under this name comes one after the other, until the transaction ends.
+
+        SQLite lets only one write at a time anyway; elsewhere two may otherwise both find nothing there.
+        """
+        if self._engine.dialect.name == "postgresql":
+            session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
     @contextmanager
     def read(self) -> Iterator[Session]:

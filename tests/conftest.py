@@ -24,6 +24,21 @@ def here(tmp_path: Path):
 
 
 @pytest.fixture(scope="session")
+def clip(tmp_path_factory) -> Path:
+    """Three seconds of English speech: "good morning everyone and thank you for coming to"."""
+    from tests.installation import cut
+
+    return cut(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture
+def me(served):
+    """Somebody with a new key of the installation that the tests of a file share."""
+    with served.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
 def postgres():
     """The address of a real PostgreSQL server, started from a wheel."""
     import pgserver

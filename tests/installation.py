@@ -24,7 +24,7 @@ def generous(home: Path, **settings: object) -> Journey:
     return Journey(Settings(stenogram_home=home, **{**limits, **settings}))
 
 
-def cut(folder: Path, sample: str = "en_meeting.opus", seconds: int = 6, start_s: int = 0) -> Path:
+def cut(folder: Path, sample: str = "en_meeting.opus", seconds: int = 3, start_s: int = 0) -> Path:
     """Some seconds of speech, cut from a sample."""
     sound = decode.waveform(decode.decode(DATA / sample, folder)[0])
     path = folder / "meeting.wav"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import http.server
+import io
 import json
 import os
 import threading
 import time
+import wave
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -19,13 +21,8 @@ from core.programs import callbacks, retention
 from core.programs.promises import Callback, Replay
 from core.records import Recording, Task
 from tests import drive
-from tests.installation import cut, generous, problem, upload
+from tests.installation import generous, problem, upload
 from tests.serve import serve
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    return cut(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +37,6 @@ def fresh(tmp_path):
     """An installation that nobody else knows."""
     with serve(generous(tmp_path)) as served:
         yield served
-
-
-@pytest.fixture
-def me(served):
-    with served.client() as client:
-        yield client
 
 
 def bring(client, clip, key, **fields):
@@ -85,6 +76,53 @@ def test_twenty_equal_requests_at_once_are_one_task(me, clip):
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["task_id"] for answer in answers}) == 1
     assert me.get("/api/v1/tasks").json()["total"] == 1
+
+
+def test_twenty_at_once_with_the_same_bytes_are_one_recording(served, clip):
+    with served.client() as me:
+        with ThreadPoolExecutor(10) as pool:
+            answers = list(pool.map(lambda _: upload(me, clip), range(20)))
+
+        assert {answer.status_code for answer in answers} == {202}
+        assert len({answer.json()["recording_id"] for answer in answers}) == 1
+        assert len({answer.json()["task_id"] for answer in answers}) == 20
+
+
+def silence(n: int) -> bytes:
+    """A second in which nobody speaks, different for each number."""
+    with io.BytesIO() as file:
+        with wave.open(file, "wb") as out:
+            out.setparams((1, 2, 16_000, 0, "NONE", "NONE"))
+            out.writeframes(n.to_bytes(2, "little") + bytes(31_998))
+        return file.getvalue()
+
+
+def test_first_uploads_of_the_same_bytes_at_once_are_one_recording(tmp_path, database):
+    """By one key and by another, with and without a name for the request, in every kind of database."""
+    with serve(generous(tmp_path, database_url=database)) as served, ThreadPoolExecutor(6) as pool:
+        mine, theirs = (served.here.keys.make(name) for name in ("mine", "theirs"))
+
+        def send(n, key, name):
+            with served.client(key) as client:
+                named = {"Idempotency-Key": name} if name else {}
+                return client.post("/api/v1/transcribe", files={"file": silence(n)}, headers=named)
+
+        for n in range(2):
+            senders = [(mine, ""), (mine, ""), (theirs, ""), (theirs, ""), (mine, f"{n}"), (mine, f"{n}")]
+            sent = list(pool.map(lambda who, n=n: send(n, *who), senders))
+            assert [answer.status_code for answer in sent] == [202] * 6, [answer.text for answer in sent]
+            recordings = [answer.json()["recording_id"] for answer in sent]
+            assert len({recordings[at] for at in (0, 1, 4, 5)}) == len({recordings[at] for at in (2, 3)}) == 1
+            assert sent[4].json()["task_id"] == sent[5].json()["task_id"]
+        drive.perform_all(served.here)
+
+        for key, number in ((mine, 3), (theirs, 2)):
+            with served.client(key) as client:
+                told = client.get("/api/v1/tasks?limit=500").json()
+                assert told["total"] == 2 * number
+                assert {task["status"] for task in told["tasks"]} == {"completed"}
+                assert client.get("/api/v1/recordings").json()["total"] == 2
+        served.here.records.close()
 
 
 def test_after_a_day_a_name_means_nothing(served, me, clip):

@@ -1,4 +1,7 @@
-"""Nobody learns of what is somebody else's: every address of the description, with ids of another key."""
+"""Who may what: without a good key nothing, and nobody learns of what is somebody else's.
+
+Every address of the description is tried, with ids of another key.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import re
 import httpx
 import pytest
 
-from tests.installation import cut, generous, problem, upload
+from tests.installation import done, generous, problem, upload
 from tests.serve import serve
 
 TUS = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
@@ -20,10 +23,10 @@ def served(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def owned(served, tmp_path_factory):
+def owned(served, clip):
     """Ids of everything a key can own, by the name the description gives them."""
     with served.client() as owner:
-        accepted = upload(owner, cut(tmp_path_factory.mktemp("clip"))).json()
+        accepted = upload(owner, clip).json()
         begun = owner.post("/api/v1/uploads", headers={**TUS, "Upload-Length": "10"})
     return {
         "task_id": accepted["task_id"],
@@ -70,12 +73,6 @@ def test_not_found_is_the_same_for_what_is_another_s_and_for_what_is_not(served,
     assert theirs == nothing
 
 
-def test_without_a_key_every_such_address_refuses(served, owned):
-    for method, address in addresses(served, owned.values()):
-        answer = httpx.request(method, served.url + address, headers=TUS)
-        assert answer.status_code == 401, (method, address)
-
-
 def test_lists_and_searches_of_a_stranger_are_empty(served, owned):
     with served.client() as stranger:
         for address in ("/api/v1/tasks", "/api/v1/recordings", "/api/v1/search?q=the&mode=words"):
@@ -107,3 +104,53 @@ def test_those_who_guess_keys_are_slowed_down(tmp_path):
         assert statuses == [401] * 30 + [429] * 2
         with served.client() as good:
             assert good.get("/api/v1/tasks").status_code == 200
+
+
+def test_without_a_key_every_address_refuses(served):
+    """But those that say so: is it well, what is here, and what the protocol of uploads asks for."""
+    described = httpx.get(f"{served.url}/openapi.json").json()["paths"]
+    tried = [
+        (method.upper(), path)
+        for path, operations in described.items()
+        for method in operations
+        if path not in {"/health", "/api"} and method != "options"
+    ]
+    assert len(tried) > 20
+    with served.client("", **TUS) as nobody:
+        for method, path in tried:
+            refused = nobody.request(method, path)
+            assert refused.status_code == 401, (method, path, refused.text)
+            assert refused.headers["www-authenticate"].startswith("Bearer")
+            assert method == "HEAD" or problem(refused, 401)["code"] == "key_refused"
+
+
+@pytest.mark.parametrize("key", ["gam_wrong", "gam_00000000_" + "a" * 43 + "_00000000"])
+def test_a_key_that_is_none_opens_nothing(served, key):
+    with served.client(key) as nobody:
+        problem(nobody.get("/api/v1/tasks"), 401)
+
+
+def test_a_key_may_come_as_a_bearer(served):
+    key = served.here.keys.make("bearer")
+
+    with served.client("", Authorization=f"Bearer {key}") as client:
+        del client.headers["X-API-Key"]
+        assert client.get("/api/v1/tasks").status_code == 200
+
+
+def test_an_admin_sees_all_and_others_only_theirs(served, me, clip):
+    task_id = upload(me, clip).json()["task_id"]
+
+    with served.client() as other, served.client(served.here.keys.make("boss", admin=True)) as admin:
+        problem(other.get(f"/api/v1/tasks/{task_id}"), 404)
+        assert other.get("/api/v1/tasks").json()["total"] == 0
+        assert admin.get(f"/api/v1/tasks/{task_id}").status_code == 200
+
+
+def test_nobody_finds_what_others_said(served, me, clip):
+    task_id = done(served, me, clip)
+    said = me.get(f"/api/v1/tasks/{task_id}/result").json()
+
+    with served.client() as other:
+        assert other.get("/api/v1/search", params={"q": said["transcription"]}).json()["total"] == 0
+        problem(other.get("/api/v1/search", params={"q": "a", "recording_id": said["recording_id"]}), 404)

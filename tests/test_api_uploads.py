@@ -13,16 +13,11 @@ from tusclient.exceptions import TusCommunicationError
 
 from core.programs import retention
 from tests import drive
-from tests.installation import cut, generous, problem
+from tests.installation import generous, problem
 from tests.serve import serve
 
 TUS = {"Tus-Resumable": "1.0.0"}
 PIECE = {**TUS, "Content-Type": "application/offset+octet-stream"}
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    return cut(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture
@@ -55,7 +50,7 @@ def send(me: httpx.Client, address: str, offset: int, piece: bytes) -> httpx.Res
 def test_a_real_client_uploads_in_pieces_and_gets_a_task(served, me, clip):
     headers = {"X-API-Key": me.headers["X-API-Key"]}
     uploader = tus.TusClient(f"{served.url}/api/v1/uploads", headers=headers).uploader(
-        str(clip), chunk_size=50_000, metadata={"filename": "Совещание.wav", "language": "en", "tags": "a,b"}
+        str(clip), chunk_size=20_000, metadata={"filename": "Совещание.wav", "language": "en", "tags": "a,b"}
     )
     uploader.upload()
 
@@ -72,11 +67,11 @@ def test_a_real_client_uploads_in_pieces_and_gets_a_task(served, me, clip):
 def test_a_real_client_goes_on_after_an_interruption(served, me, clip):
     headers = {"X-API-Key": me.headers["X-API-Key"]}
     client = tus.TusClient(f"{served.url}/api/v1/uploads", headers=headers)
-    first = client.uploader(str(clip), chunk_size=50_000, metadata={"language": "en"})
-    first.upload(stop_at=100_000)
+    first = client.uploader(str(clip), chunk_size=20_000, metadata={"language": "en"})
+    first.upload(stop_at=40_000)
 
-    second = client.uploader(str(clip), url=first.url, chunk_size=50_000)
-    assert second.offset == 100_000
+    second = client.uploader(str(clip), url=first.url, chunk_size=20_000)
+    assert second.offset == 40_000
     second.upload()
 
     assert me.head(first.url).headers["stenogram-task-id"]

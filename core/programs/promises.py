@@ -96,6 +96,7 @@ class Promises:
     def keep(self, session: Session, task: Task, asked: Asked) -> None:
         """Write down what was promised with the task, in its transaction. Raises Answered, Conflict."""
         if asked.name:
+            self._records.alone(session, f"{task.owner} {asked.name}")
             if (task_id := _answered(session, task.owner, asked)) is not None:
                 raise Answered(task_id)
             session.merge(
