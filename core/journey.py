@@ -325,7 +325,8 @@ class Journey:
 
     def drop_unused(self, sha256: str) -> bool:
         """Remove bytes that nobody has; True if so."""
-        with self.records.write():  # so that nobody takes the same bytes in meanwhile
+        with self.records.write() as session:
+            self.records.alone(session, sha256)  # so that nobody takes the same bytes in meanwhile
             unused = not self.recordings.has(sha256)
             if unused:
                 self.store.remove(sha256)
