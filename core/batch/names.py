@@ -10,12 +10,16 @@ from sqlalchemy.orm import Session
 from core.records import Batch, Order, PassageRow, Payment, Records, Task, Text
 
 
+BATCH = "-batch"
+"""How the name of an engine's batch mode ends."""
+
+
 def of_tasks(records: Records, tasks: Sequence[Task]) -> dict[str, str]:
-    """The name of the newest batch of each task in the batch lane, by task; of the others nothing.
+    """The name of the newest batch of each task that goes by batch, by task; of the others nothing.
 
     A transcript ordered by the engine goes before vectors. What was bought before a task is none of its.
     """
-    batched = [task for task in tasks if task.lane == "batch"]
+    batched = [task for task in tasks if task.lane == "batch" or task.engine.endswith(BATCH)]
     if not batched:
         return {}
     with records.read() as session:
