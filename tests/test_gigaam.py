@@ -268,3 +268,11 @@ def test_threads_are_given_back_after_a_package_took_them():
     threads = device.use_cores()
 
     assert torch.get_num_threads() == threads >= 1
+
+
+def test_a_small_model_takes_one_core_and_a_large_one_all(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+
+    assert device.use_cores(96) == torch.get_num_threads() == 1
+    assert device.use_cores(768) == torch.get_num_threads() == device.physical_cores()
+    device.use_cores(96)

@@ -105,10 +105,8 @@ def _fingerprint(path: Path) -> str:
 @functools.cache
 def _batcher(checkpoint: Path) -> Batcher:
     """The loaded model, shared by all jobs of this process."""
-    from core.gigaam import device  # noqa: PLC0415 - torch is heavy, and pages import this module
-    from core.gigaam.batcher import Batcher  # noqa: PLC0415
+    from core.gigaam.batcher import Batcher  # noqa: PLC0415 - torch is heavy, and pages import this module
     from core.gigaam.checkpoint import load  # noqa: PLC0415
     from core.gigaam.recogniser import Recogniser  # noqa: PLC0415
 
-    device.use_cores()
     return Batcher(Recogniser(load(checkpoint)))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 from core.errors import StenogramError
+from core.gigaam import device
 from core.gigaam.recogniser import DeviceLost, Recogniser
 from core.transcribe import Speech, Waveform
 
@@ -84,6 +85,7 @@ class Batcher:
 
     def _serve(self) -> None:
         """Whatever waits, batch by batch, for ever: first the one that has waited longest, with its likes."""
+        device.use_cores(self._recogniser.model.config.encoder.d_model)
         waiting: list[Piece] = []
         while True:
             waiting += self._arrived(patient=not waiting)

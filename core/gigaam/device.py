@@ -16,8 +16,8 @@ DRIVER = Path("/proc/driver/nvidia/version")
 BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 """What a CPU must know so that bfloat16 may be faster than float32, as /proc/cpuinfo writes it."""
 
-BF16_WIDTH = 512
-"""Models narrower than this gain nothing by bfloat16 on a CPU."""
+SMALL_WIDTH = 512
+"""Models narrower than this gain nothing on a CPU by bfloat16, nor by a second core: waiting costs more."""
 
 BF16_GAIN = 1.3
 """How much faster it must be to be worth its rounding. With AMX it is 3 or more, without often below 1."""
@@ -40,7 +40,7 @@ def choose(width: int, kind: str = "auto", dtype: torch.dtype | None = None) -> 
     missing = "as asked" if cuda else why_no_cuda()
     if dtype is not None:
         return Device("cpu", dtype, f"CPU, {_name(dtype)} as asked; {missing}")
-    if width < BF16_WIDTH:
+    if width < SMALL_WIDTH:
         return Device("cpu", torch.float32, f"CPU, float32: the model is small; {missing}")
     if not cpu_flags() & BF16_FLAGS:
         return Device("cpu", torch.float32, f"CPU, float32: it has no bfloat16; {missing}")
@@ -90,13 +90,15 @@ def cpu_flags() -> set[str]:
     return next((set(line.split(":")[1].split()) for line in lines if line.startswith("flags")), set())
 
 
-def use_cores() -> int:
-    """Give torch one thread a physical core, or as many as `OMP_NUM_THREADS` says.
+def use_cores(width: int = SMALL_WIDTH) -> int:
+    """Give torch one thread a physical core, or as many as `OMP_NUM_THREADS` says; a small model gets one.
 
-    Called when a model is loaded: other packages (silero-vad) set one thread for the whole process.
+    Called by the thread that computes: the number is its own, and other packages (silero-vad) set one
+    for the whole process.
     """
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    threads = int(wanted) if wanted.isdigit() else physical_cores()
+    most = int(wanted) if wanted.isdigit() else physical_cores()
+    threads = most if width >= SMALL_WIDTH else 1
     torch.set_num_threads(threads)
     return threads
 
