@@ -16,7 +16,9 @@ def show_batches() -> None:
     batches = journey.current().batches
     queue = batches.view.queue()
     with line():
-        waits = say_many("{n} text waits", "{n} texts wait", queue.texts)
+        waits = (
+            say_many("{n} text waits", "{n} texts wait", queue.texts) if queue.texts else say("nothing waits")
+        )
         st.caption(facts(waits, explain(queue.stopped) if queue.stopped else ""), width="stretch")
         if queue.texts and actions().allowed:
             button(say("Send now"), "send", actions().send_batch)
@@ -29,7 +31,7 @@ def show_batches() -> None:
 
 def _batch(batch: Seen) -> None:
     with tight(key=f"row-batch-{batch.id}"):
-        with line():
+        with st.container(horizontal=True, vertical_alignment="center"):  # on a telephone below each other
             st.markdown(say(batch.says), width="stretch")
             if actions().allowed and (batch.live or batch.failed):
                 button(say("Finish now"), f"now-{batch.id}", lambda: actions().finish_batch(batch.id))

@@ -49,9 +49,9 @@ def follow() -> None:
     _follow(sections=False)
 
 
-def button(label: str, key: str, step: Callable[[], object]) -> None:
-    """Something that can be done about what is shown."""
-    if st.button(label, key=key):
+def button(label: str, key: str, step: Callable[[], object], *, quiet: bool = False) -> None:
+    """Something that can be done about what is shown; `quiet` where every line has one."""
+    if st.button(label, key=key, type="tertiary" if quiet else "secondary"):
         attempt(step)
         st.rerun()
 

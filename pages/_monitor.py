@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-import pandas as pd
 import streamlit as st
 
-from core import journey, library
+from core import journey, words
 from core.chores import EVERY_S, TITLES
 from core.queues import QUEUES
 from core.records import Action, Chore, Worker
-from core.watch import failures, health, joblist, monitor
-from core.watch.actions import PRIORITIES, WHATS, waiting_in
+from core.watch import failures, health, monitor
+from core.watch.actions import WHATS, waiting_in
 from core.watch.failures import Group
-from core.watch.joblist import COUNTED, PAGE, Filter, Line
+from core.watch.health import Coverage
 from core.words import phrase
 from jobs import actors
 from pages._batches import show_batches
 from pages._history import show_history, took
-from pages._live import actions, attempt, board, button, follow, who
+from pages._joblist import carried, show_jobs
+from pages._live import actions, board, button, follow, who
 from pages._parts import (
-    coverage,
     duration,
     explain,
     facts,
@@ -37,13 +36,6 @@ from pages._parts import (
     tight,
 )
 
-SINCE_S = {"": 0, "hour": 3600, "day": 86_400, "week": 7 * 86_400}
-SINCE = {
-    "": phrase("Any time"),
-    "hour": phrase("Last hour"),
-    "day": phrase("Last day"),
-    "week": phrase("Last week"),
-}
 PARTS = {
     "database": phrase("Database"),
     "broker": phrase("Queue broker"),
@@ -52,29 +44,6 @@ PARTS = {
     "disk": phrase("Disk"),
     "engine": phrase("Engine"),
 }
-
-
-FITTING = "fitting"
-DELETE = phrase("Delete for good")
-GONE = phrase("The tasks go for good, and recordings that came by the API with their last task.")
-
-
-def choose(name: str, label: str, options: dict[str, str]) -> str:
-    """A choice that the link carries."""
-    given = st.query_params.get(name, "")
-    index = list(options).index(given) if given in options else 0
-    chosen = st.selectbox(
-        label, options, index, format_func=options.__getitem__, key=f"by-{name}", label_visibility="collapsed"
-    )
-    return _carried(name, str(chosen))
-
-
-def _carried(name: str, value: str) -> str:
-    if value and st.query_params.get(name) != value:
-        st.query_params[name] = value
-    elif not value:
-        st.query_params.pop(name, None)
-    return value
 
 
 def view() -> str:
@@ -89,7 +58,7 @@ def view() -> str:
         label_visibility="collapsed",
         key="view",
     )
-    _carried("view", "" if chosen == "now" else str(chosen))
+    carried("view", "" if chosen == "now" else str(chosen))
     return str(chosen)
 
 
@@ -114,125 +83,6 @@ def _history() -> None:
     show_history(journey.current().records)
 
 
-# Jobs
-
-
-def _jobs() -> None:
-    wanted = _filter()
-    records = journey.current().records
-    page = st.session_state.get("job-page", 1)
-    found = joblist.find(records, who(), wanted, offset=PAGE * (page - 1))
-    if not found.total:
-        st.caption(say("No job fits this filter."))
-        return
-    count = (
-        say("more than {n} jobs", n=COUNTED) if found.more else say_many("{n} job", "{n} jobs", found.total)
-    )
-    st.caption(count)
-    table = pd.DataFrame([_as_row(one) for one in found.lines])
-    shown = st.dataframe(
-        table,
-        hide_index=True,
-        on_select="rerun" if actions().allowed else "ignore",
-        selection_mode="multi-row",
-        column_config={say("Job"): st.column_config.LinkColumn(display_text=say("open"), width="small")},
-        key="jobs",
-    )
-    if found.total > PAGE:
-        st.pagination(-(-found.total // PAGE), key="job-page")
-    if actions().allowed:
-        rows = shown["selection"]["rows"]  # type: ignore[index]
-        ticked = [found.lines[n].task.id for n in rows if n < len(found.lines)]
-        if ticked:
-            _chosen(ticked)
-        elif st.button(say("Do something with all that fit…"), key="all"):
-            st.session_state[FITTING] = joblist.tasks(records, who(), wanted)
-    if actions().allowed and FITTING in st.session_state:
-        _all_fitting(st.session_state[FITTING])
-
-
-def _filter() -> Filter:
-    records = journey.current().records
-    with st.container(horizontal=True):
-        states = {"": say("Any state"), **{name: say(text) for name, text in joblist.STATES.items()}}
-        kinds = {"": say("Any work"), **{name: say(text) for name, text in monitor.KINDS.items()}}
-        engines = {"": say("Any engine"), **{name: name for name in joblist.engines(records)}}
-        state, kind = choose("state", say("State"), states), choose("kind", say("Work"), kinds)
-        engine = choose("engine", say("Engine"), engines)
-        since = choose("since", say("Time"), {name: say(text) for name, text in SINCE.items()})
-    with st.container(horizontal=True):
-        title, error = _text("title", say("Part of a title")), _text("error", say("Part of an error"))
-    began = time.time() - SINCE_S[since] if since else 0.0
-    return Filter(state, kind, engine, title, error, began, language())
-
-
-def _text(name: str, label: str) -> str:
-    return st.text_input(
-        label, placeholder=label, key=name, bind="query-params", label_visibility="collapsed"
-    )
-
-
-def _as_row(one: Line) -> dict[str, object]:
-    job = one.job
-    ran_s = (job.finished_at or time.time()) - job.started_at if job.started_at else None
-    return {
-        say("Job"): f"/job?id={job.id}",
-        say("Recording"): one.recording.title,
-        say("Work"): say(monitor.KINDS.get(job.kind, job.kind)),
-        say("State"): say(joblist.STATES[job.state]),
-        say("Made"): moment(job.created_at),
-        say("Took"): took(ran_s) if job.state not in {"ready"} else "",
-        say("Engine"): one.task.engine,
-        say("Why"): explain(job.error).replace("\\", "") if job.error else "",
-    }
-
-
-def _chosen(task_ids: Sequence[str]) -> None:
-    """What can be done with the rows that are ticked."""
-    ids = list(dict.fromkeys(task_ids))
-    with st.container(horizontal=True, key="chosen"):
-        button(say("Cancel"), "cancel-all", lambda: actions().cancel(ids))
-        button(say("Try again"), "retry-all", lambda: actions().retry(ids))
-        for priority, name in PRIORITIES.items():
-            button(say(name), f"urge-{priority}", functools.partial(actions().prioritise, ids, priority))
-        with st.popover(say("Delete")):
-            st.write(say(GONE))
-            button(say("Delete for good"), "delete-all", lambda: actions().delete(ids))
-
-
-def _all_fitting(ids: Sequence[str]) -> None:
-    """Ask what to do with all tasks that fitted the filter when this was opened; stays open meanwhile."""
-
-    @st.dialog(say("All that fit the filter"), on_dismiss=_close)
-    def asked() -> None:
-        st.write(say_many("{n} task fits.", "{n} tasks fit.", len(ids)))
-        steps = _steps(ids)
-        step = st.selectbox(say("What to do"), steps, format_func=say, index=None, key="all-step")
-        if step == DELETE:
-            st.write(say(GONE))
-        label = say_many("Yes, with {n} task", "Yes, with all {n} tasks", len(ids))
-        if st.button(label, type="primary", disabled=not step, key="all-yes"):
-            attempt(steps[step])
-            _close()
-            st.rerun()
-
-    asked()
-
-
-def _close() -> None:
-    st.session_state.pop(FITTING, None)
-
-
-def _steps(ids: Sequence[str]) -> dict[str, Callable[[], object]]:
-    """What can be done with many tasks, by its name."""
-    return {
-        phrase("Cancel"): functools.partial(actions().cancel, ids),
-        phrase("Try again"): functools.partial(actions().retry, ids),
-        **{name: functools.partial(actions().prioritise, ids, n) for n, name in PRIORITIES.items()},
-        DELETE: functools.partial(actions().delete, ids),
-    }
-
-
 # Failures
 
 
@@ -253,7 +103,7 @@ def _group(n: int, group: Group) -> None:
             if actions().allowed:
                 label = say("Try all again")
                 again = functools.partial(actions().retry_group, group.message, group.kind)
-                button(label, f"retry-group-{n}", again)
+                button(label, f"retry-group-{n}", again, quiet=True)
         if group.fix:
             st.caption(f"**{explain(group.fix)}**")
         st.caption(
@@ -292,7 +142,8 @@ def _queue(queue: str, title: str, jobs: int, *, paused: bool) -> None:
         state = say("paused") if paused else ""
         with tight(width="stretch"):
             st.markdown(say(title))
-            st.caption(facts(say_many("{n} job waits", "{n} jobs wait", jobs), state))
+            waits = say_many("{n} job waits", "{n} jobs wait", jobs) if jobs else say("nothing waits")
+            st.caption(facts(waits, state))
         if not actions().allowed:
             return
         with st.popover("", icon=":material/more_horiz:", key=f"ask-queue-{queue}", type="tertiary"):
@@ -338,7 +189,7 @@ def _chore(chore: Chore) -> None:
             st.markdown(say(TITLES.get(chore.name, chore.name)))
             st.caption(facts(*_about_chore(chore)))
         if actions().allowed:
-            button(say("Run now"), f"run-{chore.name}", lambda: actions().run_now(chore.name))
+            button(say("Run now"), f"run-{chore.name}", lambda: actions().run_now(chore.name), quiet=True)
 
 
 def _about_chore(chore: Chore) -> list[str]:
@@ -357,7 +208,7 @@ def _about_chore(chore: Chore) -> list[str]:
 
 def _health() -> None:
     here = journey.current()
-    st.caption(coverage(library.totals(here.records, who())))
+    _coverage(health.coverage(here, who()))
     for part in health.check(here, actors.ping).parts:
         with line(key=f"row-part-{part.name}"):
             with tight(width="stretch"):
@@ -372,10 +223,25 @@ def _health() -> None:
         _action(action)
 
 
+def _coverage(found: Coverage) -> None:
+    """What can be found of everything, and what waits for that."""
+    if found.total_s:
+        share = words.percent(found.share, language())
+        waits = say("wait for search by meaning: {time}", time=duration(found.waiting_s))
+        st.caption(
+            facts(
+                say("{share} of all hours are searchable", share=share),
+                say("found by meaning: {time}", time=duration(found.meaning_s)),
+                waits if found.waiting_s else "",
+            )
+        )
+
+
 def _action(action: Action) -> None:
     with tight(key=f"row-action-{action.id}"):
         st.markdown(facts(say(WHATS.get(action.what, action.what)), plain(", ".join(action.about[:3]))))
-        st.caption(facts(moment(action.at), plain(action.who), say("{n} met", n=action.count)))
+        count = say("{n} in all", n=action.count) if action.count != 1 else ""
+        st.caption(facts(moment(action.at), plain(action.who), count))
         if len(action.about) > 3:
             with st.expander(say("All of them")):
                 st.text("\n".join(action.about))
@@ -384,7 +250,7 @@ def _action(action: Action) -> None:
 VIEWS: dict[str, tuple[str, Callable[[], None]]] = {
     "now": (phrase("Right now"), _now),
     "history": (phrase("History"), _history),
-    "jobs": (phrase("Jobs"), _jobs),
+    "jobs": (phrase("Jobs"), show_jobs),
     "failures": (phrase("Failures"), _failures),
     "batches": (phrase("Batches"), show_batches),
     "workers": (phrase("Workers"), _workers),

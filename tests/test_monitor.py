@@ -13,8 +13,8 @@ from core import journey, workers
 from core.errors import BadRequest, ProviderRefused
 from core.keys import EVERYONE, PAGES, Principal
 from core.recordings import Wish
-from core.records import Job, Run, Tally, Task, Worker
-from core.watch import history, joblist, live, logs, monitor
+from core.records import Job, Recording, Run, Tally, Task, Worker
+from core.watch import health, history, joblist, live, logs, monitor
 from core.watch.actions import Actions
 from core.watch.live import Board
 from jobs import gpu
@@ -207,6 +207,23 @@ def test_an_open_page_asks_with_its_ticket_and_is_told_when_nothing_changed(tmp_
         assert client.get("/api/live", headers=stale).status_code == 401
         theirs = served.here.keys.ticket(live.purpose(Principal(PAGES)))
         assert client.get("/api/live", headers={"X-Ticket": theirs}).status_code == 200
+
+
+def test_health_says_what_share_of_the_hours_is_found_and_what_waits(here):
+    assert health.coverage(here, EVERYONE).share == 0.0
+    bring(here)
+    bring(here, "call_stereo.opus")
+    with here.records.write() as session:
+        heard, _ = session.query(Recording).order_by(Recording.filename.desc())
+        heard.transcript_id, heard.meaning = "t", "waiting"
+        lengths_s = [row.duration_s for row in session.query(Recording)]
+        waits_s = heard.duration_s
+
+    found = health.coverage(here, EVERYONE)
+
+    assert found.share == pytest.approx(waits_s / sum(lengths_s))
+    assert (found.waiting_s, found.meaning_s) == (pytest.approx(waits_s), 0.0)
+    assert health.coverage(here, Principal("somebody else")).total_s == 0.0
 
 
 # For programs

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from core import library, words
+from core import words
 from core.batch.view import Seen
 from core.chores import EVERY_S
 from core.costs import plain
@@ -20,6 +20,7 @@ from core.queues import QUEUES
 from core.records import Chore, Json, Worker
 from core.watch import failures, health, history, monitor
 from core.watch.failures import Group
+from core.watch.health import Coverage
 from core.watch.history import Timing
 from core.watch.monitor import Delayed, Now, Running
 
@@ -160,15 +161,6 @@ class PartFact:
 
 
 @dataclass(frozen=True)
-class SearchableFact:
-    """How much sound there is, and how much of it is found by words and by meaning."""
-
-    total_s: float
-    words_s: float
-    meaning_s: float
-
-
-@dataclass(frozen=True)
 class Facts:
     """Everything that the monitor shows, at one moment."""
 
@@ -185,7 +177,7 @@ class Facts:
     routines: list[RoutineFact]
     past: PastFact
     parts: list[PartFact]
-    searchable: SearchableFact
+    searchable: Coverage
 
 
 def look(
@@ -193,7 +185,6 @@ def look(
 ) -> Facts:
     """All of it, as `who` may see it; sentences in their language. `period`: one of history.PERIODS."""
     now, state = monitor.now(here.records, who), health.check(here, ping)
-    totals = library.totals(here.records, who)
     return Facts(
         at=_when(time.time()),
         status=state.status,
@@ -211,7 +202,7 @@ def look(
             PartFact(part.name, part.ok, part.needed, words.explain(part.says, language))
             for part in state.parts
         ],
-        searchable=SearchableFact(totals.total_s, totals.words_s, totals.meaning_s),
+        searchable=health.coverage(here, who),
     )
 
 

@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import words, workers
+from core import library, words, workers
 from core.errors import StenogramError, Unavailable
 from core.index import WORDS
 from core.intake import human_bytes
 from core.journey import Journey
-from core.recordings import Wish
-from core.records import Json
+from core.keys import Principal
+from core.recordings import Wish, mine
+from core.records import Json, Recording
 from core.words import phrase
 from core.work import as_json
 
@@ -68,6 +69,30 @@ class Health:
             for part in self.parts
         }
         return {"status": self.status, "accepts_work": self.accepts, "parts": parts}
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much sound there is, how much of it is found by words and by meaning, and what waits for that."""
+
+    total_s: float
+    words_s: float
+    meaning_s: float
+    waiting_s: float
+
+    @property
+    def share(self) -> float:
+        """Of all sound, what is found at all, between 0 and 1."""
+        return self.words_s / self.total_s if self.total_s else 0.0
+
+
+def coverage(here: Journey, who: Principal) -> Coverage:
+    """What a search can find of everything they may see."""
+    totals = library.totals(here.records, who)
+    waits = select(func.sum(Recording.duration_s)).where(Recording.meaning == "waiting")
+    with here.records.read() as session:
+        waiting_s = session.scalar(mine(waits, who, Recording)) or 0.0
+    return Coverage(totals.total_s, totals.words_s, totals.meaning_s, waiting_s)
 
 
 def check(here: Journey, ping: Callable[[], None]) -> Health:

@@ -1,0 +1,166 @@
+"""Jobs to look through: found by a filter that the link carries, cancelled, retried, hurried, deleted."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+import streamlit as st
+
+from core import journey
+from core.watch import joblist, monitor
+from core.watch.actions import PRIORITIES
+from core.watch.joblist import COUNTED, PAGE, Filter, Line
+from core.words import phrase
+from pages._history import took
+from pages._live import actions, attempt, button, who
+from pages._parts import explain, language, moment, say, say_many
+
+SINCE_S = {"": 0, "hour": 3600, "day": 86_400, "week": 7 * 86_400}
+SINCE = {
+    "": phrase("Any time"),
+    "hour": phrase("Last hour"),
+    "day": phrase("Last day"),
+    "week": phrase("Last week"),
+}
+FITTING = "fitting"
+DELETE = phrase("Delete for good")
+GONE = phrase("The tasks go for good, and recordings that came by the API with their last task.")
+
+
+def show_jobs() -> None:
+    """The jobs that fit the filter, and what can be done about those that are ticked, or about all."""
+    wanted = _filter()
+    records = journey.current().records
+    page = st.session_state.get("job-page", 1)
+    found = joblist.find(records, who(), wanted, offset=PAGE * (page - 1))
+    if not found.total:
+        st.caption(say("No job fits this filter."))
+        return
+    count = (
+        say("more than {n} jobs", n=COUNTED) if found.more else say_many("{n} job", "{n} jobs", found.total)
+    )
+    st.caption(count)
+    table = pd.DataFrame([_as_row(one) for one in found.lines])
+    shown = st.dataframe(
+        table,
+        hide_index=True,
+        on_select="rerun" if actions().allowed else "ignore",
+        selection_mode="multi-row",
+        column_config={say("Job"): st.column_config.LinkColumn(display_text=say("open"), width="small")},
+        key="jobs",
+    )
+    if found.total > PAGE:
+        st.pagination(-(-found.total // PAGE), key="job-page")
+    if actions().allowed:
+        rows = shown["selection"]["rows"]  # type: ignore[index]
+        ticked = [found.lines[n].task.id for n in rows if n < len(found.lines)]
+        if ticked:
+            _chosen(ticked)
+        elif st.button(say("Do something with all that fit…"), key="all"):
+            st.session_state[FITTING] = joblist.tasks(records, who(), wanted)
+    if actions().allowed and FITTING in st.session_state:
+        _all_fitting(st.session_state[FITTING])
+
+
+def _filter() -> Filter:
+    records = journey.current().records
+    with st.container(horizontal=True):
+        states = {"": say("Any state"), **{name: say(text) for name, text in joblist.STATES.items()}}
+        kinds = {"": say("Any work"), **{name: say(text) for name, text in monitor.KINDS.items()}}
+        engines = {"": say("Any engine"), **{name: name for name in joblist.engines(records)}}
+        state, kind = choose("state", say("State"), states), choose("kind", say("Work"), kinds)
+        engine = choose("engine", say("Engine"), engines)
+        since = choose("since", say("Time"), {name: say(text) for name, text in SINCE.items()})
+    with st.container(horizontal=True):
+        title, error = _text("title", say("Part of a title")), _text("error", say("Part of an error"))
+    began = time.time() - SINCE_S[since] if since else 0.0
+    return Filter(state, kind, engine, title, error, began, language())
+
+
+def _text(name: str, label: str) -> str:
+    return st.text_input(
+        label, placeholder=label, key=name, bind="query-params", label_visibility="collapsed"
+    )
+
+
+def _as_row(one: Line) -> dict[str, object]:
+    job = one.job
+    ran_s = (job.finished_at or time.time()) - job.started_at if job.started_at else None
+    return {
+        say("Job"): f"/job?id={job.id}",
+        say("Recording"): one.recording.title,
+        say("Work"): say(monitor.KINDS.get(job.kind, job.kind)),
+        say("State"): say(joblist.STATES[job.state]),
+        say("Made"): moment(job.created_at),
+        say("Took"): took(ran_s) if job.state not in {"ready"} else "",
+        say("Why"): explain(job.error).replace("\\", "") if job.error else "",
+        say("Engine"): one.task.engine,
+    }
+
+
+def _chosen(task_ids: Sequence[str]) -> None:
+    """What can be done with the rows that are ticked."""
+    ids = list(dict.fromkeys(task_ids))
+    with st.container(horizontal=True, key="chosen"):
+        button(say("Cancel"), "cancel-all", lambda: actions().cancel(ids))
+        button(say("Try again"), "retry-all", lambda: actions().retry(ids))
+        for priority, name in PRIORITIES.items():
+            button(say(name), f"urge-{priority}", functools.partial(actions().prioritise, ids, priority))
+        with st.popover(say("Delete")):
+            st.write(say(GONE))
+            button(say("Delete for good"), "delete-all", lambda: actions().delete(ids))
+
+
+def _all_fitting(ids: Sequence[str]) -> None:
+    """Ask what to do with all tasks that fitted the filter when this was opened; stays open meanwhile."""
+
+    @st.dialog(say("All that fit the filter"), on_dismiss=_close)
+    def asked() -> None:
+        st.write(say_many("{n} task fits.", "{n} tasks fit.", len(ids)))
+        steps = _steps(ids)
+        step = st.selectbox(say("What to do"), steps, format_func=say, index=None, key="all-step")
+        if step == DELETE:
+            st.write(say(GONE))
+        label = say_many("Yes, with {n} task", "Yes, with all {n} tasks", len(ids))
+        if st.button(label, type="primary", disabled=not step, key="all-yes") and step:
+            attempt(steps[step])
+            _close()
+            st.rerun()
+
+    asked()
+
+
+def _close() -> None:
+    st.session_state.pop(FITTING, None)
+
+
+def _steps(ids: Sequence[str]) -> dict[str, Callable[[], object]]:
+    """What can be done with many tasks, by its name."""
+    return {
+        phrase("Cancel"): functools.partial(actions().cancel, ids),
+        phrase("Try again"): functools.partial(actions().retry, ids),
+        **{name: functools.partial(actions().prioritise, ids, n) for n, name in PRIORITIES.items()},
+        DELETE: functools.partial(actions().delete, ids),
+    }
+
+
+def choose(name: str, label: str, options: dict[str, str]) -> str:
+    """A choice that the link carries."""
+    given = st.query_params.get(name, "")
+    index = list(options).index(given) if given in options else 0
+    chosen = st.selectbox(
+        label, options, index, format_func=options.__getitem__, key=f"by-{name}", label_visibility="collapsed"
+    )
+    return carried(name, str(chosen))
+
+
+def carried(name: str, value: str) -> str:
+    """Keep a choice in the link, unless it is the usual one."""
+    if value and st.query_params.get(name) != value:
+        st.query_params[name] = value
+    elif not value:
+        st.query_params.pop(name, None)
+    return value
