@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 
 from api.callers import Asking, Here
 from api.problems import refusals
+from core.recordings import Wish
 
 router = APIRouter(prefix="/api/v1", tags=["costs"])
 
@@ -16,7 +17,7 @@ Number = Annotated[str | None, Query(max_length=40, pattern=r"^[0-9]+(\.[0-9]+)?
 
 @router.get("/estimate", responses=refusals(400, 401, 429))
 def estimate(
-    caller: Asking,  # noqa: ARG001 - a key is asked for
+    caller: Asking,
     here: Here,
     hours: Number = None,
     documents: Number = None,
@@ -29,8 +30,11 @@ def estimate(
     at_most_usd: Number = None,
     currency: Annotated[str, Query(max_length=3)] = "USD",
 ) -> dict[str, Any]:
-    """Say either `hours` of sound or `documents` of `tokens_per_document`; prices are USD per 1M tokens."""
-    return here.estimates.estimate(
+    """Say either `hours` of sound or `documents` of `tokens_per_document`; prices are USD per 1M tokens.
+
+    `auto` is the engine that a recording in this language would get now if none is named, and why.
+    """
+    told = here.estimates.estimate(
         hours=hours,
         documents=documents,
         tokens_per_document=tokens_per_document,
@@ -42,3 +46,4 @@ def estimate(
         at_most_usd=at_most_usd,
         currency=currency,
     )
+    return {**told, "auto": caller.answers.choice(Wish(language=language))}

@@ -61,6 +61,7 @@ class Again:
     task_id: str
     batch_id: str | None
     mode: Literal["batch_api", "sync_api"]
+    engine: str
     status: str
     check_status_url: str
 
@@ -79,16 +80,20 @@ def transcribe(
     force: bool = False,
     idempotency_key: Name = "",
 ) -> Again:
-    """Transcribe a recording that is here; by batch it is cheaper and may take a day."""
+    """Transcribe a recording that is here; by batch it is cheaper and may take a day.
+
+    An engine that has a batch mode (`groq`, `fireworks`) works in it; with others vectors go by batch.
+    """
     known = caller.here.recordings.get(caller.who, recording_id)
-    lane = "batch" if use_batch_api else "now"
-    wish = Wish(language=language or known.language, engine=engine, lane=lane, force=force)
-    asked = Asked(idempotency_key, f"{recording_id}|{wish}")
+    wish = Wish(language=language or known.language, engine=engine, lane="now", force=force)
+    asked = Asked(idempotency_key, f"{recording_id}|{wish}|{use_batch_api}")
+    wish = caller.here.by_batch(wish) if use_batch_api else wish
     task = caller.here.again(caller.who, recording_id, wish, asked)
     return Again(
         task_id=task.id,
         batch_id=caller.answers.task(task.id).batch_id,
         mode="batch_api" if use_batch_api else "sync_api",
+        engine=task.engine,
         status=task.status,
         check_status_url=f"/api/v1/tasks/{task.id}",
     )

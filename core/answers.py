@@ -14,9 +14,10 @@ from decimal import Decimal
 from core import export, words
 from core.batch import names
 from core.costs import plain
-from core.errors import Conflict, NotReady
+from core.errors import Conflict, NotReady, StenogramError
 from core.journey import Journey
 from core.keys import Principal
+from core.recordings import Wish
 from core.records import Recording, Task
 from core.transcripts import Heard
 from core.watch.eta import Forecast, Forecasts
@@ -82,6 +83,9 @@ class Accepted:
     message: str
     filename: str
     file_size: int
+    engine: str
+    engine_reason: str
+    """Why this engine."""
     estimated_time: str
     estimated_seconds: int
 
@@ -189,6 +193,8 @@ class Answers:
             message=self.say(KNOWN if forecast is None else ACCEPTED),
             filename=task.filename or recording.filename,
             file_size=recording.size_bytes,
+            engine=task.engine,
+            engine_reason=self._why(task),
             estimated_time=self._sentence(forecast),
             estimated_seconds=forecast.seconds if forecast else 0,
         )
@@ -240,6 +246,21 @@ class Answers:
         """Delete a task, with its recording if nothing else needs that."""
         self._here.forget(self._who, task_id)
         return Message(self.say(DELETED))
+
+    def choice(self, wish: Wish) -> dict[str, str]:
+        """The engine that this wish would get now, and why; no engine where nothing is ready."""
+        try:
+            choice = self._here.choose(wish)
+        except StenogramError as error:
+            return {"engine": "", "reason": words.explain(error, self.language)}
+        told = {"message": choice.message, "facts": choice.facts}
+        return {"engine": choice.engine.name, "reason": words.explain(told, self.language)}
+
+    def _why(self, task: Task) -> str:
+        automatic = self.choice(Wish(language=task.language))
+        if automatic["engine"] == task.engine:
+            return automatic["reason"]
+        return self.choice(Wish(language=task.language, engine=task.engine))["reason"]
 
     def say(self, template: str, **facts: object) -> str:
         """A sentence in the caller's language."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from core import journey
+from core.keys import EVERYONE
+from core.recordings import Wish
 from tests import remotely
 from tests.conftest import DATA
 from tests.remotely import CANARY
 from tests.serve import serve
+from tests.test_pages import texts, visit
 from tools.fireworks_emulator import FireworksEmulator
 from tools.groq_emulator import GroqEmulator
 from tools.runpod_emulator import RunPodEmulator
@@ -68,3 +72,73 @@ def test_a_program_names_an_engine_and_gets_its_words(here, providers, engine, t
     assert here.ledger.of_recording(task.recording_id) > 0
     assert CANARY not in shown
     assert remotely.traces(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken"),
+    [("groq", "groq-batch"), ("groq-batch", "groq-batch"), ("fireworks", "fireworks-batch")],
+)
+def test_asked_for_a_batch_an_engine_takes_its_batch_mode(here, asked, taken):
+    first = remotely.accept_short(here, "gigaam-toy")
+    with serve(here) as served, served.client(here.keys.make("admin", admin=True)) as client:
+        address = f"/api/v1/recordings/{first.recording_id}/transcribe"
+        told = client.post(address, params={"use_batch_api": True, "engine": asked})
+
+    assert told.status_code == 202, told.text
+    assert (told.json()["engine"], told.json()["mode"]) == (taken, "batch_api")
+    assert here.recordings.task(EVERYONE, told.json()["task_id"]).lane == "now", "vectors are made here"
+
+
+@pytest.mark.parametrize("asked", ["runpod", "gigaam-toy", ""])
+def test_by_an_engine_without_a_batch_mode_vectors_go_by_batch(here, asked):
+    assert here.by_batch(Wish(engine=asked)) == Wish(engine=asked, lane="batch")
+
+
+def test_a_batch_mode_that_was_asked_for_and_cannot_work_says_what_it_lacks(tmp_path):
+    here = remotely.journey(tmp_path / "home", groq_api_key=CANARY)
+    first = remotely.accept_short(here, "gigaam-toy")
+    with serve(here) as served, served.client(here.keys.make("admin", admin=True)) as client:
+        address = f"/api/v1/recordings/{first.recording_id}/transcribe"
+        told = client.post(address, params={"use_batch_api": True, "engine": "groq"})
+
+    assert told.status_code in (400, 409, 422), told.text
+    assert "STORAGE_URL" in told.json()["detail"]
+    assert here.by_batch(Wish()) == Wish(lane="batch"), "what nobody named is not insisted on"
+
+
+SENT = "The recording is sent there."
+
+
+@pytest.mark.parametrize(("language", "engine"), [("ru", "runpod"), ("en", "groq")])
+def test_a_program_is_told_where_a_recording_would_go_before_it_is_sent(here, language, engine):
+    with serve(here) as served, served.client() as client:
+        told = client.get("/api/v1/estimate", params={"hours": 1, "language": language}).json()["auto"]
+        body = {"file": ("a.wav", remotely.spoken(6))}
+        accepted = client.post("/api/v1/transcribe", files=body, data={"language": language}).json()
+
+    assert told["engine"] == accepted["engine"] == engine
+    assert told["reason"] == accepted["engine_reason"]
+    assert SENT in told["reason"]
+    assert "v3_e2e_rnnt.ckpt" in told["reason"] or language == "en"
+
+
+def test_an_engine_that_was_named_is_answered_as_asked(here):
+    with serve(here) as served, served.client() as client:
+        body = {"file": ("a.wav", remotely.spoken(6))}
+        told = client.post("/api/v1/transcribe", files=body, data={"language": "ru", "engine": "groq"}).json()
+
+    assert (told["engine"], told["engine_reason"]) == ("groq", "127.0.0.1 (whisper-large-v3-turbo), as you asked.")
+
+
+def test_the_upload_page_says_that_a_recording_would_leave_before_it_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
+    journey.current.cache_clear()
+    assert SENT not in texts(visit("upload"))
+
+    monkeypatch.setenv("GROQ_API_KEY", CANARY)
+    journey.current.cache_clear()
+    at = visit("upload")
+
+    assert "Groq" in texts(at)
+    assert SENT in texts(at)
+    journey.current.cache_clear()

@@ -15,6 +15,17 @@ from core.errors import BadRequest, Rejected
 from core.remote.storage import Storage
 from core.settings import Settings
 from core.transcribe import Elsewhere, Engine
+from core.words import phrase
+
+BATCH = "-batch"
+"""How the name of an engine's batch mode ends."""
+REASONS = {
+    (False, False): phrase("{title}: the best there is for this language."),
+    (False, True): phrase("{title}, because {missing}."),
+    (True, False): phrase("{title}: the best there is for this language. The recording is sent there."),
+    (True, True): phrase("{title}, because {missing}. The recording is sent there."),
+}
+"""Why an engine was chosen by itself: whether it is elsewhere, whether a better one is missing."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +77,12 @@ def choose(engines: Mapping[str, Engine], wanted: str, language: str) -> Choice:
     return _named(engines[wanted], language)
 
 
+def by_batch(engines: Mapping[str, Engine], name: str) -> str:
+    """The engine that is this one's batch mode (perhaps the same); "" if it has none."""
+    mode = name if name.endswith(BATCH) else name + BATCH
+    return mode if mode in engines else ""
+
+
 def _may_be_automatic(engine: Engine) -> bool:
     """Sound leaves this machine, and money is spent, only where somebody has set the provider up."""
     return not isinstance(engine, Elsewhere) or (engine.auto and engine.readiness().ready)
@@ -87,14 +104,9 @@ def _first_ready(candidates: list[Engine], language: str) -> Choice:
     passed = ""
     for engine in candidates:
         readiness = engine.readiness()
-        if readiness.ready and passed:
-            return Choice(
-                engine,
-                "{title}, because {missing}.",
-                {"title": engine.title, "missing": passed},
-            )
         if readiness.ready:
-            return Choice(engine, "{title}: the best there is for this language.", {"title": engine.title})
+            reason = REASONS[isinstance(engine, Elsewhere), bool(passed)]
+            return Choice(engine, reason, {"title": engine.title, "missing": passed})
         passed = passed or f"{engine.title} is not ready ({readiness.reason})"
     raise Rejected(
         "No engine here understands this language: {language}."
