@@ -257,6 +257,18 @@ def test_cancelling_keeps_what_is_there_and_leaves_the_rest_to_a_person(here, em
     assert here.batches.list()[0].failed == 3
 
 
+def test_a_batch_that_ended_without_results_has_saved_nothing(here, emulator):
+    emulator.fault("fail")
+    batching.recording(here, batching.sentences(4))
+    here.batches.tick()
+    batching.run(here, emulator)
+
+    seen = {each.state: each for each in here.batches.list()}
+
+    assert seen["failed"].saved_usd == 0 < seen["failed"].usd
+    assert seen["complete"].saved_usd == seen["complete"].usd > 0
+
+
 def test_the_lane_can_be_changed_while_nothing_was_sent(tmp_path, emulator):
     here = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=9999)
     mine = batching.recording(here, batching.sentences(3))

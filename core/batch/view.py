@@ -43,6 +43,8 @@ WISHES = {
 }
 """What was asked of a batch under way, for people."""
 
+DISPUTED = ("failed", "expired", "held")
+"""Ends without a result, of which nobody knows whether they are billed: they stay booked."""
 PAUSED = "batch paused"
 """The fact that says until when the provider is not asked, and why."""
 TYPICAL_S = (600.0, 1800.0)
@@ -152,6 +154,8 @@ class View:
     def _seen(self, row: Batch, failed: int, expected: Expected) -> Seen:
         live = row.state in LIVE
         usd, saved = self._price(row.model, row.paid_tokens if row.paid_usd else row.tokens)
+        if not (live or row.paid_usd):
+            usd, saved = (usd if row.state in DISPUTED else Decimal(0)), Decimal(0)
         started = row.submitted_at or row.created_at
         return Seen(
             id=row.id,
