@@ -1,4 +1,8 @@
-"""Who is calling: a key in `X-API-Key` or as bearer, counted against its limits."""
+"""Who is calling: a key in `X-API-Key` or as bearer, counted against its limits.
+
+Nothing here waits, but for the database when a key was not seen lately: who asks too often is refused
+without a thread or a query.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
 from api.problems import language_of
 from core.answers import Answers
@@ -70,7 +75,7 @@ def here(request: Request) -> Journey:
     return journey
 
 
-def identify(
+async def identify(
     request: Request,
     key: Annotated[str | None, Security(HEADER)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
@@ -79,7 +84,7 @@ def identify(
     reception: Reception = request.app.state.reception
     journey = reception.open()
     shown = key or (bearer.credentials if bearer else "")
-    who = journey.keys.check(shown)
+    who = journey.keys.recall(shown) or await run_in_threadpool(journey.keys.check, shown)
     if who is None:
         if shown:
             reception.limits.strangers.take(request.client.host if request.client else "")
@@ -88,19 +93,19 @@ def identify(
     return Caller(journey, who, language_of(request))
 
 
-def asking(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Caller:
+async def asking(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Caller:
     """A caller with an ordinary request. Raises TooMany."""
     request.app.state.reception.limits.requests.take(caller.who.owner)
     return caller
 
 
-def uploading(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Caller:
+async def uploading(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Caller:
     """A caller who brings a file. Raises TooMany."""
     request.app.state.reception.limits.uploads.take(caller.who.owner)
     return caller
 
 
-def sending(
+async def sending(
     request: Request,
     key: Annotated[str | None, Security(HEADER)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
@@ -110,10 +115,10 @@ def sending(
     journey: Journey = request.app.state.reception.open()
     if x_upload_ticket and journey.keys.admits(x_upload_ticket, UPLOAD):
         return Caller(journey, EVERYONE, language_of(request))
-    return identify(request, key, bearer)
+    return await identify(request, key, bearer)
 
 
-def bringing(request: Request, caller: Annotated[Caller, Depends(sending)]) -> Caller:
+async def bringing(request: Request, caller: Annotated[Caller, Depends(sending)]) -> Caller:
     """A caller, or a page, who begins an upload. Raises TooMany for callers."""
     if caller.who is not EVERYONE:
         request.app.state.reception.limits.uploads.take(caller.who.owner)

@@ -5,6 +5,7 @@ Which error is which status is said once, in STATUS.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from http import HTTPStatus
 from typing import Any
@@ -37,6 +38,8 @@ STATUS: dict[type[StenogramError], int] = {
 """Status codes by class; a subclass that is not here answers as its parent."""
 
 RETRY_AFTER_S = 30
+HASTE_S = 0.1
+"""Who asks too often waits a moment even for the refusal, so that everybody else comes first."""
 MEDIA_TYPE = "application/problem+json"
 SENTENCES = {
     404: words.phrase("There is nothing at this address."),
@@ -101,11 +104,13 @@ def _answer(
     return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
-def _ours(request: Request, error: Exception) -> JSONResponse:
+async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StenogramError)
     status, headers = status_of(error), dict[str, str]()
     if isinstance(error, Unavailable) and status in {429, 503}:
         headers["Retry-After"] = str(round(error.retry_after_s or RETRY_AFTER_S))
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        await asyncio.sleep(HASTE_S)
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="stenogram"'
     task_status = str(error.facts.get("status")) if isinstance(error, NotReady) else None
@@ -113,7 +118,7 @@ def _ours(request: Request, error: Exception) -> JSONResponse:
     return _answer(request, status, _code(error), detail, headers, task_status)
 
 
-def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
@@ -121,7 +126,7 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
     return _answer(request, 400, "invalid", detail)
 
 
-def _unknown(request: Request, error: Exception) -> JSONResponse:
+async def _unknown(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     sentence = SENTENCES.get(error.status_code, error.detail)
     detail = words.say(sentence, language_of(request))
@@ -130,16 +135,16 @@ def _unknown(request: Request, error: Exception) -> JSONResponse:
     return _answer(request, error.status_code, code, detail, headers)
 
 
-def _silent(request: Request, _error: Exception) -> JSONResponse:
+async def _silent(request: Request, _error: Exception) -> JSONResponse:
     """The database is locked, full or gone; whoever asked may ask again."""
-    return _ours(request, Unavailable("The database does not answer."))
+    return await _ours(request, Unavailable("The database does not answer."))
 
 
-def _broken(request: Request, _error: Exception) -> JSONResponse:
+async def _broken(request: Request, _error: Exception) -> JSONResponse:
     return _answer(request, 500, "broken", words.say(SENTENCES[500], language_of(request)))
 
 
-def _gone(_request: Request, _error: Exception) -> Response:
+async def _gone(_request: Request, _error: Exception) -> Response:
     """Nobody is there to read it; what had arrived of an upload is deleted already."""
     return Response(status_code=400)
 

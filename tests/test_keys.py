@@ -126,3 +126,22 @@ def test_make_key_prints_the_key_and_nothing_else(tmp_path):
     keys = Keys(Records(f"sqlite:///{tmp_path / 'records.sqlite'}"))
     assert keys.check(made.stdout.strip()).admin
     assert [key.name for key in keys.all()] == ["телефония"]
+
+
+def test_a_good_key_is_recalled_for_two_seconds_and_a_revoked_one_not(records):
+    now = [0.0]
+    keys, elsewhere = Keys(records, clock=lambda: now[0]), Keys(records)
+    mine, theirs = keys.make("mine"), keys.make("theirs")
+    assert keys.recall(mine) is None
+    who = keys.check(mine)
+    assert keys.recall(mine) == who
+    assert keys.recall(theirs) is None
+
+    keys.revoke(mine[4:12])
+    assert keys.recall(mine) is None
+
+    keys.check(theirs)
+    elsewhere.revoke(theirs[4:12])
+    now[0] = 2.1
+    assert keys.recall(theirs) is None
+    assert keys.check(theirs) is None
