@@ -18,12 +18,14 @@ from api.problems import language_of
 from core.answers import Answers
 from core.errors import KeyRefused
 from core.journey import Journey
-from core.keys import EVERYONE, UPLOAD, Principal
+from core.keys import PAGES, UPLOAD, Principal
 from core.programs.limits import Limit
 
 HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key made with `make key NAME=x`.")
 BEARER = HTTPBearer(auto_error=False, description="The same key, for clients that only know bearers.")
 WRONG_KEYS_PER_MIN = 30
+PAGE = Principal(PAGES)
+"""A page that uploads: it may go on with the pages' uploads and with no others."""
 
 
 @dataclass(frozen=True)
@@ -114,13 +116,13 @@ async def sending(
     """A caller who goes on with an upload, which is not counted; or a page, which has a ticket."""
     journey: Journey = request.app.state.reception.open()
     if x_upload_ticket and journey.keys.admits(x_upload_ticket, UPLOAD):
-        return Caller(journey, EVERYONE, language_of(request))
+        return Caller(journey, PAGE, language_of(request))
     return await identify(request, key, bearer)
 
 
 async def bringing(request: Request, caller: Annotated[Caller, Depends(sending)]) -> Caller:
     """A caller, or a page, who begins an upload. Raises TooMany for callers."""
-    if caller.who is not EVERYONE:
+    if caller.who is not PAGE:
         request.app.state.reception.limits.uploads.take(caller.who.owner)
     return caller
 

@@ -11,6 +11,7 @@ import pytest
 from tusclient import client as tus
 from tusclient.exceptions import TusCommunicationError
 
+from core.keys import EVERYONE
 from core.programs import retention
 from tests import drive
 from tests.installation import generous, problem
@@ -184,12 +185,24 @@ def test_a_page_uploads_with_a_ticket_for_the_pages(served, me, clip):
         task_id = send(page, address, 0, clip.read_bytes()).headers["stenogram-task-id"]
         problem(page.get(f"/api/v1/tasks/{task_id}"), 401)
 
-    from core.keys import EVERYONE
-
     assert served.here.recordings.task(EVERYONE, task_id).owner == "pages"
     problem(me.get(f"/api/v1/tasks/{task_id}"), 404)
-    with httpx.Client(base_url=served.url, headers={**TUS, "X-Upload-Ticket": "1-2"}) as forged:
-        problem(forged.post("/api/v1/uploads", headers={"Upload-Length": "10"}), 401)
+
+
+def test_a_ticket_is_good_for_the_uploads_of_the_pages_and_nothing_else(served, me):
+    mine = begin(me, 10)
+    ticket = {"X-Upload-Ticket": served.here.keys.ticket("upload"), **TUS}
+    with httpx.Client(base_url=served.url, headers=ticket) as page:
+        assert page.head(mine).status_code == 404
+        problem(send(page, mine, 0, b"x"), 404)
+        problem(page.delete(mine), 404)
+        for address in ("/api/v1/tasks", "/api/v1/recordings", "/api/v1/search?q=a", "/metrics"):
+            problem(page.get(address), 401)
+        problem(page.post("/api/v1/transcribe"), 401)
+    for forged in ("1-2", served.here.keys.ticket("another"), f"9{ticket['X-Upload-Ticket']}"):
+        headers = {**TUS, "X-Upload-Ticket": forged, "Upload-Length": "10"}
+        problem(httpx.post(f"{served.url}/api/v1/uploads", headers=headers), 401)
+    assert me.head(mine).headers["upload-offset"] == "0"
 
 
 def test_there_is_an_end_to_unfinished_uploads(me):
