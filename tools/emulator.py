@@ -1,4 +1,4 @@
-"""What emulated providers share: HTTP on loopback, a ledger, a clock that tests move, and faults.
+"""What emulated providers share: a ledger, a clock that tests move, and faults.
 
 A provider is a class with `CALLS`; its methods answer. Faults strike the next calls that they fit:
 `refuse` cuts before anything happened, `drop` after it was done; `hang`, `drip`, `truncate`, `html`,
@@ -7,7 +7,6 @@ A provider is a class with `CALLS`; its methods answer. Faults strike the next c
 
 from __future__ import annotations
 
-import itertools
 import re
 import signal
 import threading
@@ -16,15 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from email.message import Message
 from fnmatch import fnmatchcase
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from tools.gemini_emulator import faults
-from tools.gemini_emulator.wire import Answer, ConnectionCut, Request, say
+from tools.gemini_emulator.wire import Answer, Request, say
 from tools.hearing import Heard, hear
+from tools.loopback import Server
 
 DONE = {"drop", "hang", "drip", "truncate"}
 """Faults of the answer only: the call was carried out."""
@@ -80,11 +79,10 @@ class Emulator:
         self.hear = hear
         self.calls: list[Call] = []
         self.lock = threading.RLock()
-        self.stopping = threading.Event()
         self._port = port
         self._faults: list[_Fault] = []
         self._offset_s = 0.0
-        self._server: _Server | None = None
+        self._server: Server | None = None
 
     # What tests do
 
@@ -113,17 +111,14 @@ class Emulator:
 
     def start(self) -> None:
         """Listen, at the same port as before if there was one."""
-        self.stopping = threading.Event()
-        self._server = _Server(self._port, self)
+        self._server = Server(self._port, self.answer)
         self._port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._server.start()
 
     def stop(self) -> None:
         """Refuse connections from now on."""
-        self.stopping.set()
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.stop()
             self._server = None
 
     def __enter__(self) -> Self:
@@ -199,6 +194,9 @@ class Emulator:
                 self._faults.remove(fault)
         return fault
 
+    def _stopping(self) -> threading.Event:
+        return self._server.stopping if self._server else threading.Event()
+
     def _spoilt(self, fault: _Fault, answer: Answer) -> Answer:
         match fault.name:
             case "busy":
@@ -210,62 +208,7 @@ class Emulator:
             case "revoked":
                 refused = self.refuse_key()
                 return replace(refused, status=fault.options["code"])
-        return faults.strike(fault.name, fault.options, answer, self.stopping)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def __init__(self, port: int, emulator: Emulator) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
-        self.emulator = emulator
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
-    protocol_version = "HTTP/1.1"
-    wbufsize = 1 << 16
-    disable_nagle_algorithm = True
-
-    def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        length = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(length) if length else self._chunks()
-        request = Request(self.command, parts.path, dict(parse_qsl(parts.query)), self.headers, body)
-        try:
-            self._send(self.server.emulator.answer(request))
-        except (ConnectionCut, ConnectionError):
-            self.close_connection = True
-            self.connection.close()
-
-    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - http.server's spelling
-
-    def _chunks(self) -> bytes:
-        body = b""
-        if "chunked" in self.headers.get("Transfer-Encoding", ""):
-            while size := int(self.rfile.readline().strip(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-        return body
-
-    def _send(self, answer: Answer) -> None:
-        pieces = iter(answer.body)
-        first = next(pieces, b"")
-        self.send_response(answer.status)
-        for name, value in {**answer.headers, "Transfer-Encoding": "chunked"}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        for piece in filter(None, itertools.chain([first], pieces)):
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-            if len(piece) < 1024:
-                self.wfile.flush()
-        self.wfile.write(b"0\r\n\r\n")
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: the ledger knows it all."""
+        return faults.strike(fault.name, fault.options, answer, self._stopping())
 
 
 def form(request: Request) -> tuple[dict[str, str], dict[str, bytes]]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 from urllib.request import Request as HttpRequest
 from urllib.request import urlopen
 
-from tools.gemini_emulator.server import Server
+from tools.gemini_emulator.server import GeminiServer
 
 
 @dataclass(frozen=True)
@@ -134,11 +134,11 @@ class GeminiEmulator(Control):
         self._folder = folder
         self._port = port
         self._settings = settings
-        self._server: Server | None = None
+        self._server: GeminiServer | None = None
 
     def start(self) -> None:
         """Listen, at the same port as before if there was one."""
-        self._server = Server(self._port, self._folder)
+        self._server = GeminiServer(self._port, self._folder)
         self._port = self._server.server_port
         self.url = self._server.url
         self._server.start()

@@ -1,21 +1,16 @@
-"""HTTP on loopback: which request is which call, and how faults come between."""
+"""Which request is which call of Gemini, and how faults come between."""
 
 from __future__ import annotations
 
-import itertools
 import re
-import socket
-import threading
 from collections.abc import Callable
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from tools.gemini_emulator import batches, control, faults, files, texts
 from tools.gemini_emulator.store import Store
-from tools.gemini_emulator.wire import Answer, ConnectionCut, Refusal, Request
+from tools.gemini_emulator.wire import Answer, Refusal, Request
+from tools.loopback import Server
 
 _MODEL = r"/v\w+/models/(?P<model>[^:/]+)"
 _BATCH = r"/v\w+/batches/(?P<batch>[^:/]+)"
@@ -47,44 +42,18 @@ CALLS: list[tuple[str, str, str, Callable[[Store, Request], Answer]]] = [
 ]
 
 
-class Server(ThreadingHTTPServer):
-    """The emulator while it runs. `stop` cuts connections that are still open, as a kill would."""
-
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
+class GeminiServer(Server):
+    """The emulator while it runs."""
 
     def __init__(self, port: int, folder: Path | None) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+        super().__init__(port, self._carry_out)
         self.store = Store(folder)
-        self.stopping = threading.Event()
-        self._open: set[socket.socket] = set()
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def start(self) -> None:
-        self._thread.start()
 
     def stop(self) -> None:
-        self.stopping.set()
-        self.shutdown()
-        self.server_close()
-        for connection in list(self._open):
-            _cut(connection)
+        super().stop()
         self.store.close()
 
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self._open.add(request)
-        super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        self._open.discard(request)
-        super().shutdown_request(request)
-
-    def answer(self, request: Request) -> Answer:
+    def _carry_out(self, request: Request) -> Answer:
         """Carry out one request in one transaction, unless a fault prevents it."""
         try:
             with self.store.transaction():
@@ -127,52 +96,3 @@ def _carry_out(store: Store, request: Request, call: str, run: Callable[[Store, 
         return run(store, request)
     except Refusal as refusal:
         return refusal.answer()
-
-
-def _cut(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # the other side was faster
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Server
-    protocol_version = "HTTP/1.1"
-    server_version = "GeminiEmulator"
-    wbufsize = 1 << 16  # head and body in one packet
-    disable_nagle_algorithm = True
-
-    def do_GET(self) -> None:
-        parts = urlsplit(self.path)
-        length = int(self.headers.get("Content-Length") or 0)
-        query = dict(parse_qsl(parts.query))
-        body = self.rfile.read(length)
-        if len(body) < length:  # the client died while it spoke
-            self.close_connection = True
-            return
-        request = Request(self.command, parts.path, query, self.headers, body)
-        try:
-            self._send(self.server.answer(request))
-        except (ConnectionCut, ConnectionError):
-            self.close_connection = True
-            _cut(self.connection)
-
-    do_POST = do_DELETE = do_GET  # noqa: N815 - http.server's spelling
-
-    def _send(self, answer: Answer) -> None:
-        """Write in chunks; wait for the first, as the connection may end before it."""
-        pieces = iter(answer.body)
-        first = next(pieces, b"")
-        self.send_response(answer.status)
-        for name, value in {**answer.headers, "Transfer-Encoding": "chunked"}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        for piece in filter(None, itertools.chain([first], pieces)):
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-            if len(piece) < 1024:
-                self.wfile.flush()
-        self.wfile.write(b"0\r\n\r\n")
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing: the ledger knows it all."""
