@@ -3,6 +3,9 @@
 Wire facts: https://docs.runpod.io/serverless/endpoints (operation reference, job states). Their default
 limit of ten minutes kills long recordings, so each order brings its own. An order is never listed
 again and its result lives for half an hour; so our worker also writes it to our store, under our id.
+
+Their `/retry` is left alone: a run that failed is billed all the same, one that ran out of time would get
+the same time again, and as the id stays nobody could tell an old failure from a new one.
 """
 
 from __future__ import annotations
