@@ -30,6 +30,7 @@ def ask() -> list[Candidate]:
         )
         if st.button(say("Read the folder"), key="read-folder"):
             st.session_state["plan-reading"] = folder
+            _read_again()
     if folder and st.session_state.get("plan-reading") == folder:
         try:
             candidates += plans.in_folder(folder, here.settings.folders)
@@ -52,6 +53,8 @@ def looked(candidates: Sequence[Candidate]) -> Archive | None:
     names = [(candidate.name, candidate.size_bytes) for candidate in candidates]
     if st.session_state.get("plan-names") == names:
         archive: Archive | None = st.session_state["plan-archive"]
+        if archive is None:
+            st.button(say("Read them after all"), key="read-again", on_click=_read_again)
         return archive
     place = st.empty()
     with place.container():
@@ -66,6 +69,10 @@ def looked(candidates: Sequence[Candidate]) -> Archive | None:
     place.empty()
     st.session_state.update({"plan-names": names, "plan-archive": archive, "plan-speech": None})
     return archive
+
+
+def _read_again() -> None:
+    st.session_state.pop("plan-names", None)
 
 
 def _stop(names: object) -> None:

@@ -21,11 +21,11 @@ HEIGHT = 280
 CHOSEN, ABLE, OTHER = "#0F766E", "#7DA8A3", "#B0B7B6"
 BATCH, SYNC = "#0F766E", "#C2762B"
 BARS = 8
-ROW_PX = 34
+ROW_PX = 36
 QUIET = "#7A8886"
 LEGEND = alt.Legend(orient="top", labelLimit=0, columns=3)
 SPARSE = alt.Axis(grid=False, tickCount=5)
-"""Logarithmic axes have a line for every digit unless told otherwise."""
+"""Without lines; logarithmic axes have one for every digit unless told otherwise."""
 
 
 def deadline(answer: Answer) -> None:
@@ -112,7 +112,7 @@ def lanes(answer: Answer) -> None:
     x = alt.X("texts:Q", title=say("Texts"), scale=alt.Scale(type="log"), axis=SPARSE)
     lines = _lines(answer, found, x)
     turns = [turn for turn in (found.batch_pays_from, found.sync_slower_from) if turn]
-    rules = alt.Chart(pd.DataFrame({"texts": turns})).mark_rule(strokeDash=[4, 4], opacity=0.6).encode(x=x)
+    rules = alt.Chart(pd.DataFrame({"texts": turns})).mark_rule(strokeDash=[4, 4], color=QUIET).encode(x=x)
     _show(lines + rules if turns else lines, "lanes")
     for sentence in _turns(found):
         st.caption(sentence)
@@ -202,6 +202,7 @@ def tornado(answer: Answer) -> None:
                 "low:Q",
                 title=say("Price, {sign}", sign=plan.SIGNS[answer.currency]),
                 scale=alt.Scale(zero=False),
+                axis=SPARSE,
             ),
             x2="high:Q",
             y=y,
@@ -214,8 +215,8 @@ def tornado(answer: Answer) -> None:
         )
     )
     now = pd.DataFrame({"price": [_units(answer, answer.best.total_usd)]})
-    rule = alt.Chart(now).mark_rule(color=CHOSEN, size=2).encode(x="price:Q")
-    _show(bars + _above(data, y, "what") + rule, "tornado", height=ROW_PX * len(rows) + 50)
+    rule = alt.Chart(now).mark_rule(color=QUIET, strokeDash=[4, 4]).encode(x="price:Q")
+    _show(rule + bars + _above(data, y, "what"), "tornado", height=ROW_PX * len(rows) + 50)
     st.caption(plan.route(answer, answer.best))
 
 
@@ -228,7 +229,7 @@ def replay(rows: list[dict[str, Any]], answer_currency: str = "USD") -> None:
         alt.Chart(data)
         .mark_bar(height=10, yOffset=8)
         .encode(
-            x=alt.X("price:Q", title=say("Price, {sign}", sign=plan.SIGNS[answer_currency])),
+            x=alt.X("price:Q", title=say("Price, {sign}", sign=plan.SIGNS[answer_currency]), axis=SPARSE),
             y=y,
             color=alt.condition("datum.real", alt.value(CHOSEN), alt.value(OTHER)),
             tooltip=[alt.Tooltip("way:N", title=say("Way")), alt.Tooltip("cash:N", title=say("Price"))],
@@ -241,7 +242,7 @@ def _above(data: pd.DataFrame, y: alt.Y, column: str) -> alt.Chart:
     """What each bar is, above it: beside it a telephone has no room."""
     texts: alt.Chart = (
         alt.Chart(data)
-        .mark_text(align="left", baseline="middle", dy=-7, color=QUIET)
+        .mark_text(align="left", baseline="middle", dy=-7, color=QUIET, fontSize=12)
         .encode(x=alt.value(0), y=y, text=f"{column}:N")
     )
     return texts

@@ -193,8 +193,7 @@ def result(answer: Answer) -> None:
             st.metric(say("9 times in 10 within"), duration(best.p90_s))
         with parts.tight():
             st.markdown(f"**{route(answer, best)}**")
-            st.caption(facts(*_split(answer, best)))
-            st.caption(facts(*_dated(answer, best)))
+            st.caption(facts(*_split(answer, best), *_dated(answer, best)))
             if best.blocked:
                 st.caption(remark(best.blocked))
             st.caption(" ".join(map(remark, best.notes)))
@@ -312,7 +311,7 @@ def ways(answer: Answer) -> None:
             {**_row(answer, quote), "why": " ".join(_sentence(each) for each in why[quote.id])}
             for quote in others
         ]
-        order = ("price", "p90", "way", "why")
+        config["way"]["width"], order = 220, ("price", "p90", "way", "why")
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config, column_order=order)
 
 
@@ -339,7 +338,7 @@ def _row(answer: Answer, quote: Quote) -> dict[str, object]:
 def _columns() -> dict[str, Any]:
     right = {"alignment": "right", "width": "small"}
     return {
-        "way": st.column_config.TextColumn(say("Way"), width="medium"),
+        "way": st.column_config.TextColumn(say("Way"), width=360),
         "price": st.column_config.TextColumn(say("Price"), **right),  # type: ignore[arg-type]
         "p50": st.column_config.TextColumn(say("Usually"), **right),  # type: ignore[arg-type]
         "p90": st.column_config.TextColumn(say("At most"), help=say("9 times in 10"), **right),  # type: ignore[arg-type]

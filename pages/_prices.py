@@ -202,7 +202,7 @@ def columns() -> dict[str, Any]:
         "mode": say("When"),
         "price": st.column_config.NumberColumn(say("Price"), format="%.6g"),
         "unit": say("For"),
-        "state": say("State"),
+        "state": st.column_config.TextColumn(say("State"), width=96),
         "day": st.column_config.DateColumn(say("Read on")),
         "source": st.column_config.TextColumn(say("Source"), width="large"),
     }

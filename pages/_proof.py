@@ -103,7 +103,7 @@ def _held() -> None:
 
 
 def _cheaper(n: int, way: Way, titles: dict[str, str]) -> None:
-    title = titles.get(way.quote.id, way.quote.id) if way.quote else say("vectors in a batch")
+    title = titles.get(way.quote.id, way.quote.id) if way.quote else say("Vectors in a batch")
     with line():
         with tight():
             st.markdown(f"**{plain(title)}**")
@@ -150,6 +150,7 @@ def _cap(scope: str, name: str, known: Budgeted | None) -> None:
             say("Cap a month, $"),
             value=None,
             step=1.0,
+            format="%g",
             placeholder=say("no cap"),
             label_visibility="collapsed",
             width=160,

@@ -11,6 +11,7 @@ import pytest
 
 from core import journey, words
 from core.keys import EVERYONE
+from core.recordings import Wish
 from core.settings import ROOT
 from tests import drive
 from tests.conftest import DATA
@@ -212,3 +213,70 @@ def test_the_table_can_be_taken_along(here):
     rows = costs.as_csv(answer.quotes).splitlines()
     told = json.loads(json.dumps(costs.described(answer)))
     assert len(rows) - 1 == len(told["routes"]) == len(answer.quotes)
+
+
+def test_the_link_carries_your_prices_and_says_when_they_differ_from_those_here(here):
+    here.tariffs.set_price("gemini", MODEL, "batch", "1")
+    here.tariffs.set_figure("rub_per_usd", "100")
+    here.tariffs.set_limit("gemini", "", "sync", rpm=7)
+    at = visit("costs", by="documents", documents="1000", tokens="1000", currency="RUB")
+    said = dict(parse_qsl(at.code[0].value.partition("?")[2]))
+    same = visit("costs", **said)
+    here.tariffs.take_back_price("gemini", MODEL, "batch")
+    here.tariffs.take_back_figure("rub_per_usd")
+    here.tariffs.take_back_limit("gemini", "", "sync")
+
+    again = visit("costs", **said)
+
+    assert prices(again) == prices(same) == prices(at)
+    assert "the prices in the link" not in texts(same)
+    assert "the prices in the link" in " ".join(info.value for info in again.info)
+    again.button(key="forget-own").click().run()
+    assert prices(again) == prices(visit("costs", **{**said, "own": ""})) != prices(at)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "{",
+        "[]",
+        "[" * 3000,
+        '{"prices":[{"provider":1}]}',
+        '{"figures":{"rub_per_usd":"-1"}}',
+        '{"figures":{"rub_per_usd":"x"}}',
+        '{"limits":[{"provider":"gemini","model":"","mode":"sync","rpm":-1,"set_at":0}]}',
+        '{"limits":[{"provider":"gemini","model":"","mode":"sync","rpm":1,"set_at":1e30}]}',
+    ],
+)
+def test_nonsense_for_prices_in_a_link_counts_as_nothing(here, own):
+    at = visit("costs", own=own)
+
+    assert not at.exception
+    assert prices(at) == prices(visit("costs"))
+
+
+def test_a_sample_is_refused_with_a_sentence_without_a_key(here):
+    at = visit("costs")
+
+    at.text_area(key="sample").set_value("слово за слово " * 20).run()
+    at.button(key="count-sample").click().run()
+
+    assert "needs a key: set GEMINI" in texts(at).replace("\\", "")
+
+
+def test_held_work_is_sent_a_cheaper_way_by_a_button(here, monkeypatch):
+    monkeypatch.setenv("GROQ_API_KEY", "nobody is asked")
+    journey.current.cache_clear()
+    here = journey.current()
+    here.proof.set_cap("", "0")
+    with (DATA / "ru_meeting.opus").open("rb") as file:
+        task = here.accept(EVERYONE, file, "a.opus", Wish(engine="groq"))
+    drive.perform_all(here)
+
+    at = visit("costs", view="proof")
+    assert "$0.00 instead of" in texts(at).replace("\\", "")
+    at.button(key="cheaper-0").click().run()
+    drive.perform_all(here)
+
+    assert here.recordings.task(EVERYONE, task.id).status == "completed"
+    assert not visit("costs", view="proof").warning

@@ -1,0 +1,114 @@
+"""The cost page under real clicks: a chart exported, a quote cancelled, a figure typed in and taken back."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from core.money.tariffs import Tariffs
+from core.records import Records
+from tests.test_browser import browser, visit  # noqa: F401 - a fixture
+from tests.tool import Tool, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+FILES = 3000
+SCREEN = {"width": 1440, "height": 2000}
+RPM = 3
+"""The column of requests a minute."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Many short recordings, no two alike."""
+    folder = tmp_path_factory.mktemp("in") / "many"
+    folder.mkdir()
+    for n in range(FILES):
+        with wave.open(str(folder / f"{n:05}.wav"), "wb") as sound:
+            sound.setparams((1, 2, 8000, 0, "NONE", ""))
+            sound.writeframes(bytes(2 * (80 + n)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tool(tmp_path_factory, folder: Path) -> Iterator[Tool]:
+    with Tool(tmp_path_factory.mktemp("costs") / "home", IMPORT_ROOTS=str(folder.parent)) as tool:
+        yield tool
+
+
+@pytest.fixture
+def page(tool: Tool, browser: Browser) -> Iterator[Page]:  # noqa: F811
+    with browser.new_context(base_url=tool.url, locale="en-GB", viewport=SCREEN) as context:
+        yield context.new_page()
+
+
+def test_a_chart_is_exported_as_a_picture(page, tmp_path):
+    visit(page, "costs")
+    page.get_by_test_id("stVegaLiteChart").first.hover()
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as PNG").first.click()
+
+    download.value.save_as(tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_reading_many_files_is_cancelled_and_begun_again(page, folder):
+    visit(page, "costs?by=files")
+    page.get_by_label("Or a folder of the server").fill(str(folder))
+    page.get_by_label("Or a folder of the server").press("Enter")
+    page.get_by_role("button", name="Read the folder").click()
+
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    expect(page.get_by_text("new files")).to_have_count(0)
+
+    page.get_by_role("button", name="Read them after all").click()
+    expect(page.get_by_text(f"{FILES:,} new files")).to_be_visible()
+    expect(page.get_by_role("button", name="Run this plan")).to_be_visible()
+
+
+def limits(page: Page) -> Locator:
+    """The table of rate limits, as it stands now."""
+    return page.get_by_test_id("stDataFrame").nth(1)
+
+
+def rpm_of_gemini(page: Page) -> Locator:
+    return limits(page).get_by_test_id(f"glide-cell-{RPM}-0")
+
+
+def choose_rpm_of_gemini(page: Page) -> None:
+    limits(page).locator(".dvn-scroller").click(position={"x": 40, "y": 52})
+    for _ in range(RPM):
+        page.keyboard.press("ArrowRight")
+
+
+def test_a_rate_limit_is_typed_in_and_emptied_to_take_it_back(page, tool):
+    tariffs = Tariffs(Records(f"sqlite:///{tool.home}/records.sqlite"))
+    visit(page, "costs?view=prices")
+    expect(rpm_of_gemini(page)).to_have_text("3000")
+
+    choose_rpm_of_gemini(page)
+    page.keyboard.press("Enter")
+    page.locator("#portal input").fill("300")
+    page.keyboard.press("Enter")
+    until(lambda: any(each.rpm == 300 for each in tariffs.book().limits), 60, "the figure to be kept")
+    expect(rpm_of_gemini(page)).to_have_text("300")
+
+    choose_rpm_of_gemini(page)
+    page.keyboard.press("Delete")
+    until(lambda: not any(each.yours for each in tariffs.book().limits), 60, "the figure to be gone")
+    expect(rpm_of_gemini(page)).to_have_text("3000")
+
+
+def test_counting_tokens_without_a_key_is_a_sentence(page):
+    visit(page, "costs")
+    page.get_by_text("What it stands on").click()
+    page.get_by_label("A sample of your texts").fill("слово за слово " * 20)
+    page.get_by_role("button", name="Count its tokens").click()
+
+    expect(page.get_by_text("Gemini needs a key: set GEMINI_API_KEY.")).to_be_visible()
