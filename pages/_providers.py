@@ -31,7 +31,7 @@ LIMITS = {
     "texts_per_call": phrase("texts a call"),
     "enqueued_tokens": phrase("tokens in batches at once"),
     "requests_per_job": phrase("texts a batch"),
-    "jobs": phrase("batches at once"),
+    "at_once": phrase("batches at once"),
 }
 PLACES = {
     "gigaam": phrase("Without a network: put {address} into {folder}"),
