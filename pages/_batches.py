@@ -49,12 +49,13 @@ def _about_batch(batch: Seen) -> list[str]:
     counts = say("{good} of {n} texts ready", good=batch.good, n=batch.texts)
     check, expected = batch.next_check_s, batch.expected
     return [
+        say("by an emulator, nothing is paid") if batch.emulated else "",
         counts,
         say("{n} failed", n=batch.failed) if batch.failed else "",
         say("age {time}", time=duration(batch.age_s)),
         say("next look in {time}", time=duration(check)) if check is not None else "",
         say("usually ready within {time}", time=duration(expected.high_s)) if expected else "",
-        plain(money(float(batch.usd))),
-        say("{usd} saved", usd=plain(money(float(batch.saved_usd)))),
+        plain(money(float(batch.usd))) if batch.usd else "",
+        say("{usd} saved", usd=plain(money(float(batch.saved_usd)))) if batch.saved_usd else "",
         plain(batch.name),
     ]
