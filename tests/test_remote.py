@@ -153,22 +153,26 @@ def test_one_transcript_of_two_owners_is_bought_once(here, runpod):
 # Deaths
 
 
+def die(here, runpod, point, **bucket):
+    """A worker process that goes on with the task is killed at this point; the rest finds out."""
+    for _ in range(3):
+        code = remotely.spend(here.settings.home, point, here.work.now.ahead_s, **keys(runpod), **bucket)
+        if code == KILLED:
+            break
+        here.work.now.ahead_s += 61
+        runpod.advance(61)
+    assert code == KILLED, f"nothing died at {point}"
+    here.work.now.ahead_s += 30
+    here.work.reconcile()
+
+
 @pytest.mark.parametrize("point", remote.POINTS)
-def test_killed_anywhere_an_order_that_can_be_found_is_carried_out_once(home, stored, runpod, bucket, point):
+def test_killed_anywhere_an_order_that_can_be_found_is_carried_out_once(stored, runpod, bucket, point):
     """Our worker answers one order once, however often it is sent."""
     heard = []
     runpod.hear = lambda *_: heard.append(1) or HEARD
     task = prepared(stored)
-    ahead_s = 0.0
-    for _ in range(3):
-        code = remotely.spend(home, point, ahead_s, **keys(runpod), **bucket)
-        if code == KILLED:
-            break
-        ahead_s += 61
-        runpod.advance(61)
-    assert code == KILLED, f"nothing died at {point}"
-    stored.work.now.ahead_s = ahead_s + 30
-    stored.work.reconcile()
+    die(stored, runpod, point, **bucket)
 
     task = finished(stored, task, runpod)
     assert heard == [1]
@@ -177,19 +181,10 @@ def test_killed_anywhere_an_order_that_can_be_found_is_carried_out_once(home, st
 
 
 @pytest.mark.parametrize("point", remote.POINTS)
-def test_killed_anywhere_nothing_is_bought_twice_in_silence(home, here, runpod, point):
+def test_killed_anywhere_nothing_is_bought_twice_in_silence(here, runpod, point):
     """Where an order cannot be found again, a second one is said and booked."""
     task = prepared(here)
-    ahead_s = 0.0
-    for _ in range(3):
-        code = remotely.spend(home, point, ahead_s, **keys(runpod))
-        if code == KILLED:
-            break
-        ahead_s += 61
-        runpod.advance(61)
-    assert code == KILLED, f"nothing died at {point}"
-    here.work.now.ahead_s = ahead_s + 30
-    here.work.reconcile()
+    die(here, runpod, point)
 
     finished(here, task, runpod)
     (order,) = orders(here, task)
