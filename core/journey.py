@@ -19,7 +19,7 @@ from typing import IO
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core import chunk, decode, embed, engines, segment
+from core import chunk, decode, embed, engines, segment, workers
 from core.active import Active
 from core.batch.batches import Batches
 from core.batch.intents import Intents
@@ -49,7 +49,7 @@ from core.remote.storage import Storage
 from core.search import Found, asks_for, search
 from core.segment import Span
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE, Elsewhere, Engine, Waveform
+from core.transcribe import SAMPLE_RATE, Computing, Elsewhere, Engine, Waveform
 from core.transcripts import Transcripts
 from core.watch import history
 from core.work import Claim, Work
@@ -204,6 +204,8 @@ class Journey:
             return False
         total, pending = self.transcripts.count(transcript.id), self.transcripts.pending(transcript.id)
         sounds = self._sounds(recording, transcript) if pending else {}
+        if pending and isinstance(engine, Computing):
+            workers.tell_device(self.records, engine.device_reason())
         for start in range(0, len(pending), engine.batch_segments):
             batch = pending[start : start + engine.batch_segments]
             began = time.monotonic()

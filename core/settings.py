@@ -80,6 +80,7 @@ class Settings(BaseSettings):
 
     engine: str = "auto"
     gigaam_model: str = "v3_e2e_rnnt"
+    gigaam_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     models_dir: str = ""
 
     embedding_model: str = "gemini-embedding-2"

@@ -85,6 +85,14 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class Computing(Engine, Protocol):
+    """An engine that computes here, on a device that it chooses."""
+
+    def device_reason(self) -> str:
+        """The device, its numbers, and why: a phrase in English. Slow the first time."""
+
+
+@runtime_checkable
 class Elsewhere(Engine, Protocol):
     """An engine at a provider: sound leaves this machine, and calls are paid."""
 

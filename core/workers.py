@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Sequence
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from core.records import Records, Worker
+from core.records import Fact, Records, Worker
 
 ALIVE_S = 15.0
 FORGET_S = 24 * 3600.0
+DEVICE = "device of "
 
 
 def note(records: Records, workers: Sequence[Worker]) -> None:
@@ -20,6 +22,19 @@ def note(records: Records, workers: Sequence[Worker]) -> None:
         for worker in workers:
             session.merge(worker)
         session.execute(delete(Worker).where(Worker.seen_at < time.time() - FORGET_S))
+
+
+def tell_device(records: Records, reason: str) -> None:
+    """Remember what workers of this machine compute with, and why."""
+    with records.write() as session:
+        session.merge(Fact(name=DEVICE + socket.gethostname(), value=reason))
+
+
+def devices(records: Records) -> dict[str, str]:
+    """What workers compute with, by host, as they last said."""
+    with records.read() as session:
+        known = session.scalars(select(Fact).where(Fact.name.startswith(DEVICE)))
+        return {fact.name.removeprefix(DEVICE): fact.value for fact in known}
 
 
 def alive(records: Records) -> list[Worker]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core import journey, words
+from core import journey, words, workers
 from core.chores import EVERY_S, TITLES
 from core.queues import QUEUES
 from core.records import Action, Chore, Worker
@@ -30,6 +30,7 @@ from pages._parts import (
     line,
     moment,
     plain,
+    reason,
     say,
     say_many,
     size,
@@ -122,7 +123,10 @@ def _group(n: int, group: Group) -> None:
 def _workers() -> None:
     here = journey.current()
     now = monitor.now(here.records, who())
-    busy = {one.job.worker: one for one in now.running}
+    busy: dict[str, list[str]] = {}
+    for one in now.running:
+        busy.setdefault(one.job.worker, []).append(plain(one.recording.title))
+    devices = workers.devices(here.records)
     waiting = {one.queue: one for one in now.waiting}
     st.subheader(say("Queues"), anchor=False)
     for queue, title in QUEUES.items():
@@ -131,7 +135,8 @@ def _workers() -> None:
     if not now.workers:
         st.caption(say("No worker is running: work waits until the tool is started with make run."))
     for worker in now.workers:
-        _worker(worker, plain(busy[worker.name].recording.title) if worker.name in busy else "")
+        device = devices.get(worker.host, "") if worker.queue == "gpu" else ""
+        _worker(worker, ", ".join(busy.get(worker.name, [])), device)
     st.subheader(say("Routines"), anchor=False)
     for chore in here.chores.all():
         _chore(chore)
@@ -157,11 +162,11 @@ def _queue(queue: str, title: str, jobs: int, *, paused: bool) -> None:
                 button(say("Empty the queue"), f"purge-{queue}", lambda: actions().purge(queue))
 
 
-def _worker(worker: Worker, doing: str) -> None:
+def _worker(worker: Worker, doing: str, device: str) -> None:
     with line(key=f"row-worker-{worker.name}"):
         with tight(width="stretch"):
             st.markdown(facts(say(QUEUES.get(worker.queue, worker.queue)), doing or say("idle")))
-            st.caption(facts(*_about_worker(worker)))
+            st.caption(facts(reason(device), *_about_worker(worker)))
         if not actions().allowed:
             return
         wish, label = ("undrain", say("Go on")) if worker.wish == "drain" else ("drain", say("Drain"))

@@ -2,6 +2,7 @@
 
 import pickle
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from benchmarks import checkpoints
-from core.engines.gigaam import TOY
+from core import words
+from core.engines.gigaam import TOY, real
 from core.gigaam import device, greedy
 from core.gigaam.batches import plan
 from core.gigaam.checkpoint import load, read
@@ -17,6 +19,7 @@ from core.gigaam.config import UnknownModel
 from core.gigaam.device import Device
 from core.gigaam.recogniser import OutOfMemory, Recogniser, Unsound
 from core.gigaam.tokens import Emission, Letters, speech
+from core.settings import Settings
 from core.transcribe import SAMPLE_RATE
 from tests.test_engines import cut, decoded
 
@@ -253,6 +256,22 @@ def test_the_device_says_why():
     assert chosen.kind in chosen.reason.lower() or chosen.kind == "cuda"
     assert str(chosen.dtype).removeprefix("torch.") in chosen.reason
     assert torch.cuda.is_available() or "no GPU is used" in chosen.reason
+
+
+def test_numbers_that_the_settings_name_are_used_and_named(tmp_path):
+    settings = Settings(stenogram_home=tmp_path, gigaam_dtype="float16")
+
+    assert device.choose(768, "cpu", device.numbers("float16")).dtype == torch.float16
+    assert "float16, as asked" in real(settings).device_reason()
+    assert device.numbers("auto") is None
+
+
+@pytest.mark.parametrize("width", [96, 768])
+def test_what_is_computed_with_is_said_in_russian_too(width):
+    said = str(words.reason(device.choose(width, "cpu").reason, "ru"))
+
+    assert "процессор" in said
+    assert not re.search(r"\b(the|for|is|no|as)\b", said)
 
 
 def test_a_cpu_uses_bfloat16_only_where_it_is_faster():

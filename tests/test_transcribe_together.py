@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from core import workers
 from core.engines.gigaam import TOY
 from core.gigaam.batcher import Batcher
 from core.gigaam.checkpoint import load
@@ -77,6 +78,8 @@ def test_two_recordings_at_once_say_what_each_says_alone(here, alone):
 
     assert [heard(here, task) for task in tasks] == alone
     assert [status(here, task) for task in tasks] == ["completed"] * 2
+    (device,) = workers.devices(here.records).values()
+    assert "float32" in device
 
 
 def test_cancelling_one_of_two_leaves_the_other_alone(here, alone):

@@ -46,11 +46,12 @@ class GigaAMEngine:
     queue = "gpu"
     max_segment_s = 20.0
 
-    def __init__(self, name: str, title: str, checkpoint: Path, version: str) -> None:
+    def __init__(self, name: str, title: str, checkpoint: Path, version: str, numbers: str = "auto") -> None:
         self.name = name
         self.title = title
         self.checkpoint = checkpoint
         self.version = f"{CODE}-{version}"
+        self.numbers = numbers
         # A GPU is filled by many segments; a CPU gains nothing by more than a few.
         self.batch_segments = 128 if Path("/dev/nvidiactl").exists() else 8
 
@@ -66,7 +67,8 @@ class GigaAMEngine:
         """What a loaded model computes with, and why; imports torch and may measure for 0.1 s."""
         from core.gigaam import device  # noqa: PLC0415
 
-        return device.choose(TOY_WIDTH if self.checkpoint == TOY else REAL_WIDTH).reason
+        width = TOY_WIDTH if self.checkpoint == TOY else REAL_WIDTH
+        return device.choose(width, dtype=device.numbers(self.numbers)).reason
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
         """Words of each segment, in order."""
@@ -74,7 +76,7 @@ class GigaAMEngine:
         if not readiness.ready:
             raise Rejected("{title} is not ready: {reason}", title=self.title, reason=readiness.reason)
         with _loading:
-            batcher = _batcher(self.checkpoint)
+            batcher = _batcher(self.checkpoint, self.numbers)
         return batcher.transcribe(segments)
 
 
@@ -88,7 +90,8 @@ def real(settings: Settings) -> GigaAMEngine:
     """The model that the settings name, in the models' folder."""
     model = settings.gigaam_model
     title = TITLES.get(model, f"GigaAM ({model})")
-    return GigaAMEngine(f"gigaam-{model}", title, settings.models / f"{model}.ckpt", version=model)
+    checkpoint = settings.models / f"{model}.ckpt"
+    return GigaAMEngine(f"gigaam-{model}", title, checkpoint, model, settings.gigaam_dtype)
 
 
 def _shown(folder: Path) -> str:
@@ -103,10 +106,13 @@ def _fingerprint(path: Path) -> str:
 
 
 @functools.cache
-def _batcher(checkpoint: Path) -> Batcher:
+def _batcher(checkpoint: Path, numbers: str) -> Batcher:
     """The loaded model, shared by all jobs of this process."""
-    from core.gigaam.batcher import Batcher  # noqa: PLC0415 - torch is heavy, and pages import this module
+    from core.gigaam import device  # noqa: PLC0415 - torch is heavy, and pages import this module
+    from core.gigaam.batcher import Batcher  # noqa: PLC0415
     from core.gigaam.checkpoint import load  # noqa: PLC0415
     from core.gigaam.recogniser import Recogniser  # noqa: PLC0415
 
-    return Batcher(Recogniser(load(checkpoint)))
+    model = load(checkpoint)
+    chosen = device.choose(model.config.encoder.d_model, dtype=device.numbers(numbers))
+    return Batcher(Recogniser(model, chosen))

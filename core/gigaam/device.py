@@ -16,6 +16,16 @@ DRIVER = Path("/proc/driver/nvidia/version")
 BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
 """What a CPU must know so that bfloat16 may be faster than float32, as /proc/cpuinfo writes it."""
 
+ON_GPU = "computes on the GPU {gpu} in {numbers}"
+ON_CPU = "computes on the CPU in {numbers}, {why}; {missing}"
+AS_ASKED = "as asked"
+SMALL = "for the model is small"
+NO_BF16 = "for the CPU has no bfloat16"
+MEASURED = "for bfloat16 is {gain} × as fast here"
+NO_BUILD = "no GPU is used: this torch is built without CUDA"
+NO_DRIVER = "no GPU is used: there is no NVIDIA driver"
+NO_START = "no GPU is used: the driver is there, but CUDA {version} does not start with it"
+
 SMALL_WIDTH = 512
 """Models narrower than this gain nothing on a CPU by bfloat16, nor by a second core: waiting costs more."""
 
@@ -37,16 +47,19 @@ def choose(width: int, kind: str = "auto", dtype: torch.dtype | None = None) -> 
     cuda = torch.cuda.is_available()
     if kind == "cuda" or (kind == "auto" and cuda):
         return _cuda(dtype)
-    missing = "as asked" if cuda else why_no_cuda()
-    if dtype is not None:
-        return Device("cpu", dtype, f"CPU, {_name(dtype)} as asked; {missing}")
+    chosen, why = (dtype, AS_ASKED) if dtype else _fastest(width)
+    missing = AS_ASKED if cuda else why_no_cuda()
+    return Device("cpu", chosen, ON_CPU.format(numbers=_name(chosen), why=why, missing=missing))
+
+
+def _fastest(width: int) -> tuple[torch.dtype, str]:
+    """The numbers in which this CPU is fastest, and why."""
     if width < SMALL_WIDTH:
-        return Device("cpu", torch.float32, f"CPU, float32: the model is small; {missing}")
+        return torch.float32, SMALL
     if not cpu_flags() & BF16_FLAGS:
-        return Device("cpu", torch.float32, f"CPU, float32: it has no bfloat16; {missing}")
+        return torch.float32, NO_BF16
     gain = bf16_gain(width)
-    chosen = torch.bfloat16 if gain >= BF16_GAIN else torch.float32
-    return Device("cpu", chosen, f"CPU, {_name(chosen)}: bfloat16 is {gain:.1f} x as fast here; {missing}")
+    return (torch.bfloat16 if gain >= BF16_GAIN else torch.float32), MEASURED.format(gain=f"{gain:.1f}")
 
 
 def _cuda(dtype: torch.dtype | None) -> Device:
@@ -54,16 +67,17 @@ def _cuda(dtype: torch.dtype | None) -> Device:
     ampere = torch.cuda.get_device_capability() >= (8, 0)
     best = torch.bfloat16 if ampere else torch.float16
     chosen = dtype or best
-    return Device("cuda", chosen, f"{torch.cuda.get_device_name()}, {_name(chosen)}")
+    reason = ON_GPU.format(gpu=torch.cuda.get_device_name(), numbers=_name(chosen))
+    return Device("cuda", chosen, reason)
 
 
 def why_no_cuda() -> str:
     """Why the GPU, if there is one, is not used."""
     if torch.version.cuda is None:
-        return "no GPU is used: this torch is built without CUDA"
+        return NO_BUILD
     if not DRIVER.exists():
-        return "no GPU is used: there is no NVIDIA driver"
-    return f"no GPU is used: the driver is there, but CUDA {torch.version.cuda} does not start with it"
+        return NO_DRIVER
+    return NO_START.format(version=torch.version.cuda)
 
 
 @functools.lru_cache(maxsize=4)
@@ -117,3 +131,9 @@ def _siblings(cpu: int) -> str:
 
 def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
+
+
+def numbers(name: str) -> torch.dtype | None:
+    """A kind of numbers by its name in the settings; None for `auto`."""
+    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    return kinds.get(name)
