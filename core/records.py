@@ -495,6 +495,7 @@ class Records:
     def settle(self, name: str, value: str) -> str:
         """Keep a named value unless there is one; whoever comes first wins. The value that holds."""
         with self.write() as session:
+            self.alone(session, name)
             row = session.get(Fact, name)
             if row is None:
                 row = Fact(name=name, value=value)
@@ -504,6 +505,7 @@ class Records:
     def set_fact(self, name: str, value: str) -> None:
         """Keep a named value, whatever it was before."""
         with self.write() as session:
+            self.alone(session, name)
             session.merge(Fact(name=name, value=value))
 
     def close(self) -> None:
