@@ -34,15 +34,20 @@ def _batch(batch: Seen) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):  # on a telephone below each other
             st.markdown(say(batch.says), width="stretch")
             if actions().allowed and (batch.live or batch.failed):
-                button(say("Finish now"), f"now-{batch.id}", lambda: actions().finish_batch(batch.id))
-            if actions().allowed and batch.live:
-                button(say("Cancel"), f"stop-{batch.id}", lambda: actions().cancel_batch(batch.id))
-            elif actions().allowed and batch.failed:
-                button(say("Try again"), f"again-{batch.id}", lambda: actions().retry_batch(batch.id))
+                with st.container(horizontal=True, width="content"):
+                    _buttons(batch)
         st.caption(facts(*_about_batch(batch)))
         for told in (batch.error, batch.alarm):
             if told:
                 st.caption(explain(told))
+
+
+def _buttons(batch: Seen) -> None:
+    button(say("Finish now"), f"now-{batch.id}", lambda: actions().finish_batch(batch.id))
+    if batch.live:
+        button(say("Cancel"), f"stop-{batch.id}", lambda: actions().cancel_batch(batch.id))
+    else:
+        button(say("Try again"), f"again-{batch.id}", lambda: actions().retry_batch(batch.id))
 
 
 def _about_batch(batch: Seen) -> list[str]:

@@ -121,7 +121,8 @@ def _all_fitting(ids: Sequence[str]) -> None:
     def asked() -> None:
         st.write(say_many("{n} task fits.", "{n} tasks fit.", len(ids)))
         steps = _steps(ids)
-        step = st.selectbox(say("What to do"), steps, format_func=say, index=None, key="all-step")
+        what = say("What to do")
+        step = st.selectbox(what, steps, format_func=say, index=None, placeholder=what, key="all-step")
         if step == DELETE:
             st.write(say(GONE))
         label = say_many("Yes, with {n} task", "Yes, with all {n} tasks", len(ids))
