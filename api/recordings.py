@@ -77,15 +77,18 @@ def transcribe(
     use_batch_api: bool = False,
     engine: Annotated[str, Query(max_length=50)] = "",
     language: Annotated[str, Query(max_length=10)] = "",
+    deadline_h: Annotated[float | None, Query(gt=0, le=48)] = None,
     force: bool = False,
     idempotency_key: Name = "",
 ) -> Again:
     """Transcribe a recording that is here; by batch it is cheaper and may take a day.
 
-    An engine that has a batch mode (`groq`, `fireworks`) works in it; with others vectors go by batch.
+    An engine that has a batch mode (`groq`, `fireworks`) works in it; with others vectors go by batch, and
+    those that are not there after `deadline_h` hours are made then.
     """
     known = caller.here.recordings.get(caller.who, recording_id)
-    wish = Wish(language=language or known.language, engine=engine, lane="now", force=force)
+    spoken = language or known.language
+    wish = Wish(language=spoken, engine=engine, lane="now", deadline_h=deadline_h, force=force)
     asked = Asked(idempotency_key, f"{recording_id}|{wish}|{use_batch_api}")
     wish = caller.here.by_batch(wish) if use_batch_api else wish
     task = caller.here.again(caller.who, recording_id, wish, asked)

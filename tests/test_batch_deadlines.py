@@ -12,6 +12,7 @@ import pytest
 from core.batch.intents import LIVE
 from core.journey import Journey
 from core.keys import EVERYONE
+from core.recordings import Wish
 from core.records import Recording
 from tests import batching, drive, lives
 from tests.conftest import DATA
@@ -131,6 +132,18 @@ def test_a_text_of_two_recordings_is_due_with_the_earlier(here, emulator):
     here.batches.tick()
 
     assert batching.batches(here)[0].deadline_at == pytest.approx(time.time() + 600, abs=60)
+
+
+def test_a_recording_that_is_here_goes_by_batch_with_a_deadline(here):
+    with (DATA / "ru_meeting.opus").open("rb") as file:
+        mine = here.accept(EVERYONE, file, "a.opus", Wish()).recording_id
+    with serve(here) as served, served.client(here.keys.make("admin", admin=True)) as client:
+        wanted = {"use_batch_api": True, "deadline_h": 5}
+        told = client.post(f"/api/v1/recordings/{mine}/transcribe", params=wanted)
+
+    assert told.status_code == 202, told.text
+    kept = here.recordings.get(EVERYONE, mine).vectors_by
+    assert kept == pytest.approx(time.time() + 5 * HOUR_S, abs=300)
 
 
 def test_an_old_deadline_does_not_make_a_later_wish_dear(here, emulator):

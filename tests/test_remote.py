@@ -71,6 +71,19 @@ def prepared(here, engine="runpod", longest_s=None):
     return task
 
 
+def under_way(here, runpod):
+    """A task whose order is in work at the provider for a while."""
+    runpod.run_s = 3000
+    task = prepared(here)
+    perform_all(here)
+    return task
+
+
+def minutes(here, number, *emulators):
+    for _ in range(number):
+        remotely.later(here, 61, *emulators)
+
+
 def orders(here, task):
     return here.remote.orders.of(task.transcript_id)
 
@@ -119,8 +132,7 @@ def test_no_more_orders_are_out_than_may_be(here, runpod):
 def test_a_waiting_job_holds_no_worker_and_burns_nothing(here, runpod):
     runpod.run_s = 3000
     task = prepared(here)
-    for _ in range(20):
-        remotely.later(here, 61, runpod)
+    minutes(here, 20, runpod)
 
     job = remotely.job(here, task)
     assert (job.state, job.starts, job.tries) == ("ready", 0, 0)
@@ -230,8 +242,7 @@ def test_a_lost_cheap_order_is_bought_again_once_and_said(here, runpod):
 def test_a_second_lost_reply_is_held_for_a_person(here, runpod):
     runpod.fault("drop", 2, call="run")
     task = prepared(here)
-    for _ in range(10):
-        remotely.later(here, 61, runpod)
+    minutes(here, 10, runpod)
 
     (held,) = here.remote.orders.held()
     assert len(runpod.jobs) == 2
@@ -248,8 +259,7 @@ def test_a_lost_dear_order_is_held_and_a_person_decides(here, runpod):
     dear(here)
     runpod.fault("drop", call="run")
     task = prepared(here)
-    for _ in range(5):
-        remotely.later(here, 61, runpod)
+    minutes(here, 5, runpod)
     (held,) = here.remote.orders.held()
 
     assert Decimal(held.usd) > remote.HOLD_USD
@@ -341,8 +351,7 @@ def test_of_three_pieces_one_fails_and_the_others_are_not_bought_again(here, run
 def test_a_refused_key_holds_everything_until_it_is_good(here, runpod):
     runpod.fault("revoked", None)
     task = prepared(here)
-    for _ in range(40):
-        remotely.later(here, 61, runpod)
+    minutes(here, 40, runpod)
 
     assert remotely.now(here, task).status == "processing"
     assert len(runpod.calls) < 15
@@ -356,8 +365,7 @@ def test_an_outage_while_an_order_is_out_is_waited_out(here, runpod):
     task = prepared(here)
     perform_all(here)
     runpod.stop()
-    for _ in range(20):
-        remotely.later(here, 61)
+    minutes(here, 20)
     runpod.start()
 
     finished(here, task, runpod)
@@ -368,9 +376,7 @@ def test_an_outage_while_an_order_is_out_is_waited_out(here, runpod):
 
 
 def test_cancelling_a_task_stops_its_order_there(here, runpod):
-    runpod.run_s = 3000
-    task = prepared(here)
-    perform_all(here)
+    task = under_way(here, runpod)
     here.cancel(EVERYONE, task.id)
     here.tend("orders", "w")
 
@@ -380,9 +386,7 @@ def test_cancelling_a_task_stops_its_order_there(here, runpod):
 
 
 def test_deleting_a_recording_stops_its_order_there(here, runpod):
-    runpod.run_s = 3000
-    task = prepared(here)
-    perform_all(here)
+    task = under_way(here, runpod)
     here.delete(EVERYONE, task.recording_id)
     here.tend("orders", "w")
 
@@ -390,18 +394,14 @@ def test_deleting_a_recording_stops_its_order_there(here, runpod):
 
 
 def test_an_order_that_somebody_waits_for_is_left_alone(here, runpod):
-    runpod.run_s = 3000
-    task = prepared(here)
-    perform_all(here)
+    task = under_way(here, runpod)
     here.tend("orders", "w")
 
     assert [order.state for order in orders(here, task)] == ["submitted"]
 
 
 def test_a_cancelled_task_can_go_on(here, runpod):
-    runpod.run_s = 3000
-    task = prepared(here)
-    perform_all(here)
+    task = under_way(here, runpod)
     here.cancel(EVERYONE, task.id)
     here.tend("orders", "w")
     runpod.run_s = 30

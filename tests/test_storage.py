@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from core import export, library
 from core.errors import Conflict, NotFound, ProviderBusy, ProviderRefused, Rejected
@@ -18,20 +17,15 @@ from tests.remotely import CANARY
 
 @pytest.fixture(scope="session")
 def s3():
-    """An S3 on this machine, with an empty bucket."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    url = f"http://{host}:{port}"
-    httpx.put(f"{url}/recordings").raise_for_status()
-    yield url
-    server.stop()
+    """The address of an S3 on this machine, with a bucket."""
+    with remotely.bucket() as settings:
+        yield settings["s3_endpoint_url"]
 
 
 def in_bucket(tmp_path, s3, **others):
     wanted = {
         "stenogram_home": tmp_path,
-        "storage_url": "s3://recordings/here",
+        "storage_url": "s3://sounds/here",
         "s3_endpoint_url": s3,
         "s3_access_key": "me",
         "s3_secret_key": CANARY,
@@ -99,7 +93,7 @@ def test_a_folder_makes_no_links_and_says_what_would(tmp_path):
 
 def test_the_old_names_of_the_settings_are_understood(tmp_path, s3, monkeypatch):
     for name, value in {
-        "BUCKET_NAME": "recordings",
+        "BUCKET_NAME": "sounds",
         "ACCESS_KEY": "me",
         "SECRET_KEY": CANARY,
         "ENDPOINT_URL": s3,
@@ -137,7 +131,7 @@ def test_a_bucket_that_is_not_there_is_an_error_of_ours(tmp_path, s3):
 def journey(home, s3):
     return remotely.journey(
         home,
-        storage_url=f"s3://recordings/{home.parent.name}",
+        storage_url=f"s3://sounds/{home.parent.name}",
         s3_endpoint_url=s3,
         s3_access_key="me",
         s3_secret_key=CANARY,
