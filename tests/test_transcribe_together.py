@@ -17,6 +17,7 @@ from core.journey import Journey
 from core.keys import EVERYONE, Principal
 from core.records import Task
 from core.settings import Settings
+from core.watch import history
 from core.work import MAX_STARTS
 from jobs import actors
 from tests.drive import perform_all, ready
@@ -152,3 +153,22 @@ def test_a_job_that_goes_on_after_every_death_of_its_worker_is_never_set_aside(h
     perform_all(here)
 
     assert status(here, task) == "completed"
+
+
+def test_jobs_side_by_side_count_their_share_of_the_workers_time(here):
+    """Or four jobs at once would look like a worker a quarter as fast, and all estimates with it."""
+    for name in SAMPLES:
+        accept(here, name)
+    for job in ready(here):
+        actors.perform(here, job.id, Journey.prepare)
+    claims = [here.work.claim(job.id, "worker") for job in ready(here)]
+    began = here.work.now()
+    here.work.now = lambda: began + 100
+    with here.records.write() as session:
+        for claim in claims:
+            here.work.finish(session, claim)
+
+    with here.records.read() as session:
+        (speed,) = history.speeds(session, 0).values()
+    sound_s = sum(row.duration_s for row in here.recordings.find(EVERYONE)[1])
+    assert speed == pytest.approx(sound_s / 150, rel=0.02)

@@ -37,7 +37,13 @@ def note(session: Session, job: Job, outcome: str, now: float, *, ran: bool = Tr
     began = job.started_at if ran and job.started_at is not None else now
     if ran:
         session.add(_run(job, recording.id, outcome, began, now))
-    add(session, job, outcome, now, now - began, recording.duration_s or 0.0)
+    add(session, job, outcome, now, now - began, recording.duration_s or 0.0, _abreast(session, job))
+
+
+def _abreast(session: Session, job: Job) -> int:
+    """Jobs that the worker of this one has in hand, this one included."""
+    others = select(func.count()).where(Job.worker == job.worker, Job.state == "running", Job.id != job.id)
+    return 1 + (session.scalar(others) or 0)
 
 
 def _run(job: Job, recording_id: str, outcome: str, began: float, now: float) -> Run:
@@ -57,9 +63,11 @@ def _run(job: Job, recording_id: str, outcome: str, began: float, now: float) ->
     )
 
 
-def add(session: Session, job: Job, outcome: str, now: float, ran_s: float, audio_s: float) -> None:
-    """Count an end in the sums of its minute, hour and day."""
-    measures = [("ended", 0, ran_s, audio_s)]
+def add(
+    session: Session, job: Job, outcome: str, now: float, ran_s: float, audio_s: float, abreast: int = 1
+) -> None:
+    """Count an end in the sums of its minute, hour and day; of a shared worker's time, its share."""
+    measures = [("ended", 0, ran_s / abreast, audio_s)]
     if outcome == "done":
         measures += [("run", step(ran_s), ran_s, 0.0), ("wait", step(job.waited_s), job.waited_s, 0.0)]
     session.execute(
@@ -240,7 +248,7 @@ def percentile(steps: Sequence[tuple[int, int, float]], share: float) -> float:
 
 
 def speeds(session: Session, since: float) -> dict[str, float]:
-    """Seconds of sound that one worker of a queue transcribed a second since then, by queue."""
+    """Seconds of sound that one worker, with all in its hands, transcribed a second since then, by queue."""
     done = select(Tally.queue, func.sum(Tally.audio_s), func.sum(Tally.total_s)).where(
         Tally.span_s == DAY, Tally.measure == "ended", Tally.at >= since - DAY, Tally.kind == "transcribe"
     )
