@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 16_000
 """Samples a second of every waveform on the road."""
 
+BATCH = "-batch"
+"""How the name of an engine's batch mode ends."""
+
 Waveform = NDArray[np.int16]
 """Mono sound, int16, shape [samples], 16 kHz."""
 

@@ -8,10 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.records import Batch, Order, PassageRow, Payment, Records, Task, Text
-
-
-BATCH = "-batch"
-"""How the name of an engine's batch mode ends."""
+from core.transcribe import BATCH
 
 
 def of_tasks(records: Records, tasks: Sequence[Task]) -> dict[str, str]:

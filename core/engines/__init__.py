@@ -14,11 +14,9 @@ from core.engines.runpod import RunPodEngine
 from core.errors import BadRequest, Rejected
 from core.remote.storage import Storage
 from core.settings import Settings
-from core.transcribe import Elsewhere, Engine
+from core.transcribe import BATCH, Elsewhere, Engine
 from core.words import phrase
 
-BATCH = "-batch"
-"""How the name of an engine's batch mode ends."""
 REASONS = {
     (False, False): phrase("{title}: the best there is for this language."),
     (False, True): phrase("{title}, because {missing}."),
