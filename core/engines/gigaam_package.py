@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from core.transcribe import SAMPLE_RATE, Readiness, Speech, Waveform, Word
 
 INSTALL = 'pip install "gigaam[torch] @ git+https://github.com/salute-developers/GigaAM"'
 """The line that brings a package which knows v3; it needs git and, on a CPU, a CPU torchaudio."""
+
+_alone = threading.Lock()
+"""Jobs of one process take turns: the package's model was not made for several at once."""
 
 
 class GigaAMPackageEngine:
@@ -45,8 +49,9 @@ class GigaAMPackageEngine:
         readiness = self.readiness()
         if not readiness.ready:
             raise Rejected("{title} is not ready: {reason}", title=self.title, reason=readiness.reason)
-        model = _model(self._ours.checkpoint)
-        return [_listen(model, segment) for segment in segments]
+        with _alone:
+            model = _model(self._ours.checkpoint)
+            return [_listen(model, segment) for segment in segments]
 
 
 def knows_v3() -> bool:
