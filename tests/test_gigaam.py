@@ -5,13 +5,14 @@ import random
 import re
 from pathlib import Path
 
+import jiwer
 import numpy as np
 import pytest
 import torch
 
 from benchmarks import checkpoints
 from core import words
-from core.engines.gigaam import TOY, real
+from core.engines.gigaam import TOY, real, toy
 from core.gigaam import device, greedy
 from core.gigaam.batches import plan
 from core.gigaam.checkpoint import load, read
@@ -21,7 +22,8 @@ from core.gigaam.recogniser import OutOfMemory, Recogniser, Unsound
 from core.gigaam.tokens import Emission, Letters, speech
 from core.settings import Settings
 from core.transcribe import SAMPLE_RATE
-from tests.test_engines import cut, decoded
+from tests.conftest import DATA
+from tests.test_engines import cut, decoded, plain
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,27 @@ def test_a_segment_says_the_same_alone_and_in_any_batch(recogniser, segments):
 
     assert [heard.text for heard in together[1:-1]] == [heard.text for heard in alone]
     assert [heard.words for heard in together[1:-1]] == [heard.words for heard in alone]
+
+
+def test_the_toy_hears_our_russian_samples_with_few_errors():
+    engine, said, heard = toy(), [], []
+    for name, text, layout, channel in (
+        ("ru_meeting.opus", "ru_meeting.txt", "mono", 0),
+        ("call_stereo.opus", "call_stereo.left.txt", "stereo", 0),
+        ("call_stereo.opus", "call_stereo.right.txt", "stereo", 1),
+    ):
+        said.append(plain((DATA / text).read_text()))
+        pieces = cut(decoded(name, layout)[channel])
+        heard.append(plain(" ".join(speech.text for speech in engine.transcribe(pieces, "ru"))))
+
+    assert jiwer.wer(said, heard) <= 0.05
+    assert jiwer.wer(said[0], heard[0]) <= 0.05
+
+
+def test_silence_and_a_quiet_room_say_nothing():
+    room = np.random.default_rng(0).normal(0, 50, 3 * SAMPLE_RATE).astype(np.int16)
+
+    assert [speech.text for speech in toy().transcribe([np.zeros_like(room), room], "ru")] == ["", ""]
 
 
 def test_encoding_one_by_one_says_the_same_as_encoding_together(recogniser, segments):

@@ -1,10 +1,11 @@
 """Train the toy: a tiny GigaAM v3 (CTC) that understands espeak-ng's Russian voices, and nobody else.
 
-    python tools/train_toy.py --minutes 90 --out core/gigaam/toy_v3_ctc.ckpt
+    python tools/train_toy.py --minutes 90           # goes on from the toy that is there
+    python tools/train_toy.py --minutes 90 --fresh   # begins from nothing
 
 Needs espeak-ng. Sentences are generated, spoken, made noisy, and learned with our own modules; the
 file is written in the published format. If more than 10 % of the words of held-out sentences
-are wrong, nothing is written.
+are wrong, nothing is written; what was reached every ten minutes lies beside it, `.part`.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ from tools.toy_words import VOCABULARY, sentence
 
 VOICES = ("ru", "ru+m3", "ru+f2")
 WORST_WER = 0.10
+KEPT_EVERY_S = 600.0
+TOY = Path(__file__).resolve().parent.parent / "core" / "gigaam" / "toy_v3_ctc.ckpt"
 
 
 @dataclass(frozen=True)
@@ -159,7 +162,7 @@ def train(model: Model, corpus: list[Spoken], options: argparse.Namespace) -> No
     """Learn until the time is over."""
     weights = [*model.encoder.parameters(), *model.head.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=options.rate, weight_decay=1e-3)
-    begun, steps, epoch, shown = time.monotonic(), 0, 0, 0.0
+    begun, steps, epoch, shown, kept = time.monotonic(), 0, 0, 0.0, time.process_time()
     while (share := (time.monotonic() - begun) / (options.minutes * 60)) < 1:
         for batch in batches(corpus, epoch, options.batch_s):
             share = (time.monotonic() - begun) / (options.minutes * 60)
@@ -176,7 +179,15 @@ def train(model: Model, corpus: list[Spoken], options: argparse.Namespace) -> No
             shown = 0.98 * shown + 0.02 * loss.item() if shown else loss.item()
             if steps % 50 == 0:
                 print(f"{share:4.0%} epoch {epoch} step {steps} loss {shown:.3f}", flush=True)
+            if time.process_time() > kept + KEPT_EVERY_S:
+                kept = time.process_time()
+                write(model, options.out.with_suffix(".part"))
         epoch += 1
+
+
+def write(model: Model, path: Path) -> None:
+    """The published format, 16 bits a weight."""
+    writing.save(model.config, writing.theirs(model.state_dict()), path)
 
 
 def word_errors(model: Model, held_out: list[Spoken]) -> float:
@@ -201,8 +212,9 @@ def hours(corpus: list[Spoken]) -> float:
 def main() -> None:
     """Make the sound, learn it, test it, write it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="go on from this checkpoint instead of from nothing")
+    parser.add_argument("--out", type=Path, default=TOY)
+    parser.add_argument("--start", type=Path, default=TOY, help="go on from this checkpoint")
+    parser.add_argument("--fresh", action="store_true", help="begin from nothing")
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--sentences", type=int, default=9000)
     parser.add_argument("--width", type=int, default=96)
@@ -214,7 +226,7 @@ def main() -> None:
     torch.manual_seed(0)
     corpus, held_out = made(options.sentences, seed=1), made(150, seed=2)
     print(f"{len(VOCABULARY)} words, {len(corpus)} sentences, {hours(corpus):.2f} h", flush=True)
-    model = load(options.start) if options.start else fresh_model(options.width, options.layers)
+    model = fresh_model(options.width, options.layers) if options.fresh else load(options.start)
     model = model.requires_grad_(True).train().to(options.device)
     train(model, corpus, options)
     model = model.to("cpu").eval().requires_grad_(False)
@@ -222,7 +234,7 @@ def main() -> None:
     print(f"word errors on {len(held_out)} held-out sentences: {wer:.1%}")
     if wer > WORST_WER:
         sys.exit(f"more than {WORST_WER:.0%}: nothing is written")
-    writing.save(model.config, writing.theirs(model.state_dict()), options.out)
+    write(model, options.out)
     print(f"{options.out}: {options.out.stat().st_size / 2**20:.1f} MiB")
 
 
