@@ -191,8 +191,8 @@ def _row(segment: Segment, place: int, part: Phrase | Speech) -> dict[str, Any]:
         "end_s": segment.end_s,
     }
     if isinstance(part, Phrase):
-        row["start_s"] = min(segment.start_s + part.start_s, segment.end_s)
-        row["end_s"] = min(segment.start_s + part.end_s, segment.end_s)
+        row["start_s"] = min(round(segment.start_s + part.start_s, 3), segment.end_s)
+        row["end_s"] = min(round(segment.start_s + part.end_s, 3), segment.end_s)
     return row
 
 
