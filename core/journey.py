@@ -8,21 +8,20 @@ lost or repeated. Doors (pages, actors, API) call these methods and nothing deep
 from __future__ import annotations
 
 import functools
-import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import IO
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core import chunk, decode, embed, engines, segment, workers
+from core import channels, chunk, decode, embed, engines, workers
 from core.active import Active
 from core.batch.batches import Batches
 from core.batch.intents import Intents
+from core.channels import Channels
 from core.chores import Chores
 from core.downloads import Downloads
 from core.embed import Embedder
@@ -47,9 +46,8 @@ from core.remote.pictures import Pictures
 from core.remote.purchases import Place, Remote
 from core.remote.storage import Storage
 from core.search import Found, asks_for, search
-from core.segment import Span
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE, Computing, Elsewhere, Engine, Waveform
+from core.transcribe import Computing, Elsewhere, Engine, Waveform
 from core.transcripts import Transcripts
 from core.watch import history
 from core.work import Claim, Work
@@ -79,6 +77,7 @@ class Journey:
         self.transcripts = Transcripts(self.records, self.work)
         self.passages = Passages(self.records, self.work)
         self.objects = Objects(storage, self.records, self.transcripts)
+        self.channels = Channels(settings.home / "work", self.store.path)
         self.engines = engines.all(settings)
         self.index_store = Index(settings.index)
         self.tariffs = Tariffs(self.records)
@@ -179,9 +178,17 @@ class Journey:
         transcript = self.transcripts.get(task.transcript_id)
         engine = self.engines[transcript.engine]
         if not transcript.planned:
-            spans = list(self._spans(claim, recording, transcript, engine))
-            self.transcripts.plan(claim, transcript.id, spans)
+            self._plan(claim, recording, transcript, engine)
         self._finish(claim, ("transcribe", engine.queue))
+
+    def _plan(self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine) -> None:
+        sounds = self.channels.of(recording, transcript, self._teller(claim, recording.duration_s, 0, 8))
+        duration_s = channels.duration_s(sounds)
+        spans = list(channels.spans(sounds, engine, self._teller(claim, duration_s, 8, 15)))
+        with self.records.write() as session:
+            session.get_one(Recording, recording.id).duration_s = duration_s
+            session.get_one(Transcript, transcript.id).duration_s = duration_s
+        self.transcripts.plan(claim, transcript.id, spans)
 
     def transcribe(self, claim: Claim) -> None:
         """Have the engine hear every segment that nobody has heard yet."""
@@ -195,7 +202,7 @@ class Journey:
         if not over:
             return
         self._finish(claim, ("index", "io"), transcript_id=transcript.id)
-        shutil.rmtree(self._folder(transcript.id), ignore_errors=True)
+        self.channels.drop(transcript.id)
 
     def _hear(self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine) -> bool:
         """False: another task's job is at the same transcript, and this one was put off."""
@@ -203,20 +210,23 @@ class Journey:
             self.work.wait(claim, OTHERS_S)
             return False
         total, pending = self.transcripts.count(transcript.id), self.transcripts.pending(transcript.id)
-        sounds = self._sounds(recording, transcript) if pending else {}
+        sounds = self.channels.of(recording, transcript) if pending else {}
         if pending and isinstance(engine, Computing):
             workers.tell_device(self.records, engine.device_reason())
         for start in range(0, len(pending), engine.batch_segments):
             batch = pending[start : start + engine.batch_segments]
             began = time.monotonic()
-            speeches = engine.transcribe([_cut(sounds, s) for s in batch], transcript.language)
+            speeches = engine.transcribe([channels.cut(sounds, s) for s in batch], transcript.language)
             self.transcripts.commit(claim, batch, speeches, time.monotonic() - began)
             done = total - len(pending) + start + len(batch)
             self.work.report(claim, 15 + 80 * done // total)
         return True
 
     def _place(self, claim: Claim, recording: Recording, transcript: Transcript) -> Place:
-        return Place(claim, recording, transcript, lambda one: _cut(self._sounds(recording, transcript), one))
+        def sound(piece: Segment) -> Waveform:
+            return channels.cut(self.channels.of(recording, transcript), piece)
+
+        return Place(claim, recording, transcript, sound)
 
     def index(self, claim: Claim) -> None:
         """Cut the transcript into passages and make them searchable by words; the task is complete then."""
@@ -357,39 +367,6 @@ class Journey:
         task = self.recordings.task(EVERYONE, claim.task_id)
         return self.recordings.get(EVERYONE, task.recording_id), task
 
-    def _folder(self, transcript_id: str) -> Path:
-        return self.settings.home / "work" / transcript_id
-
-    def _sounds(
-        self, recording: Recording, transcript: Transcript, heard: Callable[[float], None] | None = None
-    ) -> dict[str, Waveform]:
-        """The decoded channels by name; decoded again unless all are there (another machine, a death)."""
-        folder = self._folder(transcript.id)
-        names = ("left", "right") if transcript.split_channels else ("mono",)
-        files = [folder / f"{name}.pcm" for name in names]
-        if not all(file.is_file() for file in files):
-            files = decode.decode(
-                self.store.path(recording.sha256),
-                folder,
-                split_channels=transcript.split_channels,
-                on_progress=heard,
-            )
-        return {file.stem: decode.waveform(file) for file in files}
-
-    def _spans(
-        self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine
-    ) -> Iterator[tuple[str, Span]]:
-        sounds = self._sounds(recording, transcript, self._teller(claim, recording.duration_s, 0, 8))
-        duration_s = max(len(sound) for sound in sounds.values()) / SAMPLE_RATE
-        policy: segment.Policy = "orders" if isinstance(engine, Elsewhere) else "reading"
-        for channel, sound in sounds.items():
-            spoken = segment.speech(sound, self._teller(claim, duration_s, 8, 15))
-            spans = segment.cut(spoken, engine.max_segment_s, policy=policy, sound=sound)
-            yield from ((channel, span) for span in spans)
-        with self.records.write() as session:
-            session.get_one(Recording, recording.id).duration_s = duration_s
-            session.get_one(Transcript, transcript.id).duration_s = duration_s
-
     def _teller(self, claim: Claim, total_s: float | None, first: int, last: int) -> Callable[[float], None]:
         """Reports seconds that were heard as percent between `first` and `last`."""
 
@@ -438,10 +415,6 @@ class Journey:
             self.work.ring(job)
         if complete is not None:
             self.work.wake_next(complete.owner)
-
-
-def _cut(sounds: dict[str, Waveform], piece: Segment) -> Waveform:
-    return sounds[piece.channel][int(piece.start_s * SAMPLE_RATE) : int(piece.end_s * SAMPLE_RATE)]
 
 
 def _row(recording: Recording, passage: PassageRow) -> Row:

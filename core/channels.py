@@ -1,0 +1,67 @@
+"""The channels of a recording as sound, on disk while its transcript is being made.
+
+They are decoded when somebody needs them and nobody has done it here yet (another machine, a death);
+what is cut from them and where is planned once, in `spans`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from core import decode, segment
+from core.records import Recording, Segment, Transcript
+from core.segment import Span
+from core.transcribe import SAMPLE_RATE, Elsewhere, Engine, Waveform
+
+Told = Callable[[float], None]
+"""Hears how many seconds are done."""
+
+
+class Channels:
+    """Decoded channels, a folder a transcript."""
+
+    def __init__(self, folder: Path, place: Callable[[str], Path]) -> None:
+        self._folder = folder
+        self._place = place
+
+    def of(
+        self, recording: Recording, transcript: Transcript, heard: Told | None = None
+    ) -> dict[str, Waveform]:
+        """Int16 sound by the name of its channel: left and right, or mono."""
+        folder = self._folder / transcript.id
+        names = ("left", "right") if transcript.split_channels else ("mono",)
+        files = [folder / f"{name}.pcm" for name in names]
+        if not all(file.is_file() for file in files):
+            files = decode.decode(
+                self._place(recording.sha256),
+                folder,
+                split_channels=transcript.split_channels,
+                on_progress=heard,
+            )
+        return {file.stem: decode.waveform(file) for file in files}
+
+    def drop(self, transcript_id: str) -> None:
+        """Nobody needs them any more."""
+        shutil.rmtree(self._folder / transcript_id, ignore_errors=True)
+
+
+def duration_s(sounds: Mapping[str, Waveform]) -> float:
+    """Of the longest channel, as it was decoded; headers lie."""
+    return max(len(sound) for sound in sounds.values()) / SAMPLE_RATE
+
+
+def spans(sounds: Mapping[str, Waveform], engine: Engine, heard: Told) -> Iterator[tuple[str, Span]]:
+    """Where each channel is to be cut, so that the engine takes the pieces."""
+    policy: segment.Policy = "orders" if isinstance(engine, Elsewhere) else "reading"
+    for channel, sound in sounds.items():
+        spoken = segment.speech(sound, heard)
+        yield from (
+            (channel, span) for span in segment.cut(spoken, engine.max_segment_s, policy=policy, sound=sound)
+        )
+
+
+def cut(sounds: Mapping[str, Waveform], piece: Segment) -> Waveform:
+    """The sound of one segment."""
+    return sounds[piece.channel][int(piece.start_s * SAMPLE_RATE) : int(piece.end_s * SAMPLE_RATE)]
