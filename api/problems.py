@@ -20,6 +20,7 @@ from starlette.requests import ClientDisconnect
 
 from core import errors, words
 from core.errors import NotReady, StenogramError, Unavailable
+from core.phrases import phrase
 
 STATUS: dict[type[StenogramError], int] = {
     StenogramError: 500,
@@ -42,11 +43,11 @@ HASTE_S = 0.1
 """Who asks too often waits a moment even for the refusal, so that everybody else comes first."""
 MEDIA_TYPE = "application/problem+json"
 SENTENCES = {
-    404: words.phrase("There is nothing at this address."),
-    405: words.phrase("This address does not take this method."),
-    500: words.phrase("Something broke here. The log knows more."),
+    404: phrase("There is nothing at this address."),
+    405: phrase("This address does not take this method."),
+    500: phrase("Something broke here. The log knows more."),
 }
-INVALID = words.phrase("{field}: {reason}")
+INVALID = phrase("{field}: {reason}")
 
 
 class Problem(BaseModel):

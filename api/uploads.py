@@ -23,8 +23,8 @@ from api.problems import refusals
 from api.tasks import submit
 from core.errors import BadRequest, StenogramError, UnreadableMedia
 from core.keys import Principal
+from core.phrases import phrase
 from core.programs.promises import Resumable
-from core.words import phrase
 
 VERSION = "1.0.0"
 PREFIX = "/api/v1/uploads"

@@ -17,11 +17,11 @@ from core.costs import plain
 from core.errors import Conflict, NotReady, StenogramError
 from core.journey import Journey
 from core.keys import Principal
+from core.phrases import phrase
 from core.recordings import Wish
 from core.records import Recording, Task
 from core.transcripts import Heard
 from core.watch.eta import Forecast, Forecasts
-from core.words import phrase
 
 MESSAGES = {
     "queued": phrase("Waiting for a free worker."),

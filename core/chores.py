@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from sqlalchemy import select, update
 
+from core.phrases import phrase
 from core.records import Chore, Records
-from core.words import phrase
 from core.work import changed
 
 EVERY_S = {

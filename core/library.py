@@ -16,12 +16,12 @@ from core.intake import Blob, folder_files
 from core.journey import Journey
 from core.keys import Principal
 from core.moments import Moment
+from core.phrases import phrase
 from core.recordings import Wish, mine
 from core.records import Json, Recording, Records, Task, Transcript
 from core.search import marks
 from core.transcribe import Word
 from core.transcripts import Heard
-from core.words import phrase
 from core.work import as_json
 
 FORMATS = {

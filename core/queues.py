@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from core.phrases import phrase
 from core.records import Fact
-from core.words import phrase
 
 QUEUES = {
     "gpu": phrase("Speech recognition"),

@@ -46,11 +46,6 @@ def say_many(one: str, many: str, n: int, language: str, /, **facts: object) -> 
     return translated.format_map(_facts({"n": number(n, language), **facts}, language))
 
 
-def phrase(template: str) -> str:
-    """Marks a template that is said later, so that the catalogues are known to need it."""
-    return template
-
-
 def explain(error: StenogramError | Mapping[str, Any], language: str) -> str:
     """An error, raised or as it was stored, for a person."""
     if isinstance(error, StenogramError):

@@ -12,7 +12,7 @@ from core import journey, words
 from core.costs import Assumption, Book
 from core.errors import StenogramError
 from core.money.samples import Counted
-from core.words import phrase
+from core.phrases import phrase
 from pages import _parts as parts
 from pages._parts import say
 

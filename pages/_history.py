@@ -9,12 +9,12 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from core.phrases import phrase
 from core.queues import QUEUES
 from core.records import Records, Run
 from core.watch import history, joblist, monitor
 from core.watch.history import DAY, Past, Timing
 from core.watch.joblist import Detail, Stage
-from core.words import phrase
 from pages._parts import duration, explain, facts, moment, number, plain, say, spoken, tight
 
 PERIODS = {

@@ -10,10 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from core import journey
+from core.phrases import phrase
 from core.watch import joblist, monitor
 from core.watch.actions import PRIORITIES
 from core.watch.joblist import COUNTED, PAGE, Filter, Line
-from core.words import phrase
 from pages._history import took
 from pages._live import actions, attempt, button, who
 from pages._parts import explain, language, moment, say, say_many

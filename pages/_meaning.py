@@ -7,7 +7,7 @@ import streamlit as st
 from core import journey, words
 from core.active import Change, Offer
 from core.errors import StenogramError
-from core.words import phrase
+from core.phrases import phrase
 from pages import _parts as parts
 from pages._parts import explain, plain, reason, say, say_many
 

@@ -14,8 +14,8 @@ from core.costs import Answer, Quote
 from core.errors import StenogramError
 from core.money import plans
 from core.money.plans import Archive, Candidate
+from core.phrases import phrase
 from core.recordings import Wish
-from core.words import phrase
 from pages import _archive
 from pages import _parts as parts
 from pages import _plan as plan

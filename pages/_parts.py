@@ -19,11 +19,11 @@ from core.costs import Note
 from core.errors import AdminsOnly, StenogramError
 from core.keys import EVERYONE
 from core.library import Card, Group, Outcome, Totals
+from core.phrases import phrase
 from core.recordings import Wish
 from core.records import Key
 from core.transcribe import Readiness
 from core.watch import monitor
-from core.words import phrase
 
 WHO = EVERYONE
 """The pages act as admin."""

@@ -13,7 +13,7 @@ import streamlit as st
 from core import journey, words
 from core.costs import Answer, Note, Quote
 from core.money.plans import Archive
-from core.words import phrase
+from core.phrases import phrase
 from pages import _along as along
 from pages import _archive as archive
 from pages import _assumptions as assumptions

@@ -15,7 +15,7 @@ from core import journey, words
 from core.costs import Book, Limit, Price
 from core.costs.prices import CURRENCIES, LIMITS, UNITS
 from core.errors import AdminsOnly, StenogramError
-from core.words import phrase
+from core.phrases import phrase
 from pages import _assumptions as assumptions
 from pages._parts import explain, language, may_change, number, say, say_many
 

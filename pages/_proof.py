@@ -14,7 +14,7 @@ from core.errors import StenogramError
 from core.money import proof
 from core.money.held import Way
 from core.money.proof import Budgeted, Paid, Proved, Sum
-from core.words import phrase
+from core.phrases import phrase
 from pages import _charts as charts
 from pages import _plan as plan
 from pages._parts import (

@@ -12,9 +12,9 @@ import streamlit as st
 from core import journey, words
 from core.costs import Limit, Price
 from core.downloads import Download
+from core.phrases import phrase
 from core.remote import providers
 from core.remote.providers import STATES, Provider
-from core.words import phrase
 from pages import _parts as parts
 from pages import _prices
 from pages._parts import explain, facts, language, moment, plain, reason, say, size

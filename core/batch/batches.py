@@ -31,9 +31,9 @@ from core.errors import (
 from core.failpoints import hit
 from core.index import Index
 from core.money.ledger import Ledger
+from core.phrases import phrase
 from core.records import Batch, Job, Records, new_id
 from core.settings import Settings
-from core.words import phrase
 from core.work import as_json
 
 TICK_S = 60.0

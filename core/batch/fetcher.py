@@ -12,8 +12,8 @@ from core.embed import BatchEmbedder
 from core.errors import NotFound, ProviderBusy
 from core.failpoints import hit
 from core.index import Index
+from core.phrases import phrase
 from core.records import Batch, Job, new_id
-from core.words import phrase
 
 
 class Fetcher:

@@ -30,8 +30,8 @@ from core.embed import BatchEmbedder, RemoteBatch
 from core.errors import StenogramError, Unavailable, Withdrawn
 from core.failpoints import hit
 from core.money.ledger import Call, CapReached, Ledger
+from core.phrases import phrase
 from core.records import Batch, Job, Json, Records, Text
-from core.words import phrase
 from core.work import as_json, changed
 
 LIVE = ("planned", "uploaded", "submitting", "submitted", "ended", "saved")

@@ -16,9 +16,9 @@ from core.batch.intents import LIVE
 from core.batch.planner import CAPPED
 from core.embed import Embedder, batching
 from core.money.ledger import Ledger
+from core.phrases import phrase
 from core.records import Batch, Json, Records, Text
 from core.settings import Settings
-from core.words import phrase
 
 STATES = {
     "planned": phrase("Collected; about to be sent"),

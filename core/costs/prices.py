@@ -17,7 +17,7 @@ from typing import Any
 
 from core.costs.money import amount, whole
 from core.errors import BadRequest
-from core.words import phrase
+from core.phrases import phrase
 
 Table = dict[str, Any]
 """One table of the file, as tomllib gives it."""

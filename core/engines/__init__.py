@@ -12,10 +12,10 @@ from core.engines.groq import GroqBatchEngine, GroqEngine
 from core.engines.pocketsphinx import PocketSphinxEngine
 from core.engines.runpod import RunPodEngine
 from core.errors import BadRequest, Rejected
+from core.phrases import phrase
 from core.remote.storage import Storage
 from core.settings import Settings
 from core.transcribe import BATCH, Elsewhere, Engine
-from core.words import phrase
 
 REASONS = {
     (False, False): phrase("{title}: the best there is for this language."),

@@ -12,6 +12,7 @@ from core.engines.groq import GroqEngine
 from core.engines.runpod import RunPodEngine
 from core.errors import NotFound, ProviderRefused, Rejected, StenogramError
 from core.journey import Journey
+from core.phrases import phrase
 from core.records import Breaker
 from core.remote.breakers import Line
 from core.remote.pictures import Pictures
@@ -19,7 +20,6 @@ from core.remote.storage import Storage
 from core.remote.wire import Answer, Wire, told
 from core.settings import Settings
 from core.transcribe import Readiness
-from core.words import phrase
 
 GEMINI = "https://generativelanguage.googleapis.com"
 

@@ -11,10 +11,10 @@ from core.chores import EVERY_S, RECONCILE
 from core.errors import AdminsOnly, NotFound
 from core.journey import Journey
 from core.keys import Principal
+from core.phrases import phrase
 from core.queues import QUEUES
 from core.records import Action, Job, Recording, Task
 from core.watch import failures
-from core.words import phrase
 
 WHATS = {
     "cancel": phrase("Cancelled"),

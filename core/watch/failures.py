@@ -11,9 +11,9 @@ from sqlalchemy.orm import aliased
 
 from core.errors import NoSound, NoSpace, ProviderBusy, ProviderRefused, ProviderResting, UnreadableMedia
 from core.keys import Principal
+from core.phrases import phrase
 from core.recordings import mine
 from core.records import Job, Json, Recording, Records, Task
-from core.words import phrase
 
 DEAD = ("failed", "quarantined")
 AGAIN_LATER = phrase("This usually passes by itself. Try again in some minutes.")

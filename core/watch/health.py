@@ -16,9 +16,9 @@ from core.index import WORDS
 from core.intake import human_bytes
 from core.journey import Journey
 from core.keys import Principal
+from core.phrases import phrase
 from core.recordings import Wish, mine
 from core.records import Json, Recording
-from core.words import phrase
 from core.work import as_json
 
 QUEUES = ("gpu", "cpu", "io")

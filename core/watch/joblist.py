@@ -12,10 +12,10 @@ from core import words
 from core.errors import NotFound
 from core.journey import Journey
 from core.keys import Principal
+from core.phrases import phrase
 from core.recordings import mine
 from core.records import Job, Recording, Records, Run, Task
 from core.watch import failures, history, logs
-from core.words import phrase
 
 STATES = {
     "ready": phrase("Waiting"),

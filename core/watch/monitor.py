@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from core import queues, workers
 from core.keys import Principal
+from core.phrases import phrase
 from core.recordings import mine
 from core.records import Job, Recording, Records, Run, Segment, Task, Transcript, Worker
 from core.watch import history
-from core.words import phrase
 
 KINDS = {
     "prepare": phrase("Reading the file"),
