@@ -42,6 +42,7 @@ class Order(BaseModel):
     title: str = Field(default="", max_length=500)
     tags: Annotated[list[Tag], BeforeValidator(_split), Field(max_length=MAX_TAGS)] = []
     split_channels: bool = Field(default=False, description="A call with one speaker on each channel.")
+    subtitles: bool = Field(default=False, description="Short phrases, fit for a screen.")
     force: bool = Field(default=False, description="Transcribe again, even if a result is known.")
     callback_url: str = Field(default="", max_length=2000, description="Gets the task as JSON when it ends.")
 
@@ -55,6 +56,7 @@ class Order(BaseModel):
             lane=self.lane,
             deadline_h=self.deadline_h,
             split_channels=self.split_channels,
+            subtitles=self.subtitles,
             force=self.force,
         )
 

@@ -52,13 +52,21 @@ def duration_s(sounds: Mapping[str, Waveform]) -> float:
     return max(len(sound) for sound in sounds.values()) / SAMPLE_RATE
 
 
-def spans(sounds: Mapping[str, Waveform], engine: Engine, heard: Told) -> Iterator[tuple[str, Span]]:
+def policy(engine: Engine, *, subtitles: bool) -> segment.Policy:
+    """Providers say their phrases themselves, whatever the pieces."""
+    if isinstance(engine, Elsewhere):
+        return "orders"
+    return "subtitles" if subtitles else "reading"
+
+
+def spans(
+    sounds: Mapping[str, Waveform], engine: Engine, how: segment.Policy, heard: Told
+) -> Iterator[tuple[str, Span]]:
     """Where each channel is to be cut, so that the engine takes the pieces."""
-    policy: segment.Policy = "orders" if isinstance(engine, Elsewhere) else "reading"
     for channel, sound in sounds.items():
         spoken = segment.speech(sound, heard)
         yield from (
-            (channel, span) for span in segment.cut(spoken, engine.max_segment_s, policy=policy, sound=sound)
+            (channel, span) for span in segment.cut(spoken, engine.max_segment_s, policy=how, sound=sound)
         )
 
 

@@ -184,7 +184,8 @@ class Journey:
     def _plan(self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine) -> None:
         sounds = self.channels.of(recording, transcript, self._teller(claim, recording.duration_s, 0, 8))
         duration_s = channels.duration_s(sounds)
-        spans = list(channels.spans(sounds, engine, self._teller(claim, duration_s, 8, 15)))
+        how = channels.policy(engine, subtitles=transcript.subtitles)
+        spans = list(channels.spans(sounds, engine, how, self._teller(claim, duration_s, 8, 15)))
         with self.records.write() as session:
             session.get_one(Recording, recording.id).duration_s = duration_s
             session.get_one(Transcript, transcript.id).duration_s = duration_s

@@ -65,6 +65,13 @@ def _m007_own_limits(connection: Connection) -> None:
     Row.metadata.create_all(connection, [Row.metadata.tables["own_limits"]])
 
 
+def _m008_subtitles(connection: Connection) -> None:
+    if "subtitles" not in {column["name"] for column in inspect(connection).get_columns("transcripts")}:
+        connection.execute(
+            text("ALTER TABLE transcripts ADD COLUMN subtitles BOOLEAN NOT NULL DEFAULT FALSE")
+        )
+
+
 MONITORED = {
     "jobs": {"priority": "BIGINT NOT NULL DEFAULT 0", "waited_s": "FLOAT NOT NULL DEFAULT 0"},
     "workers": {
@@ -83,6 +90,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     _m005_tariffs,
     _m006_monitor,
     _m007_own_limits,
+    _m008_subtitles,
 ]
 
 

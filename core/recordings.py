@@ -31,6 +31,8 @@ class Wish:
     deadline_h: float | None = None
     """Vectors that no batch has brought so many hours from now are made then, at the full price."""
     split_channels: bool = False
+    subtitles: bool = False
+    """Short phrases, fit for a screen, instead of long segments."""
     force: bool = False
 
 
@@ -123,6 +125,7 @@ class Recordings:
                 engine,
                 wish.language,
                 split_channels=split,
+                subtitles=wish.subtitles,
                 owner="" if self._share else who.owner,
             ),
             sha256=recording.sha256,
@@ -130,6 +133,7 @@ class Recordings:
             engine_version=engine.version,
             language=wish.language,
             split_channels=split,
+            subtitles=wish.subtitles,
         )
         return transcripts.find_or_begin(session, wanted, force=wish.force)
 

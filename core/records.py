@@ -188,6 +188,7 @@ class Transcript(Row):
     engine_version: Mapped[str]
     language: Mapped[str]
     split_channels: Mapped[bool] = mapped_column(default=False)
+    subtitles: Mapped[bool] = mapped_column(default=False)
     planned: Mapped[bool] = mapped_column(default=False)
     complete: Mapped[bool] = mapped_column(default=False)
     duration_s: Mapped[float | None]

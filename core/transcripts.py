@@ -34,9 +34,18 @@ class Heard:
     words: tuple[Word, ...]
 
 
-def key(sha256: str, engine: Engine, language: str, *, split_channels: bool, owner: str = "") -> str:
+def key(
+    sha256: str,
+    engine: Engine,
+    language: str,
+    *,
+    split_channels: bool,
+    subtitles: bool = False,
+    owner: str = "",
+) -> str:
     """Equal keys mean equal transcripts. `owner` keeps them apart where results are not shared."""
-    parts = (sha256, engine.name, engine.version, language, str(split_channels), owner)
+    options = str(split_channels) + (" subtitles" if subtitles else "")
+    parts = (sha256, engine.name, engine.version, language, options, owner)
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import journey
+from core import journey, library
 from core.costs import Answer, Quote
 from core.errors import StenogramError
 from core.money import plans
@@ -19,7 +19,7 @@ from core.recordings import Wish
 from pages import _archive
 from pages import _parts as parts
 from pages import _plan as plan
-from pages._parts import duration, facts, say, say_many
+from pages._parts import WHO, duration, facts, say, say_many
 
 LANES = {"now": phrase("At once"), "batch": phrase("In a batch, vectors at half the price")}
 READY_BY = {
@@ -29,6 +29,21 @@ READY_BY = {
     8.0: phrase("within 8 hours"),
     24.0: phrase("within a day"),
 }
+
+
+def more(*, one: bool) -> Wish:
+    """Ask for what is seldom asked for; a title only where there is one file."""
+    title = st.text_input(say("Title"), placeholder=say("The file name"), disabled=not one, max_chars=200)
+    known = library.tags(journey.current().records, WHO)
+    tags = st.multiselect(say("Tags"), known, accept_new_options=True, max_selections=20)
+    split = st.checkbox(
+        say("Separate the speakers of a stereo call"),
+        help=say("For calls recorded with one speaker on each channel."),
+    )
+    short = st.checkbox(
+        say("Short phrases, for subtitles"), help=say("Pieces of a few seconds instead of whole paragraphs.")
+    )
+    return Wish(title if one else "", tuple(tags), split_channels=split, subtitles=short)
 
 
 def draw(files: Sequence[Any], language: str, engine: str) -> tuple[str, float | None]:

@@ -63,6 +63,7 @@ def _order(wish: Wish) -> dict[str, str]:
         "title": wish.title,
         "tags": ",".join(wish.tags),
         "split_channels": "true" if wish.split_channels else "",
+        "subtitles": "true" if wish.subtitles else "",
     }
     return {name: value for name, value in known.items() if value}
 

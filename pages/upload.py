@@ -1,12 +1,13 @@
 """Upload: what shall be transcribed, and how."""
 
+from dataclasses import replace
+
 import streamlit as st
 
 from core import journey, library
-from core.recordings import Wish
 from pages import _meaning, _order, _sender
 from pages import _parts as parts
-from pages._parts import WHO, say
+from pages._parts import say
 
 here = journey.current()
 round_ = st.session_state.setdefault("round", 0)
@@ -33,18 +34,11 @@ files = [*dropped, *(library.in_folder(here, folder) if folder else [])]
 language, engine, ready = parts.engine("upload", parts.language())
 
 with st.expander(say("More")):
-    one = len(files) < 2
-    title = st.text_input(say("Title"), placeholder=say("The file name"), disabled=not one, max_chars=200)
-    known = library.tags(here.records, WHO)
-    tags = st.multiselect(say("Tags"), known, accept_new_options=True, max_selections=20)
-    split = st.checkbox(
-        say("Separate the speakers of a stereo call"),
-        help=say("For calls recorded with one speaker on each channel."),
-    )
+    wish = _order.more(one=len(files) < 2)
 
 with st.container():
     lane, deadline_h = _order.draw(files, language, engine) if ready else ("", None)
-wish = Wish(title if one else "", tuple(tags), language, engine, lane, deadline_h, split_channels=split)
+wish = replace(wish, language=language, engine=engine, lane=lane, deadline_h=deadline_h)
 
 label = (
     parts.say_many("Transcribe {n} file", "Transcribe {n} files", len(files)) if files else say("Transcribe")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import time
+from dataclasses import replace
 
 import jiwer
 import pytest
@@ -78,6 +79,15 @@ def test_a_recording_becomes_its_words(here, name, wish):
 
     assert (task.status, task.progress) == ("completed", 100)
     assert errors_percent((DATA / f"{name}.txt").read_text(), heard(here, task)) <= 10
+
+
+def test_subtitles_are_short_and_a_transcript_of_their_own(here):
+    paragraphs = done(here, accept(here, "ru_meeting.opus"))
+    phrases = done(here, accept(here, "ru_meeting.opus", replace(RUSSIAN, subtitles=True)))
+
+    assert phrases.transcript_id != paragraphs.transcript_id
+    assert all(part.end_s - part.start_s < 8 for part in here.transcripts.heard(phrases.transcript_id))
+    assert any(part.end_s - part.start_s > 8 for part in here.transcripts.heard(paragraphs.transcript_id))
 
 
 def test_russian_is_found_by_another_form_of_the_word(here):

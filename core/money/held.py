@@ -167,13 +167,19 @@ class Holds:
         owner = "" if self._share else task.owner
         wanted = Transcript(
             key=transcripts.key(
-                old.sha256, engine, task.language, split_channels=old.split_channels, owner=owner
+                old.sha256,
+                engine,
+                task.language,
+                split_channels=old.split_channels,
+                subtitles=old.subtitles,
+                owner=owner,
             ),
             sha256=old.sha256,
             engine=engine.name,
             engine_version=engine.version,
             language=task.language,
             split_channels=old.split_channels,
+            subtitles=old.subtitles,
         )
         found = transcripts.find_or_begin(session, wanted)
         session.flush()
