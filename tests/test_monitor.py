@@ -248,7 +248,7 @@ def test_programs_read_the_same_facts_as_the_page(tmp_path):
         (line["id"], line["title"], line["progress"]) for line in board["running"]
     ]
     (worker,) = told["workers"]
-    assert (worker["name"], worker["memory_bytes"], worker["job_id"]) == ("host/cpu", 5, running.job_id)
+    assert (worker["name"], worker["memory_bytes"], worker["job_ids"]) == ("host/cpu", 5, [running.job_id])
     assert {queue["queue"]: queue["paused"] for queue in told["queues"]} == {
         "gpu": True,
         "cpu": False,

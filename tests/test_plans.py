@@ -8,12 +8,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from core import decode
 from core.errors import BadRequest, NotFound, UnreadableMedia
 from core.keys import EVERYONE
 from core.money import plans
+from core.money.measured import measured
 from core.recordings import Wish
+from core.records import Job
 from tests import drive
 from tests.conftest import DATA
 
@@ -177,3 +180,18 @@ def test_what_was_measured_here_replaces_what_was_assumed(here):
     assert book.assumptions["times_real_time:gigaam-toy/cpu"].source == "measured on this machine"
     assert 30 < book.assumptions["words_per_minute:ru"].value < 250
     assert book.assumptions["words_per_minute:en"].source == "assumption"
+
+
+def test_jobs_side_by_side_share_the_time_that_is_measured(here):
+    with RU.open("rb") as file:
+        task = here.accept(EVERYONE, file, "a.opus", Wish(language="ru"))
+    drive.perform_all(here)
+    with here.records.write() as session:
+        jobs = session.scalars(select(Job).where(Job.task_id == task.id)).all()
+        for job in jobs:  # as if both had run in one worker, each through the same ten seconds
+            job.worker, job.started_at, job.finished_at = "worker", 100.0, 110.0
+
+    (speed,) = measured(here.records).speeds.values()
+    assert float(speed) == pytest.approx(
+        here.recordings.get(EVERYONE, task.recording_id).duration_s / 10, rel=0.01
+    )

@@ -5,6 +5,7 @@ Everything comes from work that was really done: the ledger's tokens, transcript
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -23,6 +24,7 @@ LAST = 40
 LETTERS_A_TOKEN = 2
 """Promises in the ledger count a token for each two letters (`embed.tokens_at_most`)."""
 GRAIN = Decimal("0.001")
+WORKED = (Job.state == "done", Job.kind.in_(("prepare", "transcribe")))
 
 
 @dataclass(frozen=True)
@@ -127,23 +129,42 @@ def _of_calls(session: Session) -> dict[str, Decimal]:
 
 
 def _speeds(session: Session) -> dict[str, Decimal]:
-    """Seconds of sound for a second of work, all jobs of a task together, by engine."""
-    work_s = func.sum(Job.finished_at - Job.started_at)
-    tasks = (
-        select(Task.engine, Recording.duration_s, work_s)
+    """Seconds of sound for a second of work, both jobs of a task together, by engine."""
+    newest = (
+        select(Task.id)
         .join(Job, Job.task_id == Task.id)
-        .join(Recording, Recording.id == Task.recording_id)
-        .where(Task.status == "completed", Job.state == "done", Job.kind.in_(("prepare", "transcribe")))
+        .where(Task.status == "completed", *WORKED)
         .group_by(Task.id)
         .having(func.count() == 2)
         .order_by(Task.completed_at.desc())
+        .limit(LAST)
     )
-    sums: dict[str, tuple[float, float]] = {}
-    for engine, sound_s, took_s in session.execute(tasks.limit(LAST)).all():
-        heard_s, worked_s = sums.get(engine, (0.0, 0.0))
-        sums[engine] = heard_s + (sound_s or 0.0), worked_s + (took_s or 0.0)
+    jobs = (
+        select(Task.engine, Task.id, Recording.duration_s, Job.worker, Job.started_at, Job.finished_at)
+        .join(Job, Job.task_id == Task.id)
+        .join(Recording, Recording.id == Task.recording_id)
+        .where(Task.id.in_(newest.scalar_subquery()), *WORKED)
+    )
+    sound: dict[str, dict[str, float]] = defaultdict(dict)
+    work: dict[str, dict[str | None, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
+    for engine, task_id, sound_s, worker, began, ended in session.execute(jobs):
+        sound[engine][task_id] = sound_s or 0.0
+        work[engine][worker].append((began or 0.0, ended or 0.0))
+    sums = {
+        engine: (sum(lengths.values()), sum(map(_covered_s, work[engine].values())))
+        for engine, lengths in sound.items()
+    }
     enough = {engine: pair for engine, pair in sums.items() if pair[0] >= ENOUGH_S and pair[1] > 0}
     return {engine: _ratio(sound_s, worked_s) for engine, (sound_s, worked_s) in enough.items()}
+
+
+def _covered_s(times: Iterable[tuple[float, float]]) -> float:
+    """How long a worker was at it: jobs side by side share its time."""
+    covered_s, until = 0.0, float("-inf")
+    for began, ended in sorted(times):
+        covered_s += max(0.0, ended - max(began, until))
+        until = max(until, ended)
+    return covered_s
 
 
 def _waits_s(session: Session) -> dict[str, tuple[float, ...]]:

@@ -6,6 +6,7 @@ Times are ISO 8601 with offset, lengths are seconds, money is a decimal string i
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -92,7 +93,7 @@ class WorkerFact:
     gpu_memory_bytes: int
     gpu_load: float | None
     wish: str
-    job_id: str | None
+    job_ids: list[str]
 
 
 @dataclass(frozen=True)
@@ -257,11 +258,13 @@ def _failure(group: Group, language: str) -> FailureFact:
 
 
 def _workers(now: Now) -> list[WorkerFact]:
-    busy = {one.job.worker: one.job.id for one in now.running}
-    return [_worker(worker, busy.get(worker.name)) for worker in now.workers]
+    busy: dict[str | None, list[str]] = defaultdict(list)
+    for one in now.running:
+        busy[one.job.worker].append(one.job.id)
+    return [_worker(worker, busy[worker.name]) for worker in now.workers]
 
 
-def _worker(worker: Worker, job_id: str | None) -> WorkerFact:
+def _worker(worker: Worker, job_ids: list[str]) -> WorkerFact:
     return WorkerFact(
         name=worker.name,
         queue=worker.queue,
@@ -272,7 +275,7 @@ def _worker(worker: Worker, job_id: str | None) -> WorkerFact:
         gpu_memory_bytes=worker.gpu_bytes,
         gpu_load=worker.gpu_load,
         wish=worker.wish,
-        job_id=job_id,
+        job_ids=job_ids,
     )
 
 
