@@ -29,12 +29,8 @@ ARGUMENTS = [
     *(["--no-sandbox"] if os.geteuid() == 0 else []),
 ]
 PATHS = ("", "upload", "library", "search?q=budget", "monitor", "costs", "settings")
-LOOKS = [
-    (width, scheme, locale)
-    for width in (1440, 390)
-    for scheme in ("light", "dark")
-    for locale in ("ru", "en")
-]
+LOOKS = [(1440, "light", "ru"), (1440, "dark", "en"), (390, "light", "en"), (390, "dark", "ru")]
+"""Every two of width, colours and language together."""
 LOCALES = {"ru": "ru-RU", "en": "en-GB"}
 PATIENCE_MS = 240_000
 SLOW_MS = 90_000

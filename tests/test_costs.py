@@ -175,6 +175,14 @@ def test_a_batch_without_a_typical_wait_promises_only():
     assert groq.p90_s >= 86_400
 
 
+@pytest.mark.parametrize("language", ["", "xx"])
+def test_a_language_nobody_knows_counts_as_russian(language):
+    def counted(language):
+        return costs.routes(costs.work_of_hours(10, language), BOOK, on=DAY)
+
+    assert [quote.parts for quote in counted(language)] == [quote.parts for quote in counted("ru")]
+
+
 def test_measured_speeds_replace_assumed_ones():
     speeds = costs.Speeds({"gigaam/gpu": Decimal(1000), "runpod/80 GB H100": Decimal(8000)})
 

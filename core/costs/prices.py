@@ -218,9 +218,10 @@ class Book:
 
     def assume(self, name: str, variant: str = "") -> Assumption:
         """An assumption, e.g. `words_per_minute` for `en`; languages we know nothing of count as Russian."""
-        if not variant:
-            return self.assumptions[name]
-        return self.assumptions.get(f"{name}:{variant}") or self.assumptions[f"{name}:ru"]
+        for known in (f"{name}:{variant}", name):
+            if known in self.assumptions:
+                return self.assumptions[known]
+        return self.assumptions[f"{name}:ru"]
 
     def speed(self, engine: str, model: str) -> Assumption | None:
         """Seconds of sound a second of work, for an engine and its model or device."""
