@@ -44,7 +44,9 @@ def page(tool: Tool, browser: Browser) -> Iterator[Page]:  # noqa: F811
 
 def test_a_chart_is_exported_as_a_picture(page, tmp_path):
     visit(page, "costs")
-    page.get_by_test_id("stVegaLiteChart").first.hover()
+    chart = page.locator("[data-testid=stVegaLiteChart]:visible").first  # the first drawing is thrown away
+    expect(chart).to_be_visible()
+    chart.hover()
 
     with page.expect_download() as download:
         page.get_by_role("button", name="Download as PNG").first.click()
