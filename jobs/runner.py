@@ -219,9 +219,11 @@ class Runner:
 
     def greet(self, care: Care) -> None:
         """Print the address once it answers, and the first key on a fresh installation."""
-        where = (self.settings.host, self.settings.port)
+        import httpx  # noqa: PLC0415 - as large
+
         while not self.stopping.wait(LOOK_S / 4):
-            with suppress(OSError), socket.create_connection(where, timeout=1):
+            with suppress(httpx.HTTPError):  # it listens before it can answer
+                httpx.get(f"{address(self.settings)}/_stcore/health", timeout=5)
                 break
         if first := care.first_key():
             print(f"First API key (admin, shown only now): {first}", flush=True)  # noqa: T201
