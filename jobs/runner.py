@@ -300,6 +300,7 @@ def free_port(settings: Settings) -> None:
 def main(arguments: list[str]) -> None:
     """`python -m jobs.runner` runs everything; with queue names it runs only workers for them."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = Settings()
     slots = {"gpu": settings.workers_gpu, "cpu": settings.workers_cpu, "io": settings.workers_io}
     queues = {name: slots.get(name, 1) for name in arguments} or slots
