@@ -32,7 +32,7 @@ mode = st.segmented_control(
     key="mode",
 )
 by = say("by meaning: {embedder}", embedder=reason(here.active.searched().title))
-st.caption(facts(parts.coverage(totals), by))
+st.caption(facts(parts.coverage(totals), by if totals.meaning_s else ""))
 
 if not question.strip():
     st.stop()
