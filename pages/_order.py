@@ -1,8 +1,9 @@
-"""What an upload comes to before it is sent: by lane, and by every engine that could take it."""
+"""How a recording is to be heard, and what an upload comes to: by lane, and by every engine that could take it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from core.money import plans
 from core.money.plans import Archive, Candidate
 from core.phrases import phrase
 from core.recordings import Wish
+from core.records import Recording
 from pages import _archive
 from pages import _parts as parts
 from pages import _plan as plan
 from pages._parts import WHO, duration, facts, say, say_many
 
+USUAL = Wish()
 LANES = {"now": phrase("At once"), "batch": phrase("In a batch, vectors at half the price")}
 READY_BY = {
     None: phrase("no matter when"),
@@ -36,14 +39,36 @@ def more(*, one: bool) -> Wish:
     title = st.text_input(say("Title"), placeholder=say("The file name"), disabled=not one, max_chars=200)
     known = library.tags(journey.current().records, WHO)
     tags = st.multiselect(say("Tags"), known, accept_new_options=True, max_selections=20)
-    split = st.checkbox(
+    return replace(how("upload"), title=title if one else "", tags=tuple(tags))
+
+
+def how(key: str, usual: Wish = USUAL, *, stereo: bool = True) -> Wish:
+    """Ask how it is to be heard; speakers are told apart only where there may be two channels."""
+    split = stereo and st.checkbox(
         say("Separate the speakers of a stereo call"),
+        usual.split_channels,
         help=say("For calls recorded with one speaker on each channel."),
+        key=f"{key}-split",
     )
     short = st.checkbox(
-        say("Short phrases, for subtitles"), help=say("Pieces of a few seconds instead of whole paragraphs.")
+        say("Short phrases, for subtitles"),
+        usual.subtitles,
+        help=say("Pieces of a few seconds instead of whole paragraphs."),
+        key=f"{key}-subtitles",
     )
-    return Wish(title if one else "", tuple(tags), split_channels=split, subtitles=short)
+    return Wish(split_channels=split, subtitles=short)
+
+
+def again(recording: Recording) -> None:
+    """Ask for another transcript of a recording, in the way of the present one unless told otherwise."""
+    here, key = journey.current(), f"again-{recording.id}"
+    language, engine, ready = parts.engine(key, recording.language)
+    heard = here.transcripts.get(recording.transcript_id) if recording.transcript_id else None
+    usual = Wish(split_channels=heard.split_channels, subtitles=heard.subtitles) if heard else USUAL
+    wish = how(key, usual, stereo=recording.channels == 2)
+    if st.button(say("Transcribe again"), type="primary", disabled=not ready, key="again"):
+        library.again(here, WHO, recording.id, replace(wish, language=language, engine=engine, force=True))
+        st.rerun()
 
 
 def draw(files: Sequence[Any], language: str, engine: str) -> tuple[str, float | None]:

@@ -6,8 +6,7 @@ import streamlit as st
 
 from core import journey, library
 from core.errors import StenogramError
-from core.recordings import Wish
-from pages import _covers
+from pages import _covers, _order
 from pages import _parts as parts
 from pages._parts import WHO, explain, plain, say
 from pages._player import live_reading
@@ -41,10 +40,7 @@ with st.container(horizontal=True, key="actions"):
                 here.recordings.rename(WHO, recording.id, title, tuple(tags))
                 st.rerun()
         with st.popover(say("Transcribe again"), icon=":material/refresh:", disabled=card.active):
-            language, engine, ready = parts.engine("again", recording.language)
-            if st.button(say("Transcribe again"), type="primary", disabled=not ready):
-                library.again(here, WHO, recording.id, Wish(language=language, engine=engine, force=True))
-                st.rerun()
+            _order.again(recording)
         with st.popover(say("Picture"), icon=":material/image:"):
             _covers.form(recording)
         with st.popover(say("Delete"), icon=":material/delete:"):

@@ -173,6 +173,23 @@ def test_a_recording_can_be_renamed_tagged_and_deleted(here):
     assert here.recordings.find(EVERYONE)[0] == 0
 
 
+@pytest.mark.parametrize(("name", "channels"), [("call_stereo.opus", 2), ("ru_meeting.opus", 1)])
+def test_another_transcript_is_asked_for_in_the_way_of_the_present_one(here, name, channels):
+    id_ = send(here, name, Wish(split_channels=True))
+    drive.perform_all(here)
+
+    at = visit("recording", id=id_)
+    usual = {box.key.rpartition("-")[2]: box.value for box in at.checkbox}
+    at.checkbox(key=f"again-{id_}-subtitles").check()
+    at.button(key="again").click().run()
+
+    task = here.recordings.tasks(EVERYONE)[1][0]
+    wanted = here.transcripts.get(task.transcript_id)
+    assert usual == {"subtitles": False, **({"split": True} if channels == 2 else {})}
+    assert (wanted.subtitles, wanted.split_channels) == (True, channels == 2)
+    assert wanted.id != here.recordings.get(EVERYONE, id_).transcript_id
+
+
 def test_names_from_people_are_shown_as_they_are(here):
     send(here, "call_stereo.opus", Wish(title=RUDE, tags=("*tag*",)))
 
