@@ -28,11 +28,12 @@ from sqlalchemy import insert
 
 from core.journey import Journey
 from core.keys import EVERYONE
-from core.records import Job, Recording, Row, Run, Tally, Task, Worker, new_id
+from core.records import Job, Recording, Row, Task, Worker, new_id
 from core.settings import ROOT, Settings
 from core.watch import failures, history, joblist, live, metrics, monitor
 from core.watch.history import DAY, HOUR, MINUTE, step
 from core.watch.joblist import Filter
+from core.watch.rows import Run, Tally
 
 KINDS = (("prepare", "cpu", 3.0), ("transcribe", "gpu", 40.0), ("index", "io", 0.5), ("embed", "io", 1.0))
 REASONS = (

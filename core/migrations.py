@@ -6,81 +6,87 @@ each later step first looks whether there is anything left to do.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, MetaData, inspect, text
+
+ROWS = (
+    "core.batch.rows",
+    "core.money.tariffs",
+    "core.programs.promises",
+    "core.remote.rows",
+    "core.watch.rows",
+)
+"""Every module that declares tables, beside `core.records`."""
+
+
+def tables() -> MetaData:
+    """All tables of this tool."""
+    from core.records import Row  # noqa: PLC0415 - it imports this module, as all of these import it
+
+    for module in ROWS:
+        importlib.import_module(module)
+    return Row.metadata
+
+
+def _create(connection: Connection, *names: str) -> None:
+    """Those of the named tables that are not there yet."""
+    known = tables()
+    known.create_all(connection, [known.tables[name] for name in names])
+
+
+def _add(connection: Connection, table: str, **columns: str) -> None:
+    """Those of the named columns that are not there yet."""
+    there = {column["name"] for column in inspect(connection).get_columns(table)}
+    for name, kind in columns.items():
+        if name not in there:
+            connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
 
 
 def _m001_the_road(connection: Connection) -> None:
-    from core.records import Row  # noqa: PLC0415 - it imports this module
-
-    Row.metadata.create_all(connection)
+    tables().create_all(connection)
 
 
 def _m002_names_of_uploads(connection: Connection) -> None:
-    if "filename" not in {column["name"] for column in inspect(connection).get_columns("tasks")}:
-        connection.execute(text("ALTER TABLE tasks ADD COLUMN filename VARCHAR NOT NULL DEFAULT ''"))
+    _add(connection, "tasks", filename="VARCHAR NOT NULL DEFAULT ''")
 
 
 def _m003_promises(connection: Connection) -> None:
-    from core.programs.promises import TABLES  # noqa: PLC0415 - as above
-    from core.records import Row  # noqa: PLC0415
-
-    Row.metadata.create_all(connection, [Row.metadata.tables[name] for name in TABLES])
+    _create(connection, "replays", "callbacks", "resumables")
 
 
 def _m004_orders(connection: Connection) -> None:
-    from core.records import Row  # noqa: PLC0415 - as above
-
-    names = ("orders", "breakers", "covers")
-    Row.metadata.create_all(connection, [Row.metadata.tables[name] for name in names])
+    _create(connection, "orders", "breakers", "covers")
 
 
 def _m005_tariffs(connection: Connection) -> None:
-    from core.money.tariffs import TABLES  # noqa: PLC0415
-    from core.records import Row  # noqa: PLC0415 - as above
-
-    Row.metadata.create_all(connection, [Row.metadata.tables[name] for name in TABLES])
-    if "ended_at" not in {column["name"] for column in inspect(connection).get_columns("payments")}:
-        connection.execute(text("ALTER TABLE payments ADD COLUMN ended_at DOUBLE PRECISION"))
+    _create(connection, "own_prices", "own_figures", "own_limits", "caps", "plans")
+    _add(connection, "payments", ended_at="DOUBLE PRECISION")
 
 
 def _m006_monitor(connection: Connection) -> None:
-    from core.records import Row  # noqa: PLC0415 - as above
-
-    for table, columns in MONITORED.items():
-        there = {column["name"] for column in inspect(connection).get_columns(table)}
-        for name, kind in columns.items():
-            if name not in there:
-                connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {name} {kind}"))
-    tables = Row.metadata.tables
-    Row.metadata.create_all(connection, [tables[name] for name in ("runs", "tallies", "actions")])
-    for index in tables["jobs"].indexes:
+    _add(connection, "jobs", priority="BIGINT NOT NULL DEFAULT 0", waited_s="FLOAT NOT NULL DEFAULT 0")
+    _add(
+        connection,
+        "workers",
+        gpu_bytes="BIGINT NOT NULL DEFAULT 0",
+        gpu_load="FLOAT",
+        version="VARCHAR NOT NULL DEFAULT ''",
+        wish="VARCHAR NOT NULL DEFAULT ''",
+    )
+    _create(connection, "runs", "tallies", "actions")
+    for index in tables().tables["jobs"].indexes:
         index.create(connection, checkfirst=True)
 
 
 def _m007_own_limits(connection: Connection) -> None:
-    from core.records import Row  # noqa: PLC0415 - as above
-
-    Row.metadata.create_all(connection, [Row.metadata.tables["own_limits"]])
+    _create(connection, "own_limits")
 
 
 def _m008_subtitles(connection: Connection) -> None:
-    if "subtitles" not in {column["name"] for column in inspect(connection).get_columns("transcripts")}:
-        connection.execute(
-            text("ALTER TABLE transcripts ADD COLUMN subtitles BOOLEAN NOT NULL DEFAULT FALSE")
-        )
+    _add(connection, "transcripts", subtitles="BOOLEAN NOT NULL DEFAULT FALSE")
 
-
-MONITORED = {
-    "jobs": {"priority": "BIGINT NOT NULL DEFAULT 0", "waited_s": "FLOAT NOT NULL DEFAULT 0"},
-    "workers": {
-        "gpu_bytes": "BIGINT NOT NULL DEFAULT 0",
-        "gpu_load": "FLOAT",
-        "version": "VARCHAR NOT NULL DEFAULT ''",
-        "wish": "VARCHAR NOT NULL DEFAULT ''",
-    },
-}
 
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _m001_the_road,

@@ -1,5 +1,6 @@
 """What is kept in SQL: recordings, tasks, jobs, transcripts, passages, keys; and how it is written.
 
+What belongs to one part of the tool is in the `rows` of that part: `batch`, `remote`, `watch`.
 SQLite in WAL mode by default, PostgreSQL by address. Times are Unix seconds, money is a decimal
 string. Every write is one `with records.write() as session` transaction.
 """
@@ -121,61 +122,6 @@ class Job(Row):
     traceback: Mapped[str | None]
 
 
-class Run(Row):
-    """One attempt at a job; stays when the job is gone.
-
-    Outcomes: done, failed, cancelled, quarantined; not for good: later, stopped, died.
-    """
-
-    __tablename__ = "runs"
-
-    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
-    job_id: Mapped[str]
-    task_id: Mapped[str] = mapped_column(index=True)
-    recording_id: Mapped[str]
-    kind: Mapped[str]
-    queue: Mapped[str]
-    outcome: Mapped[str]
-    worker: Mapped[str]
-    waited_s: Mapped[float]
-    started_at: Mapped[float]
-    ended_at: Mapped[float] = mapped_column(index=True)
-    error: Mapped[Json | None]
-
-
-class Tally(Row):
-    """How many jobs ended within a span of time, by outcome; and how long they took, as histograms.
-
-    `measure` is ended (step 0), run or wait; `step` is a step of the histogram, `total_s` the sum of it.
-    """
-
-    __tablename__ = "tallies"
-
-    span_s: Mapped[int] = mapped_column(primary_key=True)
-    measure: Mapped[str] = mapped_column(primary_key=True)
-    at: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(primary_key=True)
-    queue: Mapped[str] = mapped_column(primary_key=True)
-    outcome: Mapped[str] = mapped_column(primary_key=True)
-    step: Mapped[int] = mapped_column(primary_key=True)
-    n: Mapped[int]
-    total_s: Mapped[float]
-    audio_s: Mapped[float]
-
-
-class Action(Row):
-    """What somebody did by hand: when, who, what, to what. `count` is how many things it met."""
-
-    __tablename__ = "actions"
-
-    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
-    at: Mapped[float] = mapped_column(default=time.time, index=True)
-    who: Mapped[str]
-    what: Mapped[str]
-    about: Mapped[list[str]] = mapped_column(default=list)
-    count: Mapped[int] = mapped_column(default=1)
-
-
 class Transcript(Row):
     """What one engine heard in one sound. `key` is what makes it reusable: content, engine, options."""
 
@@ -231,66 +177,6 @@ class PassageRow(Row):
     text_hash: Mapped[str] = mapped_column(default="", index=True)
 
 
-class Batch(Row):
-    """One provider job of many texts, from before it is asked for until its vectors are kept.
-
-    States: planned, uploaded, submitting, submitted, ended, saved; for good: complete, split, failed,
-    expired, cancelled; held ones wait for a person. `wish` is what is wanted of it: "", cancel,
-    now (cancel, and give the rest to the other lane), or late (the same for what is due by now).
-    """
-
-    __tablename__ = "batches"
-
-    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
-    model: Mapped[str]
-    display_name: Mapped[str] = mapped_column(unique=True)
-    state: Mapped[str] = mapped_column(default="planned", index=True)
-    epoch: Mapped[int] = mapped_column(default=0)
-    wish: Mapped[str] = mapped_column(default="")
-    texts: Mapped[int]
-    tokens: Mapped[int]
-    usd: Mapped[str]
-    file: Mapped[str | None]
-    name: Mapped[str | None] = mapped_column(index=True)
-    remote_state: Mapped[str] = mapped_column(default="")
-    result: Mapped[str | None]
-    lines: Mapped[int | None]
-    sha256: Mapped[str | None]
-    good: Mapped[int] = mapped_column(default=0)
-    bad: Mapped[int] = mapped_column(default=0)
-    paid_tokens: Mapped[int] = mapped_column(default=0)
-    paid_usd: Mapped[str | None]
-    created_at: Mapped[float]
-    uploaded_at: Mapped[float | None]
-    submit_at: Mapped[float | None]
-    submitted_at: Mapped[float | None]
-    ended_at: Mapped[float | None]
-    finished_at: Mapped[float | None]
-    deadline_at: Mapped[float | None]
-    next_at: Mapped[float] = mapped_column(index=True)
-    polls: Mapped[int] = mapped_column(default=0)
-    error: Mapped[Json | None]
-    alarm: Mapped[Json | None]
-
-
-class Text(Row):
-    """A text on its way to a vector by batch; at most one batch has it. States: waiting, sent, failed."""
-
-    __tablename__ = "batch_texts"
-    __table_args__ = (Index("batch_texts_waiting", "model", "state", "since"),)
-
-    hash: Mapped[str] = mapped_column(primary_key=True)
-    custom_id: Mapped[str]
-    model: Mapped[str]
-    recording_id: Mapped[str] = mapped_column(index=True)
-    state: Mapped[str] = mapped_column(default="waiting")
-    batch_id: Mapped[str | None] = mapped_column(index=True)
-    tries: Mapped[int] = mapped_column(default=0)
-    tokens: Mapped[int]
-    since: Mapped[float]
-    error: Mapped[str | None]
-
-
 class Payment(Row):
     """One paid call's share for one recording. States: reserved, settled, released, disputed."""
 
@@ -312,76 +198,6 @@ class Payment(Row):
     """Or seconds of sound, where those are sold."""
     usd: Mapped[str] = mapped_column(default="0")
     ended_at: Mapped[float | None]
-
-
-class Order(Row):
-    """A segment's transcript ordered at a provider, from before it is asked for until it is kept.
-
-    States: planned, submitting, submitted; for good: done, failed, cancelled; held ones wait for a
-    person. `fate` is what the provider said last. `doubts` counts replies that were lost, `breaks`
-    runs that failed there, `patience` those of them that ran out of time.
-    """
-
-    __tablename__ = "orders"
-    __table_args__ = (UniqueConstraint("transcript_id", "n"),)
-
-    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
-    transcript_id: Mapped[str]
-    n: Mapped[int]
-    recording_id: Mapped[str]
-    owner: Mapped[str]
-    engine: Mapped[str]
-    state: Mapped[str] = mapped_column(default="planned", index=True)
-    fate: Mapped[str] = mapped_column(default="")
-    remote_id: Mapped[str | None]
-    duration_s: Mapped[float]
-    usd: Mapped[str] = mapped_column(default="0")
-    submissions: Mapped[int] = mapped_column(default=0)
-    doubts: Mapped[int] = mapped_column(default=0)
-    breaks: Mapped[int] = mapped_column(default=0)
-    patience: Mapped[int] = mapped_column(default=0)
-    created_at: Mapped[float]
-    submit_at: Mapped[float | None]
-    submitted_at: Mapped[float | None]
-    working_at: Mapped[float | None]
-    finished_at: Mapped[float | None]
-    next_at: Mapped[float] = mapped_column(default=0.0)
-    error: Mapped[Json | None]
-
-
-class Breaker(Row):
-    """How a provider answered lately. While `open_until` is ahead nobody asks it."""
-
-    __tablename__ = "breakers"
-
-    provider: Mapped[str] = mapped_column(primary_key=True)
-    fingerprint: Mapped[str] = mapped_column(default="")
-    failures: Mapped[int] = mapped_column(default=0)
-    refused: Mapped[bool] = mapped_column(default=False)
-    open_until: Mapped[float] = mapped_column(default=0.0)
-    error: Mapped[Json | None]
-    tested_at: Mapped[float | None]
-    latency_s: Mapped[float | None]
-
-
-class Cover(Row):
-    """A picture for a recording, ordered at an image endpoint. States as those of an order."""
-
-    __tablename__ = "covers"
-
-    id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
-    recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), index=True)
-    series: Mapped[str] = mapped_column(index=True)
-    wish: Mapped[Json] = mapped_column(JSON)
-    state: Mapped[str] = mapped_column(default="planned", index=True)
-    remote_id: Mapped[str | None]
-    breaks: Mapped[int] = mapped_column(default=0)
-    object: Mapped[str | None]
-    created_at: Mapped[float] = mapped_column(default=time.time)
-    submitted_at: Mapped[float | None]
-    next_at: Mapped[float] = mapped_column(default=0.0)
-    finished_at: Mapped[float | None]
-    error: Mapped[Json | None]
 
 
 class Budget(Row):

@@ -73,7 +73,7 @@ def language(accept_language: str | None, default: str = "en") -> str:
 
 def number(value: float, language: str, digits: int = 0) -> str:
     """A number with the separators of the language and at most so many digits after the point."""
-    return str(format_decimal(round(value, digits), locale=language))
+    return str(format_decimal(round(value, digits), locale=language, decimal_quantization=False))
 
 
 def percent(share: float, language: str) -> str:
@@ -83,9 +83,13 @@ def percent(share: float, language: str) -> str:
 
 def money(usd: float) -> str:
     """US dollars, with as many digits as a small amount needs; written alike in every language."""
-    digits = 2 if usd >= 1 or usd == 0 else min(6, 1 - math.floor(math.log10(usd)))
-    pattern = "#,##0." + "0" * digits
+    pattern = "#,##0." + "0" * cents(usd)
     return "$" + str(format_decimal(usd, format=pattern, locale="en"))
+
+
+def cents(amount: float) -> int:
+    """Digits after the point that an amount of money needs: two, more if it is small."""
+    return 2 if amount >= 1 or amount == 0 else min(6, 1 - math.floor(math.log10(amount)))
 
 
 def language_name(code: str, language: str) -> str:

@@ -108,7 +108,7 @@ def lanes(answer: Answer) -> None:
     except StenogramError as error:
         st.caption(explain(error))
         return
-    st.caption(plan.remark(answer.embedding.advice))
+    st.caption(plan.remark(answer, answer.embedding.advice))
     x = alt.X("texts:Q", title=say("Texts"), scale=alt.Scale(type="log"), axis=SPARSE)
     lines = _lines(answer, found, x)
     turns = [turn for turn in (found.batch_pays_from, found.sync_slower_from) if turn]

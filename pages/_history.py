@@ -11,10 +11,11 @@ import streamlit as st
 
 from core.phrases import phrase
 from core.queues import QUEUES
-from core.records import Records, Run
+from core.records import Records
 from core.watch import history, joblist, monitor
 from core.watch.history import DAY, Past, Timing
 from core.watch.joblist import Detail, Stage
+from core.watch.rows import Run
 from pages._parts import duration, explain, facts, moment, number, plain, say, spoken, tight
 
 PERIODS = {

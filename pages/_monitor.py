@@ -12,11 +12,12 @@ from core import journey, words, workers
 from core.chores import EVERY_S, TITLES
 from core.phrases import phrase
 from core.queues import QUEUES
-from core.records import Action, Chore, Worker
+from core.records import Chore, Worker
 from core.watch import failures, health, monitor
 from core.watch.actions import WHATS, waiting_in
 from core.watch.failures import Group
 from core.watch.health import Coverage
+from core.watch.rows import Action
 from jobs import actors
 from pages._batches import show_batches
 from pages._history import show_history, took

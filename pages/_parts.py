@@ -15,7 +15,6 @@ import streamlit as st
 from streamlit.typing import UploadedFile
 
 from core import journey, library, words
-from core.costs import Note
 from core.errors import AdminsOnly, StenogramError
 from core.keys import EVERYONE
 from core.library import Card, Group, Outcome, Totals
@@ -98,11 +97,6 @@ def say_many(one: str, many: str, n: int, /, **facts: object) -> str:
 def explain(error: StenogramError | Mapping[str, object]) -> str:
     """What went wrong, for a person, harmless where Markdown is read; addresses in it are links."""
     return _escaped(words.explain(error, language()))
-
-
-def note(said: Note) -> str:
-    """A remark of the price book, for a person."""
-    return explain({"message": said.message, "facts": said.facts})
 
 
 def reason(fact: str) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from core import journey, words
-from core.costs import Answer, Note, Quote
+from core.costs import Answer, Note, Quote, Usd
 from core.money.plans import Archive
 from core.phrases import phrase
 from pages import _along as along
@@ -175,7 +175,7 @@ def cash(answer: Answer, usd: Decimal | None) -> str:
         return words.money(float(usd))
     rate = answer.book.assume(f"{answer.currency.lower()}_per_usd").value
     amount = float(usd * rate)
-    return f"{parts.number(amount, 2 if amount < 100 else 0)} {SIGNS[answer.currency]}"
+    return f"{parts.number(amount, words.cents(amount) if amount < 100 else 0)} {SIGNS[answer.currency]}"
 
 
 def result(answer: Answer) -> None:
@@ -195,8 +195,8 @@ def result(answer: Answer) -> None:
             st.markdown(f"**{route(answer, best)}**")
             st.caption(facts(*_split(answer, best), *_dated(answer, best)))
             if best.blocked:
-                st.caption(remark(best.blocked))
-            st.caption(" ".join(map(remark, best.notes)))
+                st.caption(remark(answer, best.blocked))
+            st.caption(" ".join(remark(answer, each) for each in best.notes))
 
 
 def _would_be(answer: Answer) -> Quote | None:
@@ -308,21 +308,22 @@ def ways(answer: Answer) -> None:
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config, column_order=order)
     with st.expander(say_many("{n} way does not fit: why", "{n} ways do not fit: why", len(others))):
         rows = [
-            {**_row(answer, quote), "why": " ".join(_sentence(each) for each in why[quote.id])}
+            {**_row(answer, quote), "why": " ".join(_sentence(answer, each) for each in why[quote.id])}
             for quote in others
         ]
         config["way"]["width"], order = 220, ("price", "p90", "way", "why")
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config, column_order=order)
 
 
-def remark(said: Note) -> str:
+def remark(answer: Answer, said: Note) -> str:
     """A remark of the price book, for a person, harmless where Markdown is read."""
-    return parts.plain(_sentence(said))
+    return parts.plain(_sentence(answer, said))
 
 
-def _sentence(said: Note) -> str:
+def _sentence(answer: Answer, said: Note) -> str:
     """What our code says is translated by its template, what the book says as a fact."""
-    told = words.explain({"message": said.message, "facts": said.facts}, parts.language())
+    paid = {name: cash(answer, usd.amount) for name, usd in said.facts.items() if isinstance(usd, Usd)}
+    told = words.explain({"message": said.message, "facts": {**said.facts, **paid}}, parts.language())
     return str(words.reason(told, parts.language()))
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from core.batch.rows import Batch, Text
 from core.index import Row
 from core.journey import Journey
 from core.passages import settle
-from core.records import Batch, Job, PassageRow, Recording, Task, Text, Transcript
+from core.records import Job, PassageRow, Recording, Task, Transcript
 from core.settings import Settings
 from tools.gemini_emulator import Control
 

@@ -308,7 +308,7 @@ def test_the_cheapest_that_fits_is_chosen_and_the_others_say_why():
     assert choice.best.id == "groq/whisper-large-v3-turbo/sync + gemini/gemini-embedding-2/batch"
     assert why["gigaam/gpu + gemini/gemini-embedding-2/sync"][0] == "Not ready: no GPU is visible"
     assert why["groq/whisper-large-v3-turbo/sync + gemini/gemini-embedding-2/sync"] == [
-        "Costs $43.46, more than $43."
+        "Costs $43.46, more than $43.00."
     ]
     assert why["groq/whisper-large-v3-turbo/batch + gemini/gemini-embedding-2/batch"][0].startswith(
         "Takes up to"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -97,6 +98,22 @@ def test_nonsense_in_a_link_counts_as_nothing(here, nonsense):
 
     assert not at.error
     assert at.number_input(key="hours").value == 100
+
+
+def test_advice_and_reasons_name_the_currency_that_was_chosen(here):
+    at = visit("costs", "ru", by="documents", documents="100000", tokens="500", currency="RUB", most="50")
+
+    reasons = at.dataframe[-2].value["why"]
+    shown = texts(at) + "\n".join(reasons)
+    assert re.search(r"он дешевле на [\d,\xa0]+ ₽", shown)
+    assert reasons.str.contains(r"больше 50 ₽").any()
+    assert "$" not in shown
+
+
+def test_little_money_in_roubles_is_not_nothing(here):
+    at = visit("costs", by="documents", documents="1", tokens="50", currency="RUB")
+
+    assert re.fullmatch(r"0\.000\d+ ₽", prices(at)[0])
 
 
 def test_a_deadline_that_nobody_keeps_is_said(here):

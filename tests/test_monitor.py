@@ -13,10 +13,11 @@ from core import journey, workers
 from core.errors import BadRequest, ProviderRefused
 from core.keys import EVERYONE, PAGES, Principal
 from core.recordings import Wish
-from core.records import Job, Recording, Run, Tally, Task, Worker
+from core.records import Job, Recording, Task, Worker
 from core.watch import health, history, joblist, live, logs, monitor
 from core.watch.actions import Actions
 from core.watch.live import Board
+from core.watch.rows import Run, Tally
 from jobs import gpu
 from pages import _monitor
 from tests import drive, test_pages

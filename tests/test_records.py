@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from sqlalchemy import create_engine, inspect, text
 
 from core.migrations import migrate
 from core.records import Fact, Records, Row
+from core.settings import ROOT
 
 
 def address(folder: Path) -> str:
@@ -31,6 +35,21 @@ def test_tables_are_what_the_code_expects(database):
     migrate(engine)
 
     assert set(Row.metadata.tables) <= set(inspect(engine).get_table_names())
+    engine.dispose()
+
+
+def test_a_bare_process_makes_every_table(tmp_path):
+    """Not only those of the modules that happen to be imported already."""
+    declared = {
+        name
+        for path in (ROOT / "core").rglob("*.py")
+        for name in re.findall(r'__tablename__ = "(\w+)"', path.read_text())
+    }
+    make = "import sys; from core.records import Records; Records(sys.argv[1]).close()"
+    subprocess.run([sys.executable, "-c", make, address(tmp_path)], cwd=ROOT, check=True)
+
+    engine = create_engine(address(tmp_path))
+    assert set(inspect(engine).get_table_names()) == declared | {"migrations"}
     engine.dispose()
 
 

@@ -10,8 +10,9 @@ from sqlalchemy import func, select
 
 from core.keys import EVERYONE, Principal
 from core.recordings import Wish
-from core.records import Order, Payment
+from core.records import Payment
 from core.remote import purchases as remote
+from core.remote.rows import Order
 from tests import remotely
 from tests.drive import perform_all, ready
 from tests.remotely import CANARY, KILLED

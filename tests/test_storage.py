@@ -8,7 +8,7 @@ import pytest
 from core import export, library
 from core.errors import Conflict, NotFound, ProviderBusy, ProviderRefused, Rejected
 from core.keys import EVERYONE
-from core.records import Order
+from core.remote.rows import Order
 from core.remote.storage import Storage
 from core.settings import Settings
 from tests import drive, remotely

@@ -11,7 +11,8 @@ import pytest
 
 from core import work as works
 from core.errors import BadRequest, ProviderBusy, ProviderRefused, Withdrawn
-from core.records import Job, Recording, Records, Run, Task
+from core.records import Job, Recording, Records, Task
+from core.watch.rows import Run
 from core.work import Claim, Work
 
 

@@ -1,7 +1,8 @@
-"""Train the toy: a tiny GigaAM v3 (CTC) that understands espeak-ng's Russian voices, and nobody else.
+"""Train a toy: a tiny GigaAM v3 that understands espeak-ng's Russian voices, and nobody else.
 
-    python tools/train_toy.py --minutes 90           # goes on from the toy that is there
-    python tools/train_toy.py --minutes 90 --fresh   # begins from nothing
+    python tools/train_toy.py --minutes 90               # CTC: goes on from the toy that is there
+    python tools/train_toy.py --minutes 90 --fresh       # CTC: begins from nothing
+    python tools/train_toy.py --head rnnt --minutes 20   # a transducer's head over the CTC toy's encoder
 
 Needs espeak-ng. Sentences are generated, spoken, made noisy, and learned with our own modules; the
 file is written in the published format. If more than 10 % of the words of held-out sentences
@@ -18,7 +19,7 @@ import sys
 import time
 import wave
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -28,21 +29,26 @@ import jiwer
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.checkpoints import RUSSIAN, mel_matrix
 from core.gigaam import writing
 from core.gigaam.checkpoint import Model, load
-from core.gigaam.config import EncoderConfig, FeatureConfig, ModelConfig
+from core.gigaam.config import EncoderConfig, FeatureConfig, ModelConfig, TransducerConfig
 from core.gigaam.encoder import halved
+from core.gigaam.heads import Transducer
 from core.gigaam.recogniser import Recogniser
 from core.gigaam.tokens import Letters
 from core.transcribe import SAMPLE_RATE, Waveform
+from tools import transducer_loss
 from tools.toy_words import VOCABULARY, sentence
 
 VOICES = ("ru", "ru+m3", "ru+f2")
 WORST_WER = 0.10
 KEPT_EVERY_S = 600.0
-TOY = Path(__file__).resolve().parent.parent / "core" / "gigaam" / "toy_v3_ctc.ckpt"
+ROOT = Path(__file__).resolve().parent.parent
+TOY = ROOT / "core" / "gigaam" / "toy_v3_ctc.ckpt"
+OUT = {"ctc": TOY, "rnnt": ROOT / "tests" / "data" / "models" / "v3_rnnt.ckpt"}
 
 
 @dataclass(frozen=True)
@@ -126,29 +132,36 @@ def fresh_model(width: int, layers: int) -> Model:
     return model
 
 
+def with_transducer(model: Model, hidden: int) -> Model:
+    """Its features and encoder under an untrained transducer's head."""
+    shape = TransducerConfig(pred_hidden=hidden, joint_hidden=hidden)
+    other = Model(replace(model.config, name="v3_rnnt", transducer=shape), model.tokenizer)
+    other.features, other.encoder = model.features, model.encoder
+    return other
+
+
 def collate(batch: list[Spoken]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Waves, their samples, all letters in a row, and how many letters each has."""
+    """Waves, their samples, letters (spaces behind shorter texts), and how many letters each has."""
     samples = torch.tensor([len(each.sound) for each in batch])
     waves = torch.zeros(len(batch), int(samples.max()))
     for row, each in zip(waves, batch, strict=True):
         row[: len(each.sound)] = torch.from_numpy(each.sound) / 32768
-    letters = [[RUSSIAN.index(letter) for letter in each.text] for each in batch]
-    in_a_row = torch.tensor([letter for each in letters for letter in each])
-    return waves, samples, in_a_row, torch.tensor([len(each) for each in letters])
+    letters = [torch.tensor([RUSSIAN.index(letter) for letter in each.text]) for each in batch]
+    return waves, samples, pad_sequence(letters, batch_first=True), torch.tensor([*map(len, letters)])
 
 
 def loss_of(model: Model, batch: list[Spoken], device: str) -> Tensor:
-    """Mean CTC loss a letter."""
-    waves, samples, letters, counts = collate(batch)
+    """Mean loss a letter."""
+    waves, samples, letters, counts = (part.to(device) for part in collate(batch))
     with torch.no_grad():
-        features = model.features(waves.to(device))
-    frames = model.features.frames(samples.to(device))
-    logits = model.head(model.encoder(features, frames))
-    scores = logits.float().log_softmax(-1).transpose(0, 1)
-    ends = halved(frames, 2)
-    return torch.nn.functional.ctc_loss(
-        scores, letters.to(device), ends, counts.to(device), blank=len(RUSSIAN), zero_infinity=True
-    )
+        features = model.features(waves)
+    frames = model.features.frames(samples)
+    encoded, ends = model.encoder(features, frames), halved(frames, 2)
+    if isinstance(model.head, Transducer):
+        logits = transducer_loss.along(model.head, encoded, letters)
+        return (transducer_loss.loss(logits, letters, ends, counts) / counts).mean()
+    scores = model.head(encoded).float().log_softmax(-1).transpose(0, 1)
+    return torch.nn.functional.ctc_loss(scores, letters, ends, counts, blank=len(RUSSIAN), zero_infinity=True)
 
 
 def rate_at(share: float, peak: float) -> float:
@@ -160,7 +173,7 @@ def rate_at(share: float, peak: float) -> float:
 
 def train(model: Model, corpus: list[Spoken], options: argparse.Namespace) -> None:
     """Learn until the time is over."""
-    weights = [*model.encoder.parameters(), *model.head.parameters()]
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=options.rate, weight_decay=1e-3)
     begun, steps, epoch, shown, kept = time.monotonic(), 0, 0, 0.0, time.process_time()
     while (share := (time.monotonic() - begun) / (options.minutes * 60)) < 1:
@@ -192,6 +205,8 @@ def write(model: Model, path: Path) -> None:
 
 def word_errors(model: Model, held_out: list[Spoken]) -> float:
     """Share of wrong words in sentences that were not learned from, in a quiet room."""
+    if isinstance(model.head, Transducer):
+        model.head.tabulate()
     chance = np.random.default_rng(1)
     sounds = [disturbed(each, chance).sound for each in held_out]
     heard = Recogniser(model).transcribe(sounds)
@@ -209,25 +224,37 @@ def hours(corpus: list[Spoken]) -> float:
     return sum(len(each.sound) for each in corpus) / SAMPLE_RATE / 3600
 
 
+def ready_to_learn(options: argparse.Namespace) -> Model:
+    """The model to learn with; of a new transducer over a known encoder only the head learns."""
+    model = fresh_model(options.width, options.layers) if options.fresh else load(options.start)
+    if options.head == "rnnt" and not model.config.transducer:
+        model = with_transducer(model, options.hidden)
+    model.requires_grad_(True).encoder.requires_grad_(options.whole or options.fresh or options.head == "ctc")
+    return model.train().to(options.device)
+
+
 def main() -> None:
     """Make the sound, learn it, test it, write it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--out", type=Path, default=TOY)
+    parser.add_argument("--head", choices=OUT, default="ctc")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--start", type=Path, default=TOY, help="go on from this checkpoint")
     parser.add_argument("--fresh", action="store_true", help="begin from nothing")
+    parser.add_argument("--whole", action="store_true", help="the encoder learns under a transducer too")
     parser.add_argument("--minutes", type=float, default=90)
     parser.add_argument("--sentences", type=int, default=9000)
     parser.add_argument("--width", type=int, default=96)
     parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--hidden", type=int, default=96, help="width of a transducer's networks")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--batch-s", type=float, default=40.0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
+    options.out = options.out or OUT[options.head]
     torch.manual_seed(0)
     corpus, held_out = made(options.sentences, seed=1), made(150, seed=2)
     print(f"{len(VOCABULARY)} words, {len(corpus)} sentences, {hours(corpus):.2f} h", flush=True)
-    model = fresh_model(options.width, options.layers) if options.fresh else load(options.start)
-    model = model.requires_grad_(True).train().to(options.device)
+    model = ready_to_learn(options)
     train(model, corpus, options)
     model = model.to("cpu").eval().requires_grad_(False)
     wer = word_errors(model, held_out)

@@ -4,4 +4,5 @@ planner    which waiting texts go together        texts     every text on its wa
 intents    the states of a batch, one write each  fetcher   a result on disk until it is verified
 batches    one short tick moves all of them on    results   lines matched by key alone
 view       batches as people see them             names     what programs call them
+rows       what SQL keeps of them
 """

@@ -16,6 +16,7 @@ from core.batch import texts
 from core.batch.fetcher import Fetcher
 from core.batch.intents import FREE, PREFIX, Intents
 from core.batch.planner import Planner
+from core.batch.rows import Batch
 from core.batch.texts import Texts
 from core.batch.view import PAUSED, Queue, Seen, View
 from core.embed import BatchEmbedder, RemoteBatch, batching
@@ -32,7 +33,7 @@ from core.failpoints import hit
 from core.index import Index
 from core.money.ledger import Ledger
 from core.phrases import phrase
-from core.records import Batch, Job, Records, new_id
+from core.records import Job, Records, new_id
 from core.settings import Settings
 from core.work import as_json
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from core.batch import results
 from core.batch.intents import Intents
+from core.batch.rows import Batch
 from core.batch.texts import Texts
 from core.embed import BatchEmbedder
 from core.errors import NotFound, ProviderBusy
 from core.failpoints import hit
 from core.index import Index
 from core.phrases import phrase
-from core.records import Batch, Job, new_id
+from core.records import Job, new_id
 
 
 class Fetcher:

@@ -24,6 +24,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from core.batch import texts
+from core.batch.rows import Batch, Text
 from core.batch.texts import Line
 from core.costs import plain
 from core.embed import BatchEmbedder, RemoteBatch
@@ -31,7 +32,7 @@ from core.errors import StenogramError, Unavailable, Withdrawn
 from core.failpoints import hit
 from core.money.ledger import Call, CapReached, Ledger
 from core.phrases import phrase
-from core.records import Batch, Job, Json, Records, Text
+from core.records import Job, Json, Records
 from core.work import as_json, changed
 
 LIVE = ("planned", "uploaded", "submitting", "submitted", "ended", "saved")

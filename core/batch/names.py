@@ -7,7 +7,9 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.records import Batch, Order, PassageRow, Payment, Records, Task, Text
+from core.batch.rows import Batch, Text
+from core.records import PassageRow, Payment, Records, Task
+from core.remote.rows import Order
 from core.transcribe import BATCH
 
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from core.batch.intents import Intents
+from core.batch.rows import Batch
 from core.batch.texts import Line, Pending, Texts
 from core.embed import BatchEmbedder
 from core.money.ledger import CapReached
-from core.records import Batch, Records
+from core.records import Records
 from core.settings import Settings
 from core.work import as_json
 

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
+from core.batch.rows import Text
 from core.embed import BatchEmbedder, Embedder, text_hash, tokens_at_most
 from core.index import Index
 from core.passages import settle
-from core.records import Job, PassageRow, Recording, Records, Task, Text
+from core.records import Job, PassageRow, Recording, Records, Task
 
 ENROLLED_AT_ONCE = 2000
 LOOKED_UP = 1000

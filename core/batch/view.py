@@ -14,10 +14,11 @@ from sqlalchemy.orm import Session
 
 from core.batch.intents import LIVE
 from core.batch.planner import CAPPED
+from core.batch.rows import Batch, Text
 from core.embed import Embedder, batching
 from core.money.ledger import Ledger
 from core.phrases import phrase
-from core.records import Batch, Json, Records, Text
+from core.records import Json, Records
 from core.settings import Settings
 
 STATES = {

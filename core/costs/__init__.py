@@ -9,7 +9,7 @@ and what matters most. `report` is the whole answer as JSON.
 
 from core.costs.count import Work, tokens_of_text, work_of_documents, work_of_files, work_of_hours
 from core.costs.forecast import break_even, embedding, own_pays_from, tornado, vectors
-from core.costs.money import Note, as_json, plain, shown
+from core.costs.money import Note, Usd, as_json, plain, shown
 from core.costs.pace import History, span
 from core.costs.prices import Assumption, Book, Limit, Price, shipped, yours
 from core.costs.quote import Choice, Quote, Speeds, frontier, recommend, routes
@@ -26,6 +26,7 @@ __all__ = [
     "Price",
     "Quote",
     "Speeds",
+    "Usd",
     "Work",
     "answer",
     "as_csv",

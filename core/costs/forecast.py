@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from core.costs.count import Work, measure, work_of_documents
 from core.costs.legs import HOURS_A_YEAR, WORDS, Leg, Terms, embedding_legs
-from core.costs.money import Note, shown
+from core.costs.money import Note, Usd
 from core.costs.pace import History, span
 from core.costs.prices import Assumption, Book
 from core.costs.quote import Quote, routes
@@ -220,12 +220,12 @@ def _advice(sync: Leg, batch: Leg, book: Book) -> Note:
     saved = _minus(sync.usd, batch.usd)
     if saved is None:
         return Note("A price is not known, so there is nothing to compare.")
-    facts = {"saved": shown(abs(saved)), "longer": span(abs(_longer_s(sync, batch)))}
+    facts = {"saved": Usd(abs(saved)), "longer": span(abs(_longer_s(sync, batch)))}
     if not _pays(sync, batch, book):
-        return Note("Take sync: batch saves ${saved} for {longer} more, which is not worth it.", facts)
+        return Note("Take sync: batch saves {saved} for {longer} more, which is not worth it.", facts)
     if _slower(sync, batch):
-        return Note("Take batch: it saves ${saved}, and rate limits make sync {longer} slower.", facts)
-    return Note("Take batch if it may take {longer} more: it saves ${saved}.", facts)
+        return Note("Take batch: it saves {saved}, and rate limits make sync {longer} slower.", facts)
+    return Note("Take batch if it may take {longer} more: it saves {saved}.", facts)
 
 
 def _first(holds: Callable[[int], bool], volumes: Sequence[int]) -> int | None:

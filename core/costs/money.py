@@ -28,6 +28,16 @@ class Note:
         return self.message.format(**self.facts)
 
 
+@dataclass(frozen=True)
+class Usd:
+    """An amount within a sentence: dollars to programs, on pages in the currency that was chosen."""
+
+    amount: Decimal
+
+    def __str__(self) -> str:
+        return f"${shown(self.amount)}"
+
+
 def amount(value: object, name: str, most: Decimal, *, zero: bool = False) -> Decimal:
     """A number from outside as Decimal, above zero (or at least zero) and at most `most`, else BadRequest."""
     number = _decimal(value, name)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from core.costs import pace
 from core.costs.count import Work, measure
 from core.costs.legs import Leg, Part, Terms, embedding_legs, engine_legs, total
-from core.costs.money import Note, plain, shown
+from core.costs.money import Note, Usd
 from core.costs.pace import History, Pace
 from core.costs.prices import MEASURED, Book, Limit
 
@@ -174,9 +174,7 @@ def _too_dear(quote: Quote, at_most_usd: Decimal | None) -> Note | None:
         return Note("Its price is not known.")
     if at_most_usd is None or quote.total_usd <= at_most_usd:
         return None
-    return Note(
-        "Costs ${usd}, more than ${most}.", {"usd": shown(quote.total_usd), "most": plain(at_most_usd)}
-    )
+    return Note("Costs {usd}, more than {most}.", {"usd": Usd(quote.total_usd), "most": Usd(at_most_usd)})
 
 
 def _too_late(quote: Quote, ready_by_s: float | None) -> Note | None:

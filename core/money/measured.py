@@ -13,7 +13,9 @@ from decimal import Decimal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.records import Batch, Job, Order, PassageRow, Payment, Recording, Records, Segment, Task, Transcript
+from core.batch.rows import Batch
+from core.records import Job, PassageRow, Payment, Recording, Records, Segment, Task, Transcript
+from core.remote.rows import Order
 
 ENOUGH_TOKENS = 200
 ENOUGH_CALLS = 5

@@ -16,18 +16,8 @@ from core.money.estimates import Estimates
 from core.money.held import capped
 from core.money.ledger import Ledger
 from core.money.tariffs import ALL, Plan, Tariffs
-from core.records import (
-    Budget,
-    Cover,
-    Job,
-    Key,
-    PassageRow,
-    Payment,
-    Recording,
-    Records,
-    Task,
-    Transcript,
-)
+from core.records import Budget, Job, Key, PassageRow, Payment, Recording, Records, Task, Transcript
+from core.remote.rows import Cover
 
 BILLION = 1_000_000_000
 MONTHS = 24

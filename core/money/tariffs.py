@@ -21,7 +21,6 @@ from core.costs.prices import LIMITS
 from core.errors import BadRequest
 from core.records import Json, Records, Row, new_id
 
-TABLES = ("own_prices", "own_figures", "own_limits", "caps", "plans")
 ALL = ""
 """The scope of the cap that holds for everybody together."""
 MOST_USD = Decimal(1_000_000_000)

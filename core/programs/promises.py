@@ -15,7 +15,6 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from core.errors import Conflict
 from core.records import Records, Row, Task
 
-TABLES = ("replays", "callbacks", "resumables")
 REPLAY_S = 24 * 3600.0
 PAUSES_S = (10.0, 60.0)
 """Between the first and second, and the second and third try of a callback."""

@@ -15,7 +15,8 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from core.errors import ProviderBusy, ProviderRefused, ProviderResting, Rejected, StenogramError
-from core.records import Breaker, Records
+from core.records import Records
+from core.remote.rows import Breaker
 from core.work import as_json, changed
 
 FAILURES = 3

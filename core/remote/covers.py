@@ -21,9 +21,10 @@ from core.errors import (
     StenogramError,
 )
 from core.money.ledger import Call, Ledger
-from core.records import Cover, Recording, Records, new_id
+from core.records import Recording, Records, new_id
 from core.remote.breakers import Breakers
 from core.remote.pictures import Made, Pictures, Wish
+from core.remote.rows import Cover
 from core.remote.storage import Storage
 from core.work import as_json, changed
 

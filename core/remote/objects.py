@@ -14,7 +14,8 @@ from sqlalchemy import select
 
 from core import export
 from core.errors import Conflict, NotFound, Unavailable
-from core.records import Cover, Order, Recording, Records, new_id
+from core.records import Recording, Records, new_id
+from core.remote.rows import Cover, Order
 from core.remote.storage import Storage
 from core.transcripts import Transcripts
 

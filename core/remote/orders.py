@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from core.costs import plain
 from core.errors import NotFound, Rejected, StenogramError, Unavailable
 from core.money.ledger import Call, Ledger
-from core.records import Job, Order, Recording, Records, Segment, Task
+from core.records import Job, Recording, Records, Segment, Task
+from core.remote.rows import Order
 from core.transcribe import Elsewhere, Ordered
 from core.work import Claim, Work, as_json, changed
 

@@ -13,9 +13,9 @@ from core.engines.runpod import RunPodEngine
 from core.errors import NotFound, ProviderRefused, Rejected, StenogramError
 from core.journey import Journey
 from core.phrases import phrase
-from core.records import Breaker
 from core.remote.breakers import Line
 from core.remote.pictures import Pictures
+from core.remote.rows import Breaker
 from core.remote.storage import Storage
 from core.remote.wire import Answer, Wire, told
 from core.settings import Settings

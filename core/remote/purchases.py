@@ -24,10 +24,11 @@ from core.errors import (
 )
 from core.failpoints import hit
 from core.money.ledger import Ledger
-from core.records import Order, Recording, Records, Segment, Transcript
+from core.records import Recording, Records, Segment, Transcript
 from core.remote import orders
 from core.remote.breakers import Breakers
 from core.remote.orders import Orders
+from core.remote.rows import Order
 from core.transcribe import Elsewhere, Engine, Ordered, Report, Speech, Waveform
 from core.transcripts import Transcripts
 from core.work import Claim, Work, as_json

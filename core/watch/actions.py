@@ -13,8 +13,9 @@ from core.journey import Journey
 from core.keys import Principal
 from core.phrases import phrase
 from core.queues import QUEUES
-from core.records import Action, Job, Recording, Task
+from core.records import Job, Recording, Task
 from core.watch import failures
+from core.watch.rows import Action
 
 WHATS = {
     "cancel": phrase("Cancelled"),

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, delete, func, select, text
 from sqlalchemy.orm import Session
 
-from core.records import Job, Recording, Records, Run, Tally, Task, new_id
+from core.records import Job, Recording, Records, Task, new_id
+from core.watch.rows import Run, Tally
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 KEPT_S = {MINUTE: 2 * DAY, HOUR: 60 * DAY}

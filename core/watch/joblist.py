@@ -14,8 +14,9 @@ from core.journey import Journey
 from core.keys import Principal
 from core.phrases import phrase
 from core.recordings import mine
-from core.records import Job, Recording, Records, Run, Task
+from core.records import Job, Recording, Records, Task
 from core.watch import failures, history, logs
+from core.watch.rows import Run
 
 STATES = {
     "ready": phrase("Waiting"),

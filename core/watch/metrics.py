@@ -16,10 +16,10 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
 from core import workers
+from core.batch.rows import Batch
 from core.journey import Journey
 from core.keys import EVERYONE
 from core.queues import QUEUES
-from core.records import Batch
 from core.watch import history, monitor
 from core.watch.history import STEPS, Total, upto
 

@@ -13,8 +13,9 @@ from core import queues, workers
 from core.keys import Principal
 from core.phrases import phrase
 from core.recordings import mine
-from core.records import Job, Recording, Records, Run, Segment, Task, Transcript, Worker
+from core.records import Job, Recording, Records, Segment, Task, Transcript, Worker
 from core.watch import history
+from core.watch.rows import Run
 
 KINDS = {
     "prepare": phrase("Reading the file"),
