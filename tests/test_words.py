@@ -260,3 +260,8 @@ def test_an_unknown_timezone_means_utc():
 )
 def test_small_amounts_keep_their_digits(usd, shown):
     assert words.money(usd) == shown
+
+
+@pytest.mark.parametrize(("language", "shown"), [("en", "0.000123"), ("ru", "0,000123")])
+def test_a_number_has_as_many_digits_as_were_asked_for(language, shown):
+    assert words.number(0.0001234, language, 6) == shown
