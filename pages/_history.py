@@ -16,6 +16,7 @@ from core.watch import history, joblist, monitor
 from core.watch.history import DAY, Past, Timing
 from core.watch.joblist import Detail, Stage
 from core.watch.rows import Run
+from core.words import money
 from pages._parts import duration, explain, facts, moment, number, plain, say, spoken, tight
 
 PERIODS = {
@@ -151,7 +152,7 @@ def about(detail: Detail) -> str:
         say("engine {name}", name=plain(task.engine)),
         spoken([task.language]),
         say(LANES.get(task.lane, task.lane)),
-        say("cost ${usd}", usd=number(float(detail.usd), 6)) if detail.usd else say("cost nothing"),
+        say("cost {usd}", usd=plain(money(float(detail.usd)))) if detail.usd else say("cost nothing"),
     )
 
 

@@ -126,7 +126,10 @@ def _deadline() -> float | None:
         say("Ready by"),
         list(READY_BY),
         format_func=lambda hours: say(READY_BY[hours]),
-        help=say("What no batch has brought by then is made at once, at the full price."),
+        help=say(
+            "What no batch has brought by then is made at once, at the full price. "
+            "It does not change batches that are under way already."
+        ),
         key="deadline",
     )
 

@@ -98,6 +98,20 @@ def test_the_upload_page_asks_for_a_deadline_only_by_batch(page):
     assert recording.vectors_by == pytest.approx(time.time() + 3 * HOUR_S, abs=300)
 
 
+def test_a_deadline_given_later_leaves_a_batch_that_is_under_way_as_it_is(here, emulator, page):
+    emulator.fault("stuck")
+    first = batching.recording(here, batching.sentences(2))
+    batching.run(here, emulator, done=lambda: batching.states(here) == ["submitted"])
+    due_in(here, first, -60)
+
+    here.batches.tick()
+
+    assert [(batch.state, batch.wish) for batch in batching.batches(here)] == [("submitted", "")]
+    at = visit("upload")
+    at.radio(key="lane").set_value("batch").run()
+    assert "does not change batches that are under way" in at.selectbox(key="deadline").help
+
+
 def test_only_what_is_due_leaves_a_late_batch_for_the_full_price(here, emulator):
     emulator.fault("stuck")
     urgent = batching.recording(here, batching.sentences(2), title="urgent")
