@@ -6,9 +6,12 @@ import streamlit as st
 
 from core import journey
 from core.batch.view import Seen
+from core.phrases import phrase
 from core.words import money
 from pages._live import actions, button
 from pages._parts import duration, explain, facts, line, plain, say, say_many, tight
+
+CHEAPEST = phrase("No way is cheaper than a batch: they go when the cap is raised or a new month begins.")
 
 
 def show_batches() -> None:
@@ -22,6 +25,8 @@ def show_batches() -> None:
         st.caption(facts(waits, explain(queue.stopped) if queue.stopped else ""), width="stretch")
         if queue.texts and actions().allowed:
             button(say("Send now"), "send", actions().send_batch)
+    if queue.capped:
+        st.caption(say(CHEAPEST))
     seen = batches.view.list()
     if not seen:
         st.caption(say("No batch has been ordered yet."))

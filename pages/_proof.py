@@ -17,6 +17,7 @@ from core.money.proof import Budgeted, Paid, Proved, Sum
 from core.phrases import phrase
 from pages import _charts as charts
 from pages import _plan as plan
+from pages._batches import CHEAPEST
 from pages._parts import (
     duration,
     explain,
@@ -46,9 +47,9 @@ def draw() -> None:
     """The present month, what was saved, the plans that were taken, and every call."""
     here = journey.current()
     _month()
-    _held()
+    held = _held()
     if may_change():
-        _caps(open_=bool(here.proof.held()))
+        _caps(open_=held)
     _plans(here.proof.plans())
     calls = here.proof.paid()
     if not calls:
@@ -82,24 +83,31 @@ def _amounts(spent: Decimal, reserved: Decimal, cap: Decimal) -> dict[str, str]:
     return {"spent": usd(spent), "reserved": usd(reserved), "cap": usd(cap)}
 
 
-def _held() -> None:
-    """What a cap holds, and for each group of it the cheaper way, if one fits."""
+def _held() -> bool:
+    """What a cap holds, if anything, and for each group of it the cheaper way, if one fits."""
     here = journey.current()
-    waiting = here.proof.held()
+    waiting, queue = here.proof.held(), here.batches.queue()
     if waiting:
-        one, many = "{n} piece of work waits", "{n} pieces of work wait"
-        st.warning(
+        _reached(
+            say_many("{n} piece of work waits", "{n} pieces of work wait", waiting),
             say("Nothing is lost: it goes on when the cap is raised, or now by a cheaper way."),
-            title=say_many(one, many, waiting) + ": " + say("the cap is reached"),
-            icon=":material/pause_circle:",
         )
-
         titles = plan.routes_by_id()
         ways = here.holds.ways()
         for n, way in enumerate(ways):
             _cheaper(n, way, titles)
         if not ways:
             st.caption(say("No cheaper way fits under the cap."))
+    if queue.capped:
+        _reached(
+            say_many("{n} text waits for a batch", "{n} texts wait for a batch", queue.texts), say(CHEAPEST)
+        )
+    return bool(waiting or queue.capped)
+
+
+def _reached(what: str, then: str) -> None:
+    title = f"{what}: {say('the cap is reached')}"
+    st.warning(then, title=title, icon=":material/pause_circle:")
 
 
 def _cheaper(n: int, way: Way, titles: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from core import journey
 from core.journey import Journey
 from core.keys import EVERYONE, Principal
 from core.money.tariffs import ALL
@@ -15,11 +16,18 @@ from core.settings import Settings
 from tests import drive, remotely
 from tests.batching import meanings, recording, sentences
 from tests.conftest import DATA
+from tests.test_pages import texts, visit
 from tools.gemini_emulator.handle import GeminiEmulator
 from tools.groq_emulator import GroqEmulator
 
 KEY = remotely.CANARY
 HEARD = [{"start": 0.0, "end": 2.0, "text": "добрый день", "words": []}]
+GEMINI = {
+    "gemini_api_key": "emulated",
+    "embedding_dim": "64",
+    "batch_min_size": "1",
+    "batch_max_wait_s": "0",
+}
 RU = DATA / "ru_meeting.opus"
 
 
@@ -39,9 +47,18 @@ def dear(tmp_path, groq):
 @pytest.fixture
 def gemini(tmp_path):
     with GeminiEmulator(tmp_path / "emulator") as emulator:
-        mine = {"gemini_api_key": "emulated", "gemini_base_url": emulator.url, "embedding_dim": 64}
-        mine |= {"batch_min_size": 1, "batch_max_wait_s": 0}
-        yield Journey(Settings(stenogram_home=tmp_path / "home", **mine))
+        yield Journey(Settings(stenogram_home=tmp_path / "home", gemini_base_url=emulator.url, **GEMINI))
+
+
+@pytest.fixture
+def pages(gemini, monkeypatch):
+    """Pages of the same installation."""
+    places = {name: str(getattr(gemini.settings, name)) for name in ("stenogram_home", "gemini_base_url")}
+    for name, value in {**GEMINI, **places}.items():
+        monkeypatch.setenv(name.upper(), value)
+    journey.current.cache_clear()
+    yield
+    journey.current.cache_clear()
 
 
 def embedding(here: Journey, texts: int = 12) -> str:
@@ -106,6 +123,24 @@ def test_nothing_is_offered_that_would_not_fit_either(gemini):
 
     assert gemini.proof.held() == 1
     assert gemini.holds.ways() == []
+
+
+def test_texts_of_a_batch_have_no_cheaper_way_and_pages_say_so(gemini, pages):
+    recording(gemini, sentences(3))
+    gemini.proof.set_cap(ALL, "0.000001")
+    gemini.batches.tick()
+
+    for page, view in (("costs", "proof"), ("monitor", "batches")):
+        at = visit(page, "en", view=view)
+        assert "No way is cheaper than a batch" in texts(at)
+        assert not [button for button in at.button if str(button.key).startswith("cheaper")]
+    [held] = visit("costs", "ru", view="proof").warning
+    assert held.proto.title.startswith("3 текста ждут пакета: ")
+
+    gemini.proof.set_cap(ALL, None)
+    assert not visit("costs", "en", view="proof").warning
+    gemini.batches.tick()
+    assert gemini.batches.queue().texts == 0
 
 
 def test_the_cap_of_one_key_counts_for_its_work_alone(dear):

@@ -105,6 +105,8 @@ class Queue:
     saved_usd: Decimal
     stopped: Json | None
     """Why nothing is sent: a refused key, the monthly cap; None if nothing stands in the way."""
+    capped: bool
+    """Whether a cap holds it. No way is cheaper: the price knows no sizes, and models are not mixed."""
 
 
 class View:
@@ -148,9 +150,10 @@ class View:
                 idle.where(Text.state == "waiting", Text.model == name)
             ).one()
         usd, saved = self._price(name, int(tokens))
-        capped = json.loads(self._records.fact(CAPPED) or "null")
+        capped = json.loads(self._records.fact(CAPPED) or "null") if number else None
         age_s = self.now() - since if number else None
-        return Queue(number, age_s, int(tokens), usd, saved, self.paused() or (capped if number else None))
+        stopped = self.paused() or capped
+        return Queue(number, age_s, int(tokens), usd, saved, stopped, capped=bool(capped))
 
     def _seen(self, row: Batch, failed: int, expected: Expected) -> Seen:
         live = row.state in LIVE

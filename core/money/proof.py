@@ -10,6 +10,7 @@ from decimal import Decimal
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from core.batch.planner import CAPPED
 from core.costs import Quote
 from core.embed import tokens_at_most
 from core.money.estimates import Estimates
@@ -177,6 +178,7 @@ class Proof:
     def set_cap(self, scope: str, usd: object) -> None:
         """Another cap; what waited for it is looked at again at once."""
         self._tariffs.set_cap(scope, usd)
+        self._records.set_fact(CAPPED, "")
         with self._records.write() as session:
             waiting = update(Job).where(Job.id.in_(capped(session)))
             session.execute(waiting.values(run_at=self._ledger.now(), rung_at=0.0))
