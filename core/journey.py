@@ -14,10 +14,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import IO
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core import channels, chunk, decode, embed, engines, workers
+from core import channels, chunk, decode, embed, engines, recordings, transcripts, workers
 from core.active import Active
 from core.batch.batches import Batches
 from core.batch.intents import Intents
@@ -34,7 +33,7 @@ from core.money.held import Holds
 from core.money.ledger import Ledger
 from core.money.proof import Proof
 from core.money.tariffs import Tariffs
-from core.passages import Passages, counts
+from core.passages import Passages, counts, searched
 from core.programs.promises import NOTHING_MORE, Answered, Asked, Promises
 from core.programs.resumable import Resumables
 from core.recordings import Recordings, Wish
@@ -45,15 +44,13 @@ from core.remote.objects import Objects
 from core.remote.pictures import Pictures
 from core.remote.purchases import Place, Remote
 from core.remote.storage import Storage
-from core.search import Found, asks_for, search
+from core.search import Found, play_s, search
 from core.settings import Settings
 from core.transcribe import Computing, Elsewhere, Engine, Waveform
 from core.transcripts import Transcripts
-from core.watch import history
 from core.work import Claim, Work
 
 COPY_BYTES = 1 << 20
-LEAD_IN_S = 0.5
 OTHERS_S = 5.0
 EMBED_TEXTS = 100
 """Texts a call; Gemini takes no more."""
@@ -200,10 +197,10 @@ class Journey:
             over = self.remote.transcribe(engine, self._place(claim, recording, transcript))
         else:
             over = self._hear(claim, recording, transcript, engine)
-        if not over:
-            return
-        self._finish(claim, ("index", "io"), transcript_id=transcript.id)
-        self.channels.drop(transcript.id)
+        if over:
+            complete = functools.partial(transcripts.complete, transcript_id=transcript.id)
+            self._finish(claim, ("index", "io"), complete)
+            self.channels.drop(transcript.id)
 
     def _hear(self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine) -> bool:
         """False: another task's job is at the same transcript, and this one was put off."""
@@ -235,10 +232,12 @@ class Journey:
         embedder = self.embedder()
         pieces = chunk.passages(self.transcripts.utterances(task.transcript_id))
         passages = self.passages.replace(claim, recording.id, task.transcript_id, pieces, embedder, task.lane)
-        self.index_store.put(recording.id, [_row(recording, passage) for passage in passages])
+        self.index_store.put(recording.id, [searched(recording, passage) for passage in passages])
         self.objects.export(recording, task.transcript_id)
         waiting = any(passage.meaning == "waiting" and passage.lane == "now" for passage in passages)
-        self._finish(claim, ("embed", "io") if waiting else None, complete=task)
+        complete = functools.partial(recordings.complete, task=task)
+        self._finish(claim, ("embed", "io") if waiting else None, complete)
+        self.work.wake_next(task.owner)
 
     def embed(self, claim: Claim) -> None:
         """Give each waiting passage its vector; a text that has one already costs nothing."""
@@ -246,7 +245,22 @@ class Journey:
         embedder = self.embedder()
         while passages := self.passages.waiting(recording.id, EMBED_TEXTS):
             self._embed(claim, recording, embedder, passages)
-        self._finish(claim, None)
+        self._finish(claim)
+
+    def _embed(
+        self, claim: Claim, recording: Recording, embedder: Embedder, passages: Sequence[PassageRow]
+    ) -> None:
+        hashes = [embed.text_hash(embedder, passage.text) for passage in passages]
+        known = self.index_store.vectors_of(embedder, hashes)
+        missing = {h: p.text for h, p in zip(hashes, passages, strict=True) if h not in known}
+        if missing:
+            bought = self.ledger.buy(embedder, recording.id, recording.owner, list(missing.values()))
+            known.update(zip(missing, bought, strict=True))
+        ids = [passage.id for passage in passages]
+        self.index_store.put_vectors(
+            embedder, recording.id, recording.owner, ids, hashes, [known[h] for h in hashes]
+        )
+        self.passages.mark(claim, recording.id, ids, "done")
 
     def give_up(self, claim: Claim, error: StenogramError) -> None:
         """A job failed for good; a transcript that is there stays searchable by words."""
@@ -262,6 +276,30 @@ class Journey:
         if not self.work.try_later(claim, error, traceback):
             self.give_up(claim, error)
 
+    def _finish(
+        self, claim: Claim, then: tuple[str, str] | None = None, also: Callable[[Session], None] | None = None
+    ) -> None:
+        """End a job in one write with `also`, and wake who does the task's next one."""
+        with self.records.write() as session:
+            job = self.work.finish(session, claim, then)
+            if also is not None:
+                also(session)
+        if job is not None:
+            self.work.ring(job)
+
+    def _read(self, claim: Claim) -> tuple[Recording, Task]:
+        task = self.recordings.task(EVERYONE, claim.task_id)
+        return self.recordings.get(EVERYONE, task.recording_id), task
+
+    def _teller(self, claim: Claim, total_s: float | None, first: int, last: int) -> Callable[[float], None]:
+        """Reports seconds that were heard as percent between `first` and `last`."""
+
+        def tell(seconds: float) -> None:
+            part = min(1.0, seconds / total_s) if total_s else 0.5
+            self.work.report(claim, first + round((last - first) * part))
+
+        return tell
+
     # Search
 
     def search(
@@ -269,7 +307,10 @@ class Journey:
     ) -> Found:
         """Moments where something was said, best first."""
         scope = Scope(None if who.admin else who.owner, (recording_id,) if recording_id else ())
-        moment = functools.partial(self._moment, question)
+
+        def moment(row: Row) -> float:
+            return play_s(question, row, self.transcripts.said(row.recording_id, row.start_s, row.end_s))
+
         return search(
             self.index_store,
             self.active.searched(),
@@ -278,13 +319,6 @@ class Journey:
             mode=mode,
             limit=limit,
             moment=moment,
-        )
-
-    def _moment(self, question: str, row: Row) -> float:
-        """Where to start playing a passage: just before the first word that was asked for."""
-        words = self.transcripts.said(row.recording_id, row.start_s, row.end_s)
-        return next(
-            (word.start_s - LEAD_IN_S for word in words if asks_for(question, word.text)), row.start_s
         )
 
     def embedder(self) -> Embedder:
@@ -324,24 +358,6 @@ class Journey:
         self.work.wake_next(task.owner)
         return cancelled
 
-    def tend(self, name: str, worker: str) -> None:
-        """Do one chore, unless somebody else is at it."""
-        from core.programs import callbacks, retention  # noqa: PLC0415 - they know the journey
-
-        chores: dict[str, Callable[[], object]] = {
-            "batches": self.batches.tick,
-            "covers": self.covers.tick,
-            "models": self.downloads.tick,
-            "objects": self.objects.sweep,
-            "orders": lambda: self.remote.sweep(self.engines),
-            "callbacks": lambda: callbacks.deliver(self),
-            "retention": lambda: retention.sweep(self),
-            "index": self.index_store.maintain,
-            "history": lambda: history.forget(self.records, time.time()),
-            "store": lambda: retention.sweep_store(self),
-        }
-        self.chores.do(name, worker, chores[name])
-
     def release(self, worker: str) -> None:
         """A worker died: what it held is free again."""
         self.work.release(worker)
@@ -363,72 +379,6 @@ class Journey:
             self.objects.clear(recording.id)
             if unused:
                 self.store.drop_copy(recording.sha256)
-
-    def _read(self, claim: Claim) -> tuple[Recording, Task]:
-        task = self.recordings.task(EVERYONE, claim.task_id)
-        return self.recordings.get(EVERYONE, task.recording_id), task
-
-    def _teller(self, claim: Claim, total_s: float | None, first: int, last: int) -> Callable[[float], None]:
-        """Reports seconds that were heard as percent between `first` and `last`."""
-
-        def tell(seconds: float) -> None:
-            part = min(1.0, seconds / total_s) if total_s else 0.5
-            self.work.report(claim, first + round((last - first) * part))
-
-        return tell
-
-    def _embed(
-        self, claim: Claim, recording: Recording, embedder: Embedder, passages: Sequence[PassageRow]
-    ) -> None:
-        hashes = [embed.text_hash(embedder, passage.text) for passage in passages]
-        known = self.index_store.vectors_of(embedder, hashes)
-        missing = {h: p.text for h, p in zip(hashes, passages, strict=True) if h not in known}
-        if missing:
-            bought = self.ledger.buy(embedder, recording.id, recording.owner, list(missing.values()))
-            known.update(zip(missing, bought, strict=True))
-        ids = [passage.id for passage in passages]
-        self.index_store.put_vectors(
-            embedder, recording.id, recording.owner, ids, hashes, [known[h] for h in hashes]
-        )
-        self.passages.mark(claim, recording.id, ids, "done")
-
-    def _finish(
-        self,
-        claim: Claim,
-        then: tuple[str, str] | None,
-        *,
-        transcript_id: str = "",
-        complete: Task | None = None,
-    ) -> None:
-        now = time.time()
-        with self.records.write() as session:
-            job = self.work.finish(session, claim, then)
-            if transcript_id:
-                session.get_one(Transcript, transcript_id).complete = True
-            if complete is not None:
-                session.get_one(Recording, complete.recording_id).transcript_id = complete.transcript_id
-                session.execute(
-                    update(Task)
-                    .where(Task.id == complete.id, Task.status == "processing")
-                    .values(status="completed", stage="completed", progress=100, completed_at=now)
-                )
-        if job is not None:
-            self.work.ring(job)
-        if complete is not None:
-            self.work.wake_next(complete.owner)
-
-
-def _row(recording: Recording, passage: PassageRow) -> Row:
-    return Row(
-        passage.id,
-        recording.id,
-        recording.owner,
-        passage.start_s,
-        passage.end_s,
-        passage.text,
-        passage.language,
-        passage.speaker,
-    )
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.chunk import Passage, language
 from core.embed import Embedder, understands
+from core.index import Row
 from core.records import PassageRow, Recording, Records
 from core.work import Claim, Work
 
@@ -92,6 +93,20 @@ def settle(session: Session, recording_id: str) -> str:
     meaning = next((state for state in ("waiting", "failed", "done") if state in found), "off")
     session.execute(update(Recording).where(Recording.id == recording_id).values(meaning=meaning))
     return meaning
+
+
+def searched(recording: Recording, passage: PassageRow) -> Row:
+    """A passage as the index holds it."""
+    return Row(
+        passage.id,
+        recording.id,
+        recording.owner,
+        passage.start_s,
+        passage.end_s,
+        passage.text,
+        passage.language,
+        passage.speaker,
+    )
 
 
 def counts(session: Session) -> dict[str, int]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Select, delete, func, or_, select
+from sqlalchemy import Select, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import transcripts
@@ -223,6 +223,16 @@ class Recordings:
         """Whether anybody has these bytes."""
         with self._records.read() as session:
             return _has(session, sha256)
+
+
+def complete(session: Session, task: Task) -> None:
+    """The recording is read as this task heard it; a task that had ended by itself stays as it ended."""
+    session.get_one(Recording, task.recording_id).transcript_id = task.transcript_id
+    session.execute(
+        update(Task)
+        .where(Task.id == task.id, Task.status == "processing")
+        .values(status="completed", stage="completed", progress=100, completed_at=time.time())
+    )
 
 
 def _delete(session: Session, recording_id: str) -> Recording:

@@ -12,7 +12,7 @@ import functools
 import itertools
 import operator
 import re
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,6 +22,7 @@ from core.embed import Embedder, understands
 from core.errors import BadRequest, Unavailable
 from core.index import EVERYWHERE, Index, Row, Scope
 from core.tables import How
+from core.transcribe import Word
 
 MODES = ("hybrid", "meaning", "words")
 DEPTH = 50
@@ -31,6 +32,7 @@ RRF_K = 60
 LOOSER: tuple[How, ...] = ("any", "fuzzy", "substring")
 SIMILAR = 0.75
 """How alike two stems must be to pass for a misspelling when nothing else can be marked."""
+LEAD_IN_S = 0.5
 
 Hits = list[tuple[Row, float]]
 
@@ -106,9 +108,11 @@ def marks(text: str, question: str) -> list[tuple[str, bool]]:
     return _literal(text, asked.text) or _merged([(piece, _nearly(piece, wanted)) for piece in pieces])
 
 
-def asks_for(question: str, word: str) -> bool:
-    """Whether this spoken word is one of those asked for, in whatever form."""
-    return any(stems.stem(part) in _wanted(question) for part in stems.words(word))
+def play_s(question: str, row: Row, said: Iterable[Word]) -> float:
+    """Where to start playing a passage: just before the first of its words that was asked for."""
+    wanted = _wanted(question)
+    asked = (word for word in said if any(stems.stem(part) in wanted for part in stems.words(word.text)))
+    return next((word.start_s - LEAD_IN_S for word in asked), row.start_s)
 
 
 @functools.lru_cache(maxsize=256)

@@ -62,6 +62,11 @@ def find_or_begin(session: Session, wanted: Transcript, *, force: bool = False) 
     return wanted
 
 
+def complete(session: Session, transcript_id: str) -> None:
+    """Everything in it was heard."""
+    session.get_one(Transcript, transcript_id).complete = True
+
+
 class Transcripts:
     """Reading and filling transcripts."""
 

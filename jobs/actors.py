@@ -21,7 +21,7 @@ from dramatiq.middleware import Interrupt, ShutdownNotifications, TimeLimit
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from core import journey
+from core import journey, tending
 from core.errors import Rejected, Unavailable, Withdrawn
 from core.journey import Journey
 from core.settings import Settings
@@ -131,7 +131,7 @@ def picture(cover_id: str) -> None:
 def tend(name: str) -> None:
     """Do a chore that is due: batches, the index, what is to be forgotten."""
     try:
-        journey.current().tend(name, WORKER)
+        tending.tend(journey.current(), name, WORKER)
     except Exception:  # a chore comes again by itself; its record says what happened
         log.exception("chore %s broke", name)
 

@@ -11,6 +11,7 @@ from core.keys import EVERYONE
 from core.remote.covers import AGAIN_S, BREAKS
 from core.remote.pictures import Wish, comfy, sdxl
 from core.settings import Settings
+from core.tending import tend
 from tests import remotely
 from tests.remotely import CANARY
 from tools.runpod_emulator import PIXEL, RunPodEmulator
@@ -42,7 +43,7 @@ def recording_id(here):
 def look(here, runpod, seconds=0.0):
     here.work.now.ahead_s += seconds
     runpod.advance(seconds)
-    here.tend("covers", "w")
+    tend(here, "covers", "w")
 
 
 def finish(here, runpod, series, most=20):

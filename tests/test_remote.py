@@ -13,6 +13,7 @@ from core.recordings import Wish
 from core.records import Payment
 from core.remote import purchases as remote
 from core.remote.rows import Order
+from core.tending import tend
 from tests import remotely
 from tests.drive import perform_all, ready
 from tests.remotely import CANARY, KILLED
@@ -379,7 +380,7 @@ def test_an_outage_while_an_order_is_out_is_waited_out(here, runpod):
 def test_cancelling_a_task_stops_its_order_there(here, runpod):
     task = under_way(here, runpod)
     here.cancel(EVERYONE, task.id)
-    here.tend("orders", "w")
+    tend(here, "orders", "w")
 
     assert [job.status for job in runpod.jobs.values()] == ["CANCELLED"]
     assert [order.state for order in orders(here, task)] == ["cancelled"]
@@ -389,14 +390,14 @@ def test_cancelling_a_task_stops_its_order_there(here, runpod):
 def test_deleting_a_recording_stops_its_order_there(here, runpod):
     task = under_way(here, runpod)
     here.delete(EVERYONE, task.recording_id)
-    here.tend("orders", "w")
+    tend(here, "orders", "w")
 
     assert [job.status for job in runpod.jobs.values()] == ["CANCELLED"]
 
 
 def test_an_order_that_somebody_waits_for_is_left_alone(here, runpod):
     task = under_way(here, runpod)
-    here.tend("orders", "w")
+    tend(here, "orders", "w")
 
     assert [order.state for order in orders(here, task)] == ["submitted"]
 
@@ -404,7 +405,7 @@ def test_an_order_that_somebody_waits_for_is_left_alone(here, runpod):
 def test_a_cancelled_task_can_go_on(here, runpod):
     task = under_way(here, runpod)
     here.cancel(EVERYONE, task.id)
-    here.tend("orders", "w")
+    tend(here, "orders", "w")
     runpod.run_s = 30
 
     assert here.retry(EVERYONE, task.id)
@@ -414,7 +415,7 @@ def test_a_cancelled_task_can_go_on(here, runpod):
 def test_old_orders_are_forgotten(here, runpod):
     finished(here, prepared(here), runpod)
     remotely.later(here, remote.orders.KEPT_S + 1)
-    here.tend("orders", "w")
+    tend(here, "orders", "w")
 
     with here.records.read() as session:
         assert session.scalar(select(func.count()).select_from(Order)) == 0

@@ -11,6 +11,7 @@ from core.keys import EVERYONE
 from core.remote.rows import Order
 from core.remote.storage import Storage
 from core.settings import Settings
+from core.tending import tend
 from tests import drive, remotely
 from tests.remotely import CANARY
 
@@ -216,7 +217,7 @@ def test_a_store_that_is_away_keeps_no_transcript_back_and_gets_it_later(tmp_pat
     assert remotely.now(here, task).status == "completed"
     assert not [name for name in objects(here) if name.startswith("exports/")]
 
-    here.tend("objects", "w")
+    tend(here, "objects", "w")
 
     assert len([name for name in objects(here) if name.startswith("exports/")]) == len(export.FORMATS)
     here.delete(EVERYONE, task.recording_id)
@@ -232,7 +233,7 @@ def test_what_was_deleted_while_the_store_was_away_is_swept(tmp_path, s3):
     away.delete(EVERYONE, gone.recording_id)
     before = objects(here)
 
-    here.tend("objects", "w")
+    tend(here, "objects", "w")
     assert objects(here) == before, "what is young may wait for its row"
     here.objects.sweep(stale_s=-60)
 

@@ -1,0 +1,27 @@
+"""Every chore of an installation, by its name; when each is due is in `core.chores`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from core.journey import Journey
+from core.programs import callbacks, retention
+from core.watch import history
+
+
+def tend(here: Journey, name: str, worker: str) -> None:
+    """Do one chore, unless somebody else is at it."""
+    chores: dict[str, Callable[[], object]] = {
+        "batches": here.batches.tick,
+        "covers": here.covers.tick,
+        "models": here.downloads.tick,
+        "objects": here.objects.sweep,
+        "orders": lambda: here.remote.sweep(here.engines),
+        "callbacks": lambda: callbacks.deliver(here),
+        "retention": lambda: retention.sweep(here),
+        "index": here.index_store.maintain,
+        "history": lambda: history.forget(here.records, time.time()),
+        "store": lambda: retention.sweep_store(here),
+    }
+    here.chores.do(name, worker, chores[name])
