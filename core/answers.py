@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from core import export, words
@@ -19,7 +19,7 @@ from core.journey import Journey
 from core.keys import Principal
 from core.phrases import phrase
 from core.recordings import Wish
-from core.records import Recording, Task
+from core.records import Recording, Task, utc
 from core.transcripts import Heard
 from core.watch.eta import Forecast, Forecasts
 
@@ -303,9 +303,9 @@ class Answers:
             status=task.status,
             stage=task.stage,
             progress=task.progress,
-            created_at=_when(task.created_at),
-            started_at=_when(task.started_at) if task.started_at else None,
-            completed_at=_when(task.completed_at) if task.completed_at else None,
+            created_at=utc(task.created_at),
+            started_at=utc(task.started_at) if task.started_at else None,
+            completed_at=utc(task.completed_at) if task.completed_at else None,
             eta_seconds=forecast.seconds if forecast else None,
             filename=task.filename or recording.filename,
             file_size=recording.size_bytes,
@@ -335,7 +335,7 @@ class Answers:
             duration_s=row.duration_s,
             channels=row.channels,
             format=row.format,
-            created_at=_when(row.created_at),
+            created_at=utc(row.created_at),
             searchable_by_words=row.transcript_id is not None,
             meaning=row.meaning,
             link=link(row.id),
@@ -352,10 +352,6 @@ class Answers:
 def link(recording_id: str, start_s: float | None = None) -> str:
     """Where the pages open a recording, with the player at a moment."""
     return f"/recording?id={recording_id}" + (f"&t={start_s:.1f}" if start_s is not None else "")
-
-
-def _when(unix: float) -> datetime:
-    return datetime.fromtimestamp(unix, UTC)
 
 
 def _segment(heard: Heard) -> SegmentAnswer:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from core import export
 from core.errors import StenogramError
-from core.intake import Blob, folder_files
+from core.intake import folder_files
 from core.journey import Journey
 from core.keys import Principal
 from core.moments import Moment
@@ -231,13 +231,6 @@ def take_path(here: Journey, who: Principal, path: Path, wish: Wish) -> Outcome:
     """The same for a file of the server."""
     with path.open("rb") as file:
         return take_in(here, who, file, path.name, wish)
-
-
-def again(here: Journey, who: Principal, recording_id: str, wish: Wish) -> Task:
-    """Transcribe a recording that is here once more; the old transcript stays until the new one is ready."""
-    recording = here.recordings.get(who, recording_id)
-    owner = replace(who, owner=recording.owner)
-    return here.submit(owner, Blob(recording.sha256, recording.size_bytes), recording.filename, wish)
 
 
 def grouped(results: Iterable[Moment], question: str) -> list[Group]:

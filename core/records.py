@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -36,6 +37,11 @@ Json = dict[str, Any]
 def new_id() -> str:
     """128 random bits in hexadecimal: cannot be guessed, says nothing."""
     return secrets.token_hex(16)
+
+
+def utc(unix: float) -> datetime:
+    """A time as it is kept, for programs and charts."""
+    return datetime.fromtimestamp(unix, UTC)
 
 
 class Row(DeclarativeBase):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 
 import altair as alt
 import pandas as pd
@@ -11,7 +10,7 @@ import streamlit as st
 
 from core.phrases import phrase
 from core.queues import QUEUES
-from core.records import Records
+from core.records import Records, utc
 from core.watch import history, joblist, monitor
 from core.watch.history import DAY, Past, Timing
 from core.watch.joblist import Detail, Stage
@@ -79,7 +78,7 @@ def _choose(name: str, options: dict[str, str], first: str = "") -> str:
 def _ends(past: Past, period: str) -> alt.Chart:
     titles = {name: say(text) for name, text in ENDS.items()}
     rows = [
-        {"at": _at(slot.at), "outcome": titles[_end(slot.outcome)], "jobs": slot.jobs}
+        {"at": utc(slot.at), "outcome": titles[_end(slot.outcome)], "jobs": slot.jobs}
         for slot in past.slots
         if _end(slot.outcome) in titles
     ]
@@ -98,7 +97,7 @@ def _ends(past: Past, period: str) -> alt.Chart:
 def _sound(past: Past, period: str) -> alt.Chart:
     hours = past.period.span_s / 3600
     rows = [
-        {"at": _at(slot.at), "sound": slot.audio_s / 3600 / hours}
+        {"at": utc(slot.at), "sound": slot.audio_s / 3600 / hours}
         for slot in past.slots
         if slot.kind == "transcribe" and slot.outcome == "done"
     ]
@@ -108,7 +107,7 @@ def _sound(past: Past, period: str) -> alt.Chart:
 
 
 def _bars(frame: pd.DataFrame, past: Past, period: str) -> alt.Chart:
-    ends = [_at(time.time() - past.period.seconds), _at(time.time())]
+    ends = [utc(time.time() - past.period.seconds), utc(time.time())]
     days = past.period.span_s == DAY  # days are counted by UTC
     frame = frame.assign(until=frame["at"] + pd.Timedelta(seconds=past.period.span_s * 0.9))
     scale = alt.Scale(type="utc" if days else "time", domain=ends)
@@ -116,10 +115,6 @@ def _bars(frame: pd.DataFrame, past: Past, period: str) -> alt.Chart:
     start = alt.X("at:T", title=None, scale=scale, axis=axis)
     bars: alt.Chart = alt.Chart(frame, height=HEIGHT).mark_bar().encode(x=start, x2="until:T")
     return bars
-
-
-def _at(unix: float) -> datetime:
-    return datetime.fromtimestamp(unix, UTC)
 
 
 def _end(outcome: str) -> str:

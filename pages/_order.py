@@ -67,7 +67,7 @@ def again(recording: Recording) -> None:
     usual = Wish(split_channels=heard.split_channels, subtitles=heard.subtitles) if heard else USUAL
     wish = how(key, usual, stereo=recording.channels == 2)
     if st.button(say("Transcribe again"), type="primary", disabled=not ready, key="again"):
-        library.again(here, WHO, recording.id, replace(wish, language=language, engine=engine, force=True))
+        here.again(WHO, recording.id, replace(wish, language=language, engine=engine, force=True))
         st.rerun()
 
 

@@ -31,7 +31,7 @@ def said(n: int, start_s: float, end_s: float, channel: str = "mono", text: str 
 def test_a_list_shows_the_newest_task_and_only_what_fits(here):
     id_ = send(here, title="Планёрка Отдела", tags=("июнь",))
     here.cancel(EVERYONE, here.recordings.tasks(EVERYONE)[1][0].id)
-    library.again(here, EVERYONE, id_, Wish())
+    here.again(EVERYONE, id_, Wish())
 
     total, (card,) = library.cards(here.records, EVERYONE, words="отдела планёрка", tag="июнь")
     assert (total, card.status, card.active) == (1, "queued", True)
@@ -96,11 +96,11 @@ def test_only_named_folders_of_the_server_are_read(here, tmp_path):
 def test_again_needs_the_recording_and_keeps_its_owner(here):
     id_ = send(here, who=STRANGER)
 
-    task = library.again(here, EVERYONE, id_, Wish(force=True))
+    task = here.again(EVERYONE, id_, Wish(force=True))
 
     assert (task.recording_id, task.owner) == (id_, STRANGER.owner)
     with pytest.raises(NotFound):
-        library.again(here, EVERYONE, "no such", Wish())
+        here.again(EVERYONE, "no such", Wish())
     assert here.store.path(Blob(here.recordings.get(EVERYONE, id_).sha256, 0).sha256).exists()
 
 

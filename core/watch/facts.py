@@ -9,7 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from core import words
 from core.batch.view import Seen
@@ -18,7 +18,7 @@ from core.costs import plain
 from core.journey import Journey
 from core.keys import Principal
 from core.queues import QUEUES
-from core.records import Chore, Json, Worker
+from core.records import Chore, Json, Worker, utc
 from core.watch import failures, health, history, monitor
 from core.watch.failures import Group
 from core.watch.health import Coverage
@@ -187,7 +187,7 @@ def look(
     """All of it, as `who` may see it; sentences in their language. `period`: one of history.PERIODS."""
     now, state = monitor.now(here.records, who), health.check(here, ping)
     return Facts(
-        at=_when(time.time()),
+        at=utc(time.time()),
         status=state.status,
         all_done_in_s=now.done_in_s,
         running=[_running(one) for one in now.running],
@@ -241,7 +241,7 @@ def _delayed(one: Delayed, language: str) -> DelayedFact:
         recording_id=one.recording.id,
         title=one.recording.title,
         kind=one.job.kind,
-        next_try_at=_when(one.job.run_at),
+        next_try_at=utc(one.job.run_at),
         error=_sentence(one.job.error, language),
     )
 
@@ -250,7 +250,7 @@ def _failure(group: Group, language: str) -> FailureFact:
     return FailureFact(
         kind=group.kind,
         jobs=group.jobs,
-        since=_when(group.since),
+        since=utc(group.since),
         error=_sentence(group.error, language),
         fix=_sentence(group.fix, language),
         titles=group.titles,
@@ -269,8 +269,8 @@ def _worker(worker: Worker, job_ids: list[str]) -> WorkerFact:
         name=worker.name,
         queue=worker.queue,
         version=worker.version,
-        started_at=_when(worker.started_at),
-        seen_at=_when(worker.seen_at),
+        started_at=utc(worker.started_at),
+        seen_at=utc(worker.seen_at),
         memory_bytes=worker.rss_bytes,
         gpu_memory_bytes=worker.gpu_bytes,
         gpu_load=worker.gpu_load,
@@ -332,8 +332,4 @@ def _sentence(error: Json | None, language: str) -> str | None:
 
 
 def _perhaps(unix: float | None) -> datetime | None:
-    return None if unix is None else _when(unix)
-
-
-def _when(unix: float) -> datetime:
-    return datetime.fromtimestamp(unix, UTC)
+    return None if unix is None else utc(unix)
