@@ -1,4 +1,4 @@
-"""The cost page under real clicks: a chart exported, a quote cancelled and begun again, a clear refusal."""
+"""The cost page under real clicks: a chart exported, a quote cancelled and begun again, limits typed in."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.test_browser import browser, visit  # noqa: F401 - a fixture
+from tests.test_browser import browser, settle, visit  # noqa: F401 - a fixture
 from tests.tool import Tool
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -77,3 +77,38 @@ def test_counting_tokens_without_a_key_is_a_sentence(page):
     page.get_by_role("button", name="Count its tokens").click()
 
     expect(page.get_by_text("Gemini needs a key: set GEMINI_API_KEY.")).to_be_visible()
+
+
+def test_a_rate_limit_is_typed_in_where_it_stands_and_taken_back(page):
+    visit(page, "costs?view=prices")
+    refused = page.get_by_text("Requests a minute must be above zero.")
+    expect(_calls(page)).to_have_text("3000")
+
+    _type(page, "-5")
+    expect(refused).to_be_visible()
+
+    _type(page, "777")
+    expect(_calls(page)).to_have_text("777")
+    expect(refused).to_have_count(0)
+
+    _type(page, "")
+    expect(_calls(page)).to_have_text("3000")
+
+
+def _calls(page: Page) -> Locator:
+    """Requests a minute that Gemini takes: the cell as screen readers are told of it."""
+    return page.locator("[class*=st-key-own-limits] #glide-cell-3-0")
+
+
+def _type(page: Page, figure: str) -> None:
+    """Into that cell, reached by keys from the first of its row: what is seen of a grid is a picture."""
+    settle(page)
+    grid = page.locator("[class*=st-key-own-limits]")
+    name = grid.get_attribute("class") or ""
+    grid.locator(".dvn-scroller").click(position={"x": 20, "y": 50})
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.locator(".gdg-input").fill(figure)
+    page.keyboard.press("Enter")
+    expect(grid).not_to_have_class(name)  # what was typed has been heard: another grid says what holds
