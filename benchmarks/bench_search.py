@@ -38,7 +38,6 @@ class Synthetic:
     languages: tuple[str, ...] | None = None
     batch_texts: int = 100
     dim: int = DIM
-    max_tokens: int = 1000
 
     def embed(self, texts: list[str]) -> Vectors:
         return np.stack([self.questions[text] for text in texts])

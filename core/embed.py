@@ -35,10 +35,6 @@ class Embedder(Protocol):
     def dim(self) -> int:
         """Numbers a vector; asking may load the model."""
 
-    @property
-    def max_tokens(self) -> int:
-        """What is longer is read only to here; asking may load the model."""
-
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of passages, in order. Raise ProviderBusy, ProviderRefused or Rejected."""
 

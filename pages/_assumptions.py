@@ -11,13 +11,12 @@ import streamlit as st
 from core import journey, words
 from core.costs import Assumption, Book
 from core.errors import StenogramError
+from core.money.estimates import SPOKEN
 from core.money.samples import Counted
 from core.phrases import phrase
 from pages import _parts as parts
 from pages._parts import say
 
-SPOKEN = ("ru", "en")
-"""Languages of which it is known how fast people speak them, and how many tokens that makes."""
 UNITS = {
     "words": phrase("words"),
     "tokens": phrase("tokens"),

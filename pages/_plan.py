@@ -12,13 +12,13 @@ import streamlit as st
 
 from core import journey, words
 from core.costs import Answer, Note, Quote, Usd
+from core.money.estimates import SPOKEN
 from core.money.plans import Archive
 from core.phrases import phrase
 from pages import _along as along
 from pages import _archive as archive
 from pages import _assumptions as assumptions
 from pages import _parts as parts
-from pages._assumptions import SPOKEN
 from pages._parts import duration, facts, say, say_many
 
 VIEWS = {

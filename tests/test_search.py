@@ -25,7 +25,7 @@ RUSSIAN = [
 class Broken:
     """An embedder whose key was refused."""
 
-    name, title, dim, max_tokens, batch_texts, languages = "broken", "Broken", 4, 10, 10, None
+    name, title, dim, batch_texts, languages = "broken", "Broken", 4, 10, None
 
     def embed_query(self, _text):
         raise ProviderRefused("Broken", "A_KEY")

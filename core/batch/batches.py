@@ -44,7 +44,6 @@ SEND_WITHIN_S = 5.0
 between may have been given up by others."""
 UPLOAD_LIVES_S = 40 * 3600.0
 """Providers forget input after 48 hours."""
-UNKNOWN_STATE_S = 3600.0
 SWEPT = "batch swept"
 SWEEP_S = 900.0
 REFUSED_PAUSE_S = 60.0

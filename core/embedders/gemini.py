@@ -92,7 +92,6 @@ class Gemini:
         emulated = key.get_secret_value() == EMULATED
         self.name = f"{model}@{dim}{'+emulator' if emulated else ''}"
         self.title = f"Gemini emulator ({model}, {dim})" if emulated else f"Gemini ({model}, {dim})"
-        self.max_tokens = 2048 if _has_task_types(model) else 8192
         self._key = key
         self._base_url = base_url.rstrip("/") or ADDRESS
         self._deadline_s = deadline_s

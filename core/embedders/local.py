@@ -46,11 +46,6 @@ class Local:
         """Numbers a vector; known without loading for the packaged model."""
         return 384 if self.packaged else int(self._loaded().get_embedding_dimension())
 
-    @property
-    def max_tokens(self) -> int:
-        """Longer texts are cut here; known without loading for the packaged model."""
-        return 256 if self.packaged else int(self._loaded().max_seq_length or 512)
-
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of passages, shape [texts, dim]. Unavailable if the model is not on this machine."""
         return self._encoded([self._prefixed("passage", text) for text in texts], "encode_document")

@@ -16,7 +16,6 @@ from core.transcribe import SAMPLE_RATE, Waveform
 Format = Literal["flac", "opus"]
 
 MIME: dict[Format, str] = {"flac": "audio/flac", "opus": "audio/ogg"}
-SUFFIX: dict[Format, str] = {"flac": ".flac", "opus": ".ogg"}
 OPUS_BITS_S = 48_000
 """Good speech; an hour has 21 MB. Only for where FLAC, which loses nothing, is too large."""
 _FRAME = SAMPLE_RATE
