@@ -6,7 +6,7 @@ DATA ?=
 PORT ?=
 ENVIRONMENT := $(if $(DATA),STENOGRAM_HOME="$(abspath $(DATA))") $(if $(PORT),PORT=$(PORT))
 
-.PHONY: run test check sample demo-batch key worker chaos bench bench-asr bench-search toy install install-dev system
+.PHONY: run test check sample demo-batch key worker chaos bench bench-asr bench-search toy toy-rnnt install install-dev system
 
 run: install
 	@$(ENVIRONMENT) exec $(PY) -m jobs.runner
@@ -39,6 +39,9 @@ bench-asr bench-search: install
 
 toy: install-dev # trains the toy model anew; needs espeak-ng and about an hour on two cores
 	$(PY) tools/train_toy.py
+
+toy-rnnt: install-dev # a transducer over the toy's encoder, for tests; 15 minutes on one core
+	OMP_NUM_THREADS=1 $(PY) tools/train_toy.py --head rnnt --minutes 15
 
 check: install-dev
 	$(VENV)/bin/ruff check .

@@ -2,7 +2,7 @@
 
     python tools/train_toy.py --minutes 90               # CTC: goes on from the toy that is there
     python tools/train_toy.py --minutes 90 --fresh       # CTC: begins from nothing
-    python tools/train_toy.py --head rnnt --minutes 20   # a transducer's head over the CTC toy's encoder
+    python tools/train_toy.py --head rnnt --minutes 15   # a transducer's head over the CTC toy's encoder
 
 Needs espeak-ng. Sentences are generated, spoken, made noisy, and learned with our own modules; the
 file is written in the published format. If more than 10 % of the words of held-out sentences
@@ -262,6 +262,7 @@ def main() -> None:
     if wer > WORST_WER:
         sys.exit(f"more than {WORST_WER:.0%}: nothing is written")
     write(model, options.out)
+    options.out.with_suffix(".part").unlink(missing_ok=True)
     print(f"{options.out}: {options.out.stat().st_size / 2**20:.1f} MiB")
 
 
