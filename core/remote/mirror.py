@@ -33,7 +33,7 @@ class Mirror(Store):
             return
         try:
             if not self._storage.has(_name(sha256)):
-                self._storage.put_file(_name(sha256), super().path(sha256))
+                self._storage.put(_name(sha256), super().path(sha256))
         except ProviderBusy as error:
             raise ProviderResting(NAME, str(error.facts["detail"]), AGAIN_S) from error
 

@@ -35,19 +35,12 @@ class Storage:
         self.can_share = bool(settings.bucket)
         self.title = settings.bucket or str(settings.home / "objects")
 
-    def put(self, name: str, content: bytes) -> None:
-        """Keep an object; one of the same name is replaced."""
+    def put(self, name: str, content: bytes | Path) -> None:
+        """Keep bytes or a file, in parts if it is large; an object of the same name is replaced."""
         import obstore  # noqa: PLC0415 - pages import this module
 
         with _translated():
             obstore.put(self._store, name, content)
-
-    def put_file(self, name: str, path: Path) -> None:
-        """Keep a file as an object, in parts if it is large."""
-        import obstore  # noqa: PLC0415
-
-        with _translated():
-            obstore.put(self._store, name, path)
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """The object, piece by piece. Raise NotFound."""
