@@ -28,6 +28,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import checkpoints, textbook
 from core.gigaam import device as devices
+from core.gigaam.batcher import Batcher
 from core.gigaam.checkpoint import Model, load
 from core.gigaam.device import Device
 from core.gigaam.heads import Transducer
@@ -134,7 +135,8 @@ def matmul_tflops(device: Device) -> float:
     """What the device multiplies at best: a square product in the encoder's numbers."""
     size = 8192 if device.kind == "cuda" else 2048
     matrix = torch.ones(size, size, dtype=device.dtype, device=device.kind)
-    return speed(lambda: matrix @ matrix, 2 * size**3 / 1e12, 5)
+    times = torch._int_mm if device.dtype == torch.int8 else torch.matmul
+    return speed(lambda: times(matrix, matrix), 2 * size**3 / 1e12, 5)
 
 
 def package(name: str, folder: Path, segments: list[Waveform], seconds: float) -> float:
@@ -179,15 +181,18 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     few = segments[: options.loop_segments]
     seconds, few_s = (sum(map(len, part)) / SAMPLE_RATE for part in (segments, few))
     model = built(name, folder, segments[:4], tiny=options.tiny)
-    chosen = devices.choose(model.config.encoder.d_model, options.device)
+    chosen = devices.choose(
+        model.config.encoder.d_model, options.device, dtype=devices.numbers(options.numbers)
+    )
     model = model.to(chosen.kind)
     loop = speed(lambda: textbook.transcribe(model, few), few_s, 1)
     loop_tokens, packaged = loop_decode(model, few, few_s), package(name, folder, few, few_s)
     work = gflop_a_second(model)
-    recogniser = Recogniser(model, chosen)
+    recogniser = Recogniser(model, chosen, compiled=options.compile)
     rows = stages(recogniser, segments, seconds, options.repeats)
     rows[2] = replace(rows[2], loop=loop_tokens)
-    whole = speed(lambda: recogniser.transcribe(segments), seconds, options.repeats)
+    batcher = Batcher(recogniser)
+    whole = speed(lambda: batcher.transcribe(segments), seconds, options.repeats)
     rows.append(Row("end to end", whole, loop, packaged))
     tokens = sum(len(emission.tokens) for emission in recogniser.emissions(segments)) / seconds
     print(f"\n### {name}: {len(segments)} segments, {seconds / 60:.0f} min, {tokens:.1f} tokens/s\n")
@@ -223,6 +228,8 @@ def main() -> None:
     parser.add_argument("--loop-segments", type=int, default=8 if cuda else 2)
     parser.add_argument("--repeats", type=int, default=3 if cuda else 1)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--numbers", default="auto", help="as GIGAAM_DTYPE")
+    parser.add_argument("--compile", action="store_true", help="as GIGAAM_COMPILE")
     parser.add_argument("--tiny", action="store_true", help="only to see that everything runs")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {devices.use_cores()} threads")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import IO
 
@@ -46,7 +46,7 @@ from core.remote.purchases import Place, Remote
 from core.remote.storage import Storage
 from core.search import Found, play_s, search
 from core.settings import Settings
-from core.transcribe import Computing, Elsewhere, Engine, Waveform
+from core.transcribe import Computing, Elsewhere, Engine, Waveform, in_turn
 from core.transcripts import Transcripts
 from core.work import Claim, Work
 
@@ -211,13 +211,17 @@ class Journey:
         sounds = self.channels.of(recording, transcript) if pending else {}
         if pending and isinstance(engine, Computing):
             workers.tell_device(self.records, engine.device_reason())
-        for start in range(0, len(pending), engine.batch_segments):
-            batch = pending[start : start + engine.batch_segments]
-            began = time.monotonic()
-            speeches = engine.transcribe([channels.cut(sounds, s) for s in batch], transcript.language)
-            self.transcripts.commit(claim, batch, speeches, time.monotonic() - began)
-            done = total - len(pending) + start + len(batch)
-            self.work.report(claim, 15 + 80 * done // total)
+        batches = [
+            pending[n : n + engine.batch_segments] for n in range(0, len(pending), engine.batch_segments)
+        ]
+        groups = ([channels.cut(sounds, segment) for segment in batch] for batch in batches)
+        done, began = total - len(pending), time.monotonic()
+        with closing(in_turn(engine, groups, transcript.language)) as answers:
+            for batch, speeches in zip(batches, answers, strict=True):
+                took_s, began = time.monotonic() - began, time.monotonic()
+                self.transcripts.commit(claim, batch, speeches, took_s)
+                done += len(batch)
+                self.work.report(claim, 15 + 80 * done // total)
         return True
 
     def _place(self, claim: Claim, recording: Recording, transcript: Transcript) -> Place:

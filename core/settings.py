@@ -80,7 +80,8 @@ class Settings(BaseSettings):
 
     engine: str = "auto"
     gigaam_model: str = "v3_e2e_rnnt"
-    gigaam_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    gigaam_dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
+    gigaam_compile: bool = False
     models_dir: str = ""
 
     embedding_model: str = "gemini-embedding-2"

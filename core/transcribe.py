@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -93,6 +94,48 @@ class Computing(Engine, Protocol):
 
     def device_reason(self) -> str:
         """The device, its numbers, and why: a phrase in English. Slow the first time."""
+
+
+class Pending(Protocol):
+    """Segments that an engine has been asked about."""
+
+    def wait(self) -> list[Speech]:
+        """One answer a segment, in order. Raise what `transcribe` raises."""
+
+    def leave(self) -> None:
+        """Not wait for it any more."""
+
+
+@runtime_checkable
+class Queueing(Computing, Protocol):
+    """An engine that can be asked about the next segments before it has answered about the last."""
+
+    def ask(self, segments: Sequence[Waveform], language: str) -> Pending:
+        """Does not wait. Raise what `transcribe` raises."""
+
+
+ASKED = 2
+"""Groups of segments that an engine which queues is asked about at a time."""
+
+
+def in_turn(
+    engine: Engine, groups: Iterable[Sequence[Waveform]], language: str
+) -> Generator[list[Speech], None, None]:
+    """Answers group by group; while one is written down, an engine that queues hears the next."""
+    if not isinstance(engine, Queueing):
+        yield from (engine.transcribe(group, language) for group in groups)
+        return
+    asked: deque[Pending] = deque()
+    try:
+        for group in groups:
+            asked.append(engine.ask(group, language))
+            if len(asked) == ASKED:
+                yield asked.popleft().wait()
+        while asked:
+            yield asked.popleft().wait()
+    finally:
+        for each in asked:
+            each.leave()
 
 
 @runtime_checkable

@@ -18,6 +18,7 @@ from core.gigaam.batches import plan
 from core.gigaam.checkpoint import load, read
 from core.gigaam.config import UnknownModel
 from core.gigaam.device import Device
+from core.gigaam.int8 import Int8Linear
 from core.gigaam.recogniser import OutOfMemory, Recogniser, Unsound
 from core.gigaam.tokens import Emission, Letters, speech
 from core.settings import Settings
@@ -247,6 +248,35 @@ def test_numbers_that_overflow_in_16_bits_are_computed_again_in_32(segments):
     assert [speech.text for speech in heard] == [
         speech.text for speech in Recogniser(load(TOY)).transcribe(segments)
     ]
+
+
+def test_eight_bits_hear_the_same_words(segments):
+    coarse = Recogniser(load(TOY), Device("cpu", torch.int8, ""))
+
+    heard, exact = coarse.transcribe(segments), Recogniser(load(TOY)).transcribe(segments)
+
+    assert any(isinstance(part, Int8Linear) for part in coarse.encoder.modules())
+    wrong = jiwer.wer(" ".join(each.text for each in exact), " ".join(each.text for each in heard))
+    assert wrong <= 0.02
+
+
+def test_eight_bits_give_a_segment_the_same_in_a_batch_and_alone(segments):
+    coarse = Recogniser(load(TOY), Device("cpu", torch.int8, ""), together=True)
+
+    together = coarse.transcribe([*segments, segments[0][:400]])
+
+    assert [each.text for each in together[:-1]] == [coarse.transcribe([one])[0].text for one in segments]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 250])
+def test_a_map_of_eight_bits_rounds_by_less_than_two_percent(rows):
+    torch.manual_seed(0)
+    exact, x = torch.nn.Linear(768, 96), torch.randn(2, rows, 768) * torch.rand(2, rows, 1) * 100
+    with torch.inference_mode():
+        expected, found = exact(x), Int8Linear(exact)(x)
+
+    assert found.shape == expected.shape
+    assert (found - expected).norm() <= 0.02 * expected.norm()
 
 
 def test_a_model_without_numbers_is_an_error_and_not_a_silence(segments):

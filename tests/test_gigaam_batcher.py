@@ -64,6 +64,32 @@ def batcher(watched, segments):
     return batcher
 
 
+def test_a_device_that_is_given_work_ahead_answers_the_same_and_everything(watched, segments, alone):
+    watched.ahead, watched.budget_s = 1, 1.0  # every segment is a batch of its own
+    watched.encoder.gate.set()
+    batcher = Batcher(watched)
+
+    jobs = [batcher.ask(segments[start:end]) for start, end in ((0, 3), (3, 4), (1, 6))]
+
+    assert [job.wait() for job in jobs] == [alone[0:3], alone[3:4], alone[1:6]]
+
+
+def test_the_next_batch_is_begun_before_the_last_one_is_finished(watched, segments):
+    watched.ahead, watched.budget_s = 1, 1.0
+    finish, begun = watched.finish, []
+
+    def noting(encoded):
+        begun.append(len(watched.encoder.rows))
+        return finish(encoded)
+
+    watched.finish = noting
+    watched.encoder.gate.set()
+
+    Batcher(watched).transcribe(segments[:4])
+
+    assert begun == [2, 3, 4, 4]
+
+
 def test_two_jobs_share_one_batch_and_hear_what_they_would_have_heard_alone(
     batcher, watched, segments, alone
 ):
@@ -167,4 +193,4 @@ def test_a_lost_device_is_told_to_all_and_not_tried_segment_by_segment(batcher, 
     for asker in (one, two):
         with pytest.raises(DeviceLost, match="illegal memory access"):
             asker.wait()
-    assert watched.encoder.rows == [1, 4]
+    assert watched.encoder.rows == [1, 1, 4, 4]  # each batch once more with care

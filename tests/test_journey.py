@@ -60,9 +60,9 @@ class Counting:
     def __getattr__(self, name):
         return getattr(self._engine, name)
 
-    def transcribe(self, segments, language) -> list[Speech]:
+    def ask(self, segments, language):
         self.segments += len(segments)
-        return self._engine.transcribe(segments, language)
+        return self._engine.ask(segments, language)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 from core import workers
 from core.engines.gigaam import TOY
+from core.errors import Unavailable
 from core.gigaam.batcher import Batcher
 from core.gigaam.checkpoint import load
 from core.gigaam.recogniser import DeviceLost, Recogniser
@@ -38,10 +39,10 @@ class Patient:
     def __getattr__(self, name):
         return getattr(self._engine, name)
 
-    def transcribe(self, segments, _language):
+    def ask(self, segments, _language):
         self.hand_overs += 1
         self._together.wait(PATIENCE_S)
-        return self._batcher.transcribe(segments)
+        return self._batcher.ask(segments)
 
 
 def at_once(here: Journey, jobs: int, meanwhile: Callable[[], object] | None = None) -> Patient:
@@ -117,7 +118,7 @@ class Lost:
     def __getattr__(self, name):
         return getattr(self._engine, name)
 
-    def transcribe(self, _segments, _language):
+    def ask(self, _segments, _language):
         raise DeviceLost(detail="an illegal memory access was encountered")
 
 
@@ -172,3 +173,69 @@ def test_jobs_side_by_side_count_their_share_of_the_workers_time(here):
         (speed,) = history.speeds(session, 0).values()
     sound_s = sum(row.duration_s for row in here.recordings.find(EVERYONE)[1])
     assert speed == pytest.approx(sound_s / 150, rel=0.02)
+
+
+class Noting:
+    """The toy, one segment at a time, that notes what it was asked and how much was written down by then."""
+
+    batch_segments = 1
+
+    def __init__(self, engine, written):
+        self._engine, self._written = engine, written
+        self.written_when_asked, self.left = [], 0
+        self.fault = None
+
+    def __getattr__(self, name):
+        return getattr(self._engine, name)
+
+    def ask(self, segments, language):
+        self.written_when_asked.append(self._written())
+        asker = self._engine.ask(segments, language)
+        return Leaving(self, asker) if self.fault else asker
+
+
+class Leaving:
+    """Fails when it is waited for, and tells whether somebody left."""
+
+    def __init__(self, engine, asker):
+        self._engine, self._asker = engine, asker
+
+    def wait(self):
+        raise self._engine.fault
+
+    def leave(self):
+        self._engine.left += 1
+        self._asker.leave()
+
+
+def noting(here: Journey) -> tuple[Noting, Task]:
+    """An engine that notes, and a recording that is cut and waits for it."""
+    task = accept(here, SAMPLES[0])
+    for job in ready(here):
+        actors.perform(here, job.id, Journey.prepare)
+    total = here.transcripts.count(task.transcript_id)
+    engine = Noting(
+        here.engines["gigaam-toy"], lambda: total - len(here.transcripts.pending(task.transcript_id))
+    )
+    here.engines["gigaam-toy"] = engine
+    return engine, task
+
+
+def test_the_next_segments_are_being_heard_while_the_last_are_written_down(here, alone):
+    engine, task = noting(here)
+
+    perform_all(here)
+
+    assert heard(here, task) == alone[0]
+    assert engine.written_when_asked == [0, *range(len(engine.written_when_asked) - 1)]
+    assert len(engine.written_when_asked) > 2
+
+
+def test_when_a_segment_fails_nobody_waits_for_the_next_ones(here):
+    engine, task = noting(here)
+    engine.fault = Unavailable("The device is away.")
+
+    perform_all(here)
+
+    assert status(here, task) == "processing"
+    assert (len(engine.written_when_asked), engine.left) == (2, 1)

@@ -15,7 +15,7 @@ from core.settings import ROOT, Settings
 from core.transcribe import Readiness, Speech, Waveform
 
 if TYPE_CHECKING:
-    from core.gigaam.batcher import Batcher
+    from core.gigaam.batcher import Asker, Batcher
 
 CODE = 1
 """Version of our modules; raised whenever the same checkpoint may give other words."""
@@ -46,12 +46,22 @@ class GigaAMEngine:
     queue = "gpu"
     max_segment_s = 20.0
 
-    def __init__(self, name: str, title: str, checkpoint: Path, version: str, numbers: str = "auto") -> None:
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        checkpoint: Path,
+        version: str,
+        *,
+        numbers: str = "auto",
+        compiled: bool = False,
+    ) -> None:
         self.name = name
         self.title = title
         self.checkpoint = checkpoint
-        self.version = f"{CODE}-{version}"
+        self.version = f"{CODE}-{version}" + ("-int8" if numbers == "int8" else "")
         self.numbers = numbers
+        self.compiled = compiled
         # A GPU is filled by many segments; a CPU gains nothing by more than a few.
         self.batch_segments = 128 if Path("/dev/nvidiactl").exists() else 8
 
@@ -70,14 +80,18 @@ class GigaAMEngine:
         width = TOY_WIDTH if self.checkpoint == TOY else REAL_WIDTH
         return device.choose(width, dtype=device.numbers(self.numbers)).reason
 
-    def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
+    def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:
         """Words of each segment, in order."""
+        return self.ask(segments, language).wait()
+
+    def ask(self, segments: Sequence[Waveform], language: str) -> Asker:  # noqa: ARG002
+        """Have segments heard as soon as the device is free; all jobs of the process share it."""
         readiness = self.readiness()
         if not readiness.ready:
             raise Rejected("{title} is not ready: {reason}", title=self.title, reason=readiness.reason)
         with _loading:
-            batcher = _batcher(self.checkpoint, self.numbers)
-        return batcher.transcribe(segments)
+            batcher = _batcher(self.checkpoint, self.numbers, compiled=self.compiled)
+        return batcher.ask(segments)
 
 
 def toy() -> GigaAMEngine:
@@ -91,7 +105,8 @@ def real(settings: Settings) -> GigaAMEngine:
     model = settings.gigaam_model
     title = TITLES.get(model, f"GigaAM ({model})")
     checkpoint = settings.models / f"{model}.ckpt"
-    return GigaAMEngine(f"gigaam-{model}", title, checkpoint, model, settings.gigaam_dtype)
+    numbers, compiled = settings.gigaam_dtype, settings.gigaam_compile
+    return GigaAMEngine(f"gigaam-{model}", title, checkpoint, model, numbers=numbers, compiled=compiled)
 
 
 def _shown(folder: Path) -> str:
@@ -106,7 +121,7 @@ def _fingerprint(path: Path) -> str:
 
 
 @functools.cache
-def _batcher(checkpoint: Path, numbers: str) -> Batcher:
+def _batcher(checkpoint: Path, numbers: str, *, compiled: bool) -> Batcher:
     """The loaded model, shared by all jobs of this process."""
     from core.gigaam import device  # noqa: PLC0415 - torch is heavy, and pages import this module
     from core.gigaam.batcher import Batcher  # noqa: PLC0415
@@ -115,4 +130,4 @@ def _batcher(checkpoint: Path, numbers: str) -> Batcher:
 
     model = load(checkpoint)
     chosen = device.choose(model.config.encoder.d_model, dtype=device.numbers(numbers))
-    return Batcher(Recogniser(model, chosen))
+    return Batcher(Recogniser(model, chosen, compiled=compiled))

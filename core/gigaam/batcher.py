@@ -9,14 +9,16 @@ segment by segment, and only those whose segment it was hear of it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 from core.errors import StenogramError
 from core.gigaam import device
-from core.gigaam.recogniser import DeviceLost, Recogniser
+from core.gigaam.recogniser import DeviceLost, Encoded, Recogniser
+from core.gigaam.tokens import Emission, speech
 from core.transcribe import Speech, Waveform
 
 LOOK_S = 0.2
@@ -25,7 +27,7 @@ LOOK_S = 0.2
 FAULTS = (StenogramError, ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 """What hearing may raise; it is handed over to whoever asked, and raised there."""
 
-Answer = Speech | Exception
+Answer = Emission | Exception
 
 
 @dataclass(eq=False)
@@ -33,6 +35,8 @@ class Asker:
     """Somebody who waits for the words of some segments, until they are `gone`."""
 
     segments: Sequence[Waveform]
+    read: Callable[[Emission], Speech]
+    """Tokens to words: done by whoever asked, while the device is at the next batch."""
     answers: SimpleQueue[tuple[int, Answer]] = field(default_factory=SimpleQueue)
     gone: bool = False
 
@@ -45,10 +49,14 @@ class Asker:
                     index, answer = self.answers.get(timeout=LOOK_S)
                     if isinstance(answer, Exception):
                         raise answer
-                    found[index] = answer
+                    found[index] = self.read(answer)
         finally:
-            self.gone = True
+            self.leave()
         return [found[index] for index in range(len(self.segments))]
+
+    def leave(self) -> None:
+        """Not wait for it any more; what has not begun is left out."""
+        self.gone = True
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ class Batcher:
 
     def ask(self, segments: Sequence[Waveform]) -> Asker:
         """Have these heard as soon as the device is free; does not wait."""
-        asker = Asker(segments)
+        asker = Asker(segments, self._read)
         self._inbox.put(asker)
         return asker
 
@@ -83,17 +91,28 @@ class Batcher:
         """Words of each segment, in order. Raises what `Recogniser.transcribe` raises."""
         return self.ask(segments).wait()
 
+    def _read(self, emission: Emission) -> Speech:
+        return speech(emission, self._recogniser.model.tokenizer)
+
     def _serve(self) -> None:
-        """Whatever waits, batch by batch, for ever: first the one that has waited longest, with its likes."""
+        """Whatever waits, batch by batch, for ever: first the one that has waited longest, with its likes.
+
+        A GPU is given the next batch before the last one is finished.
+        """
         device.use_cores(self._recogniser.model.config.encoder.d_model)
         waiting: list[Piece] = []
+        at_work: deque[tuple[list[Piece], Encoded | None]] = deque()
         while True:
-            waiting += self._arrived(patient=not waiting)
+            waiting += self._arrived(patient=not waiting and not at_work)
             waiting = [piece for piece in waiting if not piece.asker.gone]
             batches = self._recogniser.plan([piece.sound for piece in waiting])
             batch = next((batch for batch in batches if 0 in batch), [])
-            self._answer([waiting[index] for index in batch])
-            waiting = [piece for index, piece in enumerate(waiting) if index not in batch]
+            if batch:
+                pieces = [waiting[index] for index in batch]
+                at_work.append((pieces, self._start(pieces)))
+                waiting = [piece for index, piece in enumerate(waiting) if index not in batch]
+            if len(at_work) > (self._recogniser.ahead if batch else 0):
+                self._answer(*at_work.popleft())
 
     def _arrived(self, *, patient: bool) -> Iterator[Piece]:
         """What has been asked meanwhile; the patient wait until somebody asks."""
@@ -103,14 +122,26 @@ class Batcher:
                 yield from (Piece(asker, index) for index in range(len(asker.segments)))
                 asker = self._inbox.get(block=False)
 
-    def _answer(self, batch: Sequence[Piece]) -> None:
-        for piece, answer in zip(batch, self._heard([piece.sound for piece in batch]), strict=True):
+    def _start(self, batch: Sequence[Piece]) -> Encoded | None:
+        """None: something is wrong with it, and it has to be tried with care."""
+        with suppress(*FAULTS):
+            return self._recogniser.start([piece.sound for piece in batch])
+        return None
+
+    def _answer(self, batch: Sequence[Piece], encoded: Encoded | None) -> None:
+        answers = self._finished(encoded) or self._heard([piece.sound for piece in batch])
+        for piece, answer in zip(batch, answers, strict=True):
             piece.asker.answers.put((piece.index, answer))
+
+    def _finished(self, encoded: Encoded | None) -> Sequence[Answer]:
+        with suppress(*FAULTS):
+            return self._recogniser.finish(encoded) if encoded else []
+        return []
 
     def _heard(self, sounds: Sequence[Waveform]) -> Sequence[Answer]:
         """An answer to each; a lost device would fail again, anything else may be the fault of one."""
         try:
-            return self._recogniser.transcribe(sounds)
+            return self._recogniser.emissions(sounds)
         except DeviceLost as error:
             return [error] * len(sounds)
         except FAULTS as error:

@@ -63,10 +63,10 @@ def _fastest(width: int) -> tuple[torch.dtype, str]:
 
 
 def _cuda(dtype: torch.dtype | None) -> Device:
-    """bfloat16 from the Ampere generation on, float16 before."""
+    """bfloat16 from the Ampere generation on, float16 before; int8 is for CPUs."""
     ampere = torch.cuda.get_device_capability() >= (8, 0)
     best = torch.bfloat16 if ampere else torch.float16
-    chosen = dtype or best
+    chosen = best if dtype in {None, torch.int8} else dtype
     reason = ON_GPU.format(gpu=torch.cuda.get_device_name(), numbers=_name(chosen))
     return Device("cuda", chosen, reason)
 
@@ -135,5 +135,4 @@ def _name(dtype: torch.dtype) -> str:
 
 def numbers(name: str) -> torch.dtype | None:
     """A kind of numbers by its name in the settings; None for `auto`."""
-    kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    return kinds.get(name)
+    return None if name == "auto" else getattr(torch, name)

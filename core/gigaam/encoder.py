@@ -184,3 +184,8 @@ class Encoder(nn.Module):
         for layer in self.layers:
             x = layer(x, self.rotary, keys, ends)
         return x  # type: ignore[no-any-return]
+
+    def compile_layers(self) -> None:
+        """Have each layer compiled, for any length, when it first runs; a deep copy is not compiled."""
+        for layer in self.layers:
+            layer.compile(dynamic=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ from core.gigaam import greedy
 from core.gigaam.batches import halves, plan
 from core.gigaam.checkpoint import Model
 from core.gigaam.device import Device
-from core.gigaam.encoder import halved
+from core.gigaam.encoder import Encoder, halved
 from core.gigaam.heads import Transducer
+from core.gigaam.int8 import squeeze
+from core.gigaam.streams import Streams
 from core.gigaam.tokens import Emission, speech
 from core.gigaam.transducer import Search
 from core.transcribe import SAMPLE_RATE, Speech, Waveform
@@ -30,6 +33,13 @@ MOST = {"cpu": 8, "cuda": 256}
 
 GRID_S = {"cpu": 0.0, "cuda": 1.0}
 """Batches are padded to a multiple of this, so that recorded CUDA graphs are met again."""
+
+
+AHEAD = {"cpu": 0, "cuda": 1}
+"""Batches that may be given to the device before the last one is finished."""
+
+HALVES = {torch.bfloat16, torch.float16}
+"""Numbers that may overflow where float32 does not."""
 
 
 class OutOfMemory(Unavailable):
@@ -51,18 +61,42 @@ class Unsound(Unavailable):
     message = "The model gave no numbers for a segment; its file may be damaged."
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A batch that the device has encoded, or soon will have."""
+
+    rows: Tensor
+    """Float32 [batch, time, width]."""
+    ends: Tensor
+    """Frames of each sample [batch]."""
+    sound: Tensor
+    """Whether all numbers are finite, one truth value."""
+    ready: torch.cuda.Event | None
+    """When it is done; None: it is."""
+
+
 class Recogniser:
     """One loaded model on one device. What a segment says does not depend on what shares its batch."""
 
-    def __init__(self, model: Model, device: Device | None = None, *, together: bool | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        device: Device | None = None,
+        *,
+        together: bool | None = None,
+        compiled: bool = False,
+    ) -> None:
         self.device = device or devices.choose(model.config.encoder.d_model)
-        self.budget_s = BUDGET_S[self.device.kind]
+        self.budget_s, self.ahead = BUDGET_S[self.device.kind], AHEAD[self.device.kind]
         # A CPU encodes segments faster one by one, without padding; the search is faster together.
         self.together = self.device.kind == "cuda" if together is None else together
         self.model = model.to(self.device.kind)
         # Features and heads stay in float32: they cost little, and the clamped logarithm needs it.
-        self.encoder = self.model.encoder.to(self.device.dtype)
+        self.encoder = rounded(self.model.encoder, self.device.dtype)
+        if compiled:
+            self.encoder.compile_layers()
         self._search = Search(model.head) if isinstance(model.head, Transducer) else None
+        self._streams = Streams(self.device.kind)
 
     def transcribe(self, segments: Sequence[Waveform]) -> list[Speech]:
         """Words of each segment, in order; a segment too short for one frame is padded to one.
@@ -106,36 +140,45 @@ class Recogniser:
 
     def _answer(self, batch: list[Waveform]) -> list[Emission]:
         """Encode and search; a batch whose 16-bit numbers overflowed is done once more in float32."""
-        with torch.inference_mode():
-            answers, sound = self._run(batch, self.encoder)
-            if not sound and self.device.dtype != torch.float32:
-                answers, sound = self._run(batch, copy.deepcopy(self.encoder).float())
-        if not sound:
-            raise Unsound
+        try:
+            return self.finish(self.start(batch))
+        except Unsound:
+            if self.device.dtype not in HALVES:
+                raise
+        return self.finish(self.start(batch, copy.deepcopy(self.encoder).float()))
+
+    @torch.inference_mode()
+    def start(self, batch: Sequence[Waveform], encoder: Encoder | None = None) -> Encoded:
+        """Have a batch encoded; a GPU may still be at it when this returns."""
+        encoder = encoder or self.encoder
+        parts = [self.encode(*self.features(group), encoder) for group in self.groups(batch)]
+        rows = pad_sequence([row for some, _ in parts for row in some], batch_first=True)
+        ends = torch.cat([ends for _, ends in parts])
+        return Encoded(rows, ends, rows.sum().isfinite(), self._streams.mark())
+
+    @torch.inference_mode()
+    def finish(self, encoded: Encoded) -> list[Emission]:
+        """Tokens of each sample, in order; waits for the device. Raise Unsound if it gave no numbers."""
+        with self._streams.search(encoded.ready, encoded.rows, encoded.ends, encoded.sound):
+            answers = self.search(encoded.rows, encoded.ends)
+            if not encoded.sound:
+                raise Unsound
         return answers
 
-    def _run(self, batch: list[Waveform], encoder: torch.nn.Module) -> tuple[list[Emission], bool]:
-        """One pass over one batch, and whether all its numbers were finite."""
-        parts = [self.encode(*self.features(group), encoder) for group in self.groups(batch)]
-        encoded = pad_sequence([row for rows, _ in parts for row in rows], batch_first=True)
-        ends = torch.cat([ends for _, ends in parts])
-        sound = encoded.sum().isfinite()
-        return self.search(encoded, ends), bool(sound)
-
-    def groups(self, batch: list[Waveform]) -> list[list[Waveform]]:
+    def groups(self, batch: Sequence[Waveform]) -> list[Sequence[Waveform]]:
         """What is encoded at once."""
         return [batch] if self.together else [[segment] for segment in batch]
 
-    def features(self, group: list[Waveform]) -> tuple[Tensor, Tensor, bool]:
+    def features(self, group: Sequence[Waveform]) -> tuple[Tensor, Tensor, bool]:
         """Log-mel, float32 on the device [batch, mel, frames], the frames of each, and is anything padded."""
         waves, samples = self._collate(group)
-        on_device = waves.to(self.device.kind, non_blocking=True)
-        frames = self.model.features.frames(samples).to(self.device.kind, non_blocking=True)
+        on_device, counts = self._streams.carry(waves), self._streams.carry(samples)
+        frames = self.model.features.frames(counts)
         padded = bool((samples != waves.size(1)).any())
         return self.model.features(on_device.float() / 32768.0), frames, padded
 
     def encode(
-        self, features: Tensor, frames: Tensor, padded: bool, encoder: torch.nn.Module
+        self, features: Tensor, frames: Tensor, padded: bool, encoder: Encoder
     ) -> tuple[Tensor, Tensor]:
         """Encoded, float32 [batch, time, width], and where each ends; unpadded sound needs no mask."""
         dtype = next(encoder.parameters()).dtype
@@ -148,7 +191,7 @@ class Recogniser:
             return greedy.ctc(self.model.head(encoded), ends)
         return self._search(encoded, ends)
 
-    def _collate(self, segments: list[Waveform]) -> tuple[Tensor, Tensor]:
+    def _collate(self, segments: Sequence[Waveform]) -> tuple[Tensor, Tensor]:
         """Waves int16 [batch, samples], zeros behind the shorter ones, and the samples of each."""
         rows = [self._padded(segment) for segment in segments]
         grid = int(GRID_S[self.device.kind] * SAMPLE_RATE) or 1
@@ -156,7 +199,8 @@ class Recogniser:
         waves = torch.zeros(len(rows), longest, dtype=torch.int16, pin_memory=self.device.kind == "cuda")
         for wave, row in zip(waves, rows, strict=True):
             wave[: len(row)] = torch.from_numpy(row)
-        return waves, torch.tensor([len(row) for row in rows])
+        samples = torch.tensor([len(row) for row in rows])
+        return waves, samples.pin_memory() if self.device.kind == "cuda" else samples
 
     def _padded(self, segment: Waveform) -> Waveform:
         """At least one frame of sound, reflected at both ends where the model was trained so."""
@@ -164,3 +208,8 @@ class Recogniser:
         shortest = max(config.n_fft - 2 * around, around + 1)
         whole = np.pad(segment, (0, max(0, shortest - len(segment))))
         return np.pad(whole, around, mode="reflect") if around else whole
+
+
+def rounded(encoder: Encoder, dtype: torch.dtype) -> Encoder:
+    """The same encoder, its weights in these numbers."""
+    return squeeze(encoder) if dtype == torch.int8 else encoder.to(dtype)
