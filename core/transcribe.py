@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import Rejected
+
 if TYPE_CHECKING:
     from core.remote.wire import Wire
 
@@ -112,6 +114,13 @@ class Queueing(Computing, Protocol):
 
     def ask(self, segments: Sequence[Waveform], language: str) -> Pending:
         """Does not wait. Raise what `transcribe` raises."""
+
+
+def refuse_unready(engine: Engine) -> None:
+    """Raise Rejected, with the reason, unless the engine can work now."""
+    readiness = engine.readiness()
+    if not readiness.ready:
+        raise Rejected("{title} is not ready: {reason}", title=engine.title, reason=readiness.reason)
 
 
 ASKED = 2

@@ -15,7 +15,7 @@ from core.errors import BadRequest, Rejected
 from core.phrases import phrase
 from core.remote.storage import Storage
 from core.settings import Settings
-from core.transcribe import BATCH, Elsewhere, Engine
+from core.transcribe import BATCH, Elsewhere, Engine, refuse_unready
 
 REASONS = {
     (False, False): phrase("{title}: the best there is for this language."),
@@ -91,9 +91,7 @@ def _named(engine: Engine, language: str) -> Choice:
         raise Rejected(
             "{title} does not understand this language: {language}.", title=engine.title, language=language
         )
-    readiness = engine.readiness()
-    if not readiness.ready:
-        raise Rejected("{title} is not ready: {reason}", title=engine.title, reason=readiness.reason)
+    refuse_unready(engine)
     return Choice(engine, "{title}, as you asked.", {"title": engine.title})
 
 

@@ -16,7 +16,7 @@ from core.errors import Rejected
 from core.remote import encode
 from core.remote.wire import Answer, Wire
 from core.settings import Settings
-from core.transcribe import Readiness, Report, Speech, Waveform
+from core.transcribe import Readiness, Report, Speech, Waveform, refuse_unready
 
 SYNC = "https://audio-{server}.api.fireworks.ai/v1"
 BATCH = "https://audio-batch.api.fireworks.ai"
@@ -67,7 +67,7 @@ class FireworksEngine:
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:
         """One paid call a segment; one without any samples costs nothing."""
-        self._refuse_unready()
+        refuse_unready(self)
         return [self._heard(segment, language) if segment.any() else Speech("") for segment in segments]
 
     def _heard(self, sound: Waveform, language: str) -> Speech:
@@ -82,11 +82,6 @@ class FireworksEngine:
             file=("sound.flac", encode.encode(sound, "flac"), encode.MIME["flac"]),
             deadline_s=UPLOAD_S,
         )
-
-    def _refuse_unready(self) -> None:
-        readiness = self.readiness()
-        if not readiness.ready:
-            raise Rejected("{title} is not ready: {reason}", title=self.title, reason=readiness.reason)
 
     def test(self) -> Answer:
         """The cheapest real call: ask about a batch that does not exist."""
@@ -128,7 +123,7 @@ class FireworksBatchEngine(FireworksEngine):
 
     def submit(self, sound: Waveform, language: str, our_id: str, patience: int) -> str:  # noqa: ARG002
         """Order a transcript; account and batch are its id."""
-        self._refuse_unready()
+        refuse_unready(self)
         address = f"{self.batches}/v1/audio/transcriptions?endpoint_id=audio-{self.server}"
         answer = self._send(self._bare, address, sound, language)
         account = answer.json().get("account_id") or self.account

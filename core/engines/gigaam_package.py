@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.engines.gigaam import GigaAMEngine
-from core.errors import Rejected
-from core.transcribe import SAMPLE_RATE, Readiness, Speech, Waveform, Word
+from core.transcribe import SAMPLE_RATE, Readiness, Speech, Waveform, Word, refuse_unready
 
 INSTALL = 'pip install "gigaam[torch] @ git+https://github.com/salute-developers/GigaAM"'
 """The line that brings a package which knows v3; it needs git and, on a CPU, a CPU torchaudio."""
@@ -46,9 +45,7 @@ class GigaAMPackageEngine:
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
         """Words of each segment, in order, without confidences."""
-        readiness = self.readiness()
-        if not readiness.ready:
-            raise Rejected("{title} is not ready: {reason}", title=self.title, reason=readiness.reason)
+        refuse_unready(self)
         with _alone:
             model = _model(self._ours.checkpoint)
             return [_listen(model, segment) for segment in segments]

@@ -18,7 +18,7 @@ from core.errors import OutcomeUnknown, ProviderBusy, Rejected
 from core.remote import encode
 from core.remote.wire import Answer, Wire
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE, Readiness, Report, Speech, Waveform
+from core.transcribe import SAMPLE_RATE, Readiness, Report, Speech, Waveform, refuse_unready
 
 if TYPE_CHECKING:
     from core.remote.storage import Storage
@@ -66,7 +66,7 @@ class GroqEngine:
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:
         """One paid call a segment; one without any samples costs nothing."""
-        _refuse_unready(self.title, self.readiness())
+        refuse_unready(self)
         return [self._heard(segment, language) if segment.any() else Speech("") for segment in segments]
 
     def _heard(self, sound: Waveform, language: str) -> Speech:
@@ -118,7 +118,7 @@ class GroqBatchEngine(GroqEngine):
 
     def submit(self, sound: Waveform, language: str, our_id: str, patience: int) -> str:  # noqa: ARG002
         """Put the sound and the order where Groq finds them; the last request alone is paid."""
-        _refuse_unready(self.title, self.readiness())
+        refuse_unready(self)
         name = _name(our_id)
         self._storage.put(name, encode.encode(sound, "flac"))
         body = {**form(self.model, language), "url": self._storage.link(name, LINK_S)}
@@ -208,11 +208,6 @@ def _name(our_id: str) -> str:
 
 def _host(address: str) -> str:
     return urlsplit(address).hostname or address
-
-
-def _refuse_unready(title: str, readiness: Readiness) -> None:
-    if not readiness.ready:
-        raise Rejected("{title} is not ready: {reason}", title=title, reason=readiness.reason)
 
 
 assert PIECE_S * SAMPLE_RATE * 2 < 25_000_000, "even noise, which FLAC cannot shorten, must fit"

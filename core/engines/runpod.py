@@ -23,7 +23,7 @@ from core.remote import encode
 from core.remote.storage import Storage
 from core.remote.wire import Answer, Wire
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE, Readiness, Report, Speech, Waveform
+from core.transcribe import SAMPLE_RATE, Readiness, Report, Speech, Waveform, refuse_unready
 
 PAYLOAD_BYTES = 10_000_000
 SOUND_BYTES = 7_200_000
@@ -87,9 +87,7 @@ class RunPodEngine:
 
     def submit(self, sound: Waveform, language: str, our_id: str, patience: int) -> str:
         """Order a transcript; each time-out before doubles the time it gets."""
-        readiness = self.readiness()
-        if not readiness.ready:
-            raise Rejected("{title} is not ready: {reason}", title=self.title, reason=readiness.reason)
+        refuse_unready(self)
         limit_s = min(MOST_S / 2, (START_S + len(sound) / SAMPLE_RATE) * 2**patience)
         policy = {
             "executionTimeout": ceil(limit_s * 1000),
