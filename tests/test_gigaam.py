@@ -3,6 +3,7 @@
 import pickle
 import random
 import re
+import shutil
 from pathlib import Path
 
 import jiwer
@@ -12,12 +13,13 @@ import torch
 
 from benchmarks import checkpoints
 from core import words
-from core.engines.gigaam import TOY, real, toy
+from core.engines.gigaam import COMPILERS, TOY, real, toy
 from core.gigaam import device, greedy
 from core.gigaam.batches import plan
 from core.gigaam.checkpoint import load, read
 from core.gigaam.config import UnknownModel
 from core.gigaam.device import Device
+from core.gigaam.download import files
 from core.gigaam.int8 import Int8Linear
 from core.gigaam.recogniser import OutOfMemory, Recogniser, Unsound
 from core.gigaam.tokens import Emission, Letters, speech
@@ -319,6 +321,19 @@ def test_numbers_that_the_settings_name_are_used_and_named(tmp_path):
     assert device.numbers("auto") is None
 
 
+def test_compiling_without_a_compiler_is_said_before_anything_is_sent(tmp_path, monkeypatch):
+    for name in files("v3_ctc"):
+        (tmp_path / name).touch()
+    wanted = Settings(models_dir=str(tmp_path), gigaam_model="v3_ctc", gigaam_compile=True)
+    assert real(wanted).readiness().ready == any(map(shutil.which, COMPILERS))
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    said = real(wanted).readiness()
+    assert not said.ready
+    assert "компилятор" in str(words.reason(said.reason, "ru"))
+
+
 @pytest.mark.parametrize("width", [96, 768])
 def test_what_is_computed_with_is_said_in_russian_too(width):
     said = str(words.reason(device.choose(width, "cpu").reason, "ru"))
@@ -348,3 +363,10 @@ def test_a_small_model_takes_one_core_and_a_large_one_all(monkeypatch):
     assert device.use_cores(96) == torch.get_num_threads() == 1
     assert device.use_cores(768) == torch.get_num_threads() == device.physical_cores()
     device.use_cores(96)
+
+
+@pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="no C++ compiler")
+def test_compiled_layers_hear_the_same_words(segments):
+    compiled = Recogniser(load(TOY), compiled=True)
+
+    assert compiled.transcribe(segments) == Recogniser(load(TOY)).transcribe(segments)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
+import shutil
 import threading
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import Rejected
 from core.gigaam.download import ADDRESS, files
 from core.settings import ROOT, Settings
-from core.transcribe import Readiness, Speech, Waveform
+from core.transcribe import Readiness, Speech, Waveform, refuse_unready
 
 if TYPE_CHECKING:
     from core.gigaam.batcher import Asker, Batcher
@@ -25,6 +25,9 @@ TOY = Path(__file__).resolve().parent.parent / "gigaam" / "toy_v3_ctc.ckpt"
 
 TOY_WIDTH, REAL_WIDTH = 96, 768
 """Width of the models: on a CPU it decides about bfloat16."""
+
+COMPILERS = ("g++", "clang++", "cl")
+"""Any of these lets torch compile on its own."""
 
 TITLES = {
     "v3_e2e_rnnt": "GigaAM v3 (punctuation, most exact)",
@@ -66,7 +69,9 @@ class GigaAMEngine:
         self.batch_segments = 128 if Path("/dev/nvidiactl").exists() else 8
 
     def readiness(self) -> Readiness:
-        """Ready when the model's files are where they belong."""
+        """Ready when the model's files are where they belong, and all that was asked for is there."""
+        if self.compiled and not any(map(shutil.which, COMPILERS)):
+            return Readiness(False, "GIGAAM_COMPILE needs a C++ compiler: install g++, or turn it off")
         folder = self.checkpoint.parent
         missing = [name for name in files(self.checkpoint.stem) if not (folder / name).exists()]
         if not missing:
@@ -86,9 +91,7 @@ class GigaAMEngine:
 
     def ask(self, segments: Sequence[Waveform], language: str) -> Asker:  # noqa: ARG002
         """Have segments heard as soon as the device is free; all jobs of the process share it."""
-        readiness = self.readiness()
-        if not readiness.ready:
-            raise Rejected("{title} is not ready: {reason}", title=self.title, reason=readiness.reason)
+        refuse_unready(self)
         with _loading:
             batcher = _batcher(self.checkpoint, self.numbers, compiled=self.compiled)
         return batcher.ask(segments)
