@@ -87,7 +87,7 @@ def _described(archive: Archive) -> dict[str, Any] | None:
         facts(
             say_many("{n} new file", "{n} new files", len(archive.fresh)),
             duration(sum(lengths_s)),
-            _counted(archive.left_out("known"), "{n} is here already", "{n} are here already"),
+            _counted(archive.left_out("known"), "{n} file is here already", "{n} files are here already"),
             _counted(archive.left_out("repeated"), "{n} repeated file", "{n} repeated files"),
             say_many("{n} length is estimated", "{n} lengths are estimated", archive.estimated)
             if archive.estimated

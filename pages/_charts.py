@@ -44,8 +44,7 @@ def deadline(answer: Answer) -> None:
     y = alt.Y(
         "price:Q",
         title=say("Price, {sign}", sign=sign),
-        scale=_money_scale(data["price"]),
-        axis=alt.Axis(tickCount=5),
+        **_money_axis(data["price"]),
     )
     points = (
         alt.Chart(data)
@@ -256,10 +255,12 @@ def _units(answer: Answer, usd: Decimal | None) -> float:
     return float(usd * rate)
 
 
-def _money_scale(amounts: Any) -> alt.Scale:
+def _money_axis(amounts: Any) -> dict[str, Any]:
     """Logarithmic where amounts differ a lot; zero has no logarithm."""
     low, high = amounts.min(), amounts.max()
-    return alt.Scale(type="log") if low > 0 and high / low > 50 else alt.Scale(type="linear")
+    if low > 0 and high / low > 50:
+        return {"scale": alt.Scale(type="log"), "axis": SPARSE}
+    return {"scale": alt.Scale(type="linear"), "axis": alt.Axis(tickCount=5)}
 
 
 def _show(chart: alt.Chart | alt.LayerChart, key: str, height: int = HEIGHT) -> None:

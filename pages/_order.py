@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import journey, library
+from core import journey
 from core.costs import Answer, Quote
 from core.errors import StenogramError
 from core.money import plans
@@ -37,9 +37,8 @@ READY_BY = {
 def more(*, one: bool) -> Wish:
     """Ask for what is seldom asked for; a title only where there is one file."""
     title = st.text_input(say("Title"), placeholder=say("The file name"), disabled=not one, max_chars=200)
-    known = library.tags(journey.current().records, WHO)
-    tags = st.multiselect(say("Tags"), known, accept_new_options=True, max_selections=20)
-    return replace(how("upload"), title=title if one else "", tags=tuple(tags))
+    tags = parts.tags()
+    return replace(how("upload"), title=title if one else "", tags=tags)
 
 
 def how(key: str, usual: Wish = USUAL, *, stereo: bool = True) -> Wish:
@@ -79,7 +78,7 @@ def draw(files: Sequence[Any], language: str, engine: str) -> tuple[str, float |
     lane = _lane(answer, name)
     deadline_h = _deadline() if lane == "batch" else None
     if archive is not None and (known := archive.left_out("known")):
-        st.caption(say_many("{n} is here already", "{n} are here already", len(known)))
+        st.caption(say_many("{n} file is here already", "{n} files are here already", len(known)))
     if answer is not None:
         _engines(answer, lane or here.settings.embedding_lane)
     return lane, deadline_h

@@ -121,7 +121,8 @@ def plain(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
+    one_line = re.sub(r"[^\S\u00a0\u202f]+", " ", text).strip()  # blanks that hold a number together stay
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", one_line)
 
 
 def number(value: float, digits: int = 0) -> str:
@@ -142,6 +143,16 @@ def dropped(key: str) -> list[UploadedFile]:
         st.html(f"<style>:root {{{variables}}}</style>")
         label = say("Sound or video, up to {size} each", size=size(PAGE_BYTES))
         return st.file_uploader(label, accept_multiple_files=True, key=key)
+
+
+def tags(given: Sequence[str] = ()) -> tuple[str, ...]:
+    """Ask for tags, known or new ones."""
+    known = library.tags(journey.current().records, WHO)
+    hint = say("Choose or type")
+    chosen = st.multiselect(
+        say("Tags"), known, given, placeholder=hint, accept_new_options=True, max_selections=20
+    )
+    return tuple(chosen)
 
 
 def seconds(given: str | None) -> float:

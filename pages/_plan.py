@@ -51,6 +51,8 @@ SCENARIO: dict[str, Any] = {
 """What a link carries, with what holds where it says nothing."""
 CHOICES: dict[str, Collection[str]] = {"view": VIEWS, "by": BY, "ready": READY, "spoken": SPOKEN}
 UNREADY = "Not ready"
+ROW_PX = 84
+"""Rows this high break their texts into lines, up to four."""
 SIGNS = {"USD": "$", "RUB": "₽"}
 PARTS = {
     "purchase, written off": phrase("wear"),
@@ -175,7 +177,7 @@ def cash(answer: Answer, usd: Decimal | None) -> str:
         return words.money(float(usd))
     rate = answer.book.assume(f"{answer.currency.lower()}_per_usd").value
     amount = float(usd * rate)
-    return f"{parts.number(amount, words.cents(amount) if amount < 100 else 0)} {SIGNS[answer.currency]}"
+    return f"{parts.number(amount, words.cents(amount) if amount < 100 else 0)}\u00a0{SIGNS[answer.currency]}"
 
 
 def result(answer: Answer) -> None:
@@ -311,8 +313,14 @@ def ways(answer: Answer) -> None:
             {**_row(answer, quote), "why": " ".join(_sentence(answer, each) for each in why[quote.id])}
             for quote in others
         ]
-        config["way"]["width"], order = 220, ("price", "p90", "way", "why")
-        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config, column_order=order)
+        config["way"]["width"], config["why"]["width"], order = 170, 300, ("price", "p90", "way", "why")
+        st.dataframe(
+            pd.DataFrame(rows),
+            hide_index=True,
+            column_config=config,
+            column_order=order,
+            row_height=ROW_PX,
+        )
 
 
 def remark(answer: Answer, said: Note) -> str:
@@ -337,7 +345,7 @@ def _row(answer: Answer, quote: Quote) -> dict[str, object]:
 
 
 def _columns() -> dict[str, Any]:
-    right = {"alignment": "right", "width": "small"}
+    right = {"alignment": "right", "width": 92}
     return {
         "way": st.column_config.TextColumn(say("Way"), width=360),
         "price": st.column_config.TextColumn(say("Price"), **right),  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ recording = card.recording
 st.title(plain(recording.title), anchor=False)
 st.caption(parts.about(card))
 
-with st.container(horizontal=True, key="actions"):
+with st.container(horizontal=True, gap="xsmall", key="actions"):
     with st.popover(say("Download"), icon=":material/download:", disabled=not recording.transcript_id):
         for kind, name in library.FORMATS.items():
             make = functools.partial(library.exported, here, WHO, recording.id, kind)
@@ -32,14 +32,12 @@ with st.container(horizontal=True, key="actions"):
     if parts.may_change():
         with st.popover(say("Edit"), icon=":material/edit:"), st.form("edit", border=False):
             title = st.text_input(say("Title"), recording.title, max_chars=200)
-            known = library.tags(here.records, WHO)
-            tags = st.multiselect(
-                say("Tags"), known, recording.tags, accept_new_options=True, max_selections=20
-            )
+            tags = parts.tags(recording.tags)
             if st.form_submit_button(say("Save"), type="primary"):
-                here.recordings.rename(WHO, recording.id, title, tuple(tags))
+                here.recordings.rename(WHO, recording.id, title, tags)
                 st.rerun()
-        with st.popover(say("Transcribe again"), icon=":material/refresh:", disabled=card.active):
+        again = st.popover(say("Transcribe again"), icon=":material/refresh:", disabled=card.active)
+        with again, st.container(width=420):
             _order.again(recording)
         with st.popover(say("Picture"), icon=":material/image:"):
             _covers.form(recording)

@@ -105,15 +105,15 @@ def test_advice_and_reasons_name_the_currency_that_was_chosen(here):
 
     reasons = next(table.value["why"] for table in at.dataframe if "why" in table.value)
     shown = texts(at) + "\n".join(reasons)
-    assert re.search(r"он дешевле на [\d,\xa0]+ ₽", shown)
-    assert reasons.str.contains(r"больше 50 ₽").any()
+    assert re.search(r"он дешевле на [\d,\xa0]+\xa0₽", shown)
+    assert reasons.str.contains(r"больше 50\xa0₽").any()
     assert "$" not in shown
 
 
 def test_little_money_in_roubles_is_not_nothing(here):
     at = visit("costs", by="documents", documents="1", tokens="50", currency="RUB")
 
-    assert re.fullmatch(r"0\.000\d+ ₽", prices(at)[0])
+    assert re.fullmatch(r"0\.000\d+\xa0₽", prices(at)[0])
 
 
 def test_a_deadline_that_nobody_keeps_is_said(here):

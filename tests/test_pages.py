@@ -13,6 +13,7 @@ from core.keys import EVERYONE
 from core.recordings import Wish
 from core.settings import ROOT
 from core.watch import live
+from pages import _parts as parts
 from tests import drive
 
 DATA = Path(__file__).parent / "data"
@@ -188,6 +189,17 @@ def test_another_transcript_is_asked_for_in_the_way_of_the_present_one(here, nam
     assert usual == {"subtitles": False, **({"split": True} if channels == 2 else {})}
     assert (wanted.subtitles, wanted.split_channels) == (True, channels == 2)
     assert wanted.id != here.recordings.get(EVERYONE, id_).transcript_id
+
+
+@pytest.mark.parametrize("page", ["upload", "recording"])
+def test_tags_are_asked_for_in_the_language_of_the_visit(heard, page):
+    at = visit(page, "ru", id=library_ids(heard)[0])
+
+    assert at.multiselect[0].proto.placeholder == "Выберите или впишите"
+
+
+def test_blanks_that_hold_a_number_together_stay():
+    assert parts.plain("about\n 1\u00a0234\u00a0₽ ") == "about 1\u00a0234\u00a0₽"
 
 
 def test_names_from_people_are_shown_as_they_are(here):

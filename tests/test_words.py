@@ -11,6 +11,7 @@ import pytest
 from babel.messages.pofile import read_po
 
 from core import decode, errors, search, words
+from core.costs import shipped
 from core.settings import ROOT
 
 SOURCES = [
@@ -116,6 +117,12 @@ def test_everything_said_has_a_russian_translation():
 
 def test_every_phrase_within_a_sentence_has_a_russian_translation():
     assert sorted(fact for fact in facts() if words.reason(fact, "ru") == fact) == []
+
+
+def test_every_figure_of_the_price_book_says_in_russian_what_it_is_and_whence():
+    said = [text for each in shipped().assumptions.values() for text in (each.about, each.source)]
+
+    assert sorted(text for text in said if words.reason(text, "ru") == text) == []
 
 
 def test_the_catalogue_holds_nothing_that_nobody_says():
