@@ -23,7 +23,7 @@ def show_batches() -> None:
             say_many("{n} text waits", "{n} texts wait", queue.texts) if queue.texts else say("nothing waits")
         )
         st.caption(facts(waits, explain(queue.stopped) if queue.stopped else ""), width="stretch")
-        if queue.texts and actions().allowed:
+        if queue.texts and not queue.capped and actions().allowed:
             button(say("Send now"), "send", actions().send_batch)
     if queue.capped:
         st.caption(say(CHEAPEST))

@@ -127,7 +127,7 @@ def _deadline() -> float | None:
         format_func=lambda hours: say(READY_BY[hours]),
         help=say(
             "What no batch has brought by then is made at once, at the full price. "
-            "It does not change batches that are under way already."
+            "Batches that are under way already are left as they are."
         ),
         key="deadline",
     )

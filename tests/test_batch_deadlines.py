@@ -109,7 +109,7 @@ def test_a_deadline_given_later_leaves_a_batch_that_is_under_way_as_it_is(here, 
     assert [(batch.state, batch.wish) for batch in batching.batches(here)] == [("submitted", "")]
     at = visit("upload")
     at.radio(key="lane").set_value("batch").run()
-    assert "does not change batches that are under way" in at.selectbox(key="deadline").help
+    assert "Batches that are under way already are left" in at.selectbox(key="deadline").help
 
 
 def test_only_what_is_due_leaves_a_late_batch_for_the_full_price(here, emulator):
