@@ -5,11 +5,13 @@ import torch
 
 from benchmarks import checkpoints, textbook
 from core.engines.gigaam import TOY
+from core.gigaam.batcher import Batcher
 from core.gigaam.checkpoint import load
 from core.gigaam.device import Device
 from core.gigaam.recogniser import Recogniser
 from core.gigaam.transducer import Search
 from core.transcribe import SAMPLE_RATE
+from tests.conftest import DATA
 from tests.test_engines import cut, decoded
 from tests.test_gigaam_transducer import WIDTH, head
 
@@ -66,3 +68,27 @@ def test_a_fully_padded_row_gives_numbers():
     encoded = model.encoder(torch.randn(2, 64, 800).cuda(), torch.tensor([800, 1]).cuda())
 
     assert encoded.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["v3_ctc", "v3_rnnt"])
+def test_work_that_is_given_ahead_is_answered_as_batch_by_batch(name):
+    recogniser = Recogniser(load(TOY if name == "v3_ctc" else DATA / "models" / f"{name}.ckpt"), EXACT)
+    recogniser.budget_s = 20.0
+    segments = cut(decoded("ru_meeting.opus")[0], "subtitles") * 4
+    expected = [recogniser.transcribe([segment])[0].text for segment in segments]
+    batcher = Batcher(recogniser)
+
+    jobs = [batcher.ask(segments) for _ in range(3)]
+
+    assert recogniser.ahead == 1
+    assert [[speech.text for speech in job.wait()] for job in jobs] == [expected] * 3
+
+
+def test_compiled_layers_hear_the_same_on_a_gpu():
+    segments = cut(decoded("ru_meeting.opus")[0], "subtitles")
+
+    compiled = Recogniser(load(TOY), EXACT, compiled=True).transcribe(segments)
+
+    assert [speech.text for speech in compiled] == [
+        speech.text for speech in Recogniser(load(TOY), EXACT).transcribe(segments)
+    ]

@@ -152,8 +152,7 @@ class Recogniser:
         """Have a batch encoded; a GPU may still be at it when this returns."""
         encoder = encoder or self.encoder
         parts = [self.encode(*self.features(group), encoder) for group in self.groups(batch)]
-        rows = pad_sequence([row for some, _ in parts for row in some], batch_first=True)
-        ends = torch.cat([ends for _, ends in parts])
+        rows, ends = parts[0] if len(parts) == 1 else _gathered(parts)
         return Encoded(rows, ends, rows.sum().isfinite(), self._streams.mark())
 
     @torch.inference_mode()
@@ -213,3 +212,9 @@ class Recogniser:
 def rounded(encoder: Encoder, dtype: torch.dtype) -> Encoder:
     """The same encoder, its weights in these numbers."""
     return squeeze(encoder) if dtype == torch.int8 else encoder.to(dtype)
+
+
+def _gathered(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """What was encoded apart, padded to one batch."""
+    rows = [row for some, _ in parts for row in some]
+    return pad_sequence(rows, batch_first=True), torch.cat([ends for _, ends in parts])

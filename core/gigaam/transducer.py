@@ -177,7 +177,8 @@ class Walk:
                 self.step()
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Other threads may ask the driver something meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             for _ in range(STEPS_A_GRAPH):
                 self.step()
         self.graph = graph
