@@ -119,8 +119,9 @@ def play_s(question: str, row: Row, said: Iterable[Word]) -> float:
 def _wanted(question: str) -> frozenset[str]:
     """The stems a question asks for."""
     asked = stems.read(question)
-    told = (*asked.words, *asked.phrases)
-    return frozenset(stems.stem(word) for phrase in told for word in stems.words(phrase))
+    forms = [form for word in asked.words for form in stems.forms(word)]
+    said = [word for phrase in asked.phrases for word in stems.words(phrase)]
+    return frozenset(stems.stem(word) for word in (*forms, *said))
 
 
 @dataclass(frozen=True)

@@ -167,12 +167,20 @@ def _phrases(question: stems.Question) -> list[Any]:
 
 
 def _words(question: stems.Question, how: How) -> list[Any]:
+    """Words of one form share a query; a word of several has its own, and any of them will do."""
     lance = _queries()
     operator = lance.FullTextOperator.AND if how == "all" else lance.FullTextOperator.OR
     columns: dict[str, list[str]] = {}
+    queries = []
     for word in question.words:
-        columns.setdefault(_column(word, question.text), []).append(word)
-    return [lance.MatchQuery(" ".join(words), column, operator=operator) for column, words in columns.items()]
+        column, forms = _column(word, question.text), stems.forms(word)
+        if len(forms) == 1:
+            columns.setdefault(column, []).append(word)
+        else:
+            queries.append(lance.MatchQuery(" ".join(forms), column, operator=lance.FullTextOperator.OR))
+    for column, words in columns.items():
+        queries.append(lance.MatchQuery(" ".join(words), column, operator=operator))
+    return queries
 
 
 def _fuzzy(question: stems.Question) -> list[Any]:

@@ -206,3 +206,46 @@ def test_a_question_in_a_space_without_vectors_is_answered_by_words(index):
     found = search(index, Fresh(), "customers")
 
     assert [match.row.id for match in found.matches] == ["en:0"]
+
+
+INFLECTED = [
+    ("день", "Завтра остаётся два дня до отпуска."),
+    ("кредит", "Клиент просит оформить ему два кредита."),
+    ("лимита", "На карте увеличили лимит."),
+    ("режим", "Работа идёт в обычном режиме."),
+    ("деньги", "На это не хватило денег."),
+    ("ребёнок", "Приходите вместе с детьми."),
+    ("люди", "В зале сидел один человек."),
+    ("время", "Не хватает времени."),
+]
+
+
+@pytest.fixture(scope="module")
+def inflected(tmp_path_factory):
+    index = Index(str(tmp_path_factory.mktemp("inflected") / "lancedb"))
+    index.put("r", [Row(str(n), "r", "me", n, n + 1, said, "ru") for n, (_, said) in enumerate(INFLECTED)])
+    index.maintain(after_rows=1)
+    return index
+
+
+@pytest.mark.parametrize(("n", "asked"), list(enumerate(asked for asked, _ in INFLECTED)))
+def test_a_noun_is_found_and_marked_in_every_case_and_number(inflected, n, asked):
+    found = search(inflected, None, asked, mode="words")
+
+    assert [match.row.id for match in found.matches] == [str(n)]
+    assert found.matches[0].how == "all"
+    assert any(marked for _, marked in marks(found.matches[0].row.text, asked))
+
+
+def test_of_several_words_each_must_be_there_in_some_form(inflected):
+    both = search(inflected, None, "кредит клиента", mode="words").matches
+    one = search(inflected, None, "кредит человеку", mode="words").matches
+
+    assert [(match.row.id, match.how) for match in both] == [("1", "all")]
+    assert {match.how for match in one} == {"any"}
+    assert {match.row.id for match in one} == {"1", "6"}
+
+
+def test_what_is_quoted_must_be_said_in_that_form(inflected):
+    assert not search(inflected, None, "«два день»", mode="words").matches
+    assert len(search(inflected, None, "«два дня»", mode="words").matches) == 1
