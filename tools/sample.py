@@ -14,6 +14,7 @@ from sqlalchemy import select
 from tqdm import tqdm
 
 from core import journey
+from core.errors import StenogramError
 from core.journey import Journey
 from core.keys import EVERYONE
 from core.recordings import Wish
@@ -67,8 +68,8 @@ def work_off(here: Journey, task: Task) -> None:
 
 def transcribe(here: Journey, path: Path, wish: Wish) -> None:
     """One recording, with its progress and its text."""
-    choice = here.choose(wish)
-    print(f"\n{wish.title} ({path.name})\n  engine: {choice.reason}")
+    print(f"\n{wish.title} ({path.name})")
+    print(f"  engine: {here.choose(wish).reason}")
     with path.open("rb") as file:
         task = here.accept(EVERYONE, file, path.name, wish)
     done = threading.Event()
@@ -87,7 +88,10 @@ def main() -> None:
     here = journey.current()
     here.work.bell = lambda *_: None
     for path, wish in RECORDINGS:
-        transcribe(here, path, wish)
+        try:
+            transcribe(here, path, wish)
+        except StenogramError as error:  # an ENGINE that knows one language only, say
+            print(f"  left out: {error}")
     for question, kind in QUESTIONS:
         print(f"\n? {question}   ({kind})")
         for match in here.search(EVERYONE, question, limit=1).matches:
