@@ -21,6 +21,7 @@ from core.phrases import phrase
 from core.recordings import Wish
 from core.records import Recording, Task, utc
 from core.transcripts import Heard
+from core.watch import decisions
 from core.watch.eta import Forecast, Forecasts
 
 MESSAGES = {
@@ -30,6 +31,7 @@ MESSAGES = {
     "failed": phrase("Transcription failed."),
     "cancelled": phrase("Cancelled."),
 }
+UNDECIDED = phrase("Waits until an admin decides on the monitor. {question}")
 ACCEPTED = phrase("The file was uploaded and its transcription was queued.")
 KNOWN = phrase("These bytes were transcribed before; the result is ready.")
 TAKES = phrase("About {time}.")
@@ -281,13 +283,29 @@ class Answers:
         forecasts = Forecasts(self._here.records, time.time())
         paid = self._here.ledger.of_recordings(recordings)
         batches = names.of_tasks(self._here.records, tasks)
+        asked = self._asked(tasks)
         rows = [(task, recordings[task.recording_id]) for task in tasks if task.recording_id in recordings]
         return [
             self._task(
-                task, recording, forecasts.of(task, recording), paid[recording.id], batches.get(task.id)
+                task,
+                recording,
+                None if task.id in asked else forecasts.of(task, recording),
+                paid[recording.id],
+                batches.get(task.id),
+                asked.get(task.id) or self.say(MESSAGES[task.status]),
             )
             for task, recording in rows
         ]
+
+    def _asked(self, tasks: Sequence[Task]) -> dict[str, str]:
+        """What is said of tasks that wait for a person's word; nobody knows how long that takes."""
+        open_ = {task.id: task.transcript_id for task in tasks if task.status == "processing"}
+        found = decisions.questions(self._here.records, set(open_.values()))
+        asked = {id_: found[transcript] for id_, transcript in open_.items() if transcript in found}
+        return {
+            id_: self.say(UNDECIDED, question=words.explain(question, self.language))
+            for id_, question in asked.items()
+        }
 
     def _task(
         self,
@@ -296,6 +314,7 @@ class Answers:
         forecast: Forecast | None,
         usd: Decimal,
         batch_id: str | None,
+        message: str,
     ) -> TaskAnswer:
         return TaskAnswer(
             task_id=task.id,
@@ -314,7 +333,7 @@ class Answers:
             lane=task.lane,
             batch_id=batch_id,
             meaning=recording.meaning,
-            message=self.say(MESSAGES[task.status]),
+            message=message,
             error=words.explain(task.error, self.language) if task.error else None,
             cost_usd=plain(usd),
         )

@@ -31,10 +31,11 @@ def show_batches() -> None:
     if not seen:
         st.caption(say("No batch has been ordered yet."))
     for batch in seen:
-        _batch(batch)
+        show_batch(batch)
 
 
-def _batch(batch: Seen) -> None:
+def show_batch(batch: Seen) -> None:
+    """One of them: where it stands, what is known of it, what can be done about it."""
     with tight(key=f"row-batch-{batch.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):  # on a telephone below each other
             st.markdown(say(batch.says), width="stretch")

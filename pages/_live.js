@@ -44,12 +44,18 @@ class Board {
 
   take(board) {
     if (this.data.sections) this.draw(board);
-    if (this.data.watch && this.stamp !== undefined && board.stamp !== this.stamp) this.send("changed", board.stamp);
-    this.stamp = board.stamp;
+    const stamp = this.stampOf(board);
+    if (this.stamp !== undefined && stamp !== this.stamp) this.send("changed", `${stamp} ${Date.now()}`);
+    this.stamp = stamp;
+  }
+
+  // What the part of the page that Python draws depends on: all of the work, or the cards above these lists.
+  stampOf(board) {
+    return this.data.sections ? board.decisions : board.stamp;
   }
 
   draw(board) {
-    if (this.stamp === undefined) this.stamp = board.stamp;
+    if (this.stamp === undefined) this.stamp = this.stampOf(board);
     if (!this.data.sections) return;
     const labels = this.data.labels;
     const parts = [];

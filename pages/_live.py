@@ -70,7 +70,6 @@ def _follow(*, sections: bool) -> dict[str, str]:
         key="board" if sections else "follow",
         data={
             "sections": sections,
-            "watch": not sections,
             "first": live.draw(here.records, who(), language()) if sections else None,
             "ticket": here.keys.ticket(live.purpose(who())),
             "language": language(),

@@ -19,6 +19,7 @@ from core.watch.failures import Group
 from core.watch.health import Coverage
 from core.watch.rows import Action
 from jobs import actors
+from pages import _decisions as decisions
 from pages._batches import show_batches
 from pages._history import show_history, took
 from pages._joblist import carried, show_jobs
@@ -78,6 +79,7 @@ def show(name: str) -> None:
 
 
 def _now() -> None:
+    decisions.show()
     board()
 
 

@@ -135,6 +135,13 @@ class View:
         rows.sort(key=lambda row: row.state not in LIVE)
         return [self._seen(row, failed.get(row.id, 0), expected) for row in rows]
 
+    def held(self) -> Sequence[Seen]:
+        """Batches that a person must look at, the oldest first."""
+        waiting = select(Batch).where(Batch.state == "held").order_by(Batch.created_at)
+        with self._records.read() as session:
+            expected = _expected(_durations(session))
+            return [self._seen(row, 0, expected) for row in session.scalars(waiting)]
+
     def paused(self) -> Json | None:
         """Why the provider is not asked at the moment: its key was refused; None if it is."""
         paused: Json = json.loads(self._records.fact(PAUSED) or "{}")

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from core.costs import plain
 from core.errors import NotFound, Rejected, StenogramError, Unavailable
 from core.money.ledger import Call, Ledger
+from core.phrases import phrase
 from core.records import Job, Recording, Records, Segment, Task
 from core.remote.rows import Order
 from core.transcribe import Elsewhere, Ordered
 from core.work import Claim, Work, as_json, changed
 
 LIVE = ("planned", "submitting", "submitted", "held")
+HELD = phrase("{provider} may have been paid for a part already ({reason}). Shall it be ordered again?")
+AGAIN = phrase("{provider} may be paid twice for a part ({reason}): it is ordered once more.")
+GIVEN_UP = phrase(
+    "A part was given up: {provider} may have been paid for it ({reason}), and it was not ordered again."
+)
 KEPT_S = 30 * 24 * 3600.0
 """Finished orders are the history from which the next ones are estimated."""
 GUESS = (60.0, 0.1)
@@ -36,6 +42,12 @@ def reason(order: Order) -> Rejected:
     """Why an order failed, as it was kept."""
     kept = order.error or {"message": "The order was given up.", "facts": {}}
     return Rejected(kept["message"], **kept["facts"])
+
+
+def held() -> Select[Order]:
+    """Orders that wait for a person, as long as a job waits for them: perhaps they were bought."""
+    waiting = select(Order).where(Order.state == "held", Order.transcript_id.in_(_waited_for()))
+    return waiting.order_by(Order.created_at)
 
 
 class Orders:
@@ -134,19 +146,19 @@ class Orders:
     # A person's will
 
     def held(self) -> list[Order]:
-        """Orders that wait for a person: it is not known whether they were bought."""
-        waiting = select(Order).where(Order.state == "held").order_by(Order.created_at)
+        """Orders that wait for a person, the oldest first."""
         with self._records.read() as session:
-            return list(session.scalars(waiting))
+            return list(session.scalars(held()))
 
     def decide(self, order_id: str, *, again: bool) -> None:
         """A person's word on a held order: buy it again, or give it up. Raise NotFound."""
-        values = {"state": "planned", "doubts": 0} if again else {"state": "failed", "error": None}
+        state, says = ("planned", AGAIN) if again else ("failed", GIVEN_UP)
         mine = update(Order).where(Order.id == order_id, Order.state == "held")
         with self._records.write() as session:
-            if not changed(session, mine.values({**values, "next_at": 0.0})):
+            if not changed(session, mine.values(state=state, doubts=0, next_at=0.0)):
                 raise NotFound
             order = session.get_one(Order, order_id)
+            order.error = {"message": says, "facts": (order.error or {}).get("facts", {})}
             self._ledger.dispute(session, _call_id(order))
             jobs = list(session.scalars(_jobs_of(order.transcript_id)))
             for job in jobs:
@@ -203,9 +215,7 @@ class Orders:
 
     def abandoned(self) -> list[Order]:
         """Live orders of transcripts on which no job works any more."""
-        waited_for = select(Task.transcript_id).join(Job, Job.task_id == Task.id)
-        waited_for = waited_for.where(Job.state.in_(("ready", "running")))
-        live = select(Order).where(Order.state.in_(LIVE), Order.transcript_id.not_in(waited_for))
+        live = select(Order).where(Order.state.in_(LIVE), Order.transcript_id.not_in(_waited_for()))
         with self._records.read() as session:
             return list(session.scalars(live))
 
@@ -219,6 +229,12 @@ def _as_known(order: Order):  # type: ignore[no-untyped-def]  # sqlalchemy's Upd
     return update(Order).where(
         Order.id == order.id, Order.state == order.state, Order.submissions == order.submissions
     )
+
+
+def _waited_for() -> Select[str]:
+    """Transcripts on which a job works."""
+    jobs = select(Task.transcript_id).join(Job, Job.task_id == Task.id)
+    return jobs.where(Job.state.in_(("ready", "running")))
 
 
 def _jobs_of(transcript_id: str):  # type: ignore[no-untyped-def]  # as above

@@ -309,18 +309,10 @@ class _Step:
     def _buy_again_or_hold(self, reason: str) -> None:
         order, provider = self._order, self._engine.wire.provider
         if Decimal(order.usd) > HOLD_USD or order.doubts:
-            held = Unavailable(
-                "{provider} may have been paid for a part already ({reason}). Shall it be ordered again?",
-                provider=provider,
-                reason=reason,
-            )
+            held = Unavailable(orders.HELD, provider=provider, reason=reason)
             self._book.move(order, "held", error=as_json(held))
             return
-        again = Unavailable(
-            "{provider} may be paid twice for a part ({reason}): it is ordered once more.",
-            provider=provider,
-            reason=reason,
-        )
+        again = Unavailable(orders.AGAIN, provider=provider, reason=reason)
         self._book.again(order, doubts=order.doubts + 1, error=as_json(again))
 
     def _still_out(self, report: Report) -> None:

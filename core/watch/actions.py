@@ -34,6 +34,8 @@ WHATS = {
     "finish batch": phrase("Finished a batch at once"),
     "retry batch": phrase("Tried the failed texts of a batch again"),
     "send batch": phrase("Sent what waits as a batch"),
+    "buy again": phrase("Ordered again what may have been bought"),
+    "give up": phrase("Gave up what may have been bought"),
 }
 """What was done, for people."""
 
@@ -130,6 +132,16 @@ class Actions:
         """Send what waits, however little it is."""
         self._do("send batch", [], self._here.batches.flush)
 
+    # Orders that may have been bought
+
+    def buy_again(self, order_ids: Sequence[str]) -> int:
+        """Order these parts of a recording once more. How many still waited for that word."""
+        return self._decide("buy again", order_ids, again=True)
+
+    def give_up(self, order_ids: Sequence[str]) -> int:
+        """Leave these parts unheard; their task fails. How many still waited for that word."""
+        return self._decide("give up", order_ids, again=False)
+
     # The log
 
     def log(self, limit: int = 100) -> list[Action]:
@@ -176,6 +188,22 @@ class Actions:
     def _delete(self, task_id: str) -> bool:
         try:
             self._here.forget(self._who, task_id)
+        except NotFound:
+            return False  # somebody was faster
+        return True
+
+    def _decide(self, what: str, order_ids: Sequence[str], *, again: bool) -> int:
+        self._must_be_admin()
+        book, meant = self._here.remote.orders, set(order_ids)
+        held = [order for order in book.held() if order.id in meant]
+        count = sum(self._decided(order.id, again=again) for order in held)
+        titles = self._here.recordings.named({order.recording_id for order in held})
+        self._log(what, [row.title for row in titles.values()], count)
+        return count
+
+    def _decided(self, order_id: str, *, again: bool) -> bool:
+        try:
+            self._here.remote.orders.decide(order_id, again=again)
         except NotFound:
             return False  # somebody was faster
         return True

@@ -19,7 +19,8 @@ from core.journey import Journey
 from core.keys import Principal
 from core.queues import QUEUES
 from core.records import Chore, Json, Worker, utc
-from core.watch import failures, health, history, monitor
+from core.watch import decisions, failures, health, history, monitor
+from core.watch.decisions import Decision
 from core.watch.failures import Group
 from core.watch.health import Coverage
 from core.watch.history import Timing
@@ -65,6 +66,23 @@ class DelayedFact:
     kind: str
     next_try_at: datetime
     error: str | None
+
+
+@dataclass(frozen=True)
+class DecisionFact:
+    """Parts of a recording that may have been bought already; a person says whether they are ordered again.
+
+    `since`: when they were ordered; `cost_usd`: what they cost once more.
+    """
+
+    recording_id: str
+    title: str
+    provider: str
+    parts: int
+    audio_s: float
+    since: datetime
+    cost_usd: str
+    question: str
 
 
 @dataclass(frozen=True)
@@ -171,6 +189,7 @@ class Facts:
     running: list[RunningFact]
     queues: list[QueueFact]
     delayed: list[DelayedFact]
+    decisions: list[DecisionFact]
     failures: list[FailureFact]
     batches: list[BatchFact]
     texts_waiting_for_a_batch: int
@@ -193,6 +212,7 @@ def look(
         running=[_running(one) for one in now.running],
         queues=_queues(now),
         delayed=[_delayed(one, language) for one in now.delayed],
+        decisions=[_decision(one, language) for one in decisions.waiting(here.records, who)],
         failures=[_failure(one, language) for one in failures.groups(here.records, who)],
         batches=[_batch(one, language) for one in here.batches.view.list()],
         texts_waiting_for_a_batch=here.batches.view.queue().texts,
@@ -243,6 +263,19 @@ def _delayed(one: Delayed, language: str) -> DelayedFact:
         kind=one.job.kind,
         next_try_at=utc(one.job.run_at),
         error=_sentence(one.job.error, language),
+    )
+
+
+def _decision(one: Decision, language: str) -> DecisionFact:
+    return DecisionFact(
+        recording_id=one.recording.id,
+        title=one.recording.title,
+        provider=one.provider,
+        parts=len(one.orders),
+        audio_s=one.audio_s,
+        since=utc(one.since),
+        cost_usd=plain(one.usd),
+        question=words.explain(one.question, language),
     )
 
 

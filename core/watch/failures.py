@@ -14,6 +14,7 @@ from core.keys import Principal
 from core.phrases import phrase
 from core.recordings import mine
 from core.records import Job, Json, Recording, Records, Task
+from core.remote.orders import HELD
 
 DEAD = ("failed", "quarantined")
 AGAIN_LATER = phrase("This usually passes by itself. Try again in some minutes.")
@@ -24,6 +25,7 @@ FIXES = {
     ),
     ProviderBusy.message: AGAIN_LATER,
     ProviderResting.message: AGAIN_LATER,
+    HELD: phrase("Only a person can tell: it is asked on the monitor, under “Right now”."),
     NoSpace.message: phrase("Free some space on the disk; then try again."),
     UnreadableMedia.message: phrase("The file itself is at fault: convert it or send it again."),
     NoSound.message: phrase("There is nothing to hear in this file; trying again will not help."),

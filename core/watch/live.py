@@ -11,7 +11,8 @@ from core import words
 from core.keys import EVERYONE, PAGES, Principal
 from core.queues import QUEUES
 from core.records import Records
-from core.watch import monitor
+from core.remote.orders import HELD
+from core.watch import decisions, monitor
 from core.watch.monitor import Delayed, Now, Running, Waiting
 
 FRESH_S = 1.0
@@ -49,6 +50,7 @@ def draw(records: Records, who: Principal, language: str) -> Shown:
     now = monitor.now(records, who)
     return {
         "stamp": monitor.stamp(records),
+        "decisions": decisions.stamp(records),
         "notice": _notice(now, language),
         "running": [_running(one, language) for one in now.running],
         "waiting": [_waiting(one, language) for one in now.waiting],
@@ -104,18 +106,21 @@ def _waiting(one: Waiting, language: str) -> Shown:
 
 
 def _delayed(one: Delayed, language: str) -> Shown:
-    left = words.duration(max(0.0, one.job.run_at - time.time()), language)
-    facts = [
-        words.say("next try in {time}", language, time=left),
-        words.explain(one.job.error, language) if one.job.error else "",
-    ]
+    asked = one.job.error is not None and one.job.error.get("message") == HELD
     return {
         "id": one.job.id,
-        "task": one.task.id,
+        "task": "" if asked else one.task.id,
         "title": one.recording.title,
-        "facts": _joined(facts),
+        "facts": words.say("waits for a decision", language) if asked else _joined(_why(one, language)),
         "progress": None,
     }
+
+
+def _why(one: Delayed, language: str) -> Iterator[str]:
+    left = words.duration(max(0.0, one.job.run_at - time.time()), language)
+    yield words.say("next try in {time}", language, time=left)
+    if one.job.error:
+        yield words.explain(one.job.error, language)
 
 
 def _joined(parts: Iterator[str] | list[str]) -> str:

@@ -66,7 +66,9 @@ def _queues(here: Journey) -> Iterator[Metric]:
     running = GaugeMetricFamily(
         "stenogram_jobs_running", "Jobs that a worker has in hand.", value=len(now.running)
     )
-    yield from (depth, age, sound, paused, running)
+    held = len(here.remote.orders.held())
+    asked = GaugeMetricFamily("stenogram_orders_held", "Orders that wait for a person's word.", value=held)
+    yield from (depth, age, sound, paused, running, asked)
 
 
 def _jobs(totals: Sequence[Total]) -> Iterator[Metric]:

@@ -1,0 +1,84 @@
+"""What waits for a person's word, as cards: what happened, what it costs, and the answers."""
+
+from __future__ import annotations
+
+import functools
+import time
+
+import streamlit as st
+
+from core import journey
+from core.batch.view import Seen
+from core.watch import decisions
+from core.watch.decisions import Decision
+from pages._batches import show_batch
+from pages._live import actions, button, who
+from pages._parts import duration, explain, facts, plain, say, say_many, tight
+from pages._prices import usd
+
+
+def show() -> None:
+    """A card for everything that waits; nothing where nothing does."""
+    asked = decisions.waiting(journey.current().records, who())
+    held = journey.current().batches.view.held()
+    if not (asked or held):
+        return
+    st.subheader(say("Waiting for your decision"), anchor=False)
+    for one in asked:
+        _card(one, titled=True)
+    for batch in held:
+        _batch(batch)
+
+
+def show_of(transcript_id: str) -> None:
+    """The same card on the page of the recording, above its transcript."""
+    for one in decisions.waiting(journey.current().records, who()):
+        if one.transcript_id == transcript_id:
+            _card(one, titled=False)
+
+
+def _card(one: Decision, *, titled: bool) -> None:
+    with st.container(border=True, gap="small", key=f"decision-{one.transcript_id}"):
+        with tight():
+            if titled:
+                query = {"id": one.recording.id}
+                title = f"**{plain(one.recording.title)}**"
+                st.page_link("recording.py", label=title, query_params=query, icon="", help="")
+            st.markdown(explain(one.question))
+            st.caption(facts(*_about(one)))
+        if actions().allowed:
+            with st.container(horizontal=True):
+                _answers(one)
+
+
+def _about(one: Decision) -> list[str]:
+    return [
+        say_many("{n} part", "{n} parts", len(one.orders)),
+        say("{time} of sound", time=duration(one.audio_s)),
+        say("ordered {time} ago", time=duration(max(0.0, time.time() - one.since))),
+        say("once more for {usd}", usd=plain(usd(one.usd))),
+    ]
+
+
+def _answers(one: Decision) -> None:
+    """Each says first what follows from it."""
+    facts_ = {"usd": plain(usd(one.usd)), "provider": plain(one.provider)}
+    with st.popover(say("Buy again"), icon=":material/refresh:"):
+        st.write(say("{provider} is paid {usd}. The first order may be billed as well.", **facts_))
+        again = functools.partial(actions().buy_again, one.order_ids)
+        button(say("Buy again for {usd}", **facts_), f"buy-{one.transcript_id}", again)
+    with st.popover(say("Give it up"), icon=":material/block:"):
+        st.write(
+            say(
+                "The transcript fails; what was heard so far is kept, and “Try again” orders the rest anew. "
+                "The first order stays in the book as unclear.",
+                **facts_,
+            )
+        )
+        up = functools.partial(actions().give_up, one.order_ids)
+        button(say("Yes, give it up"), f"give-up-{one.transcript_id}", up)
+
+
+def _batch(batch: Seen) -> None:
+    with st.container(border=True, key=f"decision-{batch.id}"):
+        show_batch(batch)

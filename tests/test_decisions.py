@@ -1,0 +1,225 @@
+"""Orders that may have been bought already wait for a person, who says on the monitor what becomes of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from core import journey
+from core.batch.rows import Batch
+from core.errors import AdminsOnly
+from core.keys import EVERYONE, PAGES, Principal
+from core.remote import orders
+from core.watch import decisions, failures, live
+from core.watch.actions import Actions
+from tests import remotely
+from tests.drive import perform_all, ready
+from tests.installation import generous
+from tests.remotely import CANARY
+from tests.serve import serve
+from tests.test_pages import texts, visit
+from tools.runpod_emulator import RunPodEmulator
+
+HEARD = [{"start": 0.1, "end": 0.9, "text": "раз два три", "words": []}]
+DEAR_S = 10_000
+"""Of a GPU for each part: more than a dollar's worth."""
+
+
+@pytest.fixture
+def runpod():
+    with RunPodEmulator(hear=lambda _file, _language: HEARD, key=CANARY, run_s=30) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch, runpod):
+    """The installation that pages see; its orders are dear, and cannot be found when they got lost."""
+    settings = {
+        "STENOGRAM_HOME": str(tmp_path / "home"),
+        "RUNPOD_API_KEY": CANARY,
+        "RUNPOD_URL": runpod.endpoint,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    journey.current.cache_clear()
+    yield dear(journey.current())
+    journey.current.cache_clear()
+
+
+def dear(here):
+    here.work.now = remotely.Clock()
+    here.engines["runpod"].price = lambda _duration_s: ("24 GB L4", "now", DEAR_S)
+    return here
+
+
+def held(here, runpod, longest_s=None, lost=1):
+    """A task whose first orders were lost and wait for a person."""
+    if longest_s:
+        here.engines["runpod"].max_segment_s = longest_s
+    runpod.fault("drop", lost, call="run")
+    task = remotely.accept_short(here, "runpod")
+    (job,) = ready(here)
+    here.prepare(here.work.claim(job.id, "w"))
+    perform_all(here)
+    assert len(here.remote.orders.held()) == lost
+    return task
+
+
+def press(name, task):
+    at = visit("monitor")
+    at.button(key=f"{name}-{task.transcript_id}").click().run()
+    assert not at.exception
+    return at
+
+
+def calls(here):
+    return sorted((call.state, call.usd_estimated) for call in here.ledger.payments())
+
+
+def test_the_card_says_what_happened_and_what_it_costs_once_more(here, runpod):
+    held(here, runpod)
+    (asked,) = decisions.waiting(here.records, EVERYONE)
+
+    shown = texts(visit("monitor", "en"))
+    assert "Waiting for your decision" in shown
+    assert "RunPod may have been paid for a part already" in shown
+    assert f"once more for ${asked.usd:.2f}" in shown
+    assert asked.usd > 1
+    russian = texts(visit("monitor", "ru"))
+    assert "Ждёт вашего решения" in russian
+    assert "(соединение оборвалось: RemoteProtocolError)" in russian
+
+
+def test_bought_again_it_is_finished_and_the_book_has_both(here, runpod):
+    task = held(here, runpod)
+    (asked,) = decisions.waiting(here.records, EVERYONE)
+    at = visit("monitor")
+    assert f"RunPod is paid ${asked.usd:.2f}. The first order may be billed as well." in texts(at)
+
+    after = press("buy", task)
+    assert "Waiting for your decision" not in texts(after)
+    (order,) = here.remote.orders.of(task.transcript_id)
+    assert order.error["message"] == orders.AGAIN
+    assert remotely.done(here, task, runpod).status == "completed"
+
+    assert len(runpod.jobs) == 2, "the provider was asked for both"
+    assert calls(here) == [("disputed", str(asked.usd)), ("settled", str(asked.usd))]
+    assert here.ledger.month().spent == 2 * asked.usd
+    (action, *_) = Actions(here, EVERYONE).log()
+    assert (action.what, action.who, action.about, action.count) == ("buy again", PAGES, ["a.wav"], 1)
+
+
+def test_given_up_the_task_says_so_and_the_money_stays_unclear(here, runpod):
+    task = held(here, runpod)
+    (asked,) = decisions.waiting(here.records, EVERYONE)
+
+    press("give-up", task)
+    failed = remotely.done(here, task, runpod)
+
+    assert failed.status == "failed"
+    assert failed.error["message"] == orders.GIVEN_UP
+    assert "RunPod may have been paid for it (" in texts(visit("recording", id=task.recording_id))
+    assert len(runpod.jobs) == 1
+    assert calls(here) == [("disputed", str(asked.usd))]
+    tables = visit("costs", view="proof").dataframe
+    assert "unclear, counted as promised" in " ".join(table.value.to_string() for table in tables)
+    assert Actions(here, EVERYONE).log()[0].what == "give up"
+
+
+def test_what_was_given_up_may_be_tried_again(here, runpod):
+    task = held(here, runpod)
+    press("give-up", task)
+    remotely.done(here, task, runpod)
+
+    assert here.retry(EVERYONE, task.id)
+    assert remotely.done(here, task, runpod).status == "completed"
+
+
+def test_parts_of_one_recording_are_one_question_and_later_ones_another(here, runpod):
+    task = held(here, runpod, longest_s=5, lost=2)
+    (asked,) = decisions.waiting(here.records, EVERYONE)
+    assert "2 parts" in texts(visit("monitor"))
+    act = Actions(here, EVERYONE)
+
+    assert act.buy_again(asked.order_ids[:1]) == 1
+    (left,) = decisions.waiting(here.records, EVERYONE)
+    assert left.order_ids == asked.order_ids[1:]
+    assert act.buy_again(asked.order_ids) == 1, "what was decided is not bought a third time"
+    assert remotely.done(here, task, runpod).status == "completed"
+
+
+def test_nobody_is_asked_about_what_nobody_waits_for(here, runpod):
+    task = held(here, runpod)
+    here.cancel(EVERYONE, task.id)
+
+    assert decisions.waiting(here.records, EVERYONE) == []
+    assert "Waiting for your decision" not in texts(visit("monitor"))
+
+
+def test_whoever_may_only_look_sees_the_question_and_cannot_answer(here, runpod, monkeypatch):
+    task = held(here, runpod)
+    monkeypatch.setenv("PAGES_READ_ONLY", "true")
+    journey.current.cache_clear()
+
+    at = visit("monitor")
+    assert "RunPod may have been paid" in texts(at)
+    assert not at.button
+    onlooker = Actions(here, Principal(PAGES))
+    for step in (onlooker.buy_again, onlooker.give_up):
+        with pytest.raises(AdminsOnly):
+            step([here.remote.orders.of(task.transcript_id)[0].id])
+    assert decisions.waiting(here.records, Principal("somebody else")) == []
+
+
+def test_the_open_board_notices_and_does_not_promise_another_try(here, runpod):
+    before = live.draw(here.records, EVERYONE, "en")
+    task = held(here, runpod)
+    here.work.now = lambda: 0.0
+    after = live.draw(here.records, EVERYONE, "en")
+
+    assert before["decisions"] == ""
+    assert after["decisions"]
+    assert [(line["facts"], line["task"]) for line in after["delayed"]] == [("waits for a decision", "")]
+    (group,) = failures.groups(here.records, EVERYONE)
+    assert "Right now" in group.fix["message"]
+    Actions(here, EVERYONE).give_up([one.id for one in here.remote.orders.of(task.transcript_id)])
+    assert live.draw(here.records, EVERYONE, "en")["decisions"] == ""
+
+
+def test_programs_are_told_that_a_person_must_decide(tmp_path, runpod):
+    settings = {"runpod_api_key": CANARY, "runpod_url": runpod.endpoint}
+    with serve(dear(generous(tmp_path / "home", **settings))) as served:
+        here = served.here
+        task = held(here, runpod)
+        admin = served.client(here.keys.make("admin", admin=True))
+        with admin:
+            told = admin.get(f"/api/v1/tasks/{task.id}").json()
+            facts = admin.get("/api/v1/monitor").json()
+            metrics = admin.get("/metrics").text
+
+    assert told["status"] == "processing"
+    assert told["eta_seconds"] is None
+    assert told["message"].startswith(
+        "Waits until an admin decides on the monitor. RunPod may have been paid"
+    )
+    (asked,) = facts["decisions"]
+    assert (asked["title"], asked["provider"], asked["parts"]) == ("a.wav", "RunPod", 1)
+    assert float(asked["cost_usd"]) > 1
+    assert "stenogram_orders_held 1.0" in metrics
+    assert CANARY not in json.dumps(facts)
+
+
+def test_a_batch_that_a_person_must_look_at_stands_there_too(here):
+    with here.records.write() as session:
+        row = Batch(model="gemini-embedding-2@64", display_name="gam-1", texts=3, tokens=30, usd="0.01")
+        row.created_at = row.next_at = here.work.now()
+        session.add(row)
+    here.batches.intents.hold(row, "The provider does not know this batch any more.")
+
+    at = visit("monitor")
+    assert "The provider does not know this batch any more." in texts(at)
+    at.button(key=f"again-{row.id}").click().run()
+    assert not at.exception
+    assert "Waiting for your decision" not in texts(at)
+    assert here.batches.intents.get(row.id).state == "failed"
