@@ -31,24 +31,24 @@ def show_batches() -> None:
     if not seen:
         st.caption(say("No batch has been ordered yet."))
     for batch in seen:
-        show_batch(batch)
+        _batch(batch)
 
 
-def show_batch(batch: Seen) -> None:
-    """One of them: where it stands, what is known of it, what can be done about it."""
+def _batch(batch: Seen) -> None:
     with tight(key=f"row-batch-{batch.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):  # on a telephone below each other
             st.markdown(say(batch.says), width="stretch")
             if actions().allowed and (batch.live or batch.failed):
                 with st.container(horizontal=True, width="content"):
-                    _buttons(batch)
+                    answers(batch)
         st.caption(facts(*_about_batch(batch)))
         for told in (batch.error, batch.alarm):
             if told:
                 st.caption(explain(told))
 
 
-def _buttons(batch: Seen) -> None:
+def answers(batch: Seen) -> None:
+    """What can be done about a batch that lives, or of which texts are missing."""
     button(say("Finish now"), f"now-{batch.id}", lambda: actions().finish_batch(batch.id))
     if batch.live:
         button(say("Cancel"), f"stop-{batch.id}", lambda: actions().cancel_batch(batch.id))

@@ -9,12 +9,17 @@ import streamlit as st
 
 from core import journey
 from core.batch.view import Seen
+from core.phrases import phrase
 from core.watch import decisions
 from core.watch.decisions import Decision
-from pages._batches import show_batch
+from pages import _batches as batches
 from pages._live import actions, button, who
 from pages._parts import duration, explain, facts, plain, say, say_many, tight
 from pages._prices import usd
+
+EITHER = phrase(
+    "It may have been paid for. Its texts can wait for the next batch, or be finished now at the full price."
+)
 
 
 def show() -> None:
@@ -80,5 +85,14 @@ def _answers(one: Decision) -> None:
 
 
 def _batch(batch: Seen) -> None:
-    with st.container(border=True, key=f"decision-{batch.id}"):
-        show_batch(batch)
+    """Its answers are those that every batch has of which texts are missing."""
+    with st.container(border=True, gap="small", key=f"decision-{batch.id}"):
+        with tight():
+            title = say_many("Batch of {n} text", "Batch of {n} texts", batch.texts)
+            st.markdown(f"**{title}**")
+            st.markdown(f"{explain(batch.alarm or {})} {say(EITHER)}")
+            ordered = say("ordered {time} ago", time=duration(batch.age_s))
+            st.caption(facts(ordered, plain(usd(batch.usd)), plain(batch.name)))
+        if actions().allowed:
+            with st.container(horizontal=True):
+                batches.answers(batch)

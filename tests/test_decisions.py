@@ -1,4 +1,4 @@
-"""Orders that may have been bought already wait for a person, who says on the monitor what becomes of them."""
+"""Orders that may have been bought already wait for a person, who decides about them on the monitor."""
 
 from __future__ import annotations
 

@@ -168,6 +168,7 @@ class View:
         if not (live or row.paid_usd):
             usd, saved = (usd if row.state in DISPUTED else Decimal(0)), Decimal(0)
         started = row.submitted_at or row.created_at
+        ended_at = None if row.state == "held" else row.finished_at
         return Seen(
             id=row.id,
             state=row.state,
@@ -177,7 +178,7 @@ class View:
             good=row.good,
             failed=row.texts if row.state == "held" else failed,
             waiting=row.texts if live else 0,
-            age_s=(row.finished_at or self.now()) - row.created_at,
+            age_s=(ended_at or self.now()) - row.created_at,
             next_check_s=max(0.0, row.next_at - self.now()) if live else None,
             expected=expected if live else None,
             usd=Decimal(row.paid_usd) if row.paid_usd else usd,
