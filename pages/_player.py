@@ -10,6 +10,7 @@ import streamlit as st
 from core import journey, library, words
 from core.library import Paragraph, Reading
 from core.watch import monitor
+from pages import _decisions
 from pages._parts import SPEAKERS, WHO, explain, language, live, may_change, say
 
 HERE = Path(__file__).parent
@@ -56,6 +57,7 @@ def _state(reading: Reading) -> None:
     task = reading.card.task
     if task and reading.card.active:
         st.progress(task.progress, say(monitor.KINDS.get(task.stage, "Waiting")))
+        _decisions.show_of(task.transcript_id)
         if may_change() and st.button(say("Cancel"), key="cancel"):
             journey.current().cancel(WHO, task.id)
             st.rerun()

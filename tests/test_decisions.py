@@ -110,6 +110,18 @@ def test_bought_again_it_is_finished_and_the_book_has_both(here, runpod):
     assert (action.what, action.who, action.about, action.count) == ("buy again", PAGES, ["a.wav"], 1)
 
 
+def test_the_page_of_the_recording_asks_too(here, runpod):
+    task = held(here, runpod)
+    at = visit("recording", id=task.recording_id)
+    assert "RunPod may have been paid for a part already" in texts(at)
+
+    at.button(key=f"give-up-{task.transcript_id}").click().run()
+
+    assert not at.exception
+    perform_all(here)
+    assert "was not ordered again" in texts(visit("recording", id=task.recording_id))
+
+
 def test_given_up_the_task_says_so_and_the_money_stays_unclear(here, runpod):
     task = held(here, runpod)
     (asked,) = decisions.waiting(here.records, EVERYONE)

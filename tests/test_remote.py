@@ -282,6 +282,33 @@ def test_a_person_may_give_a_held_order_up(here, runpod):
     assert len(runpod.jobs) == 1
 
 
+def test_an_answer_that_turns_up_while_a_person_thinks_is_taken(stored, runpod):
+    dear(stored)
+    runpod.queue_s, runpod.run_s = 1500.0, 30.0
+    runpod.fault("drop", call="run")
+    task = prepared(stored)
+    minutes(stored, 18, runpod)
+    assert len(stored.remote.orders.held()) == 1
+
+    finished(stored, task, runpod)
+
+    assert len(runpod.jobs) == 1
+    assert (payments(stored, "settled"), payments(stored, "disputed")) == (1, 0)
+
+
+def test_an_order_of_hours_is_not_taken_for_a_call_that_died(here, runpod):
+    here.ledger.now = here.work.now
+    runpod.queue_s, runpod.run_s = 6000.0, 60.0
+    task = prepared(here)
+    minutes(here, 70, runpod)
+    here.ledger.sweep()
+    assert payments(here, "reserved") == 1
+
+    finished(here, task, runpod)
+
+    assert (payments(here, "settled"), payments(here, "disputed")) == (1, 0)
+
+
 def test_a_request_that_never_left_is_no_doubt(here, runpod):
     runpod.stop()
     task = prepared(here)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
 from core.costs import Book, plain, shipped
@@ -199,9 +199,13 @@ class Ledger:
         return vectors
 
     def sweep(self) -> None:
-        """Calls of seconds whose process died in the middle may have been billed."""
+        """Calls of seconds whose process died in the middle may have been billed.
+
+        An order, whose calls are named "order/number", may take a day; whoever made it ends it.
+        """
+        of_seconds = and_(Payment.lane == "now", ~Payment.call_id.contains("/"))
         late = select(Payment.call_id).where(
-            Payment.state == "reserved", Payment.lane == "now", Payment.at < self.now() - ABANDONED_S
+            of_seconds, Payment.state == "reserved", Payment.at < self.now() - ABANDONED_S
         )
         with self._records.write() as session:
             for call_id in set(session.scalars(late)):

@@ -205,7 +205,7 @@ class _Step:
         self._now = book.now()
 
     def take(self) -> None:
-        """Whatever its state asks for; a held one waits for a person."""
+        """Whatever its state asks for; a held one waits for a person, or for its answer to turn up."""
         match self._order.state:
             case "planned" | "cancelled":
                 self._submit()
@@ -213,6 +213,8 @@ class _Step:
                 self._doubt(OutcomeUnknown(self._engine.wire.provider, "the reply to an order was lost"))
             case "submitted":
                 self._poll()
+            case "held":
+                self._look_for()
             case "failed":
                 raise orders.reason(self._order)
 
@@ -254,6 +256,17 @@ class _Step:
             self._book.move(self._order, "submitting", next_at=self._now + LOOK_S, error=as_json(error))
         else:
             self._buy_again_or_hold(str(error.facts["detail"]))
+
+    def _look_for(self) -> None:
+        """While a person thinks about it, the answer may come after all."""
+        with self._breakers.around(self._engine.provider, self._engine.wire):
+            found = self._engine.find(self._order.id)
+        if isinstance(found, Speech):
+            self._keep(found)
+        elif found is not None and self._order.remote_id is None:
+            self._ordered(found)
+        else:
+            self._book.move(self._order, "held", next_at=self._now + PARKED_S)
 
     def _poll(self) -> None:
         with self._breakers.around(self._engine.provider, self._engine.wire):
