@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -179,6 +180,34 @@ def test_a_mistake_of_ours_is_raised_where_it_was_asked_for_and_the_thread_lives
     with pytest.raises((RuntimeError, ValueError)):
         bad.wait()
     assert batcher.transcribe(segments[4:5]) == alone[4:5]
+
+
+def test_a_full_disk_is_told_and_the_thread_lives_on(batcher, watched, segments, alone):
+    """A compiler writes files when the first batch comes."""
+
+    def full(_features, _encoded):
+        raise OSError(28, "No space left on device")
+
+    watched.encoder.fault = full
+    asker = batcher.ask(segments[1:2])
+    watched.encoder.gate.set()
+    with pytest.raises(OSError, match="No space"):
+        asker.wait()
+
+    watched.encoder.fault = None
+    assert batcher.transcribe(segments[4:5]) == alone[4:5]
+
+
+def test_an_idle_model_holds_no_sound(watched, segments):
+    sound, let_go = segments[0].copy(), threading.Event()
+    weakref.finalize(sound, let_go.set)
+    watched.encoder.gate.set()
+
+    batcher = Batcher(watched)
+    batcher.transcribe([sound])
+    del sound
+
+    assert let_go.wait(10)
 
 
 def test_a_lost_device_is_told_to_all_and_not_tried_segment_by_segment(batcher, watched, segments):

@@ -24,8 +24,21 @@ from core.transcribe import Speech, Waveform
 LOOK_S = 0.2
 """Whoever waits looks up so often: an interrupt reaches a thread only then."""
 
-FAULTS = (StenogramError, ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
-"""What hearing may raise; it is handed over to whoever asked, and raised there."""
+FAULTS = (
+    StenogramError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What hearing may raise, and compiling, which writes files; it is handed over to whoever asked, and raised
+there. Anything else would end the thread, and everybody would wait for ever."""
 
 Answer = Emission | Exception
 
@@ -108,8 +121,7 @@ class Batcher:
             batches = self._recogniser.plan([piece.sound for piece in waiting])
             batch = next((batch for batch in batches if 0 in batch), [])
             if batch:
-                pieces = [waiting[index] for index in batch]
-                at_work.append((pieces, self._start(pieces)))
+                at_work.append(self._begun([waiting[index] for index in batch]))
                 waiting = [piece for index, piece in enumerate(waiting) if index not in batch]
             if len(at_work) > (self._recogniser.ahead if batch else 0):
                 self._answer(*at_work.popleft())
@@ -122,11 +134,11 @@ class Batcher:
                 yield from (Piece(asker, index) for index in range(len(asker.segments)))
                 asker = self._inbox.get(block=False)
 
-    def _start(self, batch: Sequence[Piece]) -> Encoded | None:
-        """None: something is wrong with it, and it has to be tried with care."""
+    def _begun(self, batch: list[Piece]) -> tuple[list[Piece], Encoded | None]:
+        """None beside it: something is wrong with it, and it has to be tried with care."""
         with suppress(*FAULTS):
-            return self._recogniser.start([piece.sound for piece in batch])
-        return None
+            return batch, self._recogniser.start([piece.sound for piece in batch])
+        return batch, None
 
     def _answer(self, batch: Sequence[Piece], encoded: Encoded | None) -> None:
         answers = self._finished(encoded) or self._heard([piece.sound for piece in batch])
