@@ -10,6 +10,7 @@ from core import journey
 from core.batch.rows import Batch
 from core.errors import AdminsOnly
 from core.keys import EVERYONE, PAGES, Principal
+from core.recordings import Wish
 from core.remote import orders
 from core.watch import decisions, failures, live
 from core.watch.actions import Actions
@@ -167,6 +168,24 @@ def test_nobody_is_asked_about_what_nobody_waits_for(here, runpod):
 
     assert decisions.waiting(here.records, EVERYONE) == []
     assert "Waiting for your decision" not in texts(visit("monitor"))
+
+
+def test_a_question_outlives_the_recording_that_was_ordered_first(here, runpod):
+    first = held(here, runpod)
+    sound = here.store.path(here.recordings.get(EVERYONE, first.recording_id).sha256)
+    with sound.open("rb") as file:
+        wish = Wish(language="ru", engine="runpod")
+        second = here.accept(Principal("other"), file, "b.wav", wish)
+    (both,) = decisions.waiting(here.records, EVERYONE)
+    assert (both.recording.id, len(both.orders)) == (first.recording_id, 1), "asked once for both"
+
+    here.delete(EVERYONE, first.recording_id)
+    perform_all(here)
+
+    (asked,) = decisions.waiting(here.records, Principal("other"))
+    assert asked.recording.id == second.recording_id
+    assert Actions(here, EVERYONE).buy_again(asked.order_ids) == 1
+    assert remotely.done(here, second, runpod).status == "completed"
 
 
 def test_whoever_may_only_look_sees_the_question_and_cannot_answer(here, runpod, monkeypatch):

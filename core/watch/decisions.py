@@ -12,7 +12,7 @@ from sqlalchemy import select
 from core.batch.rows import Batch
 from core.keys import Principal
 from core.recordings import mine
-from core.records import Json, Recording, Records
+from core.records import Json, Recording, Records, Task
 from core.remote import orders
 from core.remote.rows import Order
 
@@ -63,11 +63,14 @@ class Decision:
 
 def waiting(records: Records, who: Principal) -> list[Decision]:
     """What `who` may see of it, those that wait longest first."""
-    found = orders.held().add_columns(Recording).join(Recording, Recording.id == Order.recording_id)
+    # Not the recording it was ordered for: that may be gone while another one waits for the same transcript.
+    found = orders.held().add_columns(Recording).join(Task, Task.transcript_id == Order.transcript_id)
+    found = found.join(Recording, Recording.id == Task.recording_id).order_by(Task.created_at)
+    found = found.where(Task.status.in_(("queued", "processing")))
     with records.read() as session:
         rows = sorted(session.execute(mine(found, who, Recording)), key=_transcript)
     groups = [list(group) for _, group in groupby(rows, key=_transcript)]
-    decisions = [Decision(group[0][1], tuple(order for order, _ in group)) for group in groups]
+    decisions = [Decision(group[0][1], tuple(dict.fromkeys(order for order, _ in group))) for group in groups]
     return sorted(decisions, key=lambda one: one.since)
 
 
