@@ -88,6 +88,10 @@ def _m008_subtitles(connection: Connection) -> None:
     _add(connection, "transcripts", subtitles="BOOLEAN NOT NULL DEFAULT FALSE")
 
 
+def _m009_deadlines(connection: Connection) -> None:
+    _add(connection, "recordings", vectors_by="FLOAT")
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _m001_the_road,
     _m002_names_of_uploads,
@@ -97,6 +101,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     _m006_monitor,
     _m007_own_limits,
     _m008_subtitles,
+    _m009_deadlines,
 ]
 
 
