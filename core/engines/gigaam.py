@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
+import sys
 import threading
 import zlib
 from collections.abc import Sequence
@@ -25,9 +27,6 @@ TOY = Path(__file__).resolve().parent.parent / "gigaam" / "toy_v3_ctc.ckpt"
 
 TOY_WIDTH, REAL_WIDTH = 96, 768
 """Width of the models: on a CPU it decides about bfloat16."""
-
-COMPILERS = ("g++", "clang++", "cl")
-"""Any of these lets torch compile on its own."""
 
 TITLES = {
     "v3_e2e_rnnt": "GigaAM v3 (punctuation, most exact)",
@@ -70,7 +69,7 @@ class GigaAMEngine:
 
     def readiness(self) -> Readiness:
         """Ready when the model's files are where they belong, and all that was asked for is there."""
-        if self.compiled and not any(map(shutil.which, COMPILERS)):
+        if self.compiled and not shutil.which(compiler()):
             return Readiness(False, "GIGAAM_COMPILE needs a C++ compiler: install g++, or turn it off")
         folder = self.checkpoint.parent
         missing = [name for name in files(self.checkpoint.stem) if not (folder / name).exists()]
@@ -95,6 +94,11 @@ class GigaAMEngine:
         with _loading:
             batcher = _batcher(self.checkpoint, self.numbers, compiled=self.compiled)
         return batcher.ask(segments)
+
+
+def compiler() -> str:
+    """What torch compiles with, and looks for nothing else: `CXX`, or the system's own."""
+    return os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
 
 
 def toy() -> GigaAMEngine:
