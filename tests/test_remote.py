@@ -296,6 +296,31 @@ def test_an_answer_that_turns_up_while_a_person_thinks_is_taken(stored, runpod):
     assert (payments(stored, "settled"), payments(stored, "disputed")) == (1, 0)
 
 
+def test_an_order_that_was_too_late_is_taken_when_it_comes_after_all(here, runpod):
+    dear(here)
+    here.engines["runpod"].deadline_s = 600.0
+    runpod.queue_s, runpod.run_s = 1500.0, 30.0
+    task = prepared(here)
+    minutes(here, 15, runpod)
+    assert len(here.remote.orders.held()) == 1
+
+    finished(here, task, runpod)
+
+    assert len(runpod.jobs) == 1
+    assert (payments(here, "settled"), payments(here, "disputed")) == (1, 0)
+
+
+def test_whom_nobody_can_ask_has_not_answered(here, runpod):
+    """A provider that lists no orders is not well because a lost one was not found there."""
+    dear(here)
+    runpod.fault("drop", call="run")
+    prepared(here)
+    minutes(here, 15, runpod)
+
+    assert len(here.remote.orders.held()) == 1
+    assert here.remote.breakers.state(here.engines["runpod"].provider).failures == 1
+
+
 def test_an_order_of_hours_is_not_taken_for_a_call_that_died(here, runpod):
     here.ledger.now = here.work.now
     runpod.queue_s, runpod.run_s = 6000.0, 60.0

@@ -246,8 +246,7 @@ class _Step:
 
     def _doubt(self, error: OutcomeUnknown) -> None:
         """The reply was lost, so the order may be there: look, and look again, before anything is bought."""
-        with self._breakers.around(self._engine.provider, self._engine.wire):
-            found = self._engine.find(self._order.id)
+        found = self._found()
         if isinstance(found, Speech):
             self._keep(found)
         elif found is not None:
@@ -259,14 +258,27 @@ class _Step:
 
     def _look_for(self) -> None:
         """While a person thinks about it, the answer may come after all."""
-        with self._breakers.around(self._engine.provider, self._engine.wire):
-            found = self._engine.find(self._order.id)
+        found = self._found()
+        if self._order.remote_id is not None and not isinstance(found, Speech):
+            found = self._brought()
         if isinstance(found, Speech):
             self._keep(found)
-        elif found is not None and self._order.remote_id is None:
+        elif found is not None:
             self._ordered(found)
         else:
             self._book.move(self._order, "held", next_at=self._now + PARKED_S)
+
+    def _found(self) -> str | Speech | None:
+        """What a look for the order finds; a provider that cannot be asked has not answered either."""
+        if not self._engine.findable:
+            return None
+        with self._breakers.around(self._engine.provider, self._engine.wire):
+            return self._engine.find(self._order.id)
+
+    def _brought(self) -> Speech | None:
+        """What an order that was too late has brought by now."""
+        with self._breakers.around(self._engine.provider, self._engine.wire):
+            return self._engine.poll(self._order.remote_id or "", self._order.id).speech
 
     def _poll(self) -> None:
         with self._breakers.around(self._engine.provider, self._engine.wire):
