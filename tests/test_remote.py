@@ -464,6 +464,33 @@ def test_a_cancelled_task_can_go_on(here, runpod):
     finished(here, task, runpod)
 
 
+def test_an_order_that_is_out_again_is_not_forgotten_for_its_former_end(here, runpod):
+    task = under_way(here, runpod)
+    here.cancel(EVERYONE, task.id)
+    tend(here, "orders", "w")
+    here.work.now.ahead_s += remote.orders.KEPT_S + 1
+    here.retry(EVERYONE, task.id)
+    perform_all(here)
+
+    tend(here, "orders", "w")
+
+    assert [order.state for order in orders(here, task)] == ["submitted"]
+
+
+def test_what_was_given_up_is_forgotten_too(here, runpod):
+    dear(here)
+    runpod.fault("drop", call="run")
+    task = prepared(here)
+    remotely.later(here, 61, runpod)
+    here.remote.orders.decide(here.remote.orders.held()[0].id, again=False)
+    perform_all(here)
+    remotely.later(here, remote.orders.KEPT_S + 1)
+
+    tend(here, "orders", "w")
+
+    assert orders(here, task) == []
+
+
 def test_old_orders_are_forgotten(here, runpod):
     finished(here, prepared(here), runpod)
     remotely.later(here, remote.orders.KEPT_S + 1)

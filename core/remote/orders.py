@@ -101,7 +101,8 @@ class Orders:
         out = select(func.count()).select_from(Order)
         out = out.where(Order.engine == engine.name, Order.state.in_(("submitting", "submitted")))
         sent, now = order.submissions + 1, self.now()
-        values = {"submissions": sent, "submit_at": now, "remote_id": None, "fate": "", "working_at": None}
+        values = {"submissions": sent, "submit_at": now, "remote_id": None, "fate": ""}
+        values |= {"working_at": None, "finished_at": None}
         with self._records.write() as session:
             self._work.keep(session, claim)
             if (session.scalar(out) or 0) >= engine.at_once:
@@ -154,8 +155,9 @@ class Orders:
         """A person's word on a held order: buy it again, or give it up. Raise NotFound."""
         state, says = ("planned", AGAIN) if again else ("failed", GIVEN_UP)
         mine = update(Order).where(Order.id == order_id, Order.state == "held")
+        over_at = None if again else self.now()
         with self._records.write() as session:
-            if not changed(session, mine.values(state=state, doubts=0, next_at=0.0)):
+            if not changed(session, mine.values(state=state, doubts=0, next_at=0.0, finished_at=over_at)):
                 raise NotFound
             order = session.get_one(Order, order_id)
             order.error = {"message": says, "facts": (order.error or {}).get("facts", {})}
