@@ -17,14 +17,18 @@ from core.money import plans
 from core.money.plans import Archive, Candidate
 from core.phrases import phrase
 from core.recordings import Wish
-from core.records import Recording
+from core.records import Recording, Transcript
 from pages import _archive
 from pages import _parts as parts
 from pages import _plan as plan
-from pages._parts import WHO, duration, facts, say, say_many
+from pages._parts import WHO, duration, facts, say, say_many, spoken
 
 USUAL = Wish()
 LANES = {"now": phrase("At once"), "batch": phrase("In a batch, vectors at half the price")}
+KEPT = phrase(
+    "The present text stays until the new one is ready, which then takes its place. "
+    "If you need it, download it first."
+)
 READY_BY = {
     None: phrase("no matter when"),
     1.0: phrase("within an hour"),
@@ -58,16 +62,43 @@ def how(key: str, usual: Wish = USUAL, *, stereo: bool = True) -> Wish:
     return Wish(split_channels=split, subtitles=short)
 
 
-def again(recording: Recording) -> None:
+def again(recording: Recording, heard: Transcript | None) -> None:
     """Ask for another transcript of a recording, in the way of the present one unless told otherwise."""
-    here, key = journey.current(), f"again-{recording.id}"
-    language, engine, ready = parts.engine(key, recording.language)
-    heard = here.transcripts.get(recording.transcript_id) if recording.transcript_id else None
-    usual = Wish(split_channels=heard.split_channels, subtitles=heard.subtitles) if heard else USUAL
-    wish = how(key, usual, stereo=recording.channels == 2)
+    here, key = journey.current(), f"again-{recording.transcript_id or recording.id}"
+    usual = USUAL
+    if heard is not None:
+        usual = Wish(split_channels=heard.split_channels, subtitles=heard.subtitles)
+        if heard.engine in here.engines and here.engines[heard.engine].readiness().ready:
+            st.session_state.setdefault(f"{key}-engine", heard.engine)
+    language, engine, ready = parts.engine(key, heard.language if heard else recording.language)
+    wish = replace(how(key, usual, stereo=recording.channels == 2), language=language, engine=engine)
+    if ready:
+        st.caption(_again_costs(recording, wish))
+    if heard is not None:
+        st.caption(say(KEPT))
     if st.button(say("Transcribe again"), type="primary", disabled=not ready, key="again"):
-        here.again(WHO, recording.id, replace(wish, language=language, engine=engine, force=True))
+        here.again(WHO, recording.id, replace(wish, force=True))
         st.rerun()
+
+
+def _again_costs(recording: Recording, wish: Wish) -> str:
+    """Price and time of another transcript; empty where nobody can tell."""
+    here, length_s = journey.current(), recording.duration_s
+    try:
+        answer = here.estimates.answer(durations_s=[length_s], language=wish.language) if length_s else None
+    except StenogramError:
+        return ""
+    return _cost(answer, here.choose(wish).engine.name, here.settings.embedding_lane)
+
+
+def way(heard: Transcript | None) -> str:
+    """In which language and by which engine a text was made."""
+    if heard is None:
+        return ""
+    engine = journey.current().engines.get(heard.engine)
+    return facts(
+        spoken([heard.language]), parts.reason(engine.title) if engine else parts.plain(heard.engine)
+    )
 
 
 def draw(files: Sequence[Any], language: str, engine: str) -> tuple[str, float | None]:

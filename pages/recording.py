@@ -19,9 +19,10 @@ except StenogramError as error:
     st.page_link("library.py", label=say("All recordings"), icon=":material/arrow_back:")
     st.stop()
 recording = card.recording
+heard = here.transcripts.get(recording.transcript_id) if recording.transcript_id else None
 
 st.title(plain(recording.title), anchor=False)
-st.caption(parts.about(card))
+st.caption(parts.facts(parts.about(card), _order.way(heard)))
 
 with st.container(horizontal=True, gap="xsmall", key="actions"):
     with st.popover(say("Download"), icon=":material/download:", disabled=not recording.transcript_id):
@@ -38,7 +39,7 @@ with st.container(horizontal=True, gap="xsmall", key="actions"):
                 st.rerun()
         again = st.popover(say("Transcribe again"), icon=":material/refresh:", disabled=card.active)
         with again, st.container(width=420):
-            _order.again(recording)
+            _order.again(recording, heard)
         with st.popover(say("Picture"), icon=":material/image:"):
             _covers.form(recording)
         with st.popover(say("Delete"), icon=":material/delete:"):

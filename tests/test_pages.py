@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import wave
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,17 @@ def heard(tmp_path_factory):
 def send(here: journey.Journey, name: str, wish: Wish, as_name: str = "") -> str:
     with (DATA / name).open("rb") as file:
         return here.accept(EVERYONE, file, as_name or name, wish).recording_id
+
+
+def send_silence(here: journey.Journey, wish: Wish) -> str:
+    quiet = io.BytesIO()
+    with wave.open(quiet, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(bytes(2 * 16_000 * 3))
+    quiet.seek(0)
+    return here.accept(EVERYONE, quiet, "quiet.wav", wish).recording_id
 
 
 def visit(page: str, language: str = "en", **query: str) -> AppTest:
@@ -181,7 +194,7 @@ def test_another_transcript_is_asked_for_in_the_way_of_the_present_one(here, nam
 
     at = visit("recording", id=id_)
     usual = {box.key.rpartition("-")[2]: box.value for box in at.checkbox}
-    at.checkbox(key=f"again-{id_}-subtitles").check()
+    next(box for box in at.checkbox if box.key.endswith("-subtitles")).check()
     at.button(key="again").click().run()
 
     task = here.recordings.tasks(EVERYONE)[1][0]
@@ -189,6 +202,22 @@ def test_another_transcript_is_asked_for_in_the_way_of_the_present_one(here, nam
     assert usual == {"subtitles": False, **({"split": True} if channels == 2 else {})}
     assert (wanted.subtitles, wanted.split_channels) == (True, channels == 2)
     assert wanted.id != here.recordings.get(EVERYONE, id_).transcript_id
+
+
+def test_language_and_engine_of_the_present_transcript_are_kept_whatever_came_first(here):
+    id_ = send_silence(here, Wish(language="ru"))
+    here.again(EVERYONE, id_, Wish(language="en", engine="pocketsphinx"))
+    drive.perform_all(here)
+
+    at = visit("recording", "ru", id=id_)
+    assert "Английский  ·  PocketSphinx" in texts(at)
+    assert "Нынешний текст останется" in texts(at)
+    assert "Около $0" in texts(at)
+    at.button(key="again").click().run()
+
+    task = here.recordings.tasks(EVERYONE, recording_id=id_)[1][0]
+    wanted = here.transcripts.get(task.transcript_id)
+    assert (wanted.language, wanted.engine) == ("en", "pocketsphinx")
 
 
 @pytest.mark.parametrize("page", ["upload", "recording"])
