@@ -111,7 +111,7 @@ def _chosen(task_ids: Sequence[str]) -> None:
             button(say(name), f"urge-{priority}", functools.partial(actions().prioritise, ids, priority))
         with st.popover(say("Delete")):
             st.write(say(GONE))
-            button(say("Delete for good"), "delete-all", lambda: actions().delete(ids))
+            button(f":red[{say('Delete for good')}]", "delete-all", lambda: actions().delete(ids))
 
 
 def _all_fitting(ids: Sequence[str]) -> None:

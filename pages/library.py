@@ -11,6 +11,8 @@ PAGE = 20
 records = journey.current().records
 
 st.title(say("Library"), anchor=False)
+if gone := st.session_state.pop("deleted", ""):
+    st.toast(say("“{title}” is deleted.", title=parts.plain(gone)), icon=":material/delete:")
 
 if not library.totals(records, WHO).recordings:
     st.write(say("There are no recordings yet."))

@@ -44,8 +44,9 @@ with st.container(horizontal=True, gap="xsmall", key="actions"):
             _covers.form(recording)
         with st.popover(say("Delete"), icon=":material/delete:"):
             st.write(say("The recording, its transcript and its place in the search go for good."))
-            if st.button(say("Delete for good"), type="primary"):
+            if st.button(f":red[{say('Delete for good')}]", icon=":material/delete_forever:", key="delete"):
                 here.delete(WHO, recording.id)
+                st.session_state["deleted"] = recording.title
                 st.switch_page("library.py")
 
 _covers.lane(recording)

@@ -182,8 +182,11 @@ def test_a_recording_can_be_renamed_tagged_and_deleted(here):
     assert (renamed.title, renamed.tags) == ("Sales call", ["calls", "июнь"])
     assert at.title[0].value == "Sales call"
 
-    next(button for button in at.button if button.label == "Delete for good").click().run()
+    delete = at.button(key="delete")
+    assert (delete.proto.type, ":red" in delete.label) == ("secondary", True)
+    delete.click().run()
     assert not at.exception
+    assert [toast.value for toast in at.toast] == ["“Sales call” is deleted."]
     assert here.recordings.find(EVERYONE)[0] == 0
 
 
