@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -244,13 +245,14 @@ def grouped(results: Iterable[Moment], question: str) -> list[Group]:
 
 
 def excerpt(pieces: Sequence[tuple[str, bool]], letters: int = EXCERPT_LETTERS) -> list[tuple[str, bool]]:
-    """The stretch around the first mark, with dots where the text goes on."""
+    """The stretch with the most marks, with dots where the text goes on."""
     text = "".join(piece for piece, _ in pieces)
     if len(text) <= letters:
         return list(pieces)
-    first = next(
-        (len("".join(p for p, _ in pieces[:n])) for n, (_, marked) in enumerate(pieces) if marked), 0
-    )
+    ends = itertools.accumulate(len(piece) for piece, _ in pieces)
+    marks_at = [end - len(piece) for end, (piece, marked) in zip(ends, pieces, strict=True) if marked]
+    reach = 2 * letters // 3
+    first = max(marks_at, key=lambda at: sum(at <= other < at + reach for other in marks_at), default=0)
     start = text.rfind(" ", 0, max(1, first - letters // 3)) + 1
     end = len(text) if start + letters >= len(text) else text.rfind(" ", start, start + letters)
     end = end if end > first else start + letters

@@ -12,7 +12,7 @@ import functools
 import itertools
 import operator
 import re
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -32,6 +32,9 @@ RRF_K = 60
 LOOSER: tuple[How, ...] = ("any", "fuzzy", "substring")
 SIMILAR = 0.75
 """How alike two stems must be to pass for a misspelling when nothing else can be marked."""
+
+TOGETHER = 12
+"""Words that are heard as one place."""
 LEAD_IN_S = 0.5
 
 Hits = list[tuple[Row, float]]
@@ -97,31 +100,61 @@ def search(
 def marks(text: str, question: str) -> list[tuple[str, bool]]:
     """The text in pieces, each with whether it is what was asked for; joined, they are the text again.
 
-    By stem; where no word has it, letter by letter, and else what is nearly it.
+    By stem, and a quoted phrase only where it stands whole; where there is none of it, letter by letter,
+    and else what is nearly it.
     """
-    asked = stems.read(question)
-    wanted = _wanted(question)
     pieces = stems.pieces(text)
-    by_stem = [(piece, stems.stem(piece) in wanted) for piece in pieces]
-    if any(marked for _, marked in by_stem):
-        return _merged(by_stem)
-    return _literal(text, asked.text) or _merged([(piece, _nearly(piece, wanted)) for piece in pieces])
+    places = [n for n, piece in enumerate(pieces) if stems.words(piece)]
+    told = [pieces[n] for n in places]
+    found = _asked_for(told, question)
+    if not found and (literal := _literal(text, stems.read(question).text)):
+        return literal
+    marked = {places[n] for n in found or _nearly(told, question)}
+    return _merged([(piece, n in marked) for n, piece in enumerate(pieces)])
 
 
 def play_s(question: str, row: Row, said: Iterable[Word]) -> float:
-    """Where to start playing a passage: just before the first of its words that was asked for."""
-    wanted = _wanted(question)
-    asked = (word for word in said if any(stems.stem(part) in wanted for part in stems.words(word.text)))
-    return next((word.start_s - LEAD_IN_S for word in asked), row.start_s)
+    """Where to start playing a passage: just before the place with the most of what was asked for."""
+    heard = [(word, part) for word in said for part in stems.words(word.text)]
+    told = [part for _, part in heard]
+    found = _asked_for(told, question) or _nearly(told, question)
+    if not found:
+        return row.start_s
+    best = max(found, key=lambda n: len({stems.stem(told[m]) for m in found if n <= m < n + TOGETHER}))
+    return heard[best][0].start_s - LEAD_IN_S
+
+
+def _asked_for(told: Sequence[str], question: str) -> list[int]:
+    """Which of these words are asked for: phrases where they stand whole, single words wherever they are."""
+    free, phrases = _wanted(question)
+    stemmed = [stems.stem(word) for word in told]
+    found = {n for n, stem in enumerate(stemmed) if stem in free}
+    for phrase in phrases:
+        size = len(phrase)
+        for n in range(len(stemmed) - size + 1):
+            if tuple(stemmed[n : n + size]) == phrase:
+                found.update(range(n, n + size))
+    return sorted(found)
+
+
+def _nearly(told: Sequence[str], question: str) -> list[int]:
+    """Which of these words are one that is asked for, but for a letter or two."""
+    free, phrases = _wanted(question)
+    wanted = free.union(*phrases)
+
+    def near(word: str) -> bool:
+        return len(word) > 2 and bool(difflib.get_close_matches(stems.stem(word), wanted, 1, SIMILAR))
+
+    return [n for n, word in enumerate(told) if near(word)]
 
 
 @functools.lru_cache(maxsize=256)
-def _wanted(question: str) -> frozenset[str]:
-    """The stems a question asks for."""
+def _wanted(question: str) -> tuple[frozenset[str], tuple[tuple[str, ...], ...]]:
+    """The stems a question asks for: of single words in all their forms, and of each quoted phrase."""
     asked = stems.read(question)
-    forms = [form for word in asked.words for form in stems.forms(word)]
-    said = [word for phrase in asked.phrases for word in stems.words(phrase)]
-    return frozenset(stems.stem(word) for word in (*forms, *said))
+    free = frozenset(stems.stem(form) for word in asked.words for form in stems.forms(word))
+    phrases = (tuple(stems.stem(word) for word in stems.words(phrase)) for phrase in asked.phrases)
+    return free, tuple(phrases)
 
 
 @dataclass(frozen=True)
@@ -182,10 +215,6 @@ def _literal(text: str, asked: str) -> list[tuple[str, bool]]:
     ends = list(itertools.accumulate(map(len, found)))
     cuts = [(text[start:end], number % 2 == 1) for number, (start, end) in enumerate(pairwise([0, *ends]))]
     return _merged(cuts)
-
-
-def _nearly(piece: str, wanted: Set[str]) -> bool:
-    return len(piece) > 2 and bool(difflib.get_close_matches(stems.stem(piece), wanted, 1, SIMILAR))
 
 
 def _merged(pieces: Sequence[tuple[str, bool]]) -> list[tuple[str, bool]]:

@@ -7,7 +7,9 @@ from core.embed import text_hash
 from core.embedders.local import Local
 from core.errors import BadRequest, ProviderRefused
 from core.index import Index, Row, Scope
-from core.search import NO_MEANING, NOT_ITS_LANGUAGE, marks, search
+from core.library import excerpt
+from core.search import LEAD_IN_S, NO_MEANING, NOT_ITS_LANGUAGE, marks, play_s, search
+from core.transcribe import Word
 
 ENGLISH = [
     "The quarterly revenue fell because many customers cancelled their subscriptions.",
@@ -172,6 +174,8 @@ def test_a_passage_without_words_is_not_shown_by_its_vector(index, local):
         ("Код XJ-4471 готов", "j-44", ["J-44"]),
         ("Директор ушёл", "дерректор", ["Директор"]),
         ("Мама мыла раму", "«мыла раму»", ["мыла", "раму"]),
+        ("Новый бюджет и новый план", "«новый план»", ["новый", "план"]),
+        ("Новый бюджет, а план старый", "«новый план» бюджет", ["бюджет"]),
         ("Ничего такого", "kubernetes", []),
         ("<b>Жирный</b>", "жирный", ["Жирный"]),
         ("Текст", "", []),
@@ -249,3 +253,32 @@ def test_of_several_words_each_must_be_there_in_some_form(inflected):
 def test_what_is_quoted_must_be_said_in_that_form(inflected):
     assert not search(inflected, None, "«два день»", mode="words").matches
     assert len(search(inflected, None, "«два дня»", mode="words").matches) == 1
+
+
+SPOKEN = "новый бюджет обсудили вчера а сегодня после долгого разговора в бухгалтерии приняли новый план"
+
+
+@pytest.mark.parametrize(
+    ("asked", "word"),
+    [
+        ("«новый план»", "новый план"),
+        ("новый план", "новый план"),
+        ("бюджеты", "бюджет"),
+        ("бугалтерия", "бухгалтерии"),
+        ("ипотека", ""),
+    ],
+)
+def test_playing_starts_where_it_was_said_and_not_at_the_first_word_alike(asked, word):
+    said = [Word(part, float(n), n + 0.5) for n, part in enumerate(SPOKEN.split())]
+    row = Row("1", "r", "me", 0.0, 20.0, SPOKEN, "ru")
+    expected = len(SPOKEN[: SPOKEN.index(word)].split()) - LEAD_IN_S if word else 0.0
+
+    assert play_s(asked, row, said) == expected
+
+
+def test_of_a_long_text_the_stretch_is_shown_that_has_most_of_it():
+    text = "Новый бюджет. " + "Потом говорили о другом. " * 40 + "Приняли новый план. " + "И всё. " * 40
+
+    shown = "".join(piece for piece, _ in excerpt(marks(text, "новый план")))
+
+    assert "новый план" in shown
