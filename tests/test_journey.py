@@ -18,6 +18,7 @@ from core.keys import EVERYONE, Principal
 from core.recordings import Wish
 from core.records import Job, PassageRow, Recording, Segment, Task, Transcript
 from core.transcribe import Speech
+from tests.around import Around
 from tests.conftest import DATA
 from tests.drive import perform_all, ready
 
@@ -50,15 +51,12 @@ def count(here: Journey, model: type) -> int:
         return session.scalar(select(func.count()).select_from(model))
 
 
-class Counting:
+class Counting(Around):
     """An engine that counts the segments it was given, around a real one."""
 
     def __init__(self, engine):
-        self._engine = engine
+        super().__init__(engine)
         self.segments = 0
-
-    def __getattr__(self, name):
-        return getattr(self._engine, name)
 
     def ask(self, segments, language):
         self.segments += len(segments)

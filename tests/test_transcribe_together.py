@@ -21,6 +21,7 @@ from core.settings import Settings
 from core.watch import history
 from core.work import MAX_STARTS
 from jobs import actors
+from tests.around import Around
 from tests.drive import perform_all, ready
 from tests.test_journey import accept, done, heard
 
@@ -28,16 +29,14 @@ PATIENCE_S = 60
 SAMPLES = ("ru_meeting.opus", "call_stereo.opus")
 
 
-class Patient:
+class Patient(Around):
     """The toy, beginning when so many jobs have handed something over; `meanwhile` is done then."""
 
     def __init__(self, engine, jobs, meanwhile):
-        self._engine, self._batcher = engine, Batcher(Recogniser(load(TOY)))
+        super().__init__(engine)
+        self._batcher = Batcher(Recogniser(load(TOY)))
         self._together = threading.Barrier(jobs, meanwhile)
         self.hand_overs = 0
-
-    def __getattr__(self, name):
-        return getattr(self._engine, name)
 
     def ask(self, segments, _language):
         self.hand_overs += 1
@@ -109,14 +108,8 @@ def test_the_same_recording_of_two_owners_at_once_is_heard_once(here):
     assert engine.hand_overs == 1
 
 
-class Lost:
+class Lost(Around):
     """An engine whose device is gone."""
-
-    def __init__(self, engine):
-        self._engine = engine
-
-    def __getattr__(self, name):
-        return getattr(self._engine, name)
 
     def ask(self, _segments, _language):
         raise DeviceLost(detail="an illegal memory access was encountered")
@@ -175,18 +168,16 @@ def test_jobs_side_by_side_count_their_share_of_the_workers_time(here):
     assert speed == pytest.approx(sound_s / 150, rel=0.02)
 
 
-class Noting:
+class Noting(Around):
     """The toy, one segment at a time, that notes what it was asked and how much was written down by then."""
 
     batch_segments = 1
 
     def __init__(self, engine, written):
-        self._engine, self._written = engine, written
+        super().__init__(engine)
+        self._written = written
         self.written_when_asked, self.left = [], 0
         self.fault = None
-
-    def __getattr__(self, name):
-        return getattr(self._engine, name)
 
     def ask(self, segments, language):
         self.written_when_asked.append(self._written())

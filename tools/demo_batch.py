@@ -7,6 +7,7 @@ and the tool beside it, in a folder of their own, and hands in the sample record
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -24,7 +25,7 @@ PROCESSING_S = 60.0
 LINES = (
     "",
     "This is a demonstration: “Gemini” is an emulator on this machine, nothing leaves it, nothing is paid.",
-    "Monitor shows the batch: collected within 10 seconds, in work for a minute, then found by meaning.",
+    "The tab “Batches” of the monitor shows the batch: collected within 10 seconds, in work for a minute, then found by meaning.",
     "Try cancel, finish now and retry there. Ctrl-C ends both.",
     "",
 )
@@ -54,6 +55,7 @@ def main() -> int:
         hand_in(Journey(Settings()))
         print("\n".join(LINES), flush=True)
         tool = subprocess.Popen([sys.executable, "-m", "jobs.runner"], cwd=ROOT)
+        signal.signal(signal.SIGTERM, lambda *_: tool.terminate())
         while True:
             try:
                 return tool.wait()

@@ -151,7 +151,11 @@ class Recogniser:
     def start(self, batch: Sequence[Waveform], encoder: Encoder | None = None) -> Encoded:
         """Have a batch encoded; a GPU may still be at it when this returns."""
         encoder = encoder or self.encoder
-        parts = [self.encode(*self.features(group), encoder) for group in self.groups(batch)]
+        try:
+            parts = [self.encode(*self.features(group), encoder) for group in self.groups(batch)]
+        except torch.OutOfMemoryError:
+            self.ahead = 0  # perhaps there is room for one batch, but not for two
+            raise
         rows, ends = parts[0] if len(parts) == 1 else _gathered(parts)
         return Encoded(rows, ends, rows.sum().isfinite(), self._streams.mark())
 
