@@ -25,7 +25,7 @@ PROCESSING_S = 60.0
 LINES = (
     "",
     "This is a demonstration: “Gemini” is an emulator on this machine, nothing leaves it, nothing is paid.",
-    "The tab “Batches” of the monitor shows the batch: collected within 10 seconds, in work for a minute, then found by meaning.",
+    "Monitor, Batches: it is collected within 10 seconds, in work for a minute, then found by meaning.",
     "Try cancel, finish now and retry there. Ctrl-C ends both.",
     "",
 )
