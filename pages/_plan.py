@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
@@ -54,6 +54,8 @@ UNREADY = "Not ready"
 ROW_PX = 84
 """Rows this high break their texts into lines, up to four."""
 SIGNS = {"USD": "$", "RUB": "₽"}
+KEPT: Literal["session"] = "session"
+"""What was chosen is there again after something else was looked at; without this the browser forgets it."""
 PARTS = {
     "purchase, written off": phrase("wear"),
     "electricity": phrase("electricity"),
@@ -97,6 +99,7 @@ def choose(name: str, choices: Mapping[str, str]) -> str:
             format_func=shown.__getitem__,
             key=name,
             label_visibility="collapsed",
+            persist_state=KEPT,
         )
     )
 
@@ -107,27 +110,40 @@ def ask() -> dict[str, Any] | None:
     amount = {"hours": _hours, "files": _files, "documents": _documents}[by]()
     with st.container(horizontal=True):
         ready = parts.said(READY)
-        st.selectbox(say("Ready"), list(ready), format_func=ready.__getitem__, key="ready")
+        st.selectbox(
+            say("Ready"), list(ready), format_func=ready.__getitem__, key="ready", persist_state=KEPT
+        )
         sign = SIGNS[st.session_state["currency"]]
-        st.number_input(say("At most, {sign} (0: any price)", sign=sign), step=1.0, format="%g", key="most")
+        st.number_input(
+            say("At most, {sign} (0: any price)", sign=sign),
+            step=1.0,
+            format="%g",
+            key="most",
+            persist_state=KEPT,
+        )
         st.segmented_control(
-            say("Currency"), list(SIGNS), format_func=SIGNS.__getitem__, required=True, key="currency"
+            say("Currency"),
+            list(SIGNS),
+            format_func=SIGNS.__getitem__,
+            required=True,
+            key="currency",
+            persist_state=KEPT,
         )
     return None if amount is None else {**amount, **_wishes()}
 
 
 def _hours() -> dict[str, Any]:
     with st.container(horizontal=True):
-        st.number_input(say("Hours of sound"), step=10.0, format="%g", key="hours")
+        st.number_input(say("Hours of sound"), step=10.0, format="%g", key="hours", persist_state=KEPT)
         _spoken()
     return {"hours": st.session_state["hours"]}
 
 
 def _documents() -> dict[str, Any]:
     with st.container(horizontal=True):
-        st.number_input(say("Texts"), step=100, key="documents")
-        st.slider(say("Tokens a text"), 50, 4000, step=50, key="tokens")
-        st.slider(say("Indexed anew, times a year"), 1, 52, key="times")
+        st.number_input(say("Texts"), step=100, key="documents", persist_state=KEPT)
+        st.slider(say("Tokens a text"), 50, 4000, step=50, key="tokens", persist_state=KEPT)
+        st.slider(say("Indexed anew, times a year"), 1, 52, key="times", persist_state=KEPT)
     return {
         "documents": st.session_state["documents"],
         "tokens_per_document": st.session_state["tokens"],
@@ -138,7 +154,12 @@ def _documents() -> dict[str, Any]:
 def _spoken() -> None:
     spoken = {code: words.language_name(code, parts.language()) for code in SPOKEN}
     st.segmented_control(
-        say("Spoken language"), list(spoken), required=True, format_func=spoken.__getitem__, key="spoken"
+        say("Spoken language"),
+        list(spoken),
+        required=True,
+        format_func=spoken.__getitem__,
+        key="spoken",
+        persist_state=KEPT,
     )
 
 

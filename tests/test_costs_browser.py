@@ -57,6 +57,22 @@ def test_a_chart_is_exported_as_a_picture(page, tmp_path):
     assert (tmp_path / "chart.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("elsewhere", ["Prices", "What it came to", "Settings"])
+def test_what_was_chosen_is_there_again_after_looking_elsewhere(page, elsewhere):
+    visit(page, "costs")
+    page.get_by_text("₽", exact=True).click()
+    expect(page.get_by_test_id("stMetricValue").first).to_contain_text("₽")
+
+    page.get_by_text(elsewhere, exact=True).first.click()
+    expect(page.get_by_test_id("stMetricValue").filter(has_text="₽")).to_have_count(0)
+    page.get_by_text("Costs" if elsewhere == "Settings" else "Estimate", exact=True).first.click()
+    page.get_by_text("Files", exact=True).click()
+
+    expect(page.get_by_text("Only headers are read")).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    expect(page.get_by_role("radio", name="₽", checked=True).first).to_be_visible()
+
+
 def test_reading_many_files_is_cancelled_and_begun_again(page, folder):
     visit(page, "costs?by=files")
     page.get_by_label("Or a folder of the server").fill(str(folder))
