@@ -58,6 +58,8 @@ def answers(batch: Seen) -> None:
 
 def _about_batch(batch: Seen) -> list[str]:
     counts = say("{good} of {n} texts ready", good=batch.good, n=batch.texts)
+    if batch.at_once:
+        counts = say("by batch: {good}, at the full price: {rest}", good=batch.good, rest=batch.at_once)
     check, expected = batch.next_check_s, batch.expected
     return [
         say("by an emulator, nothing is paid") if batch.emulated else "",

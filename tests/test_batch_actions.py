@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import journey
+from core.batch.view import FINISHED, STATES
 from tests import batching
 from tests.test_pages import visit
 from tests.tool import Tool, until
@@ -52,8 +53,12 @@ def press(name: str, batch_id: str) -> None:
     assert not at.exception
 
 
+def keys() -> list[tuple[str, str, str]]:
+    return [str(button.key).partition("-") for button in page().button]
+
+
 def buttons() -> set[str]:
-    return {str(button.key).partition("-")[0] for button in page().button}
+    return {name for name, _, _ in keys()}
 
 
 def soon(ask: Callable[[], object], what: str) -> None:
@@ -67,6 +72,7 @@ def test_cancel_retry_and_finish_are_done_by_a_worker(tool, provider):
     assert {"now", "stop"} <= buttons()
 
     press("stop", first.id)
+    assert ("stop", "-", first.id) not in keys()
     press("stop", second.id)
     soon(lambda: batching.states(here) == ["cancelled"] * 2, "a worker to cancel them")
     assert batching.meanings(here) == ["failed"] * 4
@@ -83,6 +89,12 @@ def test_cancel_retry_and_finish_are_done_by_a_worker(tool, provider):
     soon(lambda: batching.meanings(here) == ["done"] * 4, "a worker to finish it")
     assert batching.states(here) == ["cancelled"] * 3
     assert not buttons() & {"now", "stop", "again"}
+    told = {seen.id: (seen.says, seen.good, seen.at_once) for seen in here.batches.view.list()}
+    assert [told[batch.id] for batch in batching.batches(here)] == [
+        (FINISHED, 0, 2),
+        (STATES["cancelled"], 0, 0),
+        (FINISHED, 0, 2),
+    ]
     ledger = provider.ledger()
     assert [text.batch for text in ledger.billed] == [None] * 4
     assert (ledger.count("create"), ledger.count("cancel"), ledger.paid_twice) == (3, 3, {})

@@ -212,6 +212,7 @@ class Batches:
         with self._records.write() as session:
             hashes = texts.failed(session, batch_id)
             jobs = texts.to_now(session, hashes)
+            self.intents.finished(session, batch_id)
         for job in jobs:
             self._ring(job)
         return held + len(hashes)

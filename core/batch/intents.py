@@ -267,6 +267,11 @@ class Intents:
         with self._records.write() as session:
             return changed(session, mine.values(wish=wish, next_at=self.now(), polls=0))
 
+    def finished(self, session: Session, batch_id: str) -> None:
+        """A cancelled batch is called finished now: its texts are made at once after all."""
+        mine = update(Batch).where(Batch.id == batch_id, Batch.state == "cancelled")
+        session.execute(mine.values(wish="now"))
+
 
 def _display_name(session: Session, embedder: BatchEmbedder, lines: Sequence[Line]) -> str:
     """Derived from the content, so that it can be found again; and how often the same was tried before."""

@@ -44,6 +44,9 @@ WISHES = {
 }
 """What was asked of a batch under way, for people."""
 
+FINISHED = phrase("Finished now: what it lacked went to be made at once, at the full price")
+LATE = phrase("It was late and is cancelled; what was due went to be made at once")
+
 DISPUTED = ("failed", "expired", "held")
 """Ends without a result, of which nobody knows whether they are billed: they stay booked."""
 PAUSED = "batch paused"
@@ -73,12 +76,14 @@ class Seen:
     id: str
     state: str
     says: str
-    """Where it stands: a template of `STATES` or `WISHES`."""
+    """Where it stands, or how it ended: a template."""
     name: str
     """The provider's name for it, or ours while it has none."""
     texts: int
     good: int
     failed: int
+    at_once: int
+    """Texts that left it to be made at once, at the full price."""
     waiting: int
     age_s: float
     next_check_s: float | None
@@ -168,15 +173,17 @@ class View:
         if not (live or row.paid_usd):
             usd, saved = (usd if row.state in DISPUTED else Decimal(0)), Decimal(0)
         started = row.submitted_at or row.created_at
+        left = row.texts - row.good if row.wish == "now" and row.state in ("cancelled", "complete") else 0
         ended_at = None if row.state == "held" else row.finished_at
         return Seen(
             id=row.id,
             state=row.state,
-            says=WISHES[row.wish] if live and row.wish in WISHES else STATES[row.state],
+            says=_says(row, live=live, left=left),
             name=row.name or row.display_name,
             texts=row.texts,
             good=row.good,
             failed=row.texts if row.state == "held" else failed,
+            at_once=left,
             waiting=row.texts if live else 0,
             age_s=(ended_at or self.now()) - row.created_at,
             next_check_s=max(0.0, row.next_at - self.now()) if live else None,
@@ -186,7 +193,7 @@ class View:
             late=live and self.now() - started > self._settings.batch_deadline_h * 3600,
             error=row.error,
             alarm=row.alarm,
-            live=live,
+            live=live and not row.wish,
             emulated="emulator" in row.model,
         )
 
@@ -195,6 +202,14 @@ class View:
         name = model.partition("@")[0]
         usd = self._ledger.cost_usd("gemini", name, "batch", tokens)
         return usd, self._ledger.cost_usd("gemini", name, "now", tokens) - usd
+
+
+def _says(row: Batch, *, live: bool, left: int) -> str:
+    if live and row.wish in WISHES:
+        return WISHES[row.wish]
+    if left:
+        return FINISHED
+    return LATE if (row.state, row.wish) == ("cancelled", "late") else STATES[row.state]
 
 
 def _failed(session: Session, batch_ids: Sequence[str]) -> dict[str, int]:
