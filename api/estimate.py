@@ -12,7 +12,7 @@ from core.recordings import Wish
 
 router = APIRouter(prefix="/api/v1", tags=["costs"])
 
-Number = Annotated[str | None, Query(max_length=40, pattern=r"^[0-9]+(\.[0-9]+)?$")]
+Number = Annotated[str | None, Query(max_length=40, description="A number.")]
 
 
 @router.get("/estimate", responses=refusals(400, 401, 429))

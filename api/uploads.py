@@ -22,6 +22,7 @@ from api.orders import order
 from api.problems import refusals
 from api.tasks import submit
 from core.errors import BadRequest, StenogramError, UnreadableMedia
+from core.intake import EMPTY
 from core.keys import Principal
 from core.phrases import phrase
 from core.programs.promises import Resumable
@@ -100,7 +101,7 @@ def create(caller: Bringing, upload_length: Length, upload_metadata: Metadata = 
     facts = _facts(upload_metadata)
     order(facts, {})
     if not upload_length:
-        raise UnreadableMedia("The file is empty.")
+        raise UnreadableMedia(EMPTY)
     row = caller.here.resumables.begin(caller.who, upload_length, facts)
     return Response(status_code=201, headers={"Location": f"{PREFIX}/{row.id}"})
 

@@ -290,7 +290,9 @@ def _refusal(key: str, folder: Path, max_s: float) -> StenogramError:
         case "no_space":
             return no_space(folder, SAMPLE_RATE * 2 * 3600)
         case "too_long":
-            return TooLarge("The recording is longer than {limit}.", limit=f"{max_s / 3600:.3g} h")
+            return TooLarge(
+                "The recording is longer than {limit}. Cut it into parts.", limit=f"{max_s / 3600:.3g} h"
+            )
         case _:
             return UnreadableMedia(reason=REASONS.get(key, REASONS["crash"]))
 

@@ -52,19 +52,22 @@ class BadRequest(Rejected):
 class UnreadableMedia(Rejected):
     """Not a recording, or broken beyond reading."""
 
-    message = "This file is not a recording we can read: {reason}."
+    message = (
+        "This file is not a recording we can read: {reason}. "
+        "Take sound or video such as MP3, M4A, WAV, OGG, FLAC, MP4 or WebM."
+    )
 
 
 class NoSound(UnreadableMedia):
     """Media without any sound."""
 
-    message = "This file has no sound."
+    message = "This file has no sound. Take one in which somebody speaks."
 
 
 class TooLarge(Rejected):
     """Over a limit that the settings fix."""
 
-    message = "The file is larger than {limit}."
+    message = "The file is larger than {limit}. Cut it into parts, or save its sound alone."
 
 
 class NotFound(Rejected):

@@ -21,6 +21,7 @@ from io import FileIO
 from pathlib import Path, PurePath
 
 from core.errors import BadRequest, NoSpace, NotFound, TooLarge, UnreadableMedia
+from core.phrases import phrase
 
 _AUDIO = {
     ".mp3",
@@ -43,6 +44,7 @@ SUFFIXES = frozenset(_AUDIO | _VIDEO)
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Numbers of the system errors that mean: no room to write this."""
+EMPTY = phrase("The file is empty. Make sure that it was copied completely, then choose it again.")
 
 _PARTIAL = ".incoming-"
 _CHECK_EVERY_BYTES = 16 * 1024**2
@@ -115,7 +117,7 @@ class Store:
         with path.open("rb", buffering=0) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             if not (size_bytes := file.tell()):
-                raise UnreadableMedia("The file is empty.")
+                raise UnreadableMedia(EMPTY)
             os.fsync(file.fileno())
         self.keep(path, self.place(digest))
         return Blob(digest, size_bytes)
@@ -178,7 +180,7 @@ class Upload:
         Raises UnreadableMedia when there were none.
         """
         if not self.size_bytes:
-            raise UnreadableMedia("The file is empty.")
+            raise UnreadableMedia(EMPTY)
         blob = Blob(self._hash.hexdigest(), self.size_bytes)
         with writing(self._store.folder):
             os.fsync(self._file.fileno())

@@ -213,9 +213,9 @@ def tornado(answer: Answer) -> None:
             ],
         )
     )
-    now = pd.DataFrame({"price": [_units(answer, answer.best.total_usd)]})
-    rule = alt.Chart(now).mark_rule(color=QUIET, strokeDash=[4, 4]).encode(x="price:Q")
-    _show(rule + bars + _above(data, y, "what"), "tornado", height=ROW_PX * len(rows) + 50)
+    now = alt.Chart(data.assign(price=_units(answer, answer.best.total_usd)))
+    marks = now.mark_tick(color=CHOSEN, size=12, thickness=2, yOffset=8).encode(x="price:Q", y=y)
+    _show(bars + marks + _above(data, y, "what"), "tornado", height=ROW_PX * len(rows) + 50)
     st.caption(plan.route(answer, answer.best))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from pages import _plan as plan
 from pages._parts import WHO, duration, facts, say, say_many, spoken
 
 USUAL = Wish()
+CENT_USD = Decimal("0.01")
 LANES = {"now": phrase("At once"), "batch": phrase("In a batch, vectors at half the price")}
 KEPT = phrase(
     "The present text stays until the new one is ready, which then takes its place. "
@@ -133,21 +135,21 @@ def _lane(answer: Answer | None, engine: str) -> str:
     why = _no_batches()
     captions = [_cost(answer, engine, lane) for lane in LANES]
     if why:
-        captions[1] = ""
+        if captions[0]:
+            st.markdown(captions[0])
+        st.caption(why)
+        return ""
     shown = parts.said(LANES)
     chosen = st.radio(
         say("Search by meaning is ready"),
         list(shown),
-        0 if why else list(shown).index(journey.current().settings.embedding_lane),
+        list(shown).index(journey.current().settings.embedding_lane),
         format_func=shown.__getitem__,
         captions=captions,
         horizontal=True,
-        disabled=bool(why),
         key="lane",
     )
-    if why:
-        st.caption(why)
-    return "" if why else str(chosen)
+    return str(chosen)
 
 
 def _deadline() -> float | None:
@@ -177,8 +179,20 @@ def _cost(answer: Answer | None, engine: str, lane: str) -> str:
     quote = _quote(answer, engine, lane) if answer is not None else None
     if answer is None or quote is None:
         return ""
-    price = say("About {usd}", usd=parts.plain(plan.cash(answer, quote.total_usd)))
-    return facts(price, say("ready in about {time}", time=duration(quote.p50_s)) if quote.p50_s else "")
+    price = parts.plain(_cash(answer, quote.total_usd))
+    return facts(
+        say("About {usd}", usd=price) if _countable(quote.total_usd) else price,
+        say("ready in about {time}", time=duration(quote.p50_s)) if quote.p50_s else "",
+    )
+
+
+def _countable(usd: Decimal | None) -> bool:
+    """Whether people would name the amount: below a cent they do not."""
+    return not usd or usd >= CENT_USD
+
+
+def _cash(answer: Answer, usd: Decimal | None) -> str:
+    return plan.cash(answer, usd) if _countable(usd) else say("Less than a cent")
 
 
 def _quote(answer: Answer, engine: str, lane: str) -> Quote | None:
@@ -203,7 +217,7 @@ def _row(answer: Answer, title: str, quote: Quote | None) -> dict[str, str]:
     usd, p50_s, p90_s = (quote.total_usd, quote.p50_s, quote.p90_s) if quote else (None, None, None)
     return {
         "engine": title.replace("\\", ""),
-        "price": plan.cash(answer, usd),
+        "price": _cash(answer, usd),
         "p50": duration(p50_s),
         "p90": duration(p90_s),
     }

@@ -309,8 +309,11 @@ def coverage(totals: Totals) -> str:
     known = {"words": duration(totals.words_s), "total": duration(totals.total_s)}
     if not totals.meaning_s:
         return say("{words} of {total} can be searched, by words only.", **known)
-    meaning = duration(totals.meaning_s)
-    return say("{words} of {total} can be searched, {meaning} of it by meaning.", meaning=meaning, **known)
+    known |= {
+        "meaning": duration(totals.meaning_s),
+        "embedder": reason(journey.current().active.searched().title),
+    }
+    return say("{words} of {total} can be searched, {meaning} of it by meaning: {embedder}.", **known)
 
 
 def groups(found: Sequence[Group]) -> None:

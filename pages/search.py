@@ -5,7 +5,7 @@ import streamlit as st
 from core import journey, library, moments
 from core.errors import StenogramError
 from pages import _parts as parts
-from pages._parts import WHO, explain, facts, reason, say
+from pages._parts import WHO, explain, say
 
 here = journey.current()
 totals = library.totals(here.records, WHO)
@@ -31,8 +31,7 @@ mode = st.segmented_control(
     label_visibility="collapsed",
     key="mode",
 )
-by = say("by meaning: {embedder}", embedder=reason(here.active.searched().title))
-st.caption(facts(parts.coverage(totals), by if totals.meaning_s else ""))
+st.caption(parts.coverage(totals))
 
 if not question.strip():
     st.stop()

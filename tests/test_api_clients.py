@@ -320,4 +320,4 @@ def test_an_estimate_is_that_of_the_cost_page(served):
         assert own["embedding"]["batch_usd"] == "0.75"
         assert {"embedding", "transcription", "routes"} <= set(hours)
         for wrong in ("", "?hours=1&documents=2", "?hours=-1", "?hours=many", "?hours=1e9", "?documents=1.5"):
-            problem(me.get(f"/api/v1/estimate{wrong}"), 400)
+            assert "pattern" not in problem(me.get(f"/api/v1/estimate{wrong}"), 400)["detail"]

@@ -325,7 +325,7 @@ def test_video_without_sound_says_so(tmp_path, work):
     with av.open(path, "w", format="mp4") as container:
         encode_picture(container, add_picture(container, "mpeg4"))
 
-    assert refused(path, work) == "This file has no sound."
+    assert refused(path, work).startswith("This file has no sound.")
     with pytest.raises(NoSound):
         probe(path)
 
