@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import altair as alt
@@ -48,11 +49,16 @@ def show_history(records: Records) -> None:
     if not past.slots:
         st.caption(say("Nothing ended in this time."))
         return
-    rate = say("{n} h of sound an hour", n=number(past.audio_h_per_h, 2))
+    rate = say("{n} h of sound an hour", n=number(past.audio_h_per_h, digits(past.audio_h_per_h)))
     st.caption(facts(say("Transcribed on average: {rate}", rate=rate)))
     st.altair_chart(_ends(past, period), key="ends")
     st.altair_chart(_sound(past, period), key="sound")
     st.dataframe(pd.DataFrame([_as_row(timing) for timing in past.timings]), hide_index=True)
+
+
+def digits(value: float) -> int:
+    """Two, or as many as show the first two that are not 0."""
+    return max(2, 1 - math.floor(math.log10(value))) if value > 0 else 2
 
 
 def _choose(name: str, options: dict[str, str], first: str = "") -> str:

@@ -61,8 +61,9 @@ class Board {
     const parts = [];
     if (board.notice) parts.push(element("p", "notice", board.notice));
     parts.push(element("h3", "", labels.running));
-    if (!board.running.length) parts.push(element("p", "quiet", labels.idle));
+    if (!board.running.length && !board.batches) parts.push(element("p", "quiet", labels.idle));
     for (const line of board.running) parts.push(this.line(line, labels.cancel, "cancel"));
+    if (board.batches) parts.push(this.batches(board.batches));
     if (board.waiting.length) parts.push(element("h3", "", labels.waiting));
     for (const line of board.waiting) parts.push(this.line(line));
     if (board.summary) parts.push(element("p", "quiet", board.summary));
@@ -71,6 +72,15 @@ class Board {
     const focused = this.root.getRootNode().activeElement?.dataset?.key;
     this.root.replaceChildren(...parts);
     if (focused) this.root.querySelector(`[data-key="${focused}"]`)?.focus();
+  }
+
+  batches(text) {
+    const row = element("p", "quiet");
+    const link = element("a", "", text);
+    link.href = "/monitor?view=batches";
+    link.target = "_self";
+    row.append(link);
+    return row;
   }
 
   line(line, label, what) {

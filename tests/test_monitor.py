@@ -10,16 +10,17 @@ import pytest
 from sqlalchemy import update
 
 from core import journey, workers
+from core.batch.rows import Batch
 from core.errors import BadRequest, ProviderRefused
 from core.keys import EVERYONE, PAGES, Principal
 from core.recordings import Wish
-from core.records import Job, Recording, Task, Worker
+from core.records import Job, Recording, Segment, Task, Transcript, Worker
 from core.watch import health, history, joblist, live, logs, monitor
 from core.watch.actions import Actions
 from core.watch.live import Board
 from core.watch.rows import Run, Tally
-from jobs import gpu
-from pages import _monitor
+from jobs import actors, gpu
+from pages import _history, _monitor
 from tests import drive, test_pages
 from tests.conftest import DATA
 from tests.installation import generous
@@ -157,6 +158,52 @@ def test_the_board_says_when_all_will_be_done_once_a_speed_was_measured(here):
 
     assert left_s is not None
     assert left_s > 0
+
+
+def test_all_is_not_said_to_be_done_before_what_runs(here):
+    test_pages.send(here, "call_stereo.opus", Wish())
+    drive.perform_all(here)
+    test_pages.send(here, "ru_meeting.opus", Wish())
+    actors.perform(here, drive.ready(here)[0].id, drive.STEPS["prepare"])
+    held = claim(here)
+    a_worker(here, here.choose(Wish()).engine.queue)
+    with here.records.write() as session:
+        transcript_id = session.get_one(Task, held.task_id).transcript_id
+        session.execute(
+            update(Segment).where(Segment.transcript_id == transcript_id, Segment.n == 0).values(text="so")
+        )
+        session.get_one(Transcript, transcript_id).processing_s = 1e6
+
+    now = monitor.now(here.records, EVERYONE)
+
+    assert now.running[0].left_s > 1e5
+    assert now.done_in_s == now.running[0].left_s
+
+
+def test_the_board_names_the_batches_under_way(here):
+    assert live.draw(here.records, EVERYONE, "en")["batches"] == ""
+    with here.records.write() as session:
+        session.add_all(
+            Batch(
+                display_name=state,
+                model="m",
+                state=state,
+                texts=1,
+                tokens=1,
+                usd="0",
+                created_at=0,
+                next_at=0,
+            )
+            for state in ("submitted", "planned", "complete")
+        )
+
+    assert live.draw(here.records, EVERYONE, "ru")["batches"].startswith("2 пакета в работе")
+
+
+@pytest.mark.parametrize(("n", "digits"), [(0, 2), (12.3, 2), (0.06, 2), (0.0561, 3), (0.00251, 4)])
+def test_a_small_average_shows_digits_that_are_not_0(n, digits):
+    assert _history.digits(n) >= digits
+    assert n == 0 or float(f"{n:.{_history.digits(n)}f}") > 0
 
 
 def test_others_see_only_what_is_theirs(here):

@@ -56,6 +56,7 @@ def draw(records: Records, who: Principal, language: str) -> Shown:
         "waiting": [_waiting(one, language) for one in now.waiting],
         "delayed": [_delayed(one, language) for one in now.delayed],
         "summary": _summary(now, language),
+        "batches": _batches(now, language),
     }
 
 
@@ -68,10 +69,21 @@ def _notice(now: Now, language: str) -> str:
 
 
 def _summary(now: Now, language: str) -> str:
-    if now.done_in_s is None:
+    if now.done_in_s is None or now.done_in_s < 1:
         return ""
     done = words.duration(now.done_in_s, language)
     return words.say("At this speed all sound is transcribed in {time}.", language, time=done)
+
+
+def _batches(now: Now, language: str) -> str:
+    if not now.batches:
+        return ""
+    return words.say_many(
+        "{n} batch is under way: vectors for the search by meaning",
+        "{n} batches are under way: vectors for the search by meaning",
+        now.batches,
+        language,
+    )
 
 
 def _running(one: Running, language: str) -> Shown:

@@ -10,6 +10,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from core import queues, workers
+from core.batch.intents import LIVE
+from core.batch.rows import Batch
 from core.keys import Principal
 from core.phrases import phrase
 from core.recordings import mine
@@ -83,6 +85,8 @@ class Now:
     done_in_s: float | None
     """When all sound will be transcribed, at the speed of the last days; None while that is unknown."""
     paused: set[str]
+    batches: int
+    """Batches of vectors under way."""
 
     @property
     def active(self) -> bool:
@@ -96,13 +100,16 @@ def now(records: Records, who: Principal) -> Now:
     alive = workers.alive(records)
     with records.read() as session:
         held = queues.paused(session)
+        running = _running(session, who)
+        ears = [worker.queue for worker in alive if worker.queue not in held]
         return Now(
-            running=_running(session, who),
+            running=running,
             waiting=_waiting(session, who, at, held),
             delayed=[Delayed(*row) for row in session.execute(_delayed(who, at))],
             workers=alive,
-            done_in_s=_done_in_s(session, [worker.queue for worker in alive if worker.queue not in held]),
+            done_in_s=_done_in_s(session, ears, max((one.left_s or 0.0 for one in running), default=0.0)),
             paused=held,
+            batches=_batches(session),
         )
 
 
@@ -180,8 +187,8 @@ def _waiting(session: Session, who: Principal, at: float, held: set[str]) -> lis
     return [Waiting(queue, n, at - oldest, audio_s, queue in held) for queue, n, oldest, audio_s in rows]
 
 
-def _done_in_s(session: Session, ears: Sequence[str]) -> float | None:
-    """How long workers of these queues need for all sound that nobody has transcribed yet."""
+def _done_in_s(session: Session, ears: Sequence[str], least_s: float) -> float | None:
+    """How long workers of these queues need for all unheard sound; no less than one that runs still needs."""
     unheard = (
         select(func.sum(Recording.duration_s * (100 - Task.progress) / 100))
         .join(Task, Task.recording_id == Recording.id)
@@ -191,7 +198,11 @@ def _done_in_s(session: Session, ears: Sequence[str]) -> float | None:
     left_s = session.scalar(unheard) or 0.0
     speeds = history.speeds(session, time.time() - history.DAY) or history.speeds(session, 0)
     together = sum(speeds.get(queue, 0.0) for queue in ears)
-    return left_s / together if left_s and together else None
+    return max(left_s / together, least_s) if left_s and together else None
+
+
+def _batches(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(Batch).where(Batch.state.in_(LIVE))) or 0
 
 
 def _delayed(who: Principal, at: float) -> Select[Job, Task, Recording]:
