@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import IO
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from core import export
-from core.errors import StenogramError
+from core.errors import NotFound, StenogramError
 from core.intake import folder_files
 from core.journey import Journey
 from core.keys import Principal
 from core.moments import Moment
 from core.phrases import phrase
 from core.recordings import Wish, mine
-from core.records import Json, Recording, Records, Task, Transcript
+from core.records import Json, PassageRow, Recording, Records, Task, Transcript
 from core.search import marks
 from core.transcribe import Word
 from core.transcripts import Heard
@@ -48,6 +48,8 @@ class Card:
 
     recording: Recording
     task: Task | None
+    silent: bool
+    """Whether it was heard, and nobody speaks in it."""
 
     @property
     def status(self) -> str:
@@ -141,7 +143,7 @@ def cards(
             found = found.where(Recording.id.in_(_matching(session, who, words, tag)))
         total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
         page = found.order_by(Recording.created_at.desc(), Recording.id).limit(limit).offset(offset)
-        return total, [Card(recording, task) for recording, task in session.execute(page)]
+        return total, [Card(*row) for row in session.execute(page)]
 
 
 def chosen(records: Records, who: Principal, ids: Sequence[str]) -> list[Card]:
@@ -149,15 +151,16 @@ def chosen(records: Records, who: Principal, ids: Sequence[str]) -> list[Card]:
     found, _ = _with_task(who)
     with records.read() as session:
         rows = session.execute(found.where(Recording.id.in_(ids)))
-        by_id = {recording.id: Card(recording, task) for recording, task in rows}
+        by_id = {row[0].id: Card(*row) for row in rows}
     return [by_id[id_] for id_ in ids if id_ in by_id]
 
 
 def card(here: Journey, who: Principal, recording_id: str) -> Card:
     """One recording; NotFound if it is not there or not theirs."""
-    recording = here.recordings.get(who, recording_id)
-    _, tasks = here.recordings.tasks(who, recording_id=recording_id, limit=1)
-    return Card(recording, tasks[0] if tasks else None)
+    found = chosen(here.records, who, [recording_id])
+    if not found:
+        raise NotFound
+    return found[0]
 
 
 def totals(records: Records, who: Principal) -> Totals:
@@ -265,7 +268,7 @@ def excerpt(pieces: Sequence[tuple[str, bool]], letters: int = EXCERPT_LETTERS) 
     return [*shown, (" …", False)] if end < len(text) else shown
 
 
-def _with_task(who: Principal) -> tuple[Select[Recording, Task], type[Task]]:
+def _with_task(who: Principal) -> tuple[Select[Recording, Task, bool], type[Task]]:
     newest, other = aliased(Task), aliased(Task)
     latest = (
         select(other.id)
@@ -275,7 +278,9 @@ def _with_task(who: Principal) -> tuple[Select[Recording, Task], type[Task]]:
         .correlate(Recording)
         .scalar_subquery()
     )
-    found = select(Recording, newest).outerjoin(newest, newest.id == latest)
+    spoken = exists().where(PassageRow.recording_id == Recording.id)
+    silent = Recording.transcript_id.is_not(None) & ~spoken
+    found = select(Recording, newest, silent).outerjoin(newest, newest.id == latest)
     return mine(found, who, Recording), newest
 
 

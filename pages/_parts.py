@@ -38,6 +38,7 @@ MEANINGS = {
     "off": phrase("found by words"),
     "failed": phrase("found by words; by meaning failed"),
 }
+SILENT = phrase("no speech was found")
 MODES = {
     "hybrid": phrase("Meaning and words"),
     "meaning": phrase("Meaning"),
@@ -268,7 +269,7 @@ def about(card: Card) -> str:
     return facts(
         duration(recording.duration_s),
         moment(recording.created_at),
-        say(MEANINGS[recording.meaning]) if recording.transcript_id else "",
+        say(SILENT if card.silent else MEANINGS[recording.meaning]) if recording.transcript_id else "",
         plain(", ".join(recording.tags)),
     )
 

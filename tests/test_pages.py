@@ -224,6 +224,16 @@ def test_language_and_engine_of_the_present_transcript_are_kept_whatever_came_fi
     assert (wanted.language, wanted.engine) == ("en", "pocketsphinx")
 
 
+def test_the_library_says_of_a_silent_recording_that_nobody_speaks_in_it(here):
+    id_ = send_silence(here, Wish())
+    drive.perform_all(here)
+
+    for page in ("library", "recording"):
+        told = texts(visit(page, "ru", id=id_))
+        assert "речи не нашлось" in told
+        assert "ищется" not in told
+
+
 @pytest.mark.parametrize("page", ["upload", "recording"])
 def test_tags_are_asked_for_in_the_language_of_the_visit(heard, page):
     at = visit(page, "ru", id=library_ids(heard)[0])
