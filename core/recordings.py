@@ -120,14 +120,7 @@ class Recordings:
     ) -> Transcript:
         split = wish.split_channels and recording.channels == 2
         wanted = Transcript(
-            key=transcripts.key(
-                recording.sha256,
-                engine,
-                wish.language,
-                split_channels=split,
-                subtitles=wish.subtitles,
-                owner="" if self._share else who.owner,
-            ),
+            key=self._key(who, recording, engine, wish),
             sha256=recording.sha256,
             engine=engine.name,
             engine_version=engine.version,
@@ -136,6 +129,24 @@ class Recordings:
             subtitles=wish.subtitles,
         )
         return transcripts.find_or_begin(session, wanted, force=wish.force)
+
+    def _key(self, who: Principal, recording: Recording, engine: Engine, wish: Wish) -> str:
+        return transcripts.key(
+            recording.sha256,
+            engine,
+            wish.language,
+            split_channels=wish.split_channels and recording.channels == 2,
+            subtitles=wish.subtitles,
+            owner="" if self._share else who.owner,
+        )
+
+    def transcribed(self, who: Principal, sha256s: Collection[str], engine: Engine, wish: Wish) -> set[str]:
+        """Of these bytes those whose whole text, made in this very way, is here: it is not made again."""
+        with self._records.read() as session:
+            rows = session.scalars(select(Recording).where(Recording.sha256.in_(sha256s)))
+            keys = {self._key(who, row, engine, wish): row.sha256 for row in rows}
+            whole = select(Transcript.key).where(Transcript.key.in_(keys), Transcript.complete)
+            return {keys[key] for key in session.scalars(whole)}
 
     def get(self, who: Principal, recording_id: str) -> Recording:
         """One recording; NotFound if it is not there or not theirs."""

@@ -15,17 +15,20 @@ from core import journey
 from core.costs import Answer, Quote
 from core.errors import StenogramError
 from core.money import plans
-from core.money.plans import Archive, Candidate
+from core.money.plans import Archive, Candidate, Found
 from core.phrases import phrase
 from core.recordings import Wish
 from core.records import Recording, Transcript
+from core.transcribe import Engine
 from pages import _archive
 from pages import _parts as parts
 from pages import _plan as plan
-from pages._parts import WHO, duration, facts, say, say_many, spoken
+from pages._parts import WHO, duration, facts, say, spoken
 
 USUAL = Wish()
 CENT_USD = Decimal("0.01")
+NAMED = 3
+"""So many files are named, the rest is counted."""
 LANES = {"now": phrase("At once"), "batch": phrase("In a batch, vectors at half the price")}
 KEPT = phrase(
     "The present text stays until the new one is ready, which then takes its place. "
@@ -103,18 +106,42 @@ def way(heard: Transcript | None) -> str:
     )
 
 
-def draw(files: Sequence[Any], language: str, engine: str) -> tuple[str, float | None]:
-    """Ask for the lane, and say what these files cost by each and by other engines. Lane and deadline."""
+def draw(files: Sequence[Any], wish: Wish) -> tuple[Wish, int]:
+    """Ask for the lane, and say what these files cost by each and by other engines. How many are to be heard."""
     here = journey.current()
-    answer, archive = _priced(files, language)
-    name = here.choose(Wish(language=language, engine=engine)).engine.name
-    lane = _lane(answer, name)
+    answer, archive = _priced(files, wish.language)
+    engine = here.choose(wish).engine
+    lane = _lane(answer, engine.name)
     deadline_h = _deadline() if lane == "batch" else None
-    if archive is not None and (known := archive.left_out("known")):
-        st.caption(say_many("{n} file is here already", "{n} files are here already", len(known)))
+    many = len(files) if archive is None else _counted(archive, engine, wish)
     if answer is not None:
         _engines(answer, lane or here.settings.embedding_lane)
-    return lane, deadline_h
+    return replace(wish, lane=lane, deadline_h=deadline_h), many
+
+
+def _counted(archive: Archive, engine: Engine, wish: Wish) -> int:
+    """Say which of these files are not new and which cannot be read; how many are to be transcribed."""
+    known = archive.left_out("known")
+    done = journey.current().recordings.transcribed(WHO, [each.sha256 for each in known], engine, wish)
+    said = {
+        phrase("Here with this very text, not transcribed again: {names}"): [
+            each for each in known if each.sha256 in done
+        ],
+        phrase("Here already, transcribed anew: {names}"): [
+            each for each in known if each.sha256 not in done
+        ],
+        phrase("Cannot be read: {names}"): archive.left_out("refused"),
+    }
+    for template, found in said.items():
+        if found:
+            st.caption(say(template, names=_names(found)))
+    return len(archive.fresh) + sum(each.sha256 not in done for each in known)
+
+
+def _names(found: Sequence[Found]) -> str:
+    """The first few by name: "a.mp3, b.mp3, c.mp3 and 4 more"."""
+    names = ", ".join(parts.plain(each.candidate.name) for each in found[:NAMED])
+    return say("{names} and {n} more", names=names, n=len(found) - NAMED) if len(found) > NAMED else names
 
 
 def _priced(files: Sequence[Any], language: str) -> tuple[Answer | None, Archive | None]:

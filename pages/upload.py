@@ -36,13 +36,14 @@ language, engine, ready = parts.engine("upload", parts.language())
 with st.expander(say("More")):
     wish = _order.more(one=len(files) < 2)
 
+wish, many = replace(wish, language=language, engine=engine), 0
 with st.container():
-    lane, deadline_h = _order.draw(files, language, engine) if ready else ("", None)
-wish = replace(wish, language=language, engine=engine, lane=lane, deadline_h=deadline_h)
+    if ready:
+        wish, many = _order.draw(files, wish)
 
-label = (
-    parts.say_many("Transcribe {n} file", "Transcribe {n} files", len(files)) if files else say("Transcribe")
-)
+label = say("Go on") if files else say("Transcribe")
+if many:
+    label = parts.say_many("Transcribe {n} file", "Transcribe {n} files", many)
 if st.button(label, type="primary", disabled=not (files and ready), key="transcribe"):
     st.session_state["outcomes"] = parts.take(files, wish)
     st.session_state["round"] += 1

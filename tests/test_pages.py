@@ -172,6 +172,22 @@ def test_an_upload_becomes_a_task_and_each_bad_file_a_sentence(here):
     assert at.page_link[0].value == r"разговор\.opus"
 
 
+def test_before_an_upload_the_page_names_what_will_not_be_transcribed(heard):
+    at = visit("upload", "en")
+    at.file_uploader[0].upload("again.opus", (DATA / "call_stereo.opus").read_bytes())
+    at.file_uploader[0].upload("new.opus", (DATA / "en_meeting.opus").read_bytes())
+    at.file_uploader[0].upload("notes.wav", b"hello, this is text")
+    at.segmented_control(key="upload-language").set_value("ru")
+    at.run()
+    assert "Here already, transcribed anew: again.opus" in texts(at)
+    assert "Cannot be read: notes.wav" in texts(at)
+    assert at.button(key="transcribe").label == "Transcribe 2 files"
+
+    at.checkbox(key="upload-split").check().run()
+    assert "Here with this very text, not transcribed again: again.opus" in texts(at)
+    assert at.button(key="transcribe").label == "Transcribe 1 file"
+
+
 def test_a_recording_can_be_renamed_tagged_and_deleted(here):
     id_ = send(here, "call_stereo.opus", Wish())
 

@@ -58,6 +58,8 @@ class Found:
     estimated: bool = False
     why: str = ""
     error: StenogramError | None = None
+    sha256: str = ""
+    """Of a file that is known."""
 
 
 @dataclass
@@ -105,9 +107,9 @@ def dropped(files: Iterable[Held]) -> list[Candidate]:
 def look(candidates: Sequence[Candidate], records: Records) -> Iterator[Found]:
     """Each file once, as it becomes known; stop asking to cancel."""
     rest: list[Candidate] = []
-    for candidate, why in _sorted_out(candidates, _known(records)):
+    for candidate, why, digest in _sorted_out(candidates, _known(records)):
         if why:
-            yield Found(candidate, why=why)
+            yield Found(candidate, why=why, sha256=digest)
         else:
             rest.append(candidate)
     for candidate, media in zip(rest, decode.probe_all(_lent(rest)), strict=True):
@@ -134,17 +136,17 @@ def sample(fresh: Sequence[Found], most: int = SAMPLE_FILES) -> list[Found]:
 
 def _sorted_out(
     candidates: Sequence[Candidate], known: Collection[tuple[int, str]]
-) -> Iterator[tuple[Candidate, str]]:
-    """Whether a file was meant twice or is here already; only files of one size are read for that."""
+) -> Iterator[tuple[Candidate, str, str]]:
+    """Whether a file was meant twice or is here already, and its hash; only files of one size are read."""
     sizes = Counter(candidate.size_bytes for candidate in candidates)
     here = {size_bytes for size_bytes, _ in known}
     seen: set[str] = set()
     for candidate in candidates:
         if sizes[candidate.size_bytes] == 1 and candidate.size_bytes not in here:
-            yield candidate, ""
+            yield candidate, "", ""
             continue
         digest = _hash(candidate)
-        yield candidate, _why(digest, candidate.size_bytes, seen, known)
+        yield candidate, _why(digest, candidate.size_bytes, seen, known), digest
         seen.add(digest)
 
 
