@@ -10,13 +10,15 @@ omegaconf and sentencepiece the models go through real checkpoint files. No netw
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
 import resource
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -37,12 +39,21 @@ from core.transcribe import SAMPLE_RATE, Waveform
 
 
 @dataclass(frozen=True)
+class Work:
+    """What is timed, and how many seconds of sound it gets through."""
+
+    run: Callable[[], object]
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Row:
     """One line of the table: how many times faster than speech, by whom; 0: not measured."""
 
     stage: str
     ours: float
     loop: float = 0.0
+    ratio: float = 0.0
     package: float = 0.0
 
 
@@ -64,17 +75,30 @@ def built(name: str, folder: Path, sounds: list[Waveform], *, tiny: bool) -> Mod
     return checkpoints.random_model(name, sounds=sounds, tiny=tiny)
 
 
-def speed(work: Callable[[], object], seconds: float, repeats: int) -> float:
-    """Seconds of sound a second of time (CLOCK): the best of some runs, after one to get warm."""
-    work()
-    best = float("inf")
-    for _ in range(repeats):
-        _wait()
-        begun = CLOCK()
-        work()
-        _wait()
-        best = min(best, CLOCK() - begun)
-    return seconds / best
+def seconds_of(segments: list[Waveform]) -> float:
+    """How long they are together."""
+    return sum(map(len, segments)) / SAMPLE_RATE
+
+
+def speed(work: Work) -> float:
+    """Seconds of sound a second of time (CLOCK), of one run."""
+    _wait()
+    begun = CLOCK()
+    work.run()
+    _wait()
+    return work.seconds / (CLOCK() - begun)
+
+
+def best(work: Work, repeats: int) -> float:
+    """The fastest of some runs, after one to get warm."""
+    return max([speed(work) for _ in range(repeats + 1)][1:])
+
+
+def compared(stage: str, ours: Work, loop: Work, package: Work | None, rounds: int) -> Row:
+    """Medians of some rounds in which they take turns, after one to get warm: a machine's drift meets all."""
+    turns = [[speed(work) for work in (ours, loop, package) if work] for _ in range(rounds + 1)][1:]
+    medians = [statistics.median(each) for each in zip(*turns, strict=True)]
+    return Row(stage, *medians[:2], statistics.median(turn[0] / turn[1] for turn in turns), *medians[2:])
 
 
 CLOCK = time.perf_counter if torch.cuda.is_available() else time.process_time
@@ -86,8 +110,11 @@ def _wait() -> None:
         torch.cuda.synchronize()
 
 
-def stages(recogniser: Recogniser, segments: list[Waveform], seconds: float, repeats: int) -> list[Row]:
+def stages(
+    recogniser: Recogniser, segments: list[Waveform], loop: Work | None, options: argparse.Namespace
+) -> list[Row]:
     """Features, encoder and search alone, in the batches that the recogniser would make."""
+    seconds = seconds_of(segments)
     batches = recogniser.plan(segments)
     groups = [group for batch in batches for group in recogniser.groups([segments[index] for index in batch])]
     heard: list[tuple[torch.Tensor, torch.Tensor, bool]] = []
@@ -101,34 +128,38 @@ def stages(recogniser: Recogniser, segments: list[Waveform], seconds: float, rep
 
     with torch.inference_mode():
         rows = [
-            Row("features", speed(listen, seconds, repeats)),
-            Row("encoder", speed(encode, seconds, repeats)),
+            Row("features", best(Work(listen, seconds), options.rounds)),
+            Row("encoder", best(Work(encode, seconds), options.rounds)),
         ]
-        rows_of = iter((row, end) for rows, ends in encoded for row, end in zip(rows, ends, strict=True))
-        together = [[next(rows_of) for _ in batch] for batch in batches]
-        ready = [
-            (
-                pad_sequence([row for row, _ in batch], batch_first=True),
-                torch.stack([end for _, end in batch]),
-            )
-            for batch in together
-        ]
-        rows.append(
-            Row("token decode", speed(lambda: [recogniser.search(*each) for each in ready], seconds, repeats))
-        )
-    return rows
+        ready = together(encoded, batches)
+        search = Work(lambda: [recogniser.search(*each) for each in ready], seconds)
+        if loop is None:
+            return [*rows, Row("token decode", best(search, options.rounds))]
+        return [*rows, compared("token decode", search, loop, None, options.rounds)]
 
 
-def loop_decode(model: Model, segments: list[Waveform], seconds: float) -> float:
-    """The textbook loop alone; 0 for CTC, which has none."""
+def together(
+    encoded: list[tuple[torch.Tensor, torch.Tensor]], batches: list[list[int]]
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """What was encoded in parts, in whole batches again, as the search takes it."""
+    rows_of = iter((row, end) for rows, ends in encoded for row, end in zip(rows, ends, strict=True))
+    whole = [[next(rows_of) for _ in batch] for batch in batches]
+    return [
+        (pad_sequence([row for row, _ in batch], batch_first=True), torch.stack([end for _, end in batch]))
+        for batch in whole
+    ]
+
+
+def loop_search(model: Model, segments: list[Waveform]) -> Work | None:
+    """The textbook loop alone, over encoded segments; none for CTC."""
     if not isinstance(model.head, Transducer):
-        return 0.0
-    head = model.head
+        return None
+    head, device = model.head, model.features.mel.device
+    waves = [torch.from_numpy(segment).to(device).float()[None] / 32768 for segment in segments]
     with torch.inference_mode():
-        device = model.features.mel.device
-        waves = [torch.from_numpy(segment).to(device).float()[None] / 32768 for segment in segments]
         encoded = [model.encoder(model.features(wave), None)[0] for wave in waves]
-    return speed(lambda: [textbook.transducer(head, each, len(each)) for each in encoded], seconds, 1)
+    run = lambda: [textbook.transducer(head, each, len(each)) for each in encoded]  # noqa: E731
+    return Work(run, seconds_of(segments))
 
 
 def matmul_tflops(device: Device) -> float:
@@ -136,17 +167,17 @@ def matmul_tflops(device: Device) -> float:
     size = 8192 if device.kind == "cuda" else 2048
     matrix = torch.ones(size, size, dtype=device.dtype, device=device.kind)
     times = torch._int_mm if device.dtype == torch.int8 else torch.matmul
-    return speed(lambda: times(matrix, matrix), 2 * size**3 / 1e12, 5)
+    return best(Work(lambda: times(matrix, matrix), 2 * size**3 / 1e12), 5)
 
 
-def package(name: str, folder: Path, segments: list[Waveform], seconds: float) -> float:
-    """The `gigaam` package on the same file, one segment after another; 0 where it cannot load it."""
+def package(name: str, folder: Path, segments: list[Waveform]) -> Work | None:
+    """The `gigaam` package on the same file, one segment after another; none where it cannot load it."""
     if importlib.util.find_spec("gigaam") is None or importlib.util.find_spec("torchaudio") is None:
-        return 0.0
+        return None
     import gigaam  # noqa: PLC0415
 
     if name not in getattr(gigaam, "_MODEL_HASHES", {}):
-        return 0.0
+        return None
     gigaam._MODEL_HASHES[name] = gigaam.hash_path(str(folder / f"{name}.ckpt"))
     model = gigaam.load_model(name, download_root=str(folder))
 
@@ -156,8 +187,7 @@ def package(name: str, folder: Path, segments: list[Waveform], seconds: float) -
             encoded, ends = model.forward(wave, torch.tensor([wave.size(1)], device=model._device))
             model.decoding.decode(model.head, encoded, ends)
 
-    with torch.inference_mode():
-        return speed(run, seconds, 1)
+    return Work(torch.inference_mode()(run), seconds_of(segments))
 
 
 def gflop_a_second(model: Model) -> float:
@@ -178,28 +208,32 @@ def peak_gib(kind: str) -> float:
 def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     """All rows of one model, printed as a table."""
     segments = corpus(options.hours * 3600)
-    few = segments[: options.loop_segments]
-    seconds, few_s = (sum(map(len, part)) / SAMPLE_RATE for part in (segments, few))
+    few, seconds = segments[: options.loop_segments], seconds_of(segments)
     model = built(name, folder, segments[:4], tiny=options.tiny)
     chosen = devices.choose(
         model.config.encoder.d_model, options.device, dtype=devices.numbers(options.numbers)
     )
-    model = model.to(chosen.kind)
-    loop = speed(lambda: textbook.transcribe(model, few), few_s, 1)
-    loop_tokens, packaged = loop_decode(model, few, few_s), package(name, folder, few, few_s)
+    plain = model.to(chosen.kind)  # the recogniser rounds its own in place
+    model = copy.deepcopy(plain)
     work = gflop_a_second(model)
     recogniser = Recogniser(model, chosen, compiled=options.compile)
-    rows = stages(recogniser, segments, seconds, options.repeats)
-    rows[2] = replace(rows[2], loop=loop_tokens)
+    rows = stages(recogniser, segments, loop_search(plain, few), options)
     batcher = Batcher(recogniser)
-    whole = speed(lambda: batcher.transcribe(segments), seconds, options.repeats)
-    rows.append(Row("end to end", whole, loop, packaged))
+    rows.append(
+        compared(
+            "end to end",
+            Work(lambda: batcher.transcribe(segments), seconds),
+            Work(lambda: textbook.transcribe(plain, few), seconds_of(few)),
+            package(name, folder, few),
+            options.rounds,
+        )
+    )
     tokens = sum(len(emission.tokens) for emission in recogniser.emissions(segments)) / seconds
     print(f"\n### {name}: {len(segments)} segments, {seconds / 60:.0f} min, {tokens:.1f} tokens/s\n")
     print(f"{chosen.reason}\n")
     show(rows)
     used, ceiling = rows[1].ours * work / 1000, matmul_tflops(chosen)
-    share, memory = whole / rows[2].ours, peak_gib(chosen.kind)
+    share, memory = rows[3].ours / rows[2].ours, peak_gib(chosen.kind)
     print(f"\nToken decode takes {share:.1%} of the time. The encoder does {used:.2f} TFLOPS,")
     print(f"{used / ceiling:.0%} of a bare product's {ceiling:.2f}. Peak memory {memory:.1f} GiB.")
 
@@ -210,7 +244,7 @@ def show(rows: list[Row]) -> None:
     print(f"| stage | ours, x real time{clock} | straightforward loop (float32) | ratio | package |")
     print("|---|---|---|---|---|")
     for row in rows:
-        ratio = f"{row.ours / row.loop:.1f}" if row.loop else "–"
+        ratio = f"{row.ratio:.1f}" if row.loop else "–"
         print(f"| {row.stage} | {row.ours:,.1f} | {_known(row.loop)} | {ratio} | {_known(row.package)} |")
     sys.stdout.flush()
 
@@ -226,7 +260,7 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=["v3_e2e_ctc", "v3_e2e_rnnt"])
     parser.add_argument("--hours", type=float, default=4.0 if cuda else 0.02)
     parser.add_argument("--loop-segments", type=int, default=8 if cuda else 2)
-    parser.add_argument("--repeats", type=int, default=3 if cuda else 1)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--numbers", default="auto", help="as GIGAAM_DTYPE")
     parser.add_argument("--compile", action="store_true", help="as GIGAAM_COMPILE")
