@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from core import decode, segment
 from core.records import Recording, Segment, Transcript
@@ -34,13 +35,19 @@ class Channels:
         names = ("left", "right") if transcript.split_channels else ("mono",)
         files = [folder / f"{name}.pcm" for name in names]
         if not all(file.is_file() for file in files):
-            files = decode.decode(
-                self._place(recording.sha256),
-                folder,
-                split_channels=transcript.split_channels,
-                on_progress=heard,
-            )
+            files = self._decode(recording, transcript, folder, heard)
         return {file.stem: decode.waveform(file) for file in files}
+
+    def _decode(
+        self, recording: Recording, transcript: Transcript, folder: Path, heard: Told | None
+    ) -> list[Path]:
+        """In a place of its own first: another task of the same transcript may be decoding, too."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f"{transcript.id}-", dir=self._folder) as own:
+            sound, split = self._place(recording.sha256), transcript.split_channels
+            files = decode.decode(sound, Path(own), split_channels=split, on_progress=heard)
+            folder.mkdir(exist_ok=True)
+            return [file.replace(folder / file.name) for file in files]
 
     def drop(self, transcript_id: str) -> None:
         """Nobody needs them any more."""
