@@ -51,7 +51,6 @@ from core.transcripts import Transcripts
 from core.work import Claim, Work
 
 COPY_BYTES = 1 << 20
-OTHERS_S = 5.0
 EMBED_TEXTS = 100
 """Texts a call; Gemini takes no more."""
 
@@ -205,7 +204,6 @@ class Journey:
     def _hear(self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine) -> bool:
         """False: another task's job is at the same transcript, and this one was put off."""
         if not self.transcripts.first_at(claim, transcript.id):
-            self.work.wait(claim, OTHERS_S)
             return False
         total, pending = self.transcripts.count(transcript.id), self.transcripts.pending(transcript.id)
         sounds = self.channels.of(recording, transcript) if pending else {}

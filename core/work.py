@@ -190,10 +190,16 @@ class Work:
 
     def wait(self, claim: Claim, seconds: float, error: StenogramError | None = None) -> None:
         """Nothing to do for a while: the job is ready again then, burns nothing, and may say why."""
-        values = {"state": "ready", "starts": 0, "run_at": self.now() + seconds, "rung_at": 0.0}
         with self._records.write() as session:
-            if changed(session, _held(claim).values({**values, "error": as_json(error) if error else None})):
-                self._note(session, claim.job_id, "later")
+            self.put_off(session, claim, seconds, error)
+
+    def put_off(
+        self, session: Session, claim: Claim, seconds: float, error: StenogramError | None = None
+    ) -> None:
+        """The same within another write."""
+        values = {"state": "ready", "starts": 0, "run_at": self.now() + seconds, "rung_at": 0.0}
+        if changed(session, _held(claim).values({**values, "error": as_json(error) if error else None})):
+            self._note(session, claim.job_id, "later")
 
     def fail(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
         """End a job with a reason; an unfinished task fails with it. False if the claim was lost."""

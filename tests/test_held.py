@@ -70,6 +70,22 @@ def embedding(here: Journey, texts: int = 12) -> str:
     return id_
 
 
+def test_the_cap_of_one_owner_does_not_hold_the_same_transcript_of_another(dear, groq):
+    """Who may pay goes on; when they have, the transcript is there for both."""
+    dear.proof.set_cap("anna", "0")
+    wish = Wish(language="ru", engine="groq")
+    capped, free = [dear.accept(Principal(who), RU.open("rb"), RU.name, wish) for who in ("anna", "boris")]
+
+    drive.perform_all(dear)
+    meanwhile = [remotely.now(dear, task).status for task in (capped, free)]
+    paid = groq.count("transcribe")
+    remotely.later(dear, 61)
+
+    assert meanwhile == ["processing", "completed"]
+    assert remotely.now(dear, capped).status == "completed"
+    assert groq.count("transcribe") == paid > 0
+
+
 def test_a_paid_transcript_that_is_held_goes_on_here_as_the_same_task(dear, groq):
     dear.proof.set_cap(ALL, "0")
     task = remotely.accept(dear, "groq")

@@ -1,14 +1,19 @@
-"""The sound of recordings on disk, while their transcripts are being made."""
+"""Several tasks at one transcript, at the same time."""
 
 from __future__ import annotations
+
+import time
 
 import numpy as np
 
 from core.channels import Channels
+from core.journey import Journey
 from core.keys import EVERYONE, Principal
 from core.recordings import Wish
 from core.records import Recording, Transcript
-from tests.conftest import DATA
+from core.transcripts import OTHERS_S
+from jobs import actors
+from tests.drive import ready
 from tests.test_journey import accept
 
 CALL = "call_stereo.opus"
@@ -36,3 +41,21 @@ def test_two_tasks_of_one_transcript_that_decode_at_the_same_time_both_have_all_
         assert all(np.array_equal(found[channel], alone[channel]) for channel in alone)
     here.channels.drop(transcript.id)
     assert list((here.settings.home / "work").iterdir()) == []
+
+
+def test_of_jobs_begun_at_the_same_moment_exactly_one_goes_on(here):
+    for name in ("anna", "boris", "clara"):
+        task = accept(here, CALL, who=Principal(name))
+    for job in ready(here):
+        actors.perform(here, job.id, Journey.prepare)
+    jobs = ready(here)
+    claims = [here.work.claim(job.id, "worker") for job in jobs]
+
+    goes_on = [here.transcripts.first_at(claim, task.transcript_id) for claim in claims]
+
+    assert goes_on == [False, False, True]
+    assert [here.work.claim(job.id, "worker") for job in jobs] == [None] * 3
+    here.work.now = lambda: time.time() + OTHERS_S
+    again = [here.work.claim(job.id, "worker") for job in jobs[:2]]
+    assert None not in again
+    assert not any(here.transcripts.first_at(claim, task.transcript_id) for claim in again)
