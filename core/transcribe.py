@@ -80,8 +80,10 @@ class Engine(Protocol):
     """Where its work runs: gpu, cpu, or io for engines elsewhere."""
     max_segment_s: float
     """Longest segment it takes, in seconds."""
-    batch_segments: int
-    """How many segments to hand over at once."""
+
+    @property
+    def batch_segments(self) -> int:
+        """How many segments to hand over at once."""
 
     def readiness(self) -> Readiness:
         """Cheap (no model is loaded) and never raises."""

@@ -28,6 +28,9 @@ AT_ONCE = {"gpu": 4}
 """Jobs in one process at the same time: there they share one model, which takes their segments together,
 and a short recording does not wait for a long one. Elsewhere one; more processes are better there."""
 
+LONG_LIVED = 20
+"""So many times as long lives the process of the GPU: a fresh one has to load the model."""
+
 
 class Served(dramatiq.Middleware):
     """Counts the jobs this process has worked on; chores, which come every few seconds, are no jobs."""
@@ -83,7 +86,7 @@ def main(queues: list[str]) -> None:
     worker.queue_prefetch = threads  # a message is fetched when there is a hand for it
     worker.start()
     wish = Wish(worker)
-    renew_after = journey.current().settings.worker_restart_after
+    renew_after = journey.current().settings.worker_restart_after * (LONG_LIVED if "gpu" in queues else 1)
     while not stop.wait(0.2) and served.count < renew_after and os.getppid() == parent:
         if actors.over.is_set() or wish.restart():
             break

@@ -191,26 +191,39 @@ def test_an_end_to_end_model_without_its_tokenizer_is_refused_by_name(tmp_path):
         load(path)
 
 
+def test_a_damaged_tokenizer_is_named_and_what_to_do_about_it(tmp_path):
+    path = checkpoints.build("v3_e2e_ctc", tmp_path, tiny=True)
+    (tmp_path / "v3_e2e_ctc_tokenizer.model").write_text("<html>Sign in to the network</html>")
+
+    with pytest.raises(UnknownModel, match=r"v3_e2e_ctc_tokenizer\.model .* damaged"):
+        load(path)
+
+
 class Cramped(torch.nn.Module):
     """An encoder whose device has room for so many frames only."""
 
-    def __init__(self, encoder, room):
+    def __init__(self, encoder, room, error=torch.OutOfMemoryError):
         super().__init__()
-        self.encoder, self.room, self.sizes = encoder, room, []
+        self.encoder, self.room, self.error, self.sizes = encoder, room, error, []
         self.pre_encode = encoder.pre_encode
 
     def forward(self, features, lengths):
         self.sizes.append(features.size(0) * features.size(2))
         if self.sizes[-1] > self.room:
-            raise torch.OutOfMemoryError
+            raise self.error
         return self.encoder(features, lengths)
 
 
-def test_a_batch_that_does_not_fit_is_halved_and_the_good_size_is_remembered(segments):
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError(), torch.AcceleratorError("CUDA error: out of memory")],
+    ids=["torch", "driver"],
+)
+def test_a_batch_that_does_not_fit_is_halved_and_the_good_size_is_remembered(segments, error):
     free = Recogniser(load(TOY))
     cramped = Recogniser(load(TOY), together=True)
     longest = max(len(segment) for segment in segments) // 160
-    cramped.encoder = cramped.model.encoder = Cramped(cramped.model.encoder, room=2 * longest + 10)
+    cramped.encoder = cramped.model.encoder = Cramped(cramped.model.encoder, 2 * longest + 10, error)
 
     first = cramped.transcribe(segments)
     refused = sum(size > cramped.encoder.room for size in cramped.encoder.sizes)
@@ -311,6 +324,22 @@ def test_the_device_says_why():
     assert chosen.kind in chosen.reason.lower() or chosen.kind == "cuda"
     assert str(chosen.dtype).removeprefix("torch.") in chosen.reason
     assert torch.cuda.is_available() or "no GPU is used" in chosen.reason
+
+
+@pytest.mark.parametrize(
+    ("gpu", "built_for", "runs"),
+    [
+        ((9, 0), ["sm_80", "sm_90"], True),
+        ((8, 9), ["sm_80", "sm_90"], True),
+        ((9, 0), ["sm_90a"], True),
+        ((7, 5), ["sm_80", "sm_90"], False),
+        ((12, 0), ["sm_80", "sm_90"], False),
+        ((12, 0), ["sm_90", "compute_90"], True),
+        ((8, 0), ["compute_90"], False),
+    ],
+)
+def test_a_gpu_is_used_only_if_this_torch_has_code_for_it(gpu, built_for, runs):
+    assert device.runs_on(gpu, built_for) is runs
 
 
 def test_numbers_that_the_settings_name_are_used_and_named(tmp_path):

@@ -64,8 +64,13 @@ class GigaAMEngine:
         self.version = f"{CODE}-{version}" + ("-int8" if numbers == "int8" else "")
         self.numbers = numbers
         self.compiled = compiled
-        # A GPU is filled by many segments; a CPU gains nothing by more than a few.
-        self.batch_segments = 128 if Path("/dev/nvidiactl").exists() else 8
+
+    @property
+    def batch_segments(self) -> int:
+        """A GPU is filled by many segments; a CPU gains nothing by more than a few. Imports torch."""
+        from core.gigaam import device  # noqa: PLC0415
+
+        return 256 if device.has_cuda() else 8
 
     def readiness(self) -> Readiness:
         """Ready when the model's files are where they belong, and all that was asked for is there."""

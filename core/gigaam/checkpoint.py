@@ -81,12 +81,22 @@ def _tokenizer(config: ModelConfig, path: Path) -> Tokenizer:
     if config.vocabulary:
         tokenizer: Tokenizer = Letters(config.vocabulary)
     elif tokenizer_path(path).exists():
-        tokenizer = Pieces(str(tokenizer_path(path)))
+        tokenizer = _pieces(tokenizer_path(path))
     else:
         raise UnknownModel(reason=f"{tokenizer_path(path).name} is not beside it")
     if len(tokenizer) + 1 != config.num_classes:
         raise UnknownModel(reason="its tokenizer belongs to another model")
     return tokenizer
+
+
+def _pieces(path: Path) -> Pieces:
+    """No sum of tokenizers is published, so that a page of some network's login may lie there."""
+    try:
+        return Pieces(str(path))
+    except RuntimeError as error:
+        raise UnknownModel(
+            reason=f"{path.name} beside it is damaged; delete it and fetch it again"
+        ) from error
 
 
 RENAMED = {

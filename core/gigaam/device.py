@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ NO_BF16 = "for the CPU has no bfloat16"
 MEASURED = "for bfloat16 is {gain} × as fast here"
 NO_BUILD = "no GPU is used: this torch is built without CUDA"
 NO_DRIVER = "no GPU is used: there is no NVIDIA driver"
+NO_CODE = "no GPU is used: this torch has no code for {gpu}"
 NO_START = "no GPU is used: the driver is there, but CUDA {version} does not start with it"
 
 SMALL_WIDTH = 512
@@ -44,11 +46,10 @@ class Device:
 
 def choose(width: int, kind: str = "auto", dtype: torch.dtype | None = None) -> Device:
     """The best that is there for an encoder of this width; `kind` and `dtype` override."""
-    cuda = torch.cuda.is_available()
-    if kind == "cuda" or (kind == "auto" and cuda):
+    if kind == "cuda" or (kind == "auto" and has_cuda()):
         return _cuda(dtype)
     chosen, why = (dtype, AS_ASKED) if dtype else _fastest(width)
-    missing = AS_ASKED if cuda else why_no_cuda()
+    missing = AS_ASKED if has_cuda() else why_no_cuda()
     return Device("cpu", chosen, ON_CPU.format(numbers=_name(chosen), why=why, missing=missing))
 
 
@@ -71,8 +72,26 @@ def _cuda(dtype: torch.dtype | None) -> Device:
     return Device("cuda", chosen, reason)
 
 
+def has_cuda() -> bool:
+    """Whether there is a GPU that this torch has code for."""
+    return torch.cuda.is_available() and runs_on(
+        torch.cuda.get_device_capability(), torch.cuda.get_arch_list()
+    )
+
+
+def runs_on(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
+    """Code runs on later GPUs of its generation (`sm_90`, `sm_90a`), PTX (`compute_90`) on all later ones."""
+    for kind, digits in (arch.split("_") for arch in built_for):
+        major, minor = int(digits.rstrip("af")[:-1]), int(digits.rstrip("af")[-1])
+        if (major == capability[0] or kind == "compute") and (major, minor) <= capability:
+            return True
+    return False
+
+
 def why_no_cuda() -> str:
     """Why the GPU, if there is one, is not used."""
+    if torch.cuda.is_available():
+        return NO_CODE.format(gpu=torch.cuda.get_device_name())
     if torch.version.cuda is None:
         return NO_BUILD
     if not DRIVER.exists():

@@ -35,7 +35,7 @@ GRID_S = {"cpu": 0.0, "cuda": 1.0}
 """Batches are padded to a multiple of this, so that recorded CUDA graphs are met again."""
 
 
-AHEAD = {"cpu": 0, "cuda": 1}
+AHEAD = {"cpu": 0, "cuda": 2}
 """Batches that may be given to the device before the last one is finished."""
 
 HALVES = {torch.bfloat16, torch.float16}
@@ -90,7 +90,13 @@ class Recogniser:
         self.budget_s, self.ahead = BUDGET_S[self.device.kind], AHEAD[self.device.kind]
         # A CPU encodes segments faster one by one, without padding; the search is faster together.
         self.together = self.device.kind == "cuda" if together is None else together
-        self.model = model.to(self.device.kind)
+        if self.device.kind == "cuda":
+            # cuDNN's attention plans for every new shape, for longer than a batch takes.
+            torch.backends.cuda.enable_cudnn_sdp(False)
+        try:
+            self.model = model.to(self.device.kind)
+        except (torch.OutOfMemoryError, torch.AcceleratorError) as error:
+            raise lost(error) from error
         # Features and heads stay in float32: they cost little, and the clamped logarithm needs it.
         self.encoder = rounded(self.model.encoder, self.device.dtype)
         if compiled:
@@ -127,16 +133,21 @@ class Recogniser:
         """The answers of one batch, or None if it was too large: then the budget is halved for good."""
         try:
             return self._answer(batch)
-        except torch.OutOfMemoryError as error:
-            seconds = max(len(segment) for segment in batch) / SAMPLE_RATE
+        except (torch.OutOfMemoryError, torch.AcceleratorError) as error:
+            if not too_large(error):
+                raise lost(error) from error
             if len(batch) == 1:
-                raise OutOfMemory(device=self.device.kind, seconds=round(seconds)) from error
-            self.budget_s = min(self.budget_s, seconds * len(batch)) / 2
-        except torch.AcceleratorError as error:
-            raise DeviceLost(detail=str(error).split("\n")[0]) from error
+                seconds = round(len(batch[0]) / SAMPLE_RATE)
+                raise OutOfMemory(device=self.device.kind, seconds=seconds) from error
+        self._shrink(batch)
+        return None
+
+    def _shrink(self, batch: Sequence[Waveform]) -> None:
+        """From now on no batch is larger than half of this one, which did not fit."""
+        longest_s = max(len(segment) for segment in batch) / SAMPLE_RATE
+        self.budget_s = min(self.budget_s, longest_s * len(batch) / 2)
         if self.device.kind == "cuda":
             torch.cuda.empty_cache()
-        return None
 
     def _answer(self, batch: list[Waveform]) -> list[Emission]:
         """Encode and search; a batch whose 16-bit numbers overflowed is done once more in float32."""
@@ -153,8 +164,9 @@ class Recogniser:
         encoder = encoder or self.encoder
         try:
             parts = [self.encode(*self.features(group), encoder) for group in self.groups(batch)]
-        except torch.OutOfMemoryError:
-            self.ahead = 0  # perhaps there is room for one batch, but not for two
+        except (torch.OutOfMemoryError, torch.AcceleratorError) as error:
+            if too_large(error):
+                self._shrink(batch)
             raise
         rows, ends = parts[0] if len(parts) == 1 else _gathered(parts)
         return Encoded(rows, ends, rows.sum().isfinite(), self._streams.mark())
@@ -199,9 +211,9 @@ class Recogniser:
         rows = [self._padded(segment) for segment in segments]
         grid = int(GRID_S[self.device.kind] * SAMPLE_RATE) or 1
         longest = -(-max(len(row) for row in rows) // grid) * grid
-        waves = torch.zeros(len(rows), longest, dtype=torch.int16, pin_memory=self.device.kind == "cuda")
-        for wave, row in zip(waves, rows, strict=True):
-            wave[: len(row)] = torch.from_numpy(row)
+        waves = torch.empty(len(rows), longest, dtype=torch.int16, pin_memory=self.device.kind == "cuda")
+        for wave, row in zip(waves.numpy(), rows, strict=True):
+            wave[: len(row)], wave[len(row) :] = row, 0
         samples = torch.tensor([len(row) for row in rows])
         return waves, samples.pin_memory() if self.device.kind == "cuda" else samples
 
@@ -209,8 +221,18 @@ class Recogniser:
         """At least one frame of sound, reflected at both ends where the model was trained so."""
         config, around = self.model.features.config, self.model.features.padding()
         shortest = max(config.n_fft - 2 * around, around + 1)
-        whole = np.pad(segment, (0, max(0, shortest - len(segment))))
+        whole = np.pad(segment, (0, shortest - len(segment))) if len(segment) < shortest else segment
         return np.pad(whole, around, mode="reflect") if around else whole
+
+
+def too_large(error: Exception) -> bool:
+    """Whether the device only lacked memory; pinned memory and recorded graphs say so in words alone."""
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+
+
+def lost(error: Exception) -> DeviceLost:
+    """What the driver said, in its first line."""
+    return DeviceLost(detail=str(error).split("\n")[0])
 
 
 def rounded(encoder: Encoder, dtype: torch.dtype) -> Encoder:

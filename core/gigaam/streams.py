@@ -11,13 +11,16 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+URGENT = -1
+"""The priority of searches: their many small steps go before the large ones of the next batch."""
+
 
 class Streams:
     """The queue of copies and the queue of searches, beside the current one."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._copies, self._searches = (_stream(kind) for _ in range(2))
+        self._copies, self._searches = stream(kind), stream(kind, URGENT)
 
     def carry(self, tensor: Tensor) -> Tensor:
         """A pinned tensor on the device, ready for whatever is queued next; does not wait."""
@@ -47,5 +50,6 @@ class Streams:
             yield
 
 
-def _stream(kind: str) -> torch.cuda.Stream | None:
-    return torch.cuda.Stream() if kind == "cuda" else None  # type: ignore[no-untyped-call]
+def stream(kind: str, priority: int = 0) -> torch.cuda.Stream | None:
+    """A queue of the device's own; None: it has none."""
+    return torch.cuda.Stream(priority=priority) if kind == "cuda" else None  # type: ignore[no-untyped-call]

@@ -55,15 +55,17 @@ class Pieces:
     def __init__(self, path: str) -> None:
         from sentencepiece import SentencePieceProcessor  # noqa: PLC0415 - only end-to-end models need it
 
-        self._model = SentencePieceProcessor(model_file=path)
+        model = SentencePieceProcessor(model_file=path)
+        tokens = range(model.GetPieceSize())
+        self._pieces = ["⁇" if model.IsUnknown(token) else str(model.IdToPiece(token)) for token in tokens]
 
     def piece(self, token: int) -> str:
         """The piece; a token outside the training's alphabet is written as ⁇."""
-        return "⁇" if self._model.IsUnknown(token) else str(self._model.IdToPiece(token))
+        return self._pieces[token]
 
     def __len__(self) -> int:
         """How many pieces."""
-        return int(self._model.GetPieceSize())
+        return len(self._pieces)
 
 
 def speech(emission: Emission, tokenizer: Tokenizer) -> Speech:

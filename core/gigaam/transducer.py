@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from core.gigaam.heads import Transducer
+from core.gigaam.streams import URGENT, stream
 from core.gigaam.tokens import Emission
 
 MAX_SYMBOLS = 10
@@ -25,11 +26,11 @@ WINDOW_CPU, WINDOW_CUDA = 4, 8
 STEPS_A_GRAPH = 16
 """Steps recorded in one CUDA graph; whether all samples are done is asked after each replay."""
 
-ROW_GRID, FRAME_GRID = 16, 125
-"""Shapes of recorded walks: a multiple of so many samples, and of five seconds."""
+FEWEST_ROWS, FRAME_GRID = 16, 125
+"""Shapes of recorded walks: a power of two of samples, so many at least, and a multiple of five seconds."""
 
-KEPT_SHAPES = 12
-"""CUDA graphs kept, the least recently used goes first."""
+KEPT_SHAPES = 20
+"""CUDA graphs kept, the least recently used goes first: all shapes of batches up to 256 segments of 20 s."""
 
 
 class Search:
@@ -45,6 +46,7 @@ class Search:
         self._head = head
         self._asking = not cuda if asking is None else asking
         self._window = window or (WINDOW_CUDA if cuda else WINDOW_CPU)
+        self._recording = stream("cuda", URGENT) if cuda else None
         self._walks: dict[tuple[int, int], Walk] = {}
 
     @torch.inference_mode()
@@ -58,7 +60,7 @@ class Search:
             heard, ends = on_grid(heard, ends)
             walk = self._kept(heard)
         walk.start(heard, ends)
-        walk.finish()
+        walk.finish(self._recording)
         return walk.emissions(batch)
 
     def _kept(self, heard: Tensor) -> Walk:
@@ -73,7 +75,8 @@ class Search:
 def on_grid(heard: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
     """The batch made a little larger, by rows that end at once, so that few shapes are ever recorded."""
     batch, time, width = heard.shape
-    rows, frames = (-(-size // grid) * grid for size, grid in ((batch, ROW_GRID), (time, FRAME_GRID)))
+    rows = max(FEWEST_ROWS, 1 << (batch - 1).bit_length())
+    frames = -(-time // FRAME_GRID) * FRAME_GRID
     larger, later = heard.new_zeros(rows, frames, width), ends.new_zeros(rows)
     larger[:batch, :time], later[:batch] = heard, ends
     return larger, later
@@ -113,10 +116,10 @@ class Walk:
     def _memory(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.predicted, self.hidden, self.cell
 
-    def finish(self) -> None:
-        """Walk until every sample is at its end."""
-        if self.heard.is_cuda:
-            self._replay()
+    def finish(self, recording: torch.cuda.Stream | None = None) -> None:
+        """Walk until every sample is at its end; on CUDA by steps that are recorded on that stream."""
+        if recording is not None:
+            self._replay(recording)
             return
         while bool((self.time < self.ends).any()):
             self.step()
@@ -155,30 +158,31 @@ class Walk:
         self.time += full
         self.symbols.masked_fill_(full, 0)
 
-    def _replay(self) -> None:
+    def _replay(self, recording: torch.cuda.Stream) -> None:
         """Replay recorded steps; the next ones are on their way before the last ones are asked about."""
         if self.graph is None:
-            self._record()
+            self._record(recording)
         assert self.graph is not None
-        going = True
+        going = torch.ones((), dtype=torch.bool, pin_memory=True)
         while going:
             self.graph.replay()
-            asked = (self.time < self.ends).any()
+            going.copy_((self.time < self.ends).any(), non_blocking=True)
+            answered = torch.cuda.current_stream().record_event()
             self.graph.replay()
-            going = bool(asked)
+            answered.synchronize()
 
-    def _record(self) -> None:
+    def _record(self, recording: torch.cuda.Stream) -> None:
         """Record some steps of this shape; what they did to the state is undone."""
         heard, ends = self.heard.clone(), self.ends.clone()
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
+        recording.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(recording):
             for _ in range(3):
                 self.step()
-        torch.cuda.current_stream().wait_stream(side)
+        torch.cuda.current_stream().wait_stream(recording)
         graph = torch.cuda.CUDAGraph()
-        # Other threads may ask the driver something meanwhile.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        # A graph keeps the priority of the stream it is recorded on; other threads may ask the driver
+        # something meanwhile.
+        with torch.cuda.graph(graph, stream=recording, capture_error_mode="thread_local"):
             for _ in range(STEPS_A_GRAPH):
                 self.step()
         self.graph = graph
