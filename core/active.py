@@ -11,18 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sqlalchemy import select, update
+from sqlalchemy import case, exists, select, update
+from sqlalchemy.orm import Session
 
 from core import embedders
 from core.batch import texts
 from core.embed import Embedder, batching, tokens_at_most, understands
 from core.errors import BadRequest
 from core.money.ledger import Ledger
-from core.passages import counts, settle
-from core.records import Job, PassageRow, Recording, Records
+from core.passages import ACTIVE, counts
+from core.records import Fact, Job, PassageRow, Recording, Records
 from core.settings import Settings
 
-ACTIVE = "embedder"
 SEARCHED = "embedder for search"
 LANES = ("now", "batch")
 
@@ -67,8 +67,13 @@ class Active:
 
     def embedder(self) -> Embedder:
         """The one that makes vectors: Gemini if there was a key at the first start, else the local one."""
-        name = self._records.fact(ACTIVE)
-        return self.named(name or self._records.settle(ACTIVE, self._wanted().name))
+        name = self._records.fact(ACTIVE) or self._records.settle(ACTIVE, self._wanted().name)
+        embedder = self.named(name)
+        if embedder.name != name:  # another address or folder has given it another name
+            with self._records.write() as session:
+                kept = update(Fact).where(Fact.name == ACTIVE, Fact.value == name)
+                session.execute(kept.values(value=embedder.name))
+        return embedder
 
     def searched(self) -> Embedder:
         """The one whose vectors are complete: it answers questions."""
@@ -109,8 +114,7 @@ class Active:
         with self._records.read() as session:
             number = counts(session)
         total = sum(number.get(state, 0) for state in ("waiting", "done", "failed"))
-        done = total - number.get("waiting", 0)
-        return Change(self.named(before).title, self.embedder().title, done, total)
+        return Change(self.named(before).title, self.embedder().title, number.get("done", 0), total)
 
     def lane(self, asked: str) -> str:
         """The lane asked for, else the usual one. Raise BadRequest for batches where there are none."""
@@ -124,37 +128,54 @@ class Active:
 
     def switch(self, lane: str = "now") -> None:
         """Make every vector again with what the settings ask for. Raise BadRequest."""
-        before, after = self.embedder(), self._wanted()
-        if before.name == after.name:
-            raise BadRequest("The embedder is what the settings say; there is nothing to change.")
+        after, _ = self._wanted(), self.embedder()  # whose name is written down from now on
         if lane not in LANES or (lane == "batch" and batching(after) is None):
             raise BadRequest("{embedder} has no such lane.", embedder=after.title)
-        self._records.set_fact(SEARCHED, self._records.fact(SEARCHED) or before.name)
-        self._records.set_fact(ACTIVE, after.name)
-        for job in self._begin_again(after, lane):
-            self._ring(job)
-
-    def _begin_again(self, after: Embedder, lane: str) -> list[Job]:
-        jobs: list[Job | None] = []
         with self._records.write() as session:
-            fresh = {"lane": lane, "text_hash": ""}
-            session.execute(update(PassageRow).values(meaning="off", **fresh))
-            read = update(PassageRow)
-            if after.languages is not None:
-                read = read.where(PassageRow.language.in_(after.languages))
-            session.execute(read.values(meaning="waiting"))
-            for recording_id in session.scalars(select(Recording.id)).all():
-                settle(session, recording_id)
-                if lane == "now":
-                    jobs.append(texts.embed_job(session, recording_id))
-        return [job for job in jobs if job is not None]
+            active = session.get_one(Fact, ACTIVE, with_for_update=True)
+            if active.value == after.name:
+                raise BadRequest("The embedder is what the settings say; there is nothing to change.")
+            searched = session.get(Fact, SEARCHED)
+            if searched is None or not searched.value:
+                session.merge(Fact(name=SEARCHED, value=active.value))
+            active.value = after.name
+            jobs = _begin_again(session, after, lane)
+        for job in jobs:
+            self._ring(job)
 
     def settle(self) -> None:
         """Now and then: take over what is complete; follow the settings while there is nothing to buy."""
         with self._records.read() as session:
             number = counts(session)
-        if self._records.fact(SEARCHED) and not number.get("waiting"):
-            self._records.set_fact(SEARCHED, "")
         if not number and self.embedder().name != self._wanted().name:
             self.switch()
-            self._records.set_fact(SEARCHED, "")
+        if self._records.fact(SEARCHED) and _is_complete(number):
+            self._take_over()
+
+    def _take_over(self) -> None:
+        with self._records.write() as session:
+            session.get_one(Fact, ACTIVE, with_for_update=True)
+            if _is_complete(counts(session)):
+                session.get_one(Fact, SEARCHED).value = ""
+
+
+def _begin_again(session: Session, after: Embedder, lane: str) -> list[Job]:
+    """Every passage that this embedder understands waits for a vector; the jobs that make them now."""
+    session.execute(update(PassageRow).values(meaning="off", lane=lane, text_hash=""))
+    read = update(PassageRow)
+    if after.languages is not None:
+        read = read.where(PassageRow.language.in_(after.languages))
+    session.execute(read.values(meaning="waiting"))
+    waits = PassageRow.meaning == "waiting"
+    some = exists().where(PassageRow.recording_id == Recording.id, waits)
+    session.execute(update(Recording).values(meaning=case((some, "waiting"), else_="off")))
+    if lane == "batch":
+        return []
+    recordings = session.scalars(select(PassageRow.recording_id).where(waits).distinct()).all()
+    jobs = [texts.embed_job(session, recording_id) for recording_id in recordings]
+    return [job for job in jobs if job is not None]
+
+
+def _is_complete(number: dict[str, int]) -> bool:
+    """Whether nothing waits; what was given up must not be the greater part."""
+    return not number.get("waiting") and number.get("failed", 0) <= number.get("done", 0)

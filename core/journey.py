@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
 from typing import IO
@@ -37,7 +37,7 @@ from core.passages import Passages, counts, searched
 from core.programs.promises import NOTHING_MORE, Answered, Asked, Promises
 from core.programs.resumable import Resumables
 from core.recordings import Recordings, Wish
-from core.records import PassageRow, Recording, Records, Segment, Task, Transcript
+from core.records import Recording, Records, Segment, Task, Transcript
 from core.remote.covers import Covers
 from core.remote.mirror import Mirror
 from core.remote.objects import Objects
@@ -244,14 +244,14 @@ class Journey:
     def embed(self, claim: Claim) -> None:
         """Give each waiting passage its vector; a text that has one already costs nothing."""
         recording, _ = self._read(claim)
-        embedder = self.embedder()
-        while passages := self.passages.waiting(recording.id, EMBED_TEXTS):
-            self._embed(claim, recording, embedder, passages)
+        while self._embed(claim, recording, self.embedder()):
+            continue
         self._finish(claim)
 
-    def _embed(
-        self, claim: Claim, recording: Recording, embedder: Embedder, passages: Sequence[PassageRow]
-    ) -> None:
+    def _embed(self, claim: Claim, recording: Recording, embedder: Embedder) -> bool:
+        passages = self.passages.waiting(recording.id, EMBED_TEXTS)
+        if not passages:
+            return False
         hashes = [embed.text_hash(embedder, passage.text) for passage in passages]
         known = self.index_store.vectors_of(embedder, hashes)
         missing = {h: p.text for h, p in zip(hashes, passages, strict=True) if h not in known}
@@ -262,7 +262,8 @@ class Journey:
         self.index_store.put_vectors(
             embedder, recording.id, recording.owner, ids, hashes, [known[h] for h in hashes]
         )
-        self.passages.mark(claim, recording.id, ids, "done")
+        self.passages.mark(claim, recording.id, ids, embedder)
+        return True
 
     def give_up(self, claim: Claim, error: StenogramError) -> None:
         """A job failed for good; a transcript that is there stays searchable by words."""

@@ -13,9 +13,13 @@ from sqlalchemy.orm import Session
 
 from core.chunk import Passage, language
 from core.embed import Embedder, understands
+from core.errors import Unavailable
 from core.index import Row
-from core.records import PassageRow, Recording, Records
+from core.records import Fact, PassageRow, Recording, Records
 from core.work import Claim, Work
+
+ACTIVE = "embedder"
+"""The fact that names the embedder whose vectors passages get."""
 
 
 class Passages:
@@ -34,13 +38,18 @@ class Passages:
         embedder: Embedder,
         lane: str = "now",
     ) -> list[PassageRow]:
-        """Take these passages for the recording's only ones. Their ids are the same each time."""
+        """Take these passages for the recording's only ones. Their ids are the same each time.
+
+        Raise Unavailable if the embedder is not the active one any more.
+        """
         rows = [
             _row(recording_id, transcript_id, n, passage, embedder, lane)
             for n, passage in enumerate(passages)
         ]
         with self._records.write() as session:
             self._work.keep(session, claim)
+            if not is_active(session, embedder):
+                raise Unavailable("The embedder was changed at this very moment.")
             session.execute(delete(PassageRow).where(PassageRow.recording_id == recording_id))
             session.add_all(rows)
             settle(session, recording_id)
@@ -56,12 +65,11 @@ class Passages:
         with self._records.read() as session:
             return list(session.scalars(mine.order_by(PassageRow.n).limit(limit)))
 
-    def mark(self, claim: Claim, recording_id: str, ids: Iterable[str], meaning: str) -> None:
-        """Say of these passages whether they are found by meaning."""
+    def mark(self, claim: Claim, recording_id: str, ids: Iterable[str], embedder: Embedder) -> None:
+        """These passages have their vectors by this embedder."""
         with self._records.write() as session:
             self._work.keep(session, claim)
-            session.execute(update(PassageRow).where(PassageRow.id.in_(list(ids))).values(meaning=meaning))
-            settle(session, recording_id)
+            mark(session, recording_id, ids, embedder)
 
     def give_up(self, recording_id: str) -> None:
         """Nothing more will be tried: what still waits has failed."""
@@ -93,6 +101,20 @@ def settle(session: Session, recording_id: str) -> str:
     meaning = next((state for state in ("waiting", "failed", "done") if state in found), "off")
     session.execute(update(Recording).where(Recording.id == recording_id).values(meaning=meaning))
     return meaning
+
+
+def is_active(session: Session, embedder: Embedder) -> bool:
+    """Whether passages get this embedder's vectors; if so, that holds until the transaction ends."""
+    active = select(Fact.value).where(Fact.name == ACTIVE).with_for_update(read=True)
+    return session.scalar(active) == embedder.name
+
+
+def mark(session: Session, recording_id: str, ids: Iterable[str], embedder: Embedder) -> None:
+    """These passages are found by meaning; they go on waiting if their embedder is active no more."""
+    if is_active(session, embedder):
+        mine = PassageRow.id.in_(list(ids)) & (PassageRow.meaning == "waiting")
+        session.execute(update(PassageRow).where(mine).values(meaning="done"))
+        settle(session, recording_id)
 
 
 def searched(recording: Recording, passage: PassageRow) -> Row:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from core.batch.rows import Text
 from core.embed import BatchEmbedder, Embedder, text_hash, tokens_at_most
 from core.index import Index
-from core.passages import settle
+from core.passages import is_active, mark, settle
 from core.records import Job, PassageRow, Recording, Records, Task
 
 ENROLLED_AT_ONCE = 2000
@@ -74,6 +74,8 @@ class Texts:
         for recording_id, mine in _by_recording(have):
             self._adopt(embedder, recording_id, mine, {p.id: known[hashes[p.id]] for p in mine}, hashes)
         with self._records.write() as session:
+            if not is_active(session, embedder):
+                return 0
             for passage in passages:
                 if passage not in have:
                     _enrol(session, passage, _new(passage, hashes[passage.id], embedder, now))
@@ -103,9 +105,7 @@ class Texts:
         found = [vectors[one] for one in ids]
         self._index.put_vectors(embedder, recording_id, recording.owner, ids, wanted, found)
         with self._records.write() as session:
-            for some in _pieces(ids):
-                session.execute(update(PassageRow).where(PassageRow.id.in_(some)).values(meaning="done"))
-            settle(session, recording_id)
+            mark(session, recording_id, ids, embedder)
 
     def waiting(self, embedder: BatchEmbedder, limit: int) -> list[Line]:
         """Texts to send, those that wait longest first.
