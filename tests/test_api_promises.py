@@ -280,6 +280,44 @@ def test_one_who_never_answers_costs_seconds_not_the_worker(served, me, clip, mo
     silent.close()
 
 
+def test_one_slow_address_does_not_keep_the_others_waiting(served, clip):
+    """Three addresses answer only when all three were called: one call after another would wait for ever."""
+    together = threading.Barrier(3, timeout=5)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            try:
+                together.wait()
+                self.send_response(204)
+            except threading.BrokenBarrierError:
+                self.send_response(503)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with served.client() as me:
+        for n in range(3):
+            url = f"http://127.0.0.1:{server.server_port}/{n}"
+            end(me, upload(me, clip, force="true", callback_url=url))
+
+        assert callbacks.deliver(served.here) == 3
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_round_makes_no_more_calls_than_it_can_and_the_next_goes_on(served, clip, listen):
+    listener = listen(204)
+    with served.client() as me:
+        for _ in range(3):
+            end(me, upload(me, clip, force="true", callback_url=listener.url))
+
+    assert [callbacks.deliver(served.here, 2) for _ in range(3)] == [2, 1, 0]
+
+
 # Fair shares
 
 

@@ -15,6 +15,8 @@ import re
 import socket
 import ssl
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import TypeAdapter
@@ -23,9 +25,12 @@ from core.answers import Answers, TaskAnswer
 from core.errors import BadRequest, NotFound
 from core.journey import Journey
 from core.keys import EVERYONE
+from core.programs.promises import Callback
 
 SIGNATURE = "X-Stenogram-Signature"
 TIMEOUT_S = 10.0
+AT_ONCE = 50
+"""Calls of one round, all at the same time: a round lasts as long as its slowest call."""
 PORTS = {"https": 443, "http": 80}
 _PRINTABLE = re.compile(r"[!-~]{1,2000}")
 
@@ -41,17 +46,23 @@ def check(url: str, *, anywhere: bool = False) -> None:
         raise BadRequest("The callback address is in a private network.")
 
 
-def deliver(here: Journey) -> int:
-    """Make the calls that are due; says how many arrived."""
-    arrived = 0
-    for call in here.promises.due():
-        try:
-            error = _call(here, call.task_id, call.url)
-        except NotFound:
-            continue  # the task was deleted meanwhile, and its call with it
+@dataclass(frozen=True)
+class _Call:
+    """What is said to whom."""
+
+    task_id: str
+    url: str
+    body: bytes
+    signature: str
+
+
+def deliver(here: Journey, at_once: int = AT_ONCE) -> int:
+    """Make the calls that are due, side by side; says how many arrived."""
+    calls = list(filter(None, (_prepared(here, due) for due in here.promises.due(at_once))))
+    errors = asyncio.run(_all(calls, anywhere=here.settings.api_callbacks_anywhere))
+    for call, error in zip(calls, errors, strict=True):
         here.promises.called(call.task_id, error)
-        arrived += error is None
-    return arrived
+    return errors.count(None)
 
 
 def sign(secret: str, body: bytes, now: float) -> str:
@@ -61,14 +72,25 @@ def sign(secret: str, body: bytes, now: float) -> str:
     return f"t={stamp},sha256={digest}"
 
 
-def _call(here: Journey, task_id: str, url: str) -> str | None:
-    """One call: None, or what went wrong."""
-    owner = here.recordings.task(EVERYONE, task_id).owner
-    answer = Answers(here, EVERYONE, here.keys.language(owner)).task(task_id)
-    body = TypeAdapter(TaskAnswer).dump_json(answer)
-    signature = sign(here.keys.secret(owner), body, time.time())
+def _prepared(here: Journey, due: Callback) -> _Call | None:
+    """None if the task was deleted meanwhile, and its call with it."""
     try:
-        return asyncio.run(_post(url, body, signature, anywhere=here.settings.api_callbacks_anywhere))
+        owner = here.recordings.task(EVERYONE, due.task_id).owner
+        answer = Answers(here, EVERYONE, here.keys.language(owner)).task(due.task_id)
+    except NotFound:
+        return None
+    body = TypeAdapter(TaskAnswer).dump_json(answer)
+    return _Call(due.task_id, due.url, body, sign(here.keys.secret(owner), body, time.time()))
+
+
+async def _all(calls: Sequence[_Call], *, anywhere: bool) -> list[str | None]:
+    return await asyncio.gather(*(_made(call, anywhere=anywhere) for call in calls))
+
+
+async def _made(call: _Call, *, anywhere: bool) -> str | None:
+    """One call: None, or what went wrong."""
+    try:
+        return await _post(call.url, call.body, call.signature, anywhere=anywhere)
     except (OSError, ValueError, IndexError) as error:  # a timeout and a bad certificate are OSErrors
         return type(error).__name__
 

@@ -110,13 +110,13 @@ class Promises:
         if asked.callback_url:
             session.add(Callback(task_id=task.id, url=asked.callback_url))
 
-    def due(self) -> list[Callback]:
-        """Calls to make now: their tasks have ended."""
+    def due(self, at_most: int) -> list[Callback]:
+        """Calls to make now: their tasks have ended. New ones come first."""
         ended = Task.status.in_(("completed", "failed", "cancelled"))
         waiting = select(Callback).join(Task, Task.id == Callback.task_id).where(ended)
         waiting = waiting.where(Callback.done_at.is_(None), Callback.next_at <= time.time())
         with self._records.read() as session:
-            return list(session.scalars(waiting.limit(100)))
+            return list(session.scalars(waiting.order_by(Callback.next_at).limit(at_most)))
 
     def called(self, task_id: str, error: str | None) -> None:
         """A call was made: it is done, or tried again later, or given up after the third time."""
