@@ -1,8 +1,12 @@
-"""Models brought here on request: in slices, so that work beside them goes on, and on after a break."""
+"""Models brought here on request, so that work beside them goes on: in slices, or by a process beside us.
+
+What was begun goes on after a break.
+"""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,6 +67,7 @@ class Downloads:
         self._records = records
         self._connect = connect
         self._clock = clock
+        self._beside: dict[str, subprocess.Popen[bytes]] = {}
 
     def all(self) -> list[Download]:
         """Every model that can be brought, as it stands."""
@@ -84,21 +89,36 @@ class Downloads:
     def tick(self) -> None:
         """Bring a slice of every model that is asked for."""
         for one in self.all():
-            if one.state == "asked":
+            if one.state != "asked":
+                self._end_beside(one.name)
+            elif one.kind == "local":
+                self._bring_beside(one.name)
+            else:
                 self._bring(one)
 
     def _bring(self, one: Download) -> None:
         try:
-            if one.name == self._local:
-                local.download(one.name, self._folder)
-            else:
-                download.fetch(one.name, self._folder, self._teller(one.name), self._connect())
+            download.fetch(one.name, self._folder, self._teller(one.name), self._connect())
         except _SliceOverError:
             return
         except StenogramError as error:
             self._note(one.name, error=as_json(error))
         else:
             self._note(one.name)
+
+    def _bring_beside(self, name: str) -> None:
+        """Hugging Face's own client knows no slices, so it has a process of its own."""
+        if name not in self._beside:
+            self._beside[name] = local.begin_download(name, self._folder)
+        code = self._beside[name].poll()
+        if code is not None:
+            self._note(name, error=as_json(local.not_brought(name)) if code else None)
+            self._end_beside(name)
+
+    def _end_beside(self, name: str) -> None:
+        if process := self._beside.pop(name, None):
+            process.kill()
+            process.communicate()
 
     def _teller(self, name: str) -> download.Progress:
         began = told = self._clock()
@@ -125,14 +145,14 @@ class Downloads:
         else:
             title, address = name, f"https://huggingface.co/{name}"
             here = local.is_here(name, self._folder)
-        state: State = "asked" if noted.get("asked") else "failed" if noted.get("error") else "missing"
+        state: State = "here" if here else "failed" if noted.get("error") else "missing"
         return Download(
             name,
             kind,
             title,
             address,
             str(self._folder),
-            "here" if here else state,
+            "asked" if noted.get("asked") else state,
             noted.get("file", ""),
             noted.get("done", 0),
             noted.get("total", 0),

@@ -1,9 +1,13 @@
 """Models come here on request, slice by slice, and say how far they are."""
 
 import hashlib
+import http.server
 import itertools
+import threading
+import time
 
 import httpx
+import psutil
 import pytest
 
 from core.downloads import Downloads
@@ -108,3 +112,84 @@ def test_a_local_model_is_offered_when_the_settings_name_one(tmp_path):
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").write_text("{}")
     assert models.all()[1].state == "here"
+
+
+class HuggingFace:
+    """Somebody who has no such model, and takes a while to say so."""
+
+    def __init__(self):
+        self.asked, self.released, self.waited = threading.Event(), threading.Event(), []
+        publisher = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_HEAD(self):
+                publisher.asked.set()
+                publisher.waited.append(publisher.released.wait(20))
+                self.send_response(404)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def do_GET(self):
+                self.do_HEAD()
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def hugging_face(monkeypatch):
+    publisher = HuggingFace()
+    monkeypatch.setenv("HF_ENDPOINT", publisher.url)
+    yield publisher
+    publisher.released.set()
+    publisher.server.shutdown()
+    publisher.server.server_close()
+
+
+@pytest.fixture
+def models(tmp_path, hugging_face):
+    settings = Settings(stenogram_home=tmp_path / "home", local_embedding_model="me/model")
+    models = Journey(settings).downloads
+    models.ask("me/model")
+    models.tick()
+    yield models
+    models.stop("me/model")
+    models.tick()
+
+
+def state(models):
+    return models.all()[-1].state
+
+
+def test_a_model_of_hugging_face_comes_beside_other_work(models, hugging_face):
+    assert hugging_face.asked.wait(60)
+    models.tick()
+    assert (state(models), hugging_face.waited) == ("asked", []), "nobody waits for it"
+
+    hugging_face.released.set()
+    until = time.monotonic() + 60
+    while state(models) == "asked" and time.monotonic() < until:
+        models.tick()
+        time.sleep(0.1)
+
+    assert state(models) == "failed"
+    assert "could not be downloaded" in models.all()[-1].error["message"]
+
+
+def test_a_model_of_hugging_face_that_is_wanted_no_more_is_left_alone(models, hugging_face):
+    assert hugging_face.asked.wait(60)
+    assert beside_us()
+
+    models.stop("me/model")
+    models.tick()
+
+    assert state(models) == "missing"
+    assert not beside_us()
+
+
+def beside_us():
+    return [child for child in psutil.Process().children() if "me/model" in child.cmdline()]

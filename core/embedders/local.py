@@ -7,11 +7,14 @@ Any other model is used as its owner says, and only from disk: a search must not
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from threading import RLock
+from threading import RLock, Thread
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 
 from core.embed import Vectors, unit
 from core.errors import Rejected, Unavailable
+from core.settings import ROOT
 
 PACKAGED = "all-MiniLM-L6-v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -88,8 +92,31 @@ def download(model: str, models: Path) -> None:
     try:
         SentenceTransformer(model, device="cpu", cache_folder=str(models))
     except (OSError, ValueError) as error:
-        message = "The model {model} could not be downloaded: no network, or no such model."
-        raise Unavailable(message, model=model) from error
+        raise not_brought(model) from error
+
+
+def not_brought(model: str) -> Unavailable:
+    """The error of a download that came to nothing."""
+    message = "The model {model} could not be downloaded: no network, or no such model."
+    return Unavailable(message, model=model)
+
+
+def begin_download(model: str, models: Path) -> subprocess.Popen[bytes]:
+    """The same in a process of its own, which nobody has to wait for; it ends with 0, or with ours."""
+    program = "import sys; from core.embedders import local; local.download_alone(*sys.argv[1:])"
+    command = [sys.executable, "-c", program, model, str(models)]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE)  # noqa: S603 - our own command
+
+
+def download_alone(model: str, models: str) -> None:
+    """The whole life of that process: its standard input ends when its parent does."""
+
+    def end_with_parent() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    Thread(target=end_with_parent, daemon=True).start()
+    download(model, Path(models))
 
 
 def is_here(model: str, models: Path) -> bool:
