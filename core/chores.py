@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from core.phrases import phrase
-from core.records import Chore, Records
+from core.records import Chore, Records, Worker
 from core.work import changed
+from core.workers import ALIVE_S
 
 EVERY_S = {
     "batches": 3.0,  # collect, order, ask about, fetch: one short round
@@ -77,7 +78,7 @@ class Chores:
     def do(self, name: str, worker: str, step: Callable[[], object]) -> None:
         """Do it unless somebody is at it; keep when, how long and what went wrong."""
         began = self.now()
-        free = update(Chore).where(Chore.name == name, Chore.worker == "")
+        free = update(Chore).where(Chore.name == name, or_(Chore.worker == "", _vanished(began)))
         with self._records.write() as session:
             if not changed(session, free.values(worker=worker, began_at=began)):
                 return
@@ -92,7 +93,7 @@ class Chores:
             outcome = {"worker": "", "ended_at": ended, "took_s": ended - began, "error": error}
             with self._records.write() as session:
                 mine = update(Chore).where(Chore.name == name, Chore.worker == worker)
-                session.execute(mine.values(outcome))
+                session.execute(mine.where(Chore.began_at == began).values(outcome))
 
     def noted(self, name: str, took_s: float) -> None:
         """Somebody did it by themselves; keep when and how long."""
@@ -111,3 +112,9 @@ class Chores:
             session.execute(
                 update(Chore).where(Chore.worker == worker).values(worker="", error="its worker died")
             )
+
+
+def _vanished(now: float) -> ColumnElement[bool]:
+    """Nobody has lately seen the process that is at a chore; one born later has only its name."""
+    seen = select(Worker.name).where(Worker.name == Chore.worker, Worker.seen_at > now - ALIVE_S)
+    return and_(Chore.began_at < now - ALIVE_S, ~seen.where(Worker.started_at <= Chore.began_at).exists())

@@ -1,0 +1,131 @@
+"""Chores: one worker at each, and none is lost with the worker that was at it."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from core.chores import Chores
+from core.records import Records, Worker
+from core.workers import ALIVE_S
+
+CHORE = "callbacks"
+PATIENCE_S = 60
+
+
+class Clock:
+    """Time that tests move."""
+
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def records(database):
+    records = Records(database)
+    yield records
+    records.close()
+
+
+@pytest.fixture
+def chores(records, clock):
+    return Chores(records, clock)
+
+
+@pytest.fixture
+def look(records, clock):
+    """A runner sees a worker that was born so many seconds ago."""
+
+    def look(name: str, age_s: float) -> None:
+        host, pid = name.split("/")
+        born_at = clock.now - age_s
+        row = Worker(name=name, queue="io", host=host, pid=int(pid), started_at=born_at, seen_at=clock.now)
+        with records.write() as session:
+            session.merge(row)
+
+    return look
+
+
+def may_begin(chores: Chores, worker: str) -> bool:
+    begun = []
+    chores.do(CHORE, worker, lambda: begun.append(worker))
+    return bool(begun)
+
+
+def in_the_middle(chores: Chores, worker: str, ask) -> object:
+    """What `ask` says while this worker is at the chore."""
+    answers: list[object] = []
+    chores.do(CHORE, worker, lambda: answers.append(ask()))
+    (answer,) = answers
+    return answer
+
+
+def test_a_chore_is_done_by_one_worker_at_a_time_and_then_by_anybody(chores, clock, look):
+    look("here/1", age_s=50)
+
+    def later() -> bool:
+        clock.now += 3600
+        look("here/1", age_s=3650)
+        return may_begin(chores, "here/2")
+
+    assert in_the_middle(chores, "here/1", later) is False
+    assert may_begin(chores, "here/2")
+
+
+def test_a_worker_that_nobody_has_seen_yet_keeps_its_chore_for_a_while(chores, clock):
+    def soon() -> bool:
+        clock.now += ALIVE_S / 2
+        return may_begin(chores, "here/2")
+
+    assert in_the_middle(chores, "here/1", soon) is False
+
+
+def test_the_chore_of_a_machine_that_vanished_is_done_by_another(chores, clock, look):
+    look("gone/1", age_s=50)
+
+    def later() -> bool:
+        clock.now += ALIVE_S + 1
+        return may_begin(chores, "here/2")
+
+    assert in_the_middle(chores, "gone/1", later) is True
+
+
+def test_a_new_worker_of_the_same_name_does_not_keep_the_chore_of_the_one_before(chores, clock, look):
+    """A container that starts anew gives the same numbers to its processes."""
+    look("here/1", age_s=50)
+
+    def reborn() -> bool:
+        clock.now += ALIVE_S + 1
+        look("here/1", age_s=5)
+        return may_begin(chores, "here/1")
+
+    assert in_the_middle(chores, "here/1", reborn) is True
+
+
+def test_who_was_only_asleep_does_not_end_the_chore_of_whoever_took_it_over(chores, clock):
+    taken, awake = threading.Event(), threading.Event()
+
+    def step() -> None:
+        taken.set()
+        awake.wait(PATIENCE_S)
+
+    other = threading.Thread(target=chores.do, args=(CHORE, "here/1", step))
+
+    def asleep() -> bool:
+        clock.now += ALIVE_S + 1
+        other.start()
+        return taken.wait(PATIENCE_S)
+
+    assert in_the_middle(chores, "here/1", asleep) is True
+    assert chores.holders() == {"here/1"}
+    awake.set()
+    other.join(PATIENCE_S)
+    assert chores.holders() == set()
