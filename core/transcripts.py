@@ -209,19 +209,22 @@ def _row(segment: Segment, place: int, part: Phrase | Speech) -> dict[str, Any]:
         "n": segment.n + place,
         "channel": segment.channel,
         "text": part.text,
-        "words": [_packed(word, segment.start_s) for word in part.words],
+        "words": [_packed(word, segment) for word in part.words],
         "start_s": segment.start_s,
         "end_s": segment.end_s,
     }
     if isinstance(part, Phrase):
-        row["start_s"] = min(round(segment.start_s + part.start_s, 3), segment.end_s)
-        row["end_s"] = min(round(segment.start_s + part.end_s, 3), segment.end_s)
+        row["start_s"], row["end_s"] = _placed(part.start_s, segment), _placed(part.end_s, segment)
     return row
 
 
-def _packed(word: Word, offset_s: float) -> list[object]:
-    start_s, end_s = round(word.start_s + offset_s, 3), round(word.end_s + offset_s, 3)
-    return [word.text, start_s, end_s, word.confidence]
+def _packed(word: Word, segment: Segment) -> list[object]:
+    return [word.text, _placed(word.start_s, segment), _placed(word.end_s, segment), word.confidence]
+
+
+def _placed(at_s: float, segment: Segment) -> float:
+    """A moment in a segment as one of its recording; engines hear some words end behind the sound."""
+    return min(round(segment.start_s + at_s, 3), segment.end_s)
 
 
 def _heard(n: int, row: Segment) -> Heard:

@@ -17,7 +17,7 @@ from core.journey import Journey
 from core.keys import EVERYONE, Principal
 from core.recordings import Wish
 from core.records import Job, PassageRow, Recording, Segment, Task, Transcript
-from core.transcribe import Speech
+from core.transcribe import SAMPLE_RATE, Speech, Word
 from tests.around import Around
 from tests.conftest import DATA
 from tests.drive import perform_all, ready
@@ -302,6 +302,30 @@ def test_a_cancelled_task_can_be_resumed(here):
 
     assert here.retry(EVERYONE, task.id)
     assert done(here, task).status == "completed"
+
+
+class Late(Around):
+    """The toy, hearing one more word, which ends behind the sound."""
+
+    def ask(self, segments, language):
+        asker = self._engine.ask(segments, language)
+        hear = asker.wait
+        ends_s = [len(segment) / SAMPLE_RATE for segment in segments]
+        asker.wait = lambda: [
+            Speech(f"{said.text} да", (*said.words, Word("да", end_s - 0.02, end_s + 0.3)))
+            for said, end_s in zip(hear(), ends_s, strict=True)
+        ]
+        return asker
+
+
+def test_no_word_ends_behind_its_segment(here):
+    here.engines["gigaam-toy"] = Late(here.engines["gigaam-toy"])
+
+    task = done(here, accept(here, "ru_meeting.opus"))
+
+    parts = here.transcripts.heard(task.transcript_id)
+    assert [part.words[-1].text for part in parts] == ["да"] * len(parts)
+    assert all(word.end_s <= part.end_s for part in parts for word in part.words)
 
 
 def test_video_without_sound_is_refused_with_the_reason(here, tmp_path):
