@@ -54,10 +54,12 @@ class Breakers:
         try:
             yield
         except (ProviderRefused, ProviderBusy) as error:
-            self._failed(name, error)
+            if _theirs(error, line):
+                self._failed(name, error)
             raise
-        except Rejected:
-            self.worked(name)  # it answered: what was asked is at fault
+        except Rejected as error:
+            if _theirs(error, line):
+                self.worked(name)  # it answered: what was asked is at fault
             raise
         self.worked(name)
 
@@ -141,3 +143,8 @@ class Breakers:
             return REFUSED_S
         grown = PAUSE_S * 2.0 ** (failures - FAILURES) if failures >= FAILURES else 0.0
         return max(min(LONGEST_PAUSE_S, grown), error.retry_after_s or 0.0)
+
+
+def _theirs(error: StenogramError, line: Line) -> bool:
+    """Whether this provider said so, and not our disk or the object store."""
+    return error.facts.get("provider") == line.provider

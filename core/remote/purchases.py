@@ -111,12 +111,12 @@ class Remote:
         """Buy the transcripts of these segments at once, and keep them."""
         began = time.monotonic()
         duration_s = sum(segment.end_s - segment.start_s for segment in segments)
+        sounds = [place.sound(one) for one in segments]
         with self._records.write() as session:
             self._work.keep(session, place.claim)
             call_id = self._ledger.reserve(session, orders.call(engine, place.recording, duration_s))
         try:
             with self.breakers.around(engine.provider, engine.wire):
-                sounds = [place.sound(one) for one in segments]
                 speeches = engine.transcribe(sounds, place.transcript.language)
         except StenogramError as error:
             with self._records.write() as session:
@@ -220,13 +220,13 @@ class _Step:
 
     def _submit(self) -> None:
         order, language = self._order, self._place.transcript.language
+        sound = self._place.sound(self._segment)
         hit("order.before_commit")
         if not self._book.intend(self._place.claim, self._engine, self._place.recording, order):
             return
         hit("order.before_send")
         try:
             with self._breakers.around(self._engine.provider, self._engine.wire):
-                sound = self._place.sound(self._segment)
                 remote_id = self._engine.submit(sound, language, order.id, order.patience)
         except OutcomeUnknown as error:
             self._doubt(error)

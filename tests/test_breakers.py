@@ -1,0 +1,144 @@
+"""A provider is left alone for its own failures; what goes wrong on our side is not put down to it."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from core.errors import NotFound, OutcomeUnknown, ProviderBusy, Rejected, UnreadableMedia
+from core.records import Payment
+from core.remote.breakers import Breakers
+from core.remote.storage import NAME
+from core.remote.wire import Wire
+from tests import remotely
+from tests.drive import perform_all, ready
+from tests.remotely import CANARY
+from tools.groq_emulator import GroqEmulator
+from tools.runpod_emulator import RunPodEmulator
+
+GROQ = Wire("Groq", SecretStr(CANARY), "GROQ_API_KEY")
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    with remotely.bucket() as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def refusing():
+    """The address of a store that refuses every key."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.send_response(403)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_HEAD(self):
+            self.do_GET()
+
+        def do_PUT(self):
+            self.do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def providers():
+    with GroqEmulator(hear=nothing, key=CANARY) as groq, RunPodEmulator(hear=nothing, key=CANARY) as runpod:
+        yield {
+            "groq_api_key": CANARY,
+            "groq_base_url": f"{groq.url}/openai/v1",
+            "runpod_api_key": CANARY,
+            "runpod_url": runpod.endpoint,
+        }
+
+
+def nothing(_file, _language):
+    return []
+
+
+def elsewhere(home, engine, **settings):
+    """A task that is ready to be transcribed, on a machine that has neither its sound nor its file."""
+    here = remotely.journey(home, **settings)
+    task = remotely.accept_short(here, engine)
+    (job,) = ready(here)
+    here.prepare(here.work.claim(job.id, "w"))
+    here.channels.drop(task.transcript_id)
+    here.store.remove(here.recordings.get(remotely.EVERYONE, task.recording_id).sha256)
+    here.records.close()
+    return task
+
+
+@pytest.mark.parametrize("engine", ["groq", "runpod"])
+def test_sound_that_cannot_be_fetched_is_no_failure_of_the_provider(
+    tmp_path, providers, bucket, refusing, engine
+):
+    task = elsewhere(tmp_path, engine, **providers, **bucket)
+    away = remotely.journey(tmp_path, **providers, **{**bucket, "s3_endpoint_url": refusing})
+    perform_all(away)
+
+    breaker = away.remote.breakers.state(away.engines[engine].provider)
+    assert (breaker.refused, breaker.failures) == (False, 0)
+    assert "S3_ACCESS_KEY" in str(remotely.job(away, task).error)
+    with away.records.read() as session:
+        assert not session.scalars(select(Payment)).all(), "no money is promised before there is sound"
+
+
+def test_a_store_that_refuses_the_sound_of_an_order_is_no_failure_of_the_provider(
+    tmp_path, providers, bucket, refusing
+):
+    here = remotely.journey(tmp_path, **providers, **bucket)
+    task = remotely.accept_short(here, "groq-batch")
+    (job,) = ready(here)
+    here.prepare(here.work.claim(job.id, "w"))
+    here.records.close()
+
+    away = remotely.journey(tmp_path, **providers, **{**bucket, "s3_endpoint_url": refusing})
+    perform_all(away)
+
+    breaker = away.remote.breakers.state("groq")
+    assert (breaker.refused, breaker.failures) == (False, 0)
+    assert "S3_ACCESS_KEY" in str(remotely.job(away, task).error)
+    assert away.ledger.month().reserved == 0
+
+
+@pytest.fixture
+def breakers(tmp_path):
+    here = remotely.journey(tmp_path)
+    yield Breakers(here.records)
+    here.records.close()
+
+
+def fail(breakers, error):
+    with pytest.raises(type(error)), breakers.around("groq", GROQ):
+        raise error
+
+
+def test_what_went_wrong_here_says_nothing_about_the_provider(breakers):
+    fail(breakers, OutcomeUnknown("Groq", "HTTP 500"))
+
+    for ours in (UnreadableMedia(reason="broken"), NotFound(), ProviderBusy(NAME, "a damaged copy")):
+        fail(breakers, ours)
+        assert breakers.state("groq").failures == 1
+
+
+def test_a_provider_that_refuses_what_was_asked_works(breakers):
+    fail(breakers, OutcomeUnknown("Groq", "HTTP 500"))
+
+    fail(breakers, Rejected("{provider} refused: {detail}.", provider="Groq", detail="HTTP 400"))
+
+    assert breakers.state("groq").failures == 0
