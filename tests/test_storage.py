@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from sqlalchemy import Engine, event
 
 from core import export, library
 from core.errors import Conflict, NotFound, ProviderBusy, ProviderRefused, Rejected
@@ -256,6 +257,36 @@ def test_the_sound_of_an_order_that_is_under_way_is_not_swept(tmp_path, s3):
     assert here.objects.sweep(stale_s=-60) == 1
 
     assert objects(here) == ["orders/submitted.flac"]
+
+
+def statements(here):
+    """How often SQL is asked in one sweep."""
+    asked = []
+
+    def note(_connection, _cursor, statement, *_):
+        asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        here.objects.sweep(stale_s=-60)
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    return len(asked)
+
+
+def test_a_sweep_asks_no_more_often_for_more_objects(tmp_path):
+    here = remotely.journey(tmp_path / "home")
+    storage = Storage(here.settings)
+    here.objects.sweep()
+    counts = []
+    for number in (1, 60):
+        for n in range(number):
+            for name in (f"media/{n}", f"covers/r/{n}", f"exports/r/{n}.txt", f"orders/{n}.flac"):
+                storage.put(name, b"")
+        counts.append(statements(here))
+        assert objects(here) == []
+
+    assert counts[0] == counts[1]
 
 
 def test_objects_of_another_installation_are_left_alone(tmp_path, s3):

@@ -6,11 +6,11 @@ Names say whose an object is: `media/<sha256>` (`mirror.py`), `covers/<recording
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from core import export
 from core.errors import Conflict, NotFound, Unavailable
@@ -26,6 +26,8 @@ STALE_S = 3600.0
 ENDED = ("done", "failed", "cancelled")
 AT_ONCE = 200
 """Recordings whose missing exports are made in one round."""
+ASKED = 500
+"""Objects whose rows are looked for in one question."""
 
 
 class Objects:
@@ -72,14 +74,18 @@ class Objects:
 
     def _sweep(self, folder: str, stale_s: float) -> int:
         old = [name for name, age_s in self._storage.list(f"{folder}/") if age_s > stale_s]
-        left = [name for name in old if not self._belongs(folder, name)]
+        blocks = [old[start : start + ASKED] for start in range(0, len(old), ASKED)]
+        left = [name for block in blocks for name in self._nobodys(folder, block)]
         for name in left:
             self._storage.remove(name)
         return len(left)
 
-    def _belongs(self, folder: str, name: str) -> bool:
+    def _nobodys(self, folder: str, names: Sequence[str]) -> list[str]:
+        key, rows = BELONGS[folder]
+        keys = {name: key(name.split("/")) for name in names}
         with self._records.read() as session:
-            return session.scalar(BELONGS[folder](name.split("/"))) is not None
+            known = set(session.scalars(rows(list(keys.values()))))
+        return [name for name in names if keys[name] not in known]
 
     def _complete(self) -> int:
         if not self._storage.can_share:
@@ -94,30 +100,42 @@ class Objects:
         return len(lacking)
 
 
-def _media(parts: list[str]):  # type: ignore[no-untyped-def]  # sqlalchemy's Select is generic over nothing useful
-    return select(Recording.id).where(Recording.sha256 == parts[-1]).limit(1)
+def _last(parts: list[str]) -> str:
+    return parts[-1]
 
 
-def _cover(parts: list[str]):  # type: ignore[no-untyped-def]  # as above
-    return select(Cover.id).where(Cover.id == parts[-1])
+def _order_id(parts: list[str]) -> str:
+    return parts[-1].partition(".")[0]
 
 
-def _export(parts: list[str]):  # type: ignore[no-untyped-def]  # as above
-    transcript_id = parts[-1].partition(".")[0].partition("_")[0]
-    return select(Recording.id).where(Recording.id == parts[1], Recording.transcript_id == transcript_id)
+def _exported(parts: list[str]) -> str:
+    return f"{parts[1]}/{parts[-1].partition('.')[0].partition('_')[0]}"
 
 
-def _order(parts: list[str]):  # type: ignore[no-untyped-def]  # as above
-    return select(Order.id).where(Order.id == parts[-1].partition(".")[0], Order.state.not_in(ENDED))
+def _media(keys: list[str]) -> Select[str]:
+    return select(Recording.sha256).where(Recording.sha256.in_(keys))
 
 
-BELONGS: dict[str, Callable[[list[str]], Any]] = {
-    "media": _media,
-    "covers": _cover,
-    "exports": _export,
-    "orders": _order,
+def _covers(keys: list[str]) -> Select[str]:
+    return select(Cover.id).where(Cover.id.in_(keys))
+
+
+def _exports_of(keys: list[str]) -> Select[str]:
+    recordings = [key.partition("/")[0] for key in keys]
+    return select(Recording.id + "/" + Recording.transcript_id).where(Recording.id.in_(recordings))
+
+
+def _orders(keys: list[str]) -> Select[str]:
+    return select(Order.id).where(Order.id.in_(keys), Order.state.not_in(ENDED))
+
+
+BELONGS: dict[str, tuple[Callable[[list[str]], str], Callable[[list[str]], Select[Any]]]] = {
+    "media": (_last, _media),
+    "covers": (_last, _covers),
+    "exports": (_exported, _exports_of),
+    "orders": (_order_id, _orders),
 }
-"""How to find the row that an object belongs to, from the parts of its name."""
+"""What an object belongs to, read from the parts of its name, and how to find which of these are there."""
 
 
 def _export_name(recording_id: str, transcript_id: str, kind: str) -> str:
