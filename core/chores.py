@@ -18,6 +18,7 @@ EVERY_S = {
     "covers": 5.0,  # look whether pictures are ready
     "models": 5.0,  # bring models that were asked for
     "orders": 30.0,  # stop elsewhere what nobody waits for
+    "payments": 600.0,  # book what was promised to calls that broke off
     "retention": 600.0,  # forget what programs left here
     "index": 60.0,  # merge small writes, rebuild what grew
     "history": 3600.0,  # drop what is older than it is kept
@@ -34,6 +35,7 @@ TITLES = {
     "covers": phrase("Order and fetch pictures"),
     "models": phrase("Bring models that were asked for"),
     "orders": phrase("Stop orders that nobody waits for"),
+    "payments": phrase("Book paid calls that broke off"),
     "retention": phrase("Forget what programs left here"),
     "index": phrase("Tidy the search index"),
     "history": phrase("Drop old history"),

@@ -18,6 +18,7 @@ def tend(here: Journey, name: str, worker: str) -> None:
         "models": here.downloads.tick,
         "objects": here.objects.sweep,
         "orders": lambda: here.remote.sweep(here.engines),
+        "payments": here.ledger.sweep,
         "callbacks": lambda: callbacks.deliver(here),
         "retention": lambda: retention.sweep(here),
         "index": here.index_store.maintain,

@@ -7,12 +7,15 @@ from decimal import Decimal
 import pytest
 
 from core import journey
+from core.chores import EVERY_S
 from core.journey import Journey
 from core.keys import EVERYONE, Principal
+from core.money.ledger import Call
 from core.money.tariffs import ALL
 from core.recordings import Wish
 from core.records import Job
 from core.settings import Settings
+from core.tending import tend
 from tests import drive, remotely
 from tests.batching import meanings, recording, sentences
 from tests.conftest import DATA
@@ -84,6 +87,22 @@ def test_the_cap_of_one_owner_does_not_hold_the_same_transcript_of_another(dear,
     assert meanwhile == ["processing", "completed"]
     assert remotely.now(dear, capped).status == "completed"
     assert groq.count("transcribe") == paid > 0
+
+
+def test_the_promise_of_a_paid_call_that_broke_off_is_booked_after_an_hour(dear):
+    dear.ledger.now = dear.work.now
+    call = Call("groq", "whisper-large-v3-turbo", "now", {("a recording", "anna"): 3600})
+    with dear.records.write() as session:
+        dear.ledger.reserve(session, call)  # and the process dies
+
+    states = []
+    for minutes in (50, 20):
+        remotely.later(dear, minutes * 60)
+        for chore in EVERY_S:
+            tend(dear, chore, "here/1")
+        states.append([payment.state for payment in dear.ledger.payments()])
+
+    assert states == [["reserved"], ["disputed"]]
 
 
 def test_a_paid_transcript_that_is_held_goes_on_here_as_the_same_task(dear, groq):

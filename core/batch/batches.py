@@ -69,7 +69,6 @@ class Batches:
         self._records = records
         self._index = index
         self.intents = intents
-        self._ledger = ledger
         self._active = active
         self._embedder = active.embedder
         self._ring = ring
@@ -158,7 +157,6 @@ class Batches:
         if self.now() < float(self._records.fact(SWEPT) or 0) + SWEEP_S:
             return
         self._records.set_fact(SWEPT, str(self.now()))
-        self._ledger.sweep()
         if not any(batch.name for batch in live.values()):
             return
         try:
