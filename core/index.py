@@ -190,14 +190,16 @@ class Index:
                 found |= _by_hash(table, tables.among("hash", wanted))
         return found
 
-    def forget_vectors(self, space: Space, older_than: float) -> int:
-        """Drop what is kept since before this time (seconds since 1970); answers how many."""
-        table = self._open(f"kept-{_key(space)}")
-        if table is None:
-            return 0
-        with self._writing():
-            table.checkout_latest()
-            return int(table.delete(tables.below("kept_since", older_than)).num_deleted_rows)
+    def forget_vectors(self, older_than: float) -> int:
+        """Drop what is kept since before this time (seconds since 1970), of any model; answers how many."""
+        forgotten = 0
+        for name in self._names():
+            if name.startswith("kept-"):
+                table = self._open(name)
+                with self._writing():
+                    table.checkout_latest()
+                    forgotten += table.delete(tables.below("kept_since", older_than)).num_deleted_rows
+        return forgotten
 
     # Care
 

@@ -227,9 +227,19 @@ def test_kept_vectors_are_forgotten_in_time(talks):
     talks.put_vectors(Space(), "bank", "me", ["bank:0"], ["a"], vectors(1))
     talks.remove("bank")
 
-    assert talks.forget_vectors(Space(), time.time() - 60) == 0
-    assert talks.forget_vectors(Space(), time.time() + 60) == 1
+    assert talks.forget_vectors(time.time() - 60) == 0
+    assert talks.forget_vectors(time.time() + 60) == 1
     assert talks.vectors_of(Space(), ["a"]) == {}
+
+
+def test_kept_vectors_of_a_former_model_are_forgotten_too(talks):
+    former = Space("former", 4)
+    talks.put_vectors(former, "bank", "me", ["bank:0"], ["a"], vectors(1, 4))
+    talks.put_vectors(Space(), "bank", "me", ["bank:0"], ["a"], vectors(1))
+    talks.remove("bank")
+
+    assert talks.forget_vectors(time.time() + 60) == 2
+    assert talks.vectors_of(former, ["a"]) == {}
 
 
 def test_a_vector_leaves_a_passage_whose_text_has_changed(talks):
@@ -311,7 +321,7 @@ def test_an_empty_index_answers_with_nothing(index):
     assert index.nearest(Space(), vectors(1)[0]) == []
     assert index.vectors_of(Space(), ["a"]) == {}
     assert index.rows(["a"]) == {}
-    assert (index.count(), index.count(Space()), index.forget_vectors(Space(), time.time())) == (0, 0, 0)
+    assert (index.count(), index.count(Space()), index.forget_vectors(time.time())) == (0, 0, 0)
     assert index.maintain()
     assert index.check() == {}
     index.remove("nothing")

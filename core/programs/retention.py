@@ -27,7 +27,7 @@ def sweep(here: Journey, now: float | None = None) -> int:
     now = time.time() if now is None else now
     here.promises.forget()
     here.resumables.sweep()
-    here.index_store.forget_vectors(here.embedder(), now - here.settings.vector_cache_days * DAY_S)
+    here.index_store.forget_vectors(now - here.settings.vector_cache_days * DAY_S)
     if not here.settings.api_retention_h:
         return 0
     old = _old(here, now)
