@@ -9,7 +9,7 @@ embed        passage         → vector; embedders/ keep this promise
 index        words, vectors  → found again
 search       question        → moments
 
-What stays: records (SQL), work (jobs), transcripts, passages, recordings, settings, errors.
+What stays: records (SQL), work (jobs), turns, transcripts, passages, recordings, settings, errors.
 `journey` drives the road; `library`, `answers` and `export` show what came of it.
 
 Rooms beside the road: engines, embedders, gigaam (our speech model), batch (half-price vectors),

@@ -157,8 +157,8 @@ class Index:
         ids: Sequence[str],
         hashes: Sequence[str],
         vectors: Vectors | Sequence[NDArray[np.float32]],
-    ) -> int:
-        """Give passages their vectors; answers how many passages there were to take one.
+    ) -> list[str]:
+        """Give passages their vectors; answers with the ids of those that were there to take one.
 
         The vector of a passage that is gone meanwhile is kept by the hash of its text: it was paid for.
         """
@@ -171,7 +171,7 @@ class Index:
                 schema = tables.vectors_schema(space.dim)
                 batch = _vectors_batch(schema, recording_id, owner, live)
                 tables.merge(self._create(f"vectors-{_key(space)}", schema), "id", batch)
-        return len(live)
+        return list(live)
 
     def nearest(
         self, space: Space, vector: NDArray[np.float32], scope: Scope = EVERYWHERE, limit: int = 20
@@ -207,6 +207,11 @@ class Index:
         """Passages found by words, or those found by meaning in one space."""
         table = self._open(f"vectors-{_key(space)}" if space else WORDS)
         return 0 if table is None else int(table.count_rows())
+
+    def recordings(self) -> set[str]:
+        """Recordings that have words or vectors here."""
+        names = [name for name in self._names() if not name.startswith("kept-")]
+        return {key for name in names for key in tables.distinct(self._open(name), "recording_id")}
 
     def maintain(self, after_rows: int | None = None) -> bool:
         """Index what is new, merge small files, drop old versions; False if a writer was in the way.

@@ -33,7 +33,7 @@ from core.money.held import Holds
 from core.money.ledger import Ledger
 from core.money.proof import Proof
 from core.money.tariffs import Tariffs
-from core.passages import Passages, counts, searched
+from core.passages import Passages, counts, publish
 from core.programs.promises import NOTHING_MORE, Answered, Asked, Promises
 from core.programs.resumable import Resumables
 from core.recordings import Recordings, Wish
@@ -231,10 +231,12 @@ class Journey:
     def index(self, claim: Claim) -> None:
         """Cut the transcript into passages and make them searchable by words; the task is complete then."""
         recording, task = self._read(claim)
+        if not self.passages.first_at(claim):
+            return
         embedder = self.embedder()
         pieces = chunk.passages(self.transcripts.utterances(task.transcript_id))
         passages = self.passages.replace(claim, recording.id, task.transcript_id, pieces, embedder, task.lane)
-        self.index_store.put(recording.id, [searched(recording, passage) for passage in passages])
+        publish(self.records, self.index_store, recording.id)
         self.objects.export(recording, task.transcript_id)
         waiting = any(passage.meaning == "waiting" and passage.lane == "now" for passage in passages)
         complete = functools.partial(recordings.complete, task=task)
@@ -244,6 +246,8 @@ class Journey:
     def embed(self, claim: Claim) -> None:
         """Give each waiting passage its vector; a text that has one already costs nothing."""
         recording, _ = self._read(claim)
+        if not self.passages.first_at(claim):
+            return
         while self._embed(claim, recording, self.embedder()):
             continue
         self._finish(claim)
@@ -259,10 +263,12 @@ class Journey:
             bought = self.ledger.buy(embedder, recording.id, recording.owner, list(missing.values()))
             known.update(zip(missing, bought, strict=True))
         ids = [passage.id for passage in passages]
-        self.index_store.put_vectors(
+        placed = self.index_store.put_vectors(
             embedder, recording.id, recording.owner, ids, hashes, [known[h] for h in hashes]
         )
-        self.passages.mark(claim, recording.id, ids, embedder)
+        self.passages.mark(claim, recording.id, placed, embedder)
+        if len(placed) < len(ids):
+            publish(self.records, self.index_store, recording.id)
         return True
 
     def give_up(self, claim: Claim, error: StenogramError) -> None:
@@ -376,7 +382,8 @@ class Journey:
         return unused
 
     def _clear(self, recording: Recording) -> None:
-        self.index_store.remove(recording.id)
+        with suppress(Unavailable):  # the index is busy: what is left there is swept away
+            self.index_store.remove(recording.id)
         unused = self.drop_unused(recording.sha256)
         with suppress(Unavailable):  # the object store is away: what is left there is nobody's
             self.objects.clear(recording.id)

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from core.chunk import Passage, language
 from core.embed import Embedder, understands
 from core.errors import Unavailable
-from core.index import Row
-from core.records import Fact, PassageRow, Recording, Records
+from core.index import Index, Row
+from core.records import Fact, Job, PassageRow, Recording, Records, Task
+from core.turns import take_turns
 from core.work import Claim, Work
 
 ACTIVE = "embedder"
@@ -28,6 +29,11 @@ class Passages:
     def __init__(self, records: Records, work: Work) -> None:
         self._records = records
         self._work = work
+
+    def first_at(self, claim: Claim) -> bool:
+        """Whether no other job is at the passages of this recording now. Else this one is put off."""
+        at_it = (Task.recording_id == claim.recording_id) & Job.kind.in_(("index", "embed"))
+        return take_turns(self._records, self._work, claim, claim.recording_id, at_it)
 
     def replace(
         self,
@@ -117,8 +123,32 @@ def mark(session: Session, recording_id: str, ids: Iterable[str], embedder: Embe
         settle(session, recording_id)
 
 
-def searched(recording: Recording, passage: PassageRow) -> Row:
-    """A passage as the index holds it."""
+def publish(records: Records, index: Index, recording_id: str) -> None:
+    """Have the index say what is kept here, also where that changes at this very moment."""
+    said: list[Row] | None = None
+    while (rows := _rows(records, recording_id)) != said:
+        index.put(recording_id, rows)
+        said = rows
+
+
+def sweep(records: Records, index: Index) -> int:
+    """Take out of the index what was deleted here and stayed there; says of how many recordings."""
+    there = index.recordings()
+    with records.read() as session:
+        gone = there - set(session.scalars(select(Recording.id)))
+    for recording_id in gone:
+        index.remove(recording_id)
+    return len(gone)
+
+
+def _rows(records: Records, recording_id: str) -> list[Row]:
+    mine = select(Recording, PassageRow).join(PassageRow, PassageRow.recording_id == Recording.id)
+    mine = mine.where(Recording.id == recording_id).order_by(PassageRow.n)
+    with records.read() as session:
+        return [_searched(recording, passage) for recording, passage in session.execute(mine)]
+
+
+def _searched(recording: Recording, passage: PassageRow) -> Row:
     return Row(
         passage.id,
         recording.id,

@@ -148,6 +148,11 @@ def has_at_most(table: Table, where: Condition, rows: int) -> bool:
     return bool(found.to_arrow().num_rows <= rows)
 
 
+def distinct(table: Table, column: str) -> list[str]:
+    """Every value that the column has."""
+    return list(table.search().select([column]).to_arrow()[column].unique().to_pylist())
+
+
 # Questions
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from core import passages
 from core.journey import Journey
 from core.programs import callbacks, retention
 from core.watch import history
@@ -21,8 +22,13 @@ def tend(here: Journey, name: str, worker: str) -> None:
         "payments": here.ledger.sweep,
         "callbacks": lambda: callbacks.deliver(here),
         "retention": lambda: retention.sweep(here),
-        "index": here.index_store.maintain,
+        "index": lambda: _index(here),
         "history": lambda: history.forget(here.records, time.time()),
         "store": lambda: retention.sweep_store(here),
     }
     here.chores.do(name, worker, chores[name])
+
+
+def _index(here: Journey) -> None:
+    here.index_store.maintain()
+    passages.sweep(here.records, here.index_store)

@@ -16,10 +16,9 @@ from core.errors import NotFound
 from core.records import Job, Recording, Records, Segment, Task, Transcript, new_id
 from core.segment import Span
 from core.transcribe import Engine, Phrase, Speech, Word
+from core.turns import take_turns
 from core.work import Claim, Work, changed
 
-OTHERS_S = 5.0
-"""After so long a job looks again whether another one still works on its transcript."""
 ROOM = 10_000
 """Numbers between two segments as they are planned, for the phrases of long ones."""
 
@@ -117,22 +116,9 @@ class Transcripts:
             return session.scalar(mine) or 0
 
     def first_at(self, claim: Claim, transcript_id: str) -> bool:
-        """Whether no other job works on a transcript now. Else this one is put off: one pays for all.
-
-        Asking and putting off are one write, so of jobs that ask at the same moment one goes on.
-        """
-        others = (
-            select(Job.id)
-            .join(Task, Task.id == Job.task_id)
-            .where(Task.transcript_id == transcript_id, Job.kind == claim.kind)
-            .where(Job.state == "running", Job.id != claim.job_id)
-        )
-        with self._records.write() as session:
-            self._records.alone(session, transcript_id)
-            busy = session.scalar(others.limit(1)) is not None
-            if busy:
-                self._work.put_off(session, claim, OTHERS_S)
-        return not busy
+        """Whether no other job works on a transcript now. Else this one is put off: one pays for all."""
+        at_it = (Task.transcript_id == transcript_id) & (Job.kind == claim.kind)
+        return take_turns(self._records, self._work, claim, transcript_id, at_it)
 
     def commit(
         self,

@@ -256,7 +256,7 @@ def test_a_vector_that_comes_after_its_passage_has_gone_is_only_kept(talks):
     made = vectors(2)
     talks.remove("bank")
 
-    assert talks.put_vectors(Space(), "bank", "me", ["bank:0", "bank:1"], ["a", "b"], made) == 0
+    assert talks.put_vectors(Space(), "bank", "me", ["bank:0", "bank:1"], ["a", "b"], made) == []
     assert talks.nearest(Space(), made[0]) == []
     assert talks.vectors_of(Space(), ["a", "b"]).keys() == {"a", "b"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,11 +12,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from core import tables
+from core import chunk, tables
 from core.batch import texts
-from core.errors import Unavailable
+from core.errors import Unavailable, Withdrawn
 from core.journey import Journey
 from core.keys import EVERYONE
+from core.records import Job, Recording, Segment, Task, Transcript, new_id
+from core.tending import tend
+from core.work import Claim
 from tests import batching, drive
 from tools.gemini_emulator import GeminiEmulator
 
@@ -153,3 +156,159 @@ def test_where_nothing_was_transcribed_the_settings_are_followed_at_once(tmp_pat
 
     assert here.embedder().dim == here.active.searched().dim == 128
     assert here.active.change() is None
+
+
+# Words and vectors
+
+
+def heard_again(here: Journey, recording_id: str, said: Sequence[str]) -> Claim:
+    """Another task has heard this recording otherwise; a worker begins to index what it heard."""
+    with here.records.write() as session:
+        recording = session.get_one(Recording, recording_id)
+        made = {"sha256": recording.sha256, "engine": "none", "engine_version": "1", "language": "ru"}
+        transcript = Transcript(key=new_id(), planned=True, complete=True, **made)
+        session.add(transcript)
+        session.flush()
+        about = {"recording_id": recording_id, "transcript_id": transcript.id, "owner": recording.owner}
+        task = Task(engine="none", language="ru", **about)
+        parts = [
+            Segment(
+                transcript_id=transcript.id, n=n, start_s=60.0 * n, end_s=60.0 * n + 50, text=text, words=[]
+            )
+            for n, text in enumerate(said)
+        ]
+        session.add_all([task, *parts])
+        session.flush()
+        job = Job(task_id=task.id, kind="index", queue="io")
+        session.add(job)
+        session.flush()
+    claim = here.work.claim(job.id, "w")
+    assert claim is not None
+    return claim
+
+
+def begin_to_index(here: Journey, claim: Claim, lane: str = "now") -> None:
+    """What an index job does before it comes to the index."""
+    task = here.recordings.task(EVERYONE, claim.task_id)
+    pieces = chunk.passages(here.transcripts.utterances(task.transcript_id))
+    here.passages.replace(claim, task.recording_id, task.transcript_id, pieces, here.embedder(), lane)
+
+
+def words(here: Journey) -> set[str]:
+    return {row.text for row, _ in here.index_store.words("пункт решили перенести", limit=100, how="any")}
+
+
+def done(here: Journey) -> set[str]:
+    return {passage.id for passage in batching.passages(here) if passage.meaning == "done"}
+
+
+def have_vectors(here: Journey) -> set[str]:
+    question = here.embedder().embed_query("ремонт крыши")
+    return {key for key, _ in here.index_store.nearest(here.embedder(), question, limit=100)}
+
+
+def kept(here: Journey) -> set[str]:
+    return {passage.text for passage in batching.passages(here)}
+
+
+@pytest.fixture
+def here(tmp_path: Path, emulator: GeminiEmulator) -> Journey:
+    return batching.installation(tmp_path, emulator.url)
+
+
+def test_vectors_come_after_the_words_of_their_passages(here):
+    mine = recording(here)
+    index = heard_again(here, mine, batching.sentences(4, 4))
+    begin_to_index(here, index)
+
+    drive.perform_all(here)
+    assert done(here) <= have_vectors(here)
+    here.index(index)
+    here.work.now = lambda: time.time() + 60
+    drive.perform_all(here)
+
+    assert batching.meanings(here) == ["done"] * 4
+    assert done(here) == have_vectors(here)
+
+
+def test_vectors_by_batch_come_after_the_words_of_their_passages(here, emulator):
+    said = batching.sentences(4)
+    mine = recording(here)
+    drive.perform_all(here)
+    index = heard_again(here, mine, said)
+    begin_to_index(here, index, lane="batch")
+
+    here.batches.tick()
+    assert done(here) <= have_vectors(here)
+    here.index(index)
+    batching.run(here, emulator)
+
+    assert batching.meanings(here) == ["done"] * 4
+    assert done(here) == have_vectors(here)
+
+
+def test_words_that_were_lost_are_there_again_with_the_vectors(here):
+    mine = recording(here)
+    here.index_store.remove(mine)
+
+    drive.perform_all(here)
+
+    assert batching.meanings(here) == ["done"] * 4
+    assert here.index_store.count(here.embedder()) == 4
+    assert words(here) == kept(here)
+
+
+def test_transcripts_of_one_recording_are_indexed_one_after_the_other(here):
+    mine = recording(here)
+    first = heard_again(here, mine, batching.sentences(4, 4))
+    second = heard_again(here, mine, batching.sentences(4, 8))
+
+    here.index(second)
+    assert kept(here) == set(batching.sentences(4)), "the first one is still at it"
+    here.index(first)
+    here.work.now = lambda: time.time() + 60
+    drive.perform_all(here)
+
+    assert words(here) == kept(here)
+    assert (
+        here.recordings.get(EVERYONE, mine).transcript_id
+        == here.recordings.task(EVERYONE, second.task_id).transcript_id
+    )
+
+
+def test_a_worker_that_comes_late_to_the_index_writes_what_holds_now(here):
+    mine = recording(here)
+    late = heard_again(here, mine, batching.sentences(4, 4))
+
+    with stopped_at_the_index(here, lambda: here.index(late), lambda: "4 число" not in str(kept(here))):
+        begin_to_index(here, heard_again(here, mine, batching.sentences(4, 8)))
+        now = kept(here)
+
+    assert words(here) == kept(here) == now
+
+
+def test_what_is_deleted_while_it_is_indexed_leaves_no_words(here):
+    mine = recording(here)
+    claim = heard_again(here, mine, batching.sentences(4, 4))
+    before = kept(here)
+
+    def index() -> None:
+        with pytest.raises(Withdrawn):
+            here.index(claim)
+
+    with stopped_at_the_index(here, index, lambda: kept(here) != before):
+        here.recordings.delete(EVERYONE, mine)
+
+    assert here.index_store.count() == 0
+
+
+def test_what_a_deletion_left_in_the_index_is_swept_away(here):
+    mine, other = recording(here), recording(here, 4)
+    drive.perform_all(here)
+    here.recordings.delete(EVERYONE, mine)  # and its process died here
+
+    tend(here, "index", "w")
+
+    assert words(here) == kept(here) == set(batching.sentences(4, 4))
+    assert here.index_store.count() == here.index_store.count(here.embedder()) == 4
+    assert here.recordings.get(EVERYONE, other).meaning == "done"

@@ -11,7 +11,7 @@ from core.journey import Journey
 from core.keys import EVERYONE, Principal
 from core.recordings import Wish
 from core.records import Recording, Transcript
-from core.transcripts import OTHERS_S
+from core.turns import OTHERS_S
 from jobs import actors
 from tests.drive import ready
 from tests.test_journey import accept

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from core.batch.rows import Text
 from core.embed import BatchEmbedder, Embedder, text_hash, tokens_at_most
 from core.index import Index
-from core.passages import is_active, mark, settle
+from core.passages import is_active, mark, publish, settle
 from core.records import Job, PassageRow, Recording, Records, Task
 
 ENROLLED_AT_ONCE = 2000
@@ -103,9 +103,11 @@ class Texts:
         ids = [passage.id for passage in passages]
         wanted = [hashes[one] for one in ids]
         found = [vectors[one] for one in ids]
-        self._index.put_vectors(embedder, recording_id, recording.owner, ids, wanted, found)
+        placed = self._index.put_vectors(embedder, recording_id, recording.owner, ids, wanted, found)
         with self._records.write() as session:
-            mark(session, recording_id, ids, embedder)
+            mark(session, recording_id, placed, embedder)
+        if len(placed) < len(ids):
+            publish(self._records, self._index, recording_id)
 
     def waiting(self, embedder: BatchEmbedder, limit: int) -> list[Line]:
         """Texts to send, those that wait longest first.
