@@ -104,10 +104,14 @@ def document(heard: Sequence[Heard], title: str) -> bytes:
 
 def file(heard: Sequence[Heard], filename: str, kind: str) -> File:
     """The transcript of `filename` in one of FORMATS."""
-    ending, media_type, make = FORMATS[kind]
+    _, media_type, make = FORMATS[kind]
     content = make(heard, filename)
-    stem = PurePath(filename).stem or "transcript"
-    return File(content.encode() if isinstance(content, str) else content, media_type, stem + ending)
+    return File(content.encode() if isinstance(content, str) else content, media_type, name(filename, kind))
+
+
+def name(filename: str, kind: str) -> str:
+    """What the transcript of `filename` is called in one of FORMATS."""
+    return (PurePath(filename).stem or "transcript") + FORMATS[kind][0]
 
 
 def disposition(name: str, *, inline: bool = False) -> str:

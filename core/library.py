@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import IO
 
 from sqlalchemy import Select, exists, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import aliased
 
 from core import export
 from core.errors import NotFound, StenogramError
@@ -18,7 +18,7 @@ from core.journey import Journey
 from core.keys import Principal
 from core.moments import Moment
 from core.phrases import phrase
-from core.recordings import Wish, mine
+from core.recordings import Wish, mine, page
 from core.records import Json, PassageRow, Recording, Records, Task, Transcript
 from core.search import marks
 from core.transcribe import Word
@@ -139,11 +139,8 @@ def cards(
     if status:
         found = found.where(newest.status == status)
     with records.read() as session:
-        if words or tag:
-            found = found.where(Recording.id.in_(_matching(session, who, words, tag)))
-        total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
-        page = found.order_by(Recording.created_at.desc(), Recording.id).limit(limit).offset(offset)
-        return total, [Card(*row) for row in session.execute(page)]
+        total, rows = page(session, found, words, tag, limit, offset)
+    return total, [Card(*row) for row in rows]
 
 
 def chosen(records: Records, who: Principal, ids: Sequence[str]) -> list[Card]:
@@ -197,11 +194,6 @@ def exported(here: Journey, who: Principal, recording_id: str, kind: str) -> byt
     recording = here.recordings.get(who, recording_id)
     heard = here.transcripts.heard(recording.transcript_id) if recording.transcript_id else []
     return export.file(heard, recording.filename, kind).content
-
-
-def export_name(recording: Recording, kind: str) -> str:
-    """The file name of an export."""
-    return PurePath(recording.filename).stem + export.FORMATS[kind][0]
 
 
 def paragraphs(heard: Iterable[Heard]) -> list[Paragraph]:
@@ -282,19 +274,6 @@ def _with_task(who: Principal) -> tuple[Select[Recording, Task, bool], type[Task
     silent = Recording.transcript_id.is_not(None) & ~spoken
     found = select(Recording, newest, silent).outerjoin(newest, newest.id == latest)
     return mine(found, who, Recording), newest
-
-
-def _matching(session: Session, who: Principal, words: str, tag: str) -> list[str]:
-    """Compared here, not in SQL: SQLite knows capitals of the Latin alphabet only."""
-    wanted = words.casefold().split()
-    rows = session.execute(
-        mine(select(Recording.id, Recording.title, Recording.filename, Recording.tags), who, Recording)
-    )
-    return [
-        id_
-        for id_, title, filename, given in rows
-        if (not tag or tag in given) and all(word in f"{title}\n{filename}".casefold() for word in wanted)
-    ]
 
 
 def _goes_on(paragraph: Paragraph, segment: Heard) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Select, delete, func, or_, select, update
+from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from core import transcripts
@@ -172,16 +173,11 @@ class Recordings:
     def find(
         self, who: Principal, *, words: str = "", tag: str = "", limit: int = 50, offset: int = 0
     ) -> tuple[int, list[Recording]]:
-        """How many there are, and one page of them, newest first."""
+        """How many there are, and one page of them, newest first. `words` are parts of title or file name."""
         found = mine(select(Recording), who, Recording)
-        if words:
-            like = f"%{words}%"
-            found = found.where(or_(Recording.title.ilike(like), Recording.filename.ilike(like)))
         with self._records.read() as session:
-            if tag:
-                rows = [row for row in session.scalars(_newest(found, Recording)) if tag in row.tags]
-                return len(rows), rows[offset : offset + limit]
-            return _page(session, found, Recording, limit, offset)
+            total, rows = page(session, found, words, tag, limit, offset)
+        return total, [row[0] for row in rows]
 
     def tasks(
         self,
@@ -279,6 +275,34 @@ def _task(
         return task, None
     kind, queue = ("index", "io") if transcript.complete else ("prepare", "cpu")
     return task, Job(kind=kind, queue=queue, run_at=time.time(), rung_at=time.time())
+
+
+Found = Select[*tuple[Any, ...]]
+"""A selection of recordings, and perhaps of more beside each."""
+
+
+def page(
+    session: Session, found: Found, words: str, tag: str, limit: int, offset: int
+) -> tuple[int, Sequence[Row[*tuple[Any, ...]]]]:
+    """How many have these words in title or file name, and this tag; one page of them, newest first."""
+    if words or tag:
+        ids = _fitting(session, found, words, tag)
+        found, total, offset = found.where(Recording.id.in_(ids[offset : offset + limit])), len(ids), 0
+    else:
+        total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
+    return total, session.execute(_newest(found, Recording).limit(limit).offset(offset)).all()
+
+
+def _fitting(session: Session, found: Found, words: str, tag: str) -> list[str]:
+    """Their ids, newest first. Compared here: SQLite knows capitals of the Latin alphabet only."""
+    wanted = words.casefold().split()
+    columns = Recording.id, Recording.title, Recording.filename, Recording.tags
+    rows = session.execute(_newest(found.with_only_columns(*columns), Recording))
+    return [
+        id_
+        for id_, title, filename, given in rows
+        if (not tag or tag in given) and all(word in f"{title}\n{filename}".casefold() for word in wanted)
+    ]
 
 
 def _newest(found: Select, model: type[Recording | Task]) -> Select:  # type: ignore[type-arg]

@@ -4,7 +4,7 @@ import functools
 
 import streamlit as st
 
-from core import journey, library
+from core import export, journey, library
 from core.errors import StenogramError
 from pages import _covers, _order
 from pages import _parts as parts
@@ -28,7 +28,7 @@ with st.container(horizontal=True, gap="xsmall", key="actions"):
     with st.popover(say("Download"), icon=":material/download:", disabled=not recording.transcript_id):
         for kind, name in library.FORMATS.items():
             make = functools.partial(library.exported, here, WHO, recording.id, kind)
-            file = library.export_name(recording, kind)
+            file = export.name(recording.filename, kind)
             st.download_button(say(name), make, file, on_click="ignore", type="tertiary", key=kind)
     if parts.may_change():
         with st.popover(say("Edit"), icon=":material/edit:"), st.form("edit", border=False):

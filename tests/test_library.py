@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 
 import pytest
@@ -61,6 +62,23 @@ def test_nobody_sees_what_is_somebody_elses(here):
         library.reading(here, STRANGER, id_)
     with pytest.raises(NotFound):
         library.exported(here, STRANGER, id_, "txt")
+
+
+def test_titles_and_file_names_are_found_by_any_words_in_any_capitals(here):
+    id_ = send(here)
+    here.recordings.rename(EVERYONE, id_, "Планёрка 100 % в отделе", ["работа"])
+
+    for records in (here.recordings.find, functools.partial(library.cards, here.records)):
+        assert [
+            records(EVERYONE, words=words, tag=tag)[0]
+            for words, tag in [
+                ("отдел ПЛАНЁРКА", ""),
+                ("100 %", "работа"),
+                ("1_0", ""),
+                ("планёрка", "дом"),
+                ("call_STEREO", ""),
+            ]
+        ] == [1, 1, 0, 0, 1]
 
 
 def test_a_transcript_is_readable_and_exported_when_it_is_there(here):

@@ -15,12 +15,11 @@ from core.costs import Quote
 from core.embed import tokens_at_most
 from core.money.estimates import Estimates
 from core.money.held import capped
-from core.money.ledger import Ledger
+from core.money.ledger import BILLION, Ledger
 from core.money.tariffs import ALL, Plan, Tariffs
 from core.records import Budget, Job, Key, PassageRow, Payment, Recording, Records, Task, Transcript
 from core.remote.rows import Cover
 
-BILLION = 1_000_000_000
 MONTHS = 24
 
 

@@ -17,11 +17,11 @@ from core.intake import human_bytes
 from core.journey import Journey
 from core.keys import Principal
 from core.phrases import phrase
+from core.queues import QUEUES
 from core.recordings import Wish, mine
 from core.records import Json, Recording
 from core.work import as_json
 
-QUEUES = ("gpu", "cpu", "io")
 ANSWERS = phrase("answers")
 LEGS = {
     (True, True): phrase("search by words answers, and by meaning"),
