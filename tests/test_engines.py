@@ -3,6 +3,8 @@
 import itertools
 import re
 import secrets
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -11,10 +13,10 @@ import numpy as np
 import pytest
 
 from core import engines, segment
-from core.engines.gigaam_package import knows_v3
+from core.engines.gigaam_package import INSTALL, knows_v3
 from core.errors import BadRequest, Rejected
 from core.gigaam.download import ADDRESS, files
-from core.settings import Settings
+from core.settings import ROOT, Settings
 from core.transcribe import SAMPLE_RATE, Ordered
 from tests import remotely
 from tools.fireworks_emulator import FireworksEmulator
@@ -212,6 +214,34 @@ def test_the_package_is_an_engine_of_its_own_only_where_it_knows_v3(known):
 
     assert not readiness.ready
     assert ("v3_e2e_rnnt" if knows_v3() else "pip install") in readiness.reason
+
+
+def test_the_package_needs_torchaudio_and_says_so(known, tmp_path, monkeypatch):
+    if find_spec("torchaudio"):
+        pytest.skip("there is a torchaudio")
+    package = tmp_path / "gigaam"
+    package.mkdir()
+    for name in ("__init__.py", "timestamps_utils.py"):
+        (package / name).touch()
+    monkeypatch.delitem(sys.modules, "gigaam", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    readiness = known["gigaam-package"].readiness()
+
+    assert knows_v3()
+    assert not readiness.ready
+    assert readiness.reason.startswith("the gigaam package needs torchaudio")
+
+
+@pytest.mark.parametrize("file", ["README.md", "requirements.txt"])
+def test_the_lines_that_bring_the_package_are_the_same_everywhere(file):
+    told = (ROOT / file).read_text()
+
+    assert [line for line in INSTALL.split(" && ") if line not in told] == []
+
+
+def test_the_name_of_the_package_is_the_same_in_the_readme(known):
+    assert f'"{known["gigaam-package"].title}"' in (ROOT / "README.md").read_text()
 
 
 def test_the_engine_says_what_it_computes_with(known):

@@ -1,7 +1,8 @@
 """The published `gigaam` package as an engine of its own, so that people can compare it with ours.
 
 It is not among our requirements: what the package index has knows no v3 and pins a torch of
-long ago. Where a newer one is installed beside us, it reads the same files, one segment at a time.
+long ago, and what knows v3 pins an older onnxruntime. Installed beside us without its pins, it reads
+the same files, one segment at a time.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from typing import Any
 from core.engines.gigaam import GigaAMEngine
 from core.transcribe import SAMPLE_RATE, Readiness, Speech, Waveform, Word, refuse_unready
 
-INSTALL = 'pip install "gigaam[torch] @ git+https://github.com/salute-developers/GigaAM"'
-"""The line that brings a package which knows v3; it needs git and, on a CPU, a CPU torchaudio."""
+INSTALL = (
+    "pip install torchaudio==2.11.0 hydra-core==1.3.2 soundfile && pip install --no-deps "
+    '"gigaam @ git+https://github.com/salute-developers/GigaAM@559d88d6b72541412743929f633a6ae7c9950b85"'
+)
+"""What brings a package that knows v3, and what it imports; it needs git and, on a CPU, a CPU torchaudio."""
 
 _alone = threading.Lock()
 """Jobs of one process take turns: the package's model was not made for several at once."""
@@ -33,7 +37,7 @@ class GigaAMPackageEngine:
 
     def __init__(self, ours: GigaAMEngine) -> None:
         self.name = "gigaam-package"
-        self.title = f"{ours.title}, by the gigaam package, for comparison"
+        self.title = "gigaam, reference"
         self.version = f"package-{ours.version}"
         self._ours = ours
 
@@ -41,6 +45,8 @@ class GigaAMPackageEngine:
         """Ready when a package that knows v3 is installed, and the model's files are there."""
         if not knows_v3():
             return Readiness(False, f"a gigaam package that knows v3 is not installed: {INSTALL}")
+        if importlib.util.find_spec("torchaudio") is None:
+            return Readiness(False, f"the gigaam package needs torchaudio: {INSTALL}")
         return self._ours.readiness()
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
