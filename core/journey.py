@@ -33,11 +33,11 @@ from core.money.held import Holds
 from core.money.ledger import Ledger
 from core.money.proof import Proof
 from core.money.tariffs import Tariffs
-from core.passages import Passages, counts, publish
+from core.passages import Passages, counts, publish, wait_again
 from core.programs.promises import NOTHING_MORE, Answered, Asked, Promises
 from core.programs.resumable import Resumables
 from core.recordings import Recordings, Wish
-from core.records import Recording, Records, Segment, Task, Transcript
+from core.records import Job, Recording, Records, Segment, Task, Transcript
 from core.remote.covers import Covers
 from core.remote.mirror import Mirror
 from core.remote.objects import Objects
@@ -96,13 +96,7 @@ class Journey:
         intents = Intents(self.records, self.ledger, settings.batch_poll_s)
         self.active = Active(settings, self.records, self.ledger, self.work.ring)
         self.batches = Batches(
-            settings,
-            self.records,
-            self.index_store,
-            intents,
-            self.ledger,
-            self.active,
-            self.work.ring,
+            settings, self.records, self.index_store, intents, self.ledger, self.active, self.work.ring
         )
 
     # Intake
@@ -356,9 +350,16 @@ class Journey:
     def retry(self, who: Principal, task_id: str) -> bool:
         """Go on from the stage that failed. False if there is nothing to retry."""
         task = self.recordings.task(who, task_id)
-        self.passages.wait_again(task.recording_id)
-        self.remote.orders.revive(task.transcript_id)
-        return self.work.retry(task.id)
+        if self.work.retry(task.id, functools.partial(self._afresh, task=task)):
+            return True
+        with self.records.write() as session:
+            return wait_again(session, task.recording_id, ["batch"])  # the next batch takes them, no job
+
+    def _afresh(self, session: Session, job: Job, task: Task) -> None:
+        """What failed with a job is tried again with it."""
+        self.remote.orders.revive(session, task.transcript_id)
+        lanes = ["batch", "now"] if job.kind == "embed" else ["batch"]
+        wait_again(session, task.recording_id, lanes)
 
     def cancel(self, who: Principal, task_id: str) -> bool:
         """Stop a task and keep what is finished. False if it had already ended."""

@@ -17,7 +17,7 @@ from core.errors import Unavailable
 from core.index import Index, Row
 from core.records import Fact, Job, PassageRow, Recording, Records, Task
 from core.turns import take_turns
-from core.work import Claim, Work
+from core.work import Claim, Work, changed
 
 ACTIVE = "embedder"
 """The fact that names the embedder whose vectors passages get."""
@@ -88,16 +88,6 @@ class Passages:
             )
             settle(session, recording_id)
 
-    def wait_again(self, recording_id: str) -> None:
-        """Failed passages are to be tried once more."""
-        with self._records.write() as session:
-            session.execute(
-                update(PassageRow)
-                .where(PassageRow.recording_id == recording_id, PassageRow.meaning == "failed")
-                .values(meaning="waiting")
-            )
-            settle(session, recording_id)
-
 
 def settle(session: Session, recording_id: str) -> str:
     """A recording's `meaning` follows from its passages: the least finished one speaks for all."""
@@ -121,6 +111,14 @@ def mark(session: Session, recording_id: str, ids: Iterable[str], embedder: Embe
         mine = PassageRow.id.in_(list(ids)) & (PassageRow.meaning == "waiting")
         session.execute(update(PassageRow).where(mine).values(meaning="done"))
         settle(session, recording_id)
+
+
+def wait_again(session: Session, recording_id: str, lanes: Iterable[str]) -> bool:
+    """Failed passages of these lanes are to be tried once more; False if there are none."""
+    mine = update(PassageRow).where(PassageRow.recording_id == recording_id, PassageRow.lane.in_(list(lanes)))
+    failed = changed(session, mine.where(PassageRow.meaning == "failed").values(meaning="waiting"))
+    settle(session, recording_id)
+    return failed
 
 
 def publish(records: Records, index: Index, recording_id: str) -> None:

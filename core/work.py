@@ -250,8 +250,8 @@ class Work:
             job.state, job.finished_at = "cancelled", self.now()
         return True
 
-    def retry(self, task_id: str) -> bool:
-        """Go on from the stage that failed or was cancelled. False if there is nothing to retry."""
+    def retry(self, task_id: str, also: Callable[[Session, Job], None] | None = None) -> bool:
+        """Go on, in one write with `also`, from the stage that failed or was cancelled. False if none was."""
         with self._records.write() as session:
             job = session.scalars(
                 select(Job)
@@ -265,6 +265,8 @@ class Work:
             task = session.get_one(Task, task_id)
             if task.status != "completed":
                 task.status, task.error, task.completed_at = "queued", None, None
+            if also is not None:
+                also(session, job)
         self.ring(job)
         return True
 

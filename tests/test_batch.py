@@ -16,7 +16,7 @@ from core.intake import Blob
 from core.journey import Journey
 from core.keys import EVERYONE
 from core.recordings import Wish
-from core.records import Recording
+from core.records import Job, Recording, Task
 from core.settings import Settings
 from tests import batching
 from tools.gemini_emulator import GeminiEmulator
@@ -457,10 +457,31 @@ def test_retrying_the_task_sends_failed_texts_again(here, emulator):
     emulator.fault("error_line", times=3, count=1)
     mine = batching.recording(here, batching.sentences(4))
     batching.run(here, emulator)
+    [task] = here.recordings.tasks(EVERYONE, recording_id=mine)[1]
 
-    here.passages.wait_again(mine)
+    assert here.retry(EVERYONE, task.id)
     batching.run(here, emulator)
 
+    assert set(batching.meanings(here)) == {"done"}
+    assert not here.retry(EVERYONE, task.id)
+
+
+def test_vectors_that_failed_wait_again_only_with_the_job_that_makes_them(here):
+    mine = batching.recording(here, batching.sentences(4), "now")
+    [first] = here.recordings.tasks(EVERYONE, recording_id=mine)[1]
+    with here.records.write() as session:
+        job = Job(task_id=first.id, kind="embed", queue="io")
+        known = {"owner": "pages", "engine": "none", "language": "ru", "status": "completed"}
+        second = Task(recording_id=mine, transcript_id=first.transcript_id, **known)
+        session.add_all([job, second])
+    here.give_up(here.work.claim(job.id, "test"), BadRequest("No."))
+    assert set(batching.meanings(here)) == {"failed"}
+
+    assert not here.retry(EVERYONE, second.id)
+    assert set(batching.meanings(here)) == {"failed"}
+
+    assert here.retry(EVERYONE, first.id)
+    batching.embed_now(here)
     assert set(batching.meanings(here)) == {"done"}
 
 

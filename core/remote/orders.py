@@ -168,14 +168,13 @@ class Orders:
         for job in jobs:
             self._work.ring(job)
 
-    def revive(self, transcript_id: str) -> None:
+    def revive(self, session: Session, transcript_id: str) -> None:
         """A person asks again: what had failed starts afresh."""
         ended = update(Order).where(
             Order.transcript_id == transcript_id, Order.state.in_(("failed", "cancelled"))
         )
         afresh = {"state": "planned", "breaks": 0, "doubts": 0, "patience": 0, "next_at": 0.0, "error": None}
-        with self._records.write() as session:
-            session.execute(ended.values(afresh))
+        session.execute(ended.values(afresh))
 
     # Views
 
