@@ -40,7 +40,7 @@ class Principal:
 
 
 EVERYONE = Principal(PAGES, admin=True)
-"""Without a login configured the pages act as admin."""
+"""The pages know no login: whoever reaches them acts as admin."""
 
 
 class Keys:
