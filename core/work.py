@@ -340,7 +340,7 @@ class Work:
         now = self.now()
         with self._records.write() as session:
             expired = select(Job).where(Job.state == "running", Job.lease_until < now)
-            for job in session.scalars(expired):
+            for job in session.scalars(expired.with_for_update(skip_locked=True)):
                 self._take_back(session, job)
             session.flush()
             unheard = Job.rung_at < now - RING_AGAIN_S

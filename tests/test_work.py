@@ -275,3 +275,19 @@ def test_progress_that_stops_is_noticed(work, clock, job):
 
     assert not work.stuck("w", 150)
     assert work.stuck("w", 50)
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_job_that_ends_while_it_is_being_taken_back_has_ended(work, records, job, clock):
+    """Its lease ran out, and the write that ends it is not through yet when others look for such jobs."""
+    claim = claimed(work, job)
+    clock.now += works.LEASE_S + 1
+    looks = threading.Thread(target=work.reconcile)
+
+    with records.write() as session:
+        work.finish(session, claim)
+        looks.start()
+        looks.join(5)
+    looks.join(60)
+
+    assert state(records, job)[0] == "done"
