@@ -7,6 +7,7 @@ what is cut from them and where is planned once, in `spans`.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,6 +49,13 @@ class Channels:
             files = decode.decode(sound, Path(own), split_channels=split, on_progress=heard)
             folder.mkdir(exist_ok=True)
             return [file.replace(folder / file.name) for file in files]
+
+    def kept(self, older_than_s: float) -> list[str]:
+        """Folders that nobody has touched for so long; their names begin with their transcript's id."""
+        if not self._folder.is_dir():
+            return []
+        before = time.time() - older_than_s
+        return [folder.name for folder in self._folder.iterdir() if folder.stat().st_mtime < before]
 
     def drop(self, transcript_id: str) -> None:
         """Nobody needs them any more."""

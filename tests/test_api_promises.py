@@ -437,3 +437,19 @@ def test_bytes_that_belong_to_nobody_are_swept_away(fresh, clip):
         for file in folder.glob("??/*"):
             os.utime(file, (1, 1))
         assert retention.sweep_store(fresh.here) == 0
+
+
+def test_decoded_sound_stays_while_a_job_needs_it_and_not_much_longer(fresh, clip):
+    here = fresh.here
+    with fresh.client() as me:
+        accepted = upload(me, clip)
+        (job,) = drive.ready(here)
+        here.prepare(here.work.claim(job.id, "w"))
+        [sound] = (here.settings.home / "work").iterdir()
+        os.utime(sound, (1, 1))
+        assert retention.sweep_store(here) == 0
+
+        end(me, accepted)
+
+    assert retention.sweep_store(here) == 1
+    assert not sound.exists()

@@ -13,7 +13,7 @@ from sqlalchemy import or_, select
 from core.errors import NotFound
 from core.journey import Journey
 from core.keys import EVERYONE, PAGES
-from core.records import Recording, Task
+from core.records import Job, Recording, Task
 
 LONGEST_WAIT_H = 72.0
 AT_ONCE = 500
@@ -41,10 +41,21 @@ def sweep(here: Journey, now: float | None = None) -> int:
 
 def sweep_store(here: Journey) -> int:
     """Remove half-written files, and bytes of nobody: their task was refused, or we died before it."""
-    swept = here.store.sweep(STALE_S)
+    swept = here.store.sweep(STALE_S) + _sweep_sound(here)
     for sha256 in here.store.kept(STALE_S):
         swept += not here.recordings.has(sha256) and here.drop_unused(sha256)
     return swept
+
+
+def _sweep_sound(here: Journey) -> int:
+    """Decoded sound that no job needs: it was cancelled or given up, or heard on another machine."""
+    jobs = select(Task.transcript_id).join(Job, Job.task_id == Task.id)
+    with here.records.read() as session:
+        needed = set(session.scalars(jobs.where(Job.state.in_(("ready", "running")))))
+    left = [name for name in here.channels.kept(STALE_S) if name.partition("-")[0] not in needed]
+    for name in left:
+        here.channels.drop(name)
+    return len(left)
 
 
 def _old(here: Journey, now: float) -> list[str]:
