@@ -11,6 +11,7 @@ from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from core import transcripts
+from core.batch import texts
 from core.decode import Media
 from core.errors import NotFound
 from core.intake import Blob
@@ -217,6 +218,7 @@ class Recordings:
             session.execute(delete(Task).where(Task.id == task.id))
             others = select(Task.id).where(Task.recording_id == task.recording_id).limit(1)
             if task.owner == PAGES or session.scalar(others):
+                texts.embed_rest(session, task.recording_id)
                 return None
             return _delete(session, task.recording_id)
 

@@ -312,3 +312,51 @@ def test_what_a_deletion_left_in_the_index_is_swept_away(here):
     assert words(here) == kept(here) == set(batching.sentences(4, 4))
     assert here.index_store.count() == here.index_store.count(here.embedder()) == 4
     assert here.recordings.get(EVERYONE, other).meaning == "done"
+
+
+# Forgotten tasks
+
+
+def forget_all_tasks(here: Journey, recording_id: str) -> None:
+    for task in here.recordings.tasks(EVERYONE, recording_id=recording_id)[1]:
+        here.forget(EVERYONE, task.id)
+
+
+def test_a_recording_without_tasks_takes_part_in_a_change_of_embedder(former, emulator):
+    (mine,) = {passage.recording_id for passage in batching.passages(former)}
+    forget_all_tasks(former, mine)
+    here = later(former, emulator)
+
+    here.active.switch()
+    drive.perform_all(here)
+    here.active.settle()
+
+    assert here.active.change() is None
+    assert here.index_store.count(here.embedder()) == 4
+    (task,) = here.recordings.tasks(EVERYONE, recording_id=mine)[1]
+    assert (task.status, task.progress) == ("completed", 100)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_vectors_under_way_come_though_their_task_was_forgotten(here, others):
+    mine = recording(here)
+    newest = here.recordings.tasks(EVERYONE, recording_id=mine)[1][0]
+    if others:
+        with here.records.write() as session:
+            about = {"recording_id": mine, "transcript_id": newest.transcript_id, "owner": newest.owner}
+            session.add(Task(engine="none", language="ru", status="completed", created_at=1.0, **about))
+
+    here.forget(EVERYONE, newest.id)
+    drive.perform_all(here)
+
+    assert batching.meanings(here) == ["done"] * 4
+    assert here.recordings.get(EVERYONE, mine).meaning == "done"
+
+
+def test_a_forgotten_task_whose_vectors_are_there_leaves_no_work(former):
+    (mine,) = {passage.recording_id for passage in batching.passages(former)}
+
+    forget_all_tasks(former, mine)
+
+    assert drive.ready(former) == []
+    assert former.recordings.tasks(EVERYONE, recording_id=mine)[1] == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,7 @@ from core.batch.rows import Text
 from core.embed import BatchEmbedder, Embedder, text_hash, tokens_at_most
 from core.index import Index
 from core.passages import is_active, mark, publish, settle
-from core.records import Job, PassageRow, Recording, Records, Task
+from core.records import Job, PassageRow, Recording, Records, Task, Transcript
 
 ENROLLED_AT_ONCE = 2000
 LOOKED_UP = 1000
@@ -271,13 +272,46 @@ def embed_job(session: Session, recording_id: str) -> Job | None:
     """Queue the embedding of a recording's waiting passages, on behalf of its newest task."""
     settle(session, recording_id)
     newest = select(Task).where(Task.recording_id == recording_id).order_by(Task.created_at.desc())
-    task = session.scalars(newest).first()
+    task = session.scalars(newest).first() or _stand_in(session, recording_id)
     if task is None:
         return None
     job = Job(task_id=task.id, kind="embed", queue="io")
     session.add(job)
     session.flush()
     return job
+
+
+def embed_rest(session: Session, recording_id: str) -> None:
+    """A task was forgotten, and its jobs with it: what still waits for its vector now is not."""
+    waits = (PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting")
+    now = select(PassageRow.id).where(*waits, PassageRow.lane == "now").limit(1)
+    if session.scalar(now) is not None:
+        embed_job(session, recording_id)
+
+
+def _stand_in(session: Session, recording_id: str) -> Task | None:
+    """A completed task for a transcribed recording whose own tasks were all forgotten."""
+    heard = select(Transcript, Recording.owner).join(Recording, Recording.transcript_id == Transcript.id)
+    found = session.execute(heard.where(Recording.id == recording_id)).first()
+    if found is None:
+        return None
+    (transcript, owner), now = found, time.time()
+    task = Task(
+        recording_id=recording_id,
+        transcript_id=transcript.id,
+        owner=owner,
+        engine=transcript.engine,
+        language=transcript.language,
+        status="completed",
+        stage="completed",
+        progress=100,
+        created_at=now,
+        started_at=now,
+        completed_at=now,
+    )
+    session.add(task)
+    session.flush()
+    return task
 
 
 def _enrol(session: Session, passage: PassageRow, text: Text) -> None:
