@@ -2,7 +2,7 @@
 
 The active embedder is written down by its exact name when the first one is chosen, so that a changed
 setting or a new key never silently splits the vectors. After a change the old one answers questions
-until the new one has a vector for every passage.
+until no passage waits for the new one; it goes on answering if most were given up.
 """
 
 from __future__ import annotations

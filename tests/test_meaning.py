@@ -146,6 +146,22 @@ def test_an_embedder_that_fails_everywhere_does_not_take_over(former, emulator):
     assert found_by_meaning(here)
 
 
+def test_every_kind_of_database_changes_to_another_embedder(tmp_path, database, emulator):
+    before = batching.installation(tmp_path, emulator.url, database_url=database)
+    recording(before)
+    drive.perform_all(before)
+
+    here = later(before, emulator, embedding_dim=128, database_url=database)
+    here.active.switch()
+    drive.perform_all(here)
+    here.active.settle()
+
+    assert here.active.searched().dim == 128
+    assert here.index_store.count(here.embedder()) == 4
+    before.records.close()
+    here.records.close()
+
+
 def test_where_nothing_was_transcribed_the_settings_are_followed_at_once(tmp_path, emulator):
     before = batching.installation(tmp_path, emulator.url)
     before.active.settle()
