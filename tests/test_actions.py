@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from core import workers
+from core.batch.rows import Batch
 from core.errors import AdminsOnly, BadRequest, NotFound, ProviderRefused
 from core.journey import Journey
 from core.keys import EVERYONE, PAGES, Principal
 from core.recordings import Wish
-from core.records import Job
+from core.records import Job, Worker
 from core.watch import failures, joblist
 from core.watch.actions import Actions, waiting_in
 from core.watch.joblist import Filter
@@ -76,6 +78,42 @@ def test_who_did_what_and_when_is_kept(here, act):
     )
     assert (paused.what, paused.about) == ("pause", ["gpu"])
     assert paused.at <= cancelled.at <= time.time()
+
+
+def test_every_action_is_written_down_also_where_it_changes_nothing(here, act):
+    task = bring(here)
+    worker = Worker(name="here/1", queue="io", host="here", pid=1, started_at=1.0, seen_at=time.time())
+    workers.note(here.records, [worker])
+    past = {"created_at": 1.0, "next_at": 1.0, "texts": 1, "tokens": 9, "usd": "0"}
+    with here.records.write() as session:
+        session.add(Batch(id="b", model="none", display_name="b", state="complete", **past))
+    steps = {
+        "prioritise": lambda: act.prioritise([task], 1),
+        "pause": lambda: act.pause("cpu"),
+        "resume": lambda: act.resume("cpu"),
+        "cancel": lambda: act.cancel([task]),
+        "retry": lambda: act.retry([task]),
+        "purge": lambda: act.purge("cpu"),
+        "retry_group": lambda: act.retry_group("No.", "prepare"),
+        "delete": lambda: act.delete([task]),
+        "tell": lambda: act.tell("here/1", "drain"),
+        "run_now": lambda: act.run_now("index"),
+        "cancel_batch": lambda: act.cancel_batch("b"),
+        "finish_batch": lambda: act.finish_batch("b"),
+        "retry_batch": lambda: act.retry_batch("b"),
+        "send_batch": act.send_batch,
+        "buy_again": lambda: act.buy_again(["o"]),
+        "give_up": lambda: act.give_up(["o"]),
+    }
+    assert steps.keys() == {name for name in vars(Actions) if not name.startswith("_")} - {"allowed", "log"}
+
+    for step in steps.values():
+        step()
+
+    named = {"prioritise": "priority", "tell": "drain"}
+    assert [action.what for action in reversed(act.log())] == [
+        named.get(name, name.replace("_", " ")) for name in steps
+    ]
 
 
 def test_what_does_not_exist_cannot_be_acted_upon(act):
