@@ -1,6 +1,7 @@
 """Several jobs, one model: their segments share batches, and nothing else."""
 
 import ctypes
+import subprocess
 import threading
 import weakref
 
@@ -182,16 +183,21 @@ def test_a_mistake_of_ours_is_raised_where_it_was_asked_for_and_the_thread_lives
     assert batcher.transcribe(segments[4:5]) == alone[4:5]
 
 
-def test_a_full_disk_is_told_and_the_thread_lives_on(batcher, watched, segments, alone):
-    """A compiler writes files when the first batch comes."""
+@pytest.mark.parametrize(
+    "error",
+    [OSError(28, "No space left on device"), subprocess.CalledProcessError(1, "g++")],
+    ids=["full disk", "compiler"],
+)
+def test_what_compiling_raises_is_told_and_the_thread_lives_on(batcher, watched, segments, alone, error):
+    """A compiler is run, and writes files, when the first batch comes."""
 
-    def full(_features, _encoded):
-        raise OSError(28, "No space left on device")
+    def fail(_features, _encoded):
+        raise error
 
-    watched.encoder.fault = full
+    watched.encoder.fault = fail
     asker = batcher.ask(segments[1:2])
     watched.encoder.gate.set()
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(type(error)):
         asker.wait()
 
     watched.encoder.fault = None

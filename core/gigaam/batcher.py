@@ -3,7 +3,8 @@
 One thread owns the model. Nothing is locked: whoever asks puts segments into its inbox and waits at
 a queue of their own, so they may be interrupted at any moment and nobody else notices. What a segment
 says does not depend on its batch, and neither does an error: a batch that fails is tried again
-segment by segment, and only those whose segment it was hear of it.
+segment by segment, and only those whose segment it was hear of it. So the thread catches whatever hearing
+raises (compiling, too, which starts other programs): it would end, and everybody would wait for ever.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
-from core.errors import StenogramError
 from core.gigaam import device
 from core.gigaam.recogniser import DeviceLost, Encoded, Recogniser
 from core.gigaam.tokens import Emission, speech
@@ -23,22 +23,6 @@ from core.transcribe import Speech, Waveform
 
 LOOK_S = 0.2
 """Whoever waits looks up so often: an interrupt reaches a thread only then."""
-
-FAULTS = (
-    StenogramError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-"""What hearing may raise, and compiling, which writes files; it is handed over to whoever asked, and raised
-there. Anything else would end the thread, and everybody would wait for ever."""
 
 Answer = Emission | Exception
 
@@ -136,7 +120,7 @@ class Batcher:
 
     def _begun(self, batch: list[Piece]) -> tuple[list[Piece], Encoded | None]:
         """None beside it: something is wrong with it, and it has to be tried with care."""
-        with suppress(*FAULTS):
+        with suppress(Exception):
             return batch, self._recogniser.start([piece.sound for piece in batch])
         return batch, None
 
@@ -146,7 +130,7 @@ class Batcher:
             piece.asker.answers.put((piece.index, answer))
 
     def _finished(self, encoded: Encoded | None) -> Sequence[Answer]:
-        with suppress(*FAULTS):
+        with suppress(Exception):
             return self._recogniser.finish(encoded) if encoded else []
         return []
 
@@ -156,7 +140,7 @@ class Batcher:
             return self._recogniser.emissions(sounds)
         except DeviceLost as error:
             return [error] * len(sounds)
-        except FAULTS as error:
+        except Exception as error:  # noqa: BLE001 - as the module says
             if len(sounds) == 1:
                 return [error]
         return [answer for sound in sounds for answer in self._heard([sound])]
