@@ -53,8 +53,6 @@ AGAIN_S = 60.0
 PARKED_S = 600.0
 """Between two looks at a parked order."""
 LOOK_S = 60.0
-OTHERS_S = 10.0
-"""Between two looks whether another task of the same transcript has had it made."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,6 @@ class Remote:
     def transcribe(self, engine: Elsewhere, place: Place) -> bool:
         """Bring a transcript forward. False: there is something to wait for, and its job was put off."""
         if not self._transcripts.first_at(place.claim, place.transcript.id):
-            self._work.wait(place.claim, OTHERS_S)
             return False
         if not isinstance(engine, Ordered):
             self._hear_all(engine, place)
