@@ -9,8 +9,14 @@ embed        passage         → vector; embedders/ keep this promise
 index        words, vectors  → found again
 search       question        → moments
 
-What stays: records (SQL), work (jobs), turns, transcripts, passages, recordings, settings, errors.
-`journey` drives the road; `library`, `answers` and `export` show what came of it.
+On the road, one level down: sandbox (the child that opens media, for decode), channels (sound on disk
+while it is heard), stems (words as the index knows them), lance (what LanceDB is told, for index).
+
+What stays: records (SQL) with their migrations, recordings, transcripts, passages, keys, settings, errors.
+Work: work (jobs), turns (one at a time), queues, workers, chores with tending (what is done again and
+again), active (which embedder), downloads (models), failpoints (where tests kill).
+What people see: library, answers, moments, export; words and phrases say it in their language.
+`journey` drives the road.
 
 Rooms beside the road: engines, embedders, gigaam (our speech model), batch (half-price vectors),
 remote (work bought elsewhere), costs (pure arithmetic of prices), money (price, plan, proof),

@@ -67,7 +67,7 @@ class Active:
 
     def embedder(self) -> Embedder:
         """The one that makes vectors: Gemini if there was a key at the first start, else the local one."""
-        name = self._records.fact(ACTIVE) or self._records.settle(ACTIVE, self._wanted().name)
+        name = self._records.fact(ACTIVE) or self._records.keep_first(ACTIVE, self._wanted().name)
         embedder = self.named(name)
         if embedder.name != name:  # another address or folder has given it another name
             with self._records.write() as session:
@@ -143,7 +143,7 @@ class Active:
         for job in jobs:
             self._ring(job)
 
-    def settle(self) -> None:
+    def tick(self) -> None:
         """Now and then: take over what is complete; follow the settings while there is nothing to buy."""
         with self._records.read() as session:
             number = counts(session)

@@ -27,11 +27,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core import stems, tables
+from core import lance, stems
 from core.embed import Vectors, unit
 from core.errors import Rejected, Unavailable
 from core.intake import no_space
-from core.tables import How
+from core.lance import How
 
 EXACT_ROWS = 10_000
 """A scope of at most this many passages is scanned exactly: an index would miss some of them."""
@@ -88,7 +88,7 @@ class Index:
         self._uri = uri
         self._folder = None if "://" in uri else Path(uri)
         self._connection: Any = None
-        self._opened: dict[str, tables.Table] = {}
+        self._opened: dict[str, lance.Table] = {}
         self._opening = threading.RLock()
         self._one_writer = threading.Lock()
 
@@ -106,14 +106,14 @@ class Index:
             old = self._texts(recording_id)
             gone = [key for key in old if key not in new or new[key].text != old[key]]
             if gone:
-                self._release(tables.among("id", gone))
-            schema = tables.words_schema()
-            instead_of = tables.equal("recording_id", recording_id)
-            tables.merge(self._create(WORDS, schema), "id", _words_batch(schema, new.values()), instead_of)
+                self._release(lance.among("id", gone))
+            schema = lance.words_schema()
+            instead_of = lance.equal("recording_id", recording_id)
+            lance.merge(self._create(WORDS, schema), "id", _words_batch(schema, new.values()), instead_of)
 
     def remove(self, recording_id: str) -> None:
         """Forget a recording's words; its vectors stay for a while, known only by the hash of their text."""
-        mine = tables.equal("recording_id", recording_id)
+        mine = lance.equal("recording_id", recording_id)
         with self._writing():
             words = self._open(WORDS)
             if words is not None:
@@ -128,13 +128,13 @@ class Index:
         if words is None or not asked.text:
             return []
         if how == "substring":
-            where = _within(scope, tables.containing("plain", asked.text))
+            where = _within(scope, lance.containing("plain", asked.text))
             found = words.search().where(where).select(COLUMNS)
         else:
-            query = tables.full_text(asked, how)
+            query = lance.full_text(asked, how)
             if query is None:
                 return []
-            found = tables.scoped(words.search(query, query_type="fts"), _within(scope))
+            found = lance.scoped(words.search(query, query_type="fts"), _within(scope))
             found = found.select([*COLUMNS, "_score"])
         return [(_row(values), values.get("_score", 1.0)) for values in _values(found.limit(limit))]
 
@@ -144,7 +144,7 @@ class Index:
         words = self._open(WORDS)
         if words is None or not wanted:
             return {}
-        found = words.search().where(tables.among("id", wanted)).select(COLUMNS)
+        found = words.search().where(lance.among("id", wanted)).select(COLUMNS)
         return {values["id"]: _row(values) for values in _values(found)}
 
     # Vectors
@@ -168,9 +168,9 @@ class Index:
             live = {key: pair for key, pair in given.items() if key in alive}
             self._keep(_key(space), dict(pair for key, pair in given.items() if key not in alive))
             if live:
-                schema = tables.vectors_schema(space.dim)
+                schema = lance.vectors_schema(space.dim)
                 batch = _vectors_batch(schema, recording_id, owner, live)
-                tables.merge(self._create(f"vectors-{_key(space)}", schema), "id", batch)
+                lance.merge(self._create(f"vectors-{_key(space)}", schema), "id", batch)
         return list(live)
 
     def nearest(
@@ -187,7 +187,7 @@ class Index:
         for kind in ("vectors", "kept"):
             table = self._open(f"{kind}-{_key(space)}")
             if table is not None and wanted:
-                found |= _by_hash(table, tables.among("hash", wanted))
+                found |= _by_hash(table, lance.among("hash", wanted))
         return found
 
     def forget_vectors(self, older_than: float) -> int:
@@ -198,7 +198,7 @@ class Index:
                 table = self._open(name)
                 with self._writing():
                     table.checkout_latest()
-                    forgotten += table.delete(tables.below("kept_since", older_than)).num_deleted_rows
+                    forgotten += table.delete(lance.below("kept_since", older_than)).num_deleted_rows
         return forgotten
 
     # Care
@@ -211,7 +211,7 @@ class Index:
     def recordings(self) -> set[str]:
         """Recordings that have words or vectors here."""
         names = [name for name in self._names() if not name.startswith("kept-")]
-        return {key for name in names for key in tables.distinct(self._open(name), "recording_id")}
+        return {key for name in names for key in lance.distinct(self._open(name), "recording_id")}
 
     def maintain(self, after_rows: int | None = None) -> bool:
         """Index what is new, merge small files, drop old versions; False if a writer was in the way.
@@ -238,10 +238,10 @@ class Index:
         words = self._open(WORDS)
         if words is None:
             return {}
-        mine = words.search().where(tables.equal("recording_id", recording_id)).select(["id", "text"])
+        mine = words.search().where(lance.equal("recording_id", recording_id)).select(["id", "text"])
         return {row["id"]: row["text"] for row in _values(mine)}
 
-    def _release(self, which: tables.Condition) -> None:
+    def _release(self, which: lance.Condition) -> None:
         """Take vectors away from their passages and keep them by hash; safe to repeat after a crash."""
         for name in self._names():
             if name.startswith("vectors-"):
@@ -253,19 +253,19 @@ class Index:
     def _keep(self, key: str, vectors: Mapping[str, NDArray[np.float32]]) -> None:
         if not vectors:
             return
-        schema = tables.kept_schema(len(next(iter(vectors.values()))))
+        schema = lance.kept_schema(len(next(iter(vectors.values()))))
         since = [time.time()] * len(vectors)
         columns: dict[str, list[Any]] = {
             "hash": list(vectors),
             "vector": list(vectors.values()),
             "kept_since": since,
         }
-        tables.merge(self._create(f"kept-{key}", schema), "hash", tables.batch(schema, columns))
+        lance.merge(self._create(f"kept-{key}", schema), "hash", lance.batch(schema, columns))
 
     def _tidied(self, name: str, after_rows: int | None) -> bool:
         try:
             with self._writing():
-                tables.tidy(self._open(name), after_rows)
+                lance.tidy(self._open(name), after_rows)
         except Unavailable:
             return False
         return True
@@ -285,7 +285,7 @@ class Index:
     def _connected(self) -> Any:
         with self._opening:
             if self._connection is None:
-                self._connection = tables.connect(self._uri)
+                self._connection = lance.connect(self._uri)
             return self._connection
 
     def _open(self, name: str) -> Any:
@@ -295,16 +295,16 @@ class Index:
                 self._opened[name] = self._connected().open_table(name)
             return self._opened.get(name)
 
-    def _create(self, name: str, schema: Any) -> tables.Table:
-        return self._open(name) or tables.create(self._connected(), name, schema)
+    def _create(self, name: str, schema: Any) -> lance.Table:
+        return self._open(name) or lance.create(self._connected(), name, schema)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Alone among all writers; what was written is on the disk when this ends."""
-        with self._one_writer, tables.locked(self._folder):
+        with self._one_writer, lance.locked(self._folder):
             try:
                 yield
-                tables.sync(self._folder)
+                lance.sync(self._folder)
             except (OSError, RuntimeError) as error:
                 raise self._meaning(error) from error
 
@@ -322,27 +322,27 @@ def _key(space: Space) -> str:
     return f"{plain}-{hashlib.sha256(space.name.encode()).hexdigest()[:6]}-{space.dim}"
 
 
-def _within(scope: Scope, where: tables.Condition | None = None) -> tables.Condition | None:
+def _within(scope: Scope, where: lance.Condition | None = None) -> lance.Condition | None:
     parts = [] if where is None else [where]
     if scope.owner is not None:
-        parts.append(tables.equal("owner", scope.owner))
+        parts.append(lance.equal("owner", scope.owner))
     if scope.recording_ids:
-        parts.append(tables.among("recording_id", scope.recording_ids))
+        parts.append(lance.among("recording_id", scope.recording_ids))
     return functools.reduce(operator.and_, parts) if parts else None
 
 
 def _nearest(
-    table: tables.Table, vector: NDArray[np.float32], where: tables.Condition | None, limit: int
+    table: lance.Table, vector: NDArray[np.float32], where: lance.Condition | None, limit: int
 ) -> list[tuple[str, float]]:
     query = table.search(vector, vector_column_name="vector").distance_type("cosine")
-    query = tables.scoped(query, where).limit(limit).select(["id", "_distance"])
-    exact = where is not None and tables.has_at_most(table, where, EXACT_ROWS)
+    query = lance.scoped(query, where).limit(limit).select(["id", "_distance"])
+    exact = where is not None and lance.has_at_most(table, where, EXACT_ROWS)
     query = query.bypass_vector_index() if exact else query.nprobes(PROBES).refine_factor(REFINED)
     return [(found["id"], 1.0 - found["_distance"]) for found in _values(query)]
 
 
-def _by_hash(table: tables.Table, where: tables.Condition) -> dict[str, NDArray[np.float32]]:
-    return tables.by_hash(table.search().where(where).select(["hash", "vector"]).to_arrow())
+def _by_hash(table: lance.Table, where: lance.Condition) -> dict[str, NDArray[np.float32]]:
+    return lance.by_hash(table.search().where(where).select(["hash", "vector"]).to_arrow())
 
 
 def _values(query: Any) -> list[dict[str, Any]]:
@@ -360,7 +360,7 @@ def _belongs(row: Row, recording_id: str) -> bool:
 
 def _words_batch(schema: Any, rows: Iterable[Row]) -> Any:
     records = [asdict(row) | {"plain": stems.fold(row.text)} for row in rows]
-    return tables.batch(schema, {name: [record[name] for record in records] for name in schema.names})
+    return lance.batch(schema, {name: [record[name] for record in records] for name in schema.names})
 
 
 def _checked(
@@ -386,4 +386,4 @@ def _vectors_batch(
         "hash": [pair[0] for pair in given.values()],
         "vector": [pair[1] for pair in given.values()],
     }
-    return tables.batch(schema, columns)
+    return lance.batch(schema, columns)

@@ -52,7 +52,7 @@ class Keys:
         self._records = records
         self._now = clock
         self._trusted: dict[str, tuple[Principal, float]] = {}
-        self._pepper = (pepper or records.settle("key_pepper", secrets.token_hex(32))).encode()
+        self._pepper = (pepper or records.keep_first("key_pepper", secrets.token_hex(32))).encode()
 
     def make(self, name: str, *, admin: bool = False, language: str = "en") -> str:
         """A new key, in full; it cannot be shown again."""

@@ -58,7 +58,7 @@ class Passages:
                 raise Unavailable("The embedder was changed at this very moment.")
             session.execute(delete(PassageRow).where(PassageRow.recording_id == recording_id))
             session.add_all(rows)
-            settle(session, recording_id)
+            refresh_meaning(session, recording_id)
         return rows
 
     def waiting(self, recording_id: str, limit: int) -> list[PassageRow]:
@@ -86,10 +86,10 @@ class Passages:
                 .where(PassageRow.lane == "now")
                 .values(meaning="failed")
             )
-            settle(session, recording_id)
+            refresh_meaning(session, recording_id)
 
 
-def settle(session: Session, recording_id: str) -> str:
+def refresh_meaning(session: Session, recording_id: str) -> str:
     """A recording's `meaning` follows from its passages: the least finished one speaks for all."""
     session.flush()
     mine = select(PassageRow.meaning).where(PassageRow.recording_id == recording_id).distinct()
@@ -110,14 +110,14 @@ def mark(session: Session, recording_id: str, ids: Iterable[str], embedder: Embe
     if is_active(session, embedder):
         mine = PassageRow.id.in_(list(ids)) & (PassageRow.meaning == "waiting")
         session.execute(update(PassageRow).where(mine).values(meaning="done"))
-        settle(session, recording_id)
+        refresh_meaning(session, recording_id)
 
 
 def wait_again(session: Session, recording_id: str, lanes: Iterable[str]) -> bool:
     """Failed passages of these lanes are to be tried once more; False if there are none."""
     mine = update(PassageRow).where(PassageRow.recording_id == recording_id, PassageRow.lane.in_(list(lanes)))
     failed = changed(session, mine.where(PassageRow.meaning == "failed").values(meaning="waiting"))
-    settle(session, recording_id)
+    refresh_meaning(session, recording_id)
     return failed
 
 

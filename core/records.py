@@ -315,7 +315,7 @@ class Records:
             row = session.get(Fact, name)
             return row.value if row else None
 
-    def settle(self, name: str, value: str) -> str:
+    def keep_first(self, name: str, value: str) -> str:
         """Keep a named value unless there is one; whoever comes first wins. The value that holds."""
         with self.write() as session:
             self.alone(session, name)

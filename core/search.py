@@ -21,7 +21,7 @@ from core.chunk import language
 from core.embed import Embedder, understands
 from core.errors import BadRequest, Unavailable
 from core.index import EVERYWHERE, Index, Row, Scope
-from core.tables import How
+from core.lance import How
 from core.transcribe import Word
 
 MODES = ("hybrid", "meaning", "words")

@@ -86,7 +86,7 @@ def _amounts(spent: Decimal, reserved: Decimal, cap: Decimal) -> dict[str, str]:
 def _held() -> bool:
     """What a cap holds, if anything, and for each group of it the cheaper way, if one fits."""
     here = journey.current()
-    waiting, queue = here.proof.held(), here.batches.queue()
+    waiting, queue = here.proof.held(), here.batches.view.queue()
     if waiting:
         _reached(
             say_many("{n} piece of work waits", "{n} pieces of work wait", waiting),

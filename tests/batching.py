@@ -12,7 +12,7 @@ from sqlalchemy import select
 from core.batch.rows import Batch, Text
 from core.index import Row
 from core.journey import Journey
-from core.passages import settle
+from core.passages import refresh_meaning
 from core.records import Job, PassageRow, Recording, Task, Transcript
 from core.settings import Settings
 from tools.gemini_emulator import Control
@@ -86,7 +86,7 @@ def recording(here: Journey, texts: Sequence[str], lane: str = "batch", title: s
         )
         passages = [_passage(row.id, n, text, lane) for n, text in enumerate(texts)]
         session.add_all([task, *passages])
-        settle(session, row.id)
+        refresh_meaning(session, row.id)
     here.index_store.put(row.id, [_row(row, passage) for passage in passages])
     return row.id
 

@@ -162,14 +162,14 @@ def test_a_text_that_fails_three_times_is_left_to_a_person(here, emulator):
     assert sorted(batching.meanings(here)) == ["done", "done", "done", "failed"]
     (text,) = batching.texts(here)
     assert (text.state, text.tries, text.error) == ("failed", 3, "Too strange.")
-    assert [seen.failed for seen in here.batches.list()] == [1, 0, 0]
+    assert [seen.failed for seen in here.batches.view.list()] == [1, 0, 0]
 
 
 def test_retry_sends_failed_texts_again(here, emulator):
     emulator.fault("error_line", times=3, count=1)
     batching.recording(here, batching.sentences(4))
     batching.run(here, emulator)
-    last = here.batches.list()[0].id
+    last = here.batches.view.list()[0].id
 
     assert here.batches.retry_failed(last) == 1
     batching.run(here, emulator)
@@ -181,7 +181,7 @@ def test_failed_texts_can_be_embedded_now(here, emulator):
     emulator.fault("error_line", times=3, count=1)
     batching.recording(here, batching.sentences(4))
     batching.run(here, emulator)
-    last = here.batches.list()[0].id
+    last = here.batches.view.list()[0].id
 
     assert here.batches.embed_failed_now(last) == 1
     batching.embed_now(here)
@@ -194,7 +194,7 @@ def test_a_late_batch_can_be_finished_now(here, emulator):
     emulator.fault("stuck")
     batching.recording(here, batching.sentences(4))
     here.batches.tick()
-    (seen,) = here.batches.list()
+    (seen,) = here.batches.view.list()
 
     assert here.batches.finish_now(seen.id)
     batching.run(here, emulator)
@@ -210,7 +210,7 @@ def test_finishing_now_keeps_what_the_batch_had_done(here, emulator):
     batching.recording(here, batching.sentences(4))
     here.batches.tick()
 
-    here.batches.finish_now(here.batches.list()[0].id)
+    here.batches.finish_now(here.batches.view.list()[0].id)
     batching.run(here, emulator)
 
     assert set(batching.meanings(here)) == {"done"}
@@ -223,7 +223,7 @@ def test_finishing_now_what_ends_by_itself_buys_nothing_twice(here, emulator):
     batching.recording(here, batching.sentences(4))
     here.batches.tick()
 
-    here.batches.finish_now(here.batches.list()[0].id)
+    here.batches.finish_now(here.batches.view.list()[0].id)
     batching.run(here, emulator)
 
     assert set(batching.meanings(here)) == {"done"}
@@ -247,14 +247,14 @@ def test_cancelling_keeps_what_is_there_and_leaves_the_rest_to_a_person(here, em
     emulator.fault("cancel_keeps", count=1)
     batching.recording(here, batching.sentences(4))
     here.batches.tick()
-    (seen,) = here.batches.list()
+    (seen,) = here.batches.view.list()
 
     assert here.batches.cancel(seen.id)
     batching.run(here, emulator)
 
     assert sorted(batching.meanings(here)) == ["done", "failed", "failed", "failed"]
     assert not here.batches.cancel(seen.id)
-    assert here.batches.list()[0].failed == 3
+    assert here.batches.view.list()[0].failed == 3
 
 
 def test_a_batch_that_ended_without_results_has_saved_nothing(here, emulator):
@@ -263,7 +263,7 @@ def test_a_batch_that_ended_without_results_has_saved_nothing(here, emulator):
     here.batches.tick()
     batching.run(here, emulator)
 
-    seen = {each.state: each for each in here.batches.list()}
+    seen = {each.state: each for each in here.batches.view.list()}
 
     assert seen["failed"].saved_usd == 0 < seen["failed"].usd
     assert seen["complete"].saved_usd == seen["complete"].usd > 0
@@ -290,7 +290,7 @@ def test_without_a_key_passages_wait_and_nothing_fails(tmp_path, emulator):
     here.batches.tick()
 
     assert set(batching.meanings(here)) == {"waiting"}
-    assert here.batches.queue().stopped["facts"]["setting"] == "GEMINI_API_KEY"
+    assert here.batches.view.queue().stopped["facts"]["setting"] == "GEMINI_API_KEY"
     again = batching.installation(tmp_path, emulator.url)
     batching.run(again, emulator)
     assert set(batching.meanings(here)) == {"done"}
@@ -302,7 +302,7 @@ def test_a_refused_key_pauses_the_provider_and_burns_no_try(here, emulator):
     for minute in range(10):
         batching.set_clock(here, 61 * minute)
         here.batches.tick()
-    assert here.batches.queue().stopped["facts"]["setting"] == "GEMINI_API_KEY"
+    assert here.batches.view.queue().stopped["facts"]["setting"] == "GEMINI_API_KEY"
     assert len(emulator.ledger().calls) <= 10
 
     emulator.clear_faults()
@@ -322,7 +322,7 @@ def test_the_monthly_cap_holds_batches_back_and_lets_those_under_way_go_on(tmp_p
 
     assert here.ledger.month().spent <= here.ledger.month().cap
     assert 0 < batching.meanings(here).count("done") < 9
-    assert here.batches.queue().stopped["facts"]["setting"] == "MONTHLY_CAP_USD"
+    assert here.batches.view.queue().stopped["facts"]["setting"] == "MONTHLY_CAP_USD"
     richer = batching.installation(tmp_path, emulator.url)
     batching.run(richer, emulator, ahead_s=6100)
     assert set(batching.meanings(here)) == {"done"}
@@ -356,7 +356,7 @@ def test_what_is_seen_of_a_batch(here, emulator):
     batching.recording(here, batching.sentences(4))
     here.batches.tick()
 
-    (seen,) = here.batches.list()
+    (seen,) = here.batches.view.list()
     assert seen.says == STATES["submitted"]
     assert seen.name.startswith("batches/")
     assert (seen.texts, seen.waiting, seen.live, seen.late) == (4, 4, True, False)
@@ -364,7 +364,7 @@ def test_what_is_seen_of_a_batch(here, emulator):
     assert (seen.expected.low_s, seen.expected.own) == (600, False)
 
     batching.run(here, emulator)
-    (seen,) = here.batches.list()
+    (seen,) = here.batches.view.list()
     assert (seen.good, seen.failed, seen.waiting, seen.live) == (4, 0, 0, False)
     assert here.ledger.saved() == seen.saved_usd
 
@@ -493,7 +493,7 @@ def test_every_kind_of_database_carries_a_batch_and_its_failures(tmp_path, datab
 
     batching.run(here, emulator)
     emulator.clear_faults()
-    failed = [seen.id for seen in here.batches.list() if seen.failed]
+    failed = [seen.id for seen in here.batches.view.list() if seen.failed]
     assert sum(here.batches.embed_failed_now(batch_id) for batch_id in failed) > 0
     batching.embed_now(here)
 

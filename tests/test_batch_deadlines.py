@@ -206,7 +206,7 @@ def test_whatever_holds_a_batch_up_for_fifty_hours_a_person_is_told(here, emulat
     here.batches.tick()
 
     assert (batching.states(here), alarms(here)) == ([state], ["This batch is older than 50 hours."])
-    assert here.batches.list()[0].alarm
+    assert here.batches.view.list()[0].alarm
 
 
 def test_a_refused_key_does_not_keep_the_alarm_from_a_person(here, emulator):

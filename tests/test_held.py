@@ -175,7 +175,7 @@ def test_texts_of_a_batch_have_no_cheaper_way_and_pages_say_so(gemini, pages):
     gemini.proof.set_cap(ALL, None)
     assert not visit("costs", "en", view="proof").warning
     gemini.batches.tick()
-    assert gemini.batches.queue().texts == 0
+    assert gemini.batches.view.queue().texts == 0
 
 
 def test_the_cap_of_one_key_counts_for_its_work_alone(dear):

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from core import chunk, tables
+from core import chunk, lance
 from core.batch import texts
 from core.errors import Unavailable, Withdrawn
 from core.journey import Journey
@@ -71,7 +71,7 @@ def until(true: Callable[[], object]) -> None:
 def stopped_at_the_index(here: Journey, step: Callable[[], object], reached: Callable[[], object]):
     """The step, in a thread, goes on until it wants to write into the index; meanwhile others act."""
     thread = threading.Thread(target=step, daemon=True)
-    with tables.locked(Path(here.settings.index)):
+    with lance.locked(Path(here.settings.index)):
         thread.start()
         until(reached)
         yield
@@ -113,7 +113,7 @@ def test_vectors_of_the_former_embedder_that_come_late_are_not_taken_for_new_one
     ):
         here.active.switch()
     drive.perform_all(here)
-    here.active.settle()
+    here.active.tick()
 
     assert here.active.change() is None
     assert here.active.searched().dim == 128
@@ -139,7 +139,7 @@ def test_an_embedder_that_fails_everywhere_does_not_take_over(former, emulator):
 
     here.active.switch()
     drive.perform_all(here)
-    here.active.settle()
+    here.active.tick()
 
     assert batching.meanings(here) == ["failed"] * 4
     assert here.active.change().done == 0
@@ -154,7 +154,7 @@ def test_every_kind_of_database_changes_to_another_embedder(tmp_path, database, 
     here = later(before, emulator, embedding_dim=128, database_url=database)
     here.active.switch()
     drive.perform_all(here)
-    here.active.settle()
+    here.active.tick()
 
     assert here.active.searched().dim == 128
     assert here.index_store.count(here.embedder()) == 4
@@ -164,11 +164,11 @@ def test_every_kind_of_database_changes_to_another_embedder(tmp_path, database, 
 
 def test_where_nothing_was_transcribed_the_settings_are_followed_at_once(tmp_path, emulator):
     before = batching.installation(tmp_path, emulator.url)
-    before.active.settle()
+    before.active.tick()
     assert before.embedder().dim == 64
 
     here = later(before, emulator)
-    here.active.settle()
+    here.active.tick()
 
     assert here.embedder().dim == here.active.searched().dim == 128
     assert here.active.change() is None
@@ -345,7 +345,7 @@ def test_a_recording_without_tasks_takes_part_in_a_change_of_embedder(former, em
 
     here.active.switch()
     drive.perform_all(here)
-    here.active.settle()
+    here.active.tick()
 
     assert here.active.change() is None
     assert here.index_store.count(here.embedder()) == 4

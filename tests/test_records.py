@@ -110,6 +110,6 @@ def test_a_killed_write_leaves_nothing(tmp_path):
 def test_the_first_value_of_a_fact_holds(database):
     records = Records(database)
 
-    assert records.settle("embedder", "local") == "local"
-    assert records.settle("embedder", "gemini") == "local"
+    assert records.keep_first("embedder", "local") == "local"
+    assert records.keep_first("embedder", "gemini") == "local"
     records.close()

@@ -27,7 +27,7 @@ HOMES = {
     "av": {"core/sandbox.py", "core/remote/encode.py"},
     "silero_vad": {"core/segment.py"},
     "pocketsphinx": {"core/engines/pocketsphinx.py"},
-    "lancedb": {"core/index.py", "core/tables.py"},
+    "lancedb": {"core/index.py", "core/lance.py"},
     "sentence_transformers": {"core/embedders/local.py"},
     "google": {"core/embedders/gemini.py"},
 }
@@ -91,6 +91,13 @@ def test_no_function_is_longer_than_a_screen(path):
 def test_no_page_hides_a_package():
     """While a page runs, its folder comes first on the path: pages/jobs.py would hide the package jobs."""
     assert not {path.stem for path in PAGES} & {*FOLDERS, "tests", "tools", "benchmarks"}
+
+
+@pytest.mark.parametrize("folder", ["core", "core/batch", "core/remote"])
+def test_the_map_names_every_module(folder):
+    told = set(re.findall(r"\w+", (ROOT / folder / "__init__.py").read_text()))
+
+    assert {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__"} <= told
 
 
 def swallowed(source: str) -> list[str]:

@@ -18,7 +18,7 @@ from core.batch.intents import FREE, PREFIX, Intents
 from core.batch.planner import Planner
 from core.batch.rows import Batch
 from core.batch.texts import Texts
-from core.batch.view import PAUSED, Queue, Seen, View
+from core.batch.view import PAUSED, View
 from core.embed import BatchEmbedder, RemoteBatch, batching
 from core.errors import (
     NotFound,
@@ -81,7 +81,7 @@ class Batches:
 
     def tick(self) -> None:
         """One round over all batches. Nothing is asked while a key is refused."""
-        self._active.settle()
+        self._active.tick()
         self.intents.watch()
         if self.view.paused():
             return
@@ -174,14 +174,6 @@ class Batches:
             self.intents.twins(batch, len(same))
 
     # What people see and want
-
-    def list(self, limit: int = 50) -> list[Seen]:
-        """Batches as people see them, those under way first."""
-        return self.view.list(limit)
-
-    def queue(self) -> Queue:
-        """What waits to be sent, and what stands in its way."""
-        return self.view.queue()
 
     def flush(self) -> None:
         """Send what waits now with the next tick, however little it is."""

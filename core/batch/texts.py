@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from core.batch.rows import Text
 from core.embed import BatchEmbedder, Embedder, text_hash, tokens_at_most
 from core.index import Index
-from core.passages import is_active, mark, publish, settle
+from core.passages import is_active, mark, publish, refresh_meaning
 from core.records import Job, PassageRow, Recording, Records, Task, Transcript
 
 ENROLLED_AT_ONCE = 2000
@@ -270,7 +270,7 @@ def to_now(session: Session, hashes: Sequence[str]) -> list[Job]:
 
 def embed_job(session: Session, recording_id: str) -> Job | None:
     """Queue the embedding of a recording's waiting passages, on behalf of its newest task."""
-    settle(session, recording_id)
+    refresh_meaning(session, recording_id)
     newest = select(Task).where(Task.recording_id == recording_id).order_by(Task.created_at.desc())
     task = session.scalars(newest).first() or _stand_in(session, recording_id)
     if task is None:
@@ -318,7 +318,7 @@ def _enrol(session: Session, passage: PassageRow, text: Text) -> None:
     mine = update(PassageRow).where(PassageRow.id == passage.id)
     if not passage.text.strip():
         session.execute(mine.values(meaning="off"))
-        settle(session, passage.recording_id)
+        refresh_meaning(session, passage.recording_id)
         return
     session.execute(mine.values(text_hash=text.hash))
     if session.get(Text, text.hash) is None:
@@ -380,7 +380,7 @@ def _mark(session: Session, hashes: Sequence[str], before: str, after: str) -> N
         recordings.update(session.scalars(select(PassageRow.recording_id).where(mine).distinct()))
         session.execute(update(PassageRow).where(mine).values(meaning=after))
     for recording_id in sorted(recordings):
-        settle(session, recording_id)
+        refresh_meaning(session, recording_id)
 
 
 def _by_recording(passages: Iterable[PassageRow]) -> Iterator[tuple[str, list[PassageRow]]]:

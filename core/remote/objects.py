@@ -63,7 +63,7 @@ class Objects:
 
     def _claim(self) -> None:
         """Only what we know to be ours may be judged by our records: these may be new, or a bucket shared."""
-        us = self._records.settle(US, new_id())
+        us = self._records.keep_first(US, new_id())
         try:
             owner = self._storage.get(MARK).decode()
         except NotFound:
