@@ -82,10 +82,11 @@ def test_a_page_asks_calls_and_shows(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
-def test_no_function_is_longer_than_a_screen(path):
-    long = [f.name for f in functions(path) if (f.end_lineno or 0) - f.lineno > 60]
+def test_no_function_is_longer_than_a_screen_and_no_file_than_eight(path):
+    long = [f.name for f in functions(path) if (f.end_lineno or 0) - f.lineno >= 50]
 
     assert not long
+    assert len(path.read_text().splitlines()) <= 400
 
 
 def test_no_page_hides_a_package():

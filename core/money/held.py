@@ -18,14 +18,12 @@ from core.batch import texts
 from core.costs import Quote
 from core.embed import Embedder, batching, tokens_at_most
 from core.money.estimates import Estimates
-from core.money.ledger import Ledger, Spent
+from core.money.ledger import CAP, KEY_CAP, Ledger, Spent
 from core.money.tariffs import ALL
 from core.records import Job, PassageRow, Recording, Records, Task, Transcript
 from core.transcribe import Engine
 from core.watch import history
 from core.work import Work, changed
-
-CAPPED = "the monthly cap"
 
 
 @dataclass(frozen=True)
@@ -195,7 +193,7 @@ class Holds:
 def capped(session: Session) -> list[str]:
     """Jobs that were put off because of a cap."""
     waiting = select(Job.id, Job.error).where(Job.state == "ready", Job.error.is_not(None))
-    return [id_ for id_, error in session.execute(waiting) if CAPPED in str((error or {}).get("message"))]
+    return [id_ for id_, error in session.execute(waiting) if (error or {}).get("message") in (CAP, KEY_CAP)]
 
 
 def _group(key: tuple[str, ...], rows: Sequence[tuple[str, str, float]]) -> Group:

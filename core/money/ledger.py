@@ -30,16 +30,15 @@ ABANDONED_S = 3600.0
 """A call of seconds that has not been settled for so long lost its process: it may have been billed."""
 
 
+CAP = "{provider} is not asked: the monthly cap is reached ({setting})."
+KEY_CAP = "{provider} is not asked: the monthly cap of this key is reached."
+
+
 class CapReached(ProviderRefused):
     """The month's cap does not allow this call; work waits for the next month or a higher cap."""
 
     def __init__(self, provider: str, *, of_key: bool = False) -> None:
-        message = (
-            "{provider} is not asked: the monthly cap of this key is reached."
-            if of_key
-            else "{provider} is not asked: the monthly cap is reached ({setting})."
-        )
-        super().__init__(provider.title(), "MONTHLY_CAP_USD", message)
+        super().__init__(provider.title(), "MONTHLY_CAP_USD", KEY_CAP if of_key else CAP)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 
 from core.errors import NoSound, NoSpace, ProviderBusy, ProviderRefused, ProviderResting, UnreadableMedia
 from core.keys import Principal
+from core.money.ledger import CAP, KEY_CAP
 from core.phrases import phrase
 from core.recordings import mine
 from core.records import Job, Json, Recording, Records, Task
@@ -18,11 +19,11 @@ from core.remote.orders import HELD
 
 DEAD = ("failed", "quarantined")
 AGAIN_LATER = phrase("This usually passes by itself. Try again in some minutes.")
+RAISE = phrase("Raise the cap (Costs, What it came to), or wait for the next month.")
 FIXES = {
     ProviderRefused.message: phrase("Set {setting} in the file .env, restart, and try again."),
-    "{provider} is not asked: the monthly cap is reached ({setting}).": phrase(
-        "Raise {setting} in the file .env and restart, or wait for the next month."
-    ),
+    CAP: RAISE,
+    KEY_CAP: RAISE,
     ProviderBusy.message: AGAIN_LATER,
     ProviderResting.message: AGAIN_LATER,
     HELD: phrase("Only a person can tell: it is asked on the monitor, under “Right now”."),
