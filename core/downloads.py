@@ -6,6 +6,7 @@ What was begun goes on after a break.
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from core.work import as_json
 SLICE_S = 15.0
 """So long a routine brings bytes before it lets others have their turn."""
 TELL_S = 1.0
+log = logging.getLogger("stenogram.downloads")
 State = Literal["here", "missing", "asked", "failed"]
 
 
@@ -131,6 +133,8 @@ class Downloads:
                 if not self._noted(name).get("asked"):
                     raise _SliceOverError
                 self._note(name, asked=True, file=file, done=done, total=total)
+            if now - began > SLICE_S or done == total:
+                log.info("%s: %d of %d MB are here", file, done / 1e6, total / 1e6)
             if now - began > SLICE_S:
                 raise _SliceOverError
 

@@ -59,7 +59,8 @@ def test_nothing_is_fetched_before_somebody_asks(here):
     assert [(one.name, one.state) for one in models.all()] == [(MODEL, "missing")]
 
 
-def test_a_model_comes_in_slices_and_says_how_far_it_is(here):
+def test_a_model_comes_in_slices_and_says_how_far_it_is(here, caplog):
+    caplog.set_level("INFO")
     models = downloads(here, publisher, step_s=10)
     models.ask(MODEL)
 
@@ -72,6 +73,9 @@ def test_a_model_comes_in_slices_and_says_how_far_it_is(here):
         models.tick()
     assert models.all()[0].state == "here"
     assert (here.settings.models / f"{MODEL}.ckpt").read_bytes() == CONTENT
+    told = [line for line in caplog.messages if "MB are here" in line]
+    assert len(told) > 1
+    assert told[-1] == "v3_ctc.ckpt: 5 of 5 MB are here"
 
 
 def test_a_download_that_was_stopped_goes_no_further(here):
