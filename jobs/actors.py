@@ -12,7 +12,6 @@ import os
 import socket
 import threading
 import traceback
-from collections.abc import Callable
 
 import dramatiq
 import redis
@@ -62,19 +61,28 @@ broker = RedisBroker(  # type: ignore[no-untyped-call]
 dramatiq.set_broker(broker)
 
 
-def perform(here: Journey, job_id: str, step: Callable[[Journey, Claim], None]) -> None:
+STEPS = {
+    "prepare": Journey.prepare,
+    "transcribe": Journey.transcribe,
+    "index": Journey.index,
+    "embed": Journey.embed,
+}
+"""What is done for each kind of job."""
+
+
+def perform(here: Journey, job_id: str) -> None:
     """Claim the job, take the step, and leave the job in an honest state whatever happened."""
     claim = here.work.claim(job_id, WORKER)
     if claim is None:
         return
     with logs.concerning(job_id=claim.job_id, task_id=claim.task_id, recording_id=claim.recording_id):
         log.info("%s begins, attempt %d", claim.kind, claim.epoch)
-        _step(here, claim, step)
+        _step(here, claim)
 
 
-def _step(here: Journey, claim: Claim, step: Callable[[Journey, Claim], None]) -> None:
+def _step(here: Journey, claim: Claim) -> None:
     try:
-        step(here, claim)
+        STEPS[claim.kind](here, claim)
         log.info("%s is over", claim.kind)
     except Interrupt:
         here.work.put_back(claim)
@@ -100,25 +108,25 @@ def _step(here: Journey, claim: Claim, step: Callable[[Journey, Claim], None]) -
 @dramatiq.actor(queue_name="cpu")
 def prepare(job_id: str) -> None:
     """Decode a recording and plan its segments."""
-    perform(journey.current(), job_id, Journey.prepare)
+    perform(journey.current(), job_id)
 
 
 @dramatiq.actor(queue_name="gpu")
 def transcribe(job_id: str) -> None:
     """Have an engine hear the segments that nobody has heard yet."""
-    perform(journey.current(), job_id, Journey.transcribe)
+    perform(journey.current(), job_id)
 
 
 @dramatiq.actor(queue_name="io")
 def index(job_id: str) -> None:
     """Make a transcript searchable by words."""
-    perform(journey.current(), job_id, Journey.index)
+    perform(journey.current(), job_id)
 
 
 @dramatiq.actor(queue_name="io")
 def embed(job_id: str) -> None:
     """Make a transcript searchable by meaning."""
-    perform(journey.current(), job_id, Journey.embed)
+    perform(journey.current(), job_id)
 
 
 @dramatiq.actor(queue_name=QUICK)

@@ -8,13 +8,6 @@ from core.journey import Journey
 from core.records import Job
 from jobs import actors
 
-STEPS = {
-    "prepare": Journey.prepare,
-    "transcribe": Journey.transcribe,
-    "index": Journey.index,
-    "embed": Journey.embed,
-}
-
 
 def ready(here: Journey) -> list[Job]:
     """Jobs that could run now, oldest first."""
@@ -27,4 +20,4 @@ def perform_all(here: Journey) -> None:
     """Do all ready jobs, and those that follow from them."""
     while todo := ready(here):
         for job in todo:
-            actors.perform(here, job.id, STEPS[job.kind])
+            actors.perform(here, job.id)

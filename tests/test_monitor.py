@@ -164,7 +164,7 @@ def test_all_is_not_said_to_be_done_before_what_runs(here):
     test_pages.send(here, "call_stereo.opus", Wish())
     drive.perform_all(here)
     test_pages.send(here, "ru_meeting.opus", Wish())
-    actors.perform(here, drive.ready(here)[0].id, drive.STEPS["prepare"])
+    actors.perform(here, drive.ready(here)[0].id)
     held = claim(here)
     a_worker(here, here.choose(Wish()).engine.queue)
     with here.records.write() as session:

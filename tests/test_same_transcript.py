@@ -7,7 +7,6 @@ import time
 import numpy as np
 
 from core.channels import Channels
-from core.journey import Journey
 from core.keys import EVERYONE, Principal
 from core.recordings import Wish
 from core.records import Recording, Transcript
@@ -47,7 +46,7 @@ def test_of_jobs_begun_at_the_same_moment_exactly_one_goes_on(here):
     for name in ("anna", "boris", "clara"):
         task = accept(here, CALL, who=Principal(name))
     for job in ready(here):
-        actors.perform(here, job.id, Journey.prepare)
+        actors.perform(here, job.id)
     jobs = ready(here)
     claims = [here.work.claim(job.id, "worker") for job in jobs]
 

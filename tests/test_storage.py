@@ -212,7 +212,7 @@ def test_a_store_that_is_away_keeps_no_transcript_back_and_gets_it_later(tmp_pat
     while job is None or job.kind != "index":
         (job,) = drive.ready(here)
         if job.kind != "index":
-            drive.actors.perform(here, job.id, drive.STEPS[job.kind])
+            drive.actors.perform(here, job.id)
     away = remotely.journey(tmp_path / "home", s3="http://127.0.0.1:9")
     drive.perform_all(away)
     assert remotely.now(here, task).status == "completed"

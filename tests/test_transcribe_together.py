@@ -47,11 +47,10 @@ class Patient(Around):
 def at_once(here: Journey, jobs: int, meanwhile: Callable[[], object] | None = None) -> Patient:
     """Prepare what was accepted, then hear all of it at once; so many jobs have something to hand over."""
     for job in ready(here):
-        actors.perform(here, job.id, Journey.prepare)
+        actors.perform(here, job.id)
     engine = here.engines["gigaam-toy"] = Patient(here.engines["gigaam-toy"], jobs, meanwhile)
     threads = [
-        threading.Thread(target=actors.perform, args=(here, job.id, Journey.transcribe), daemon=True)
-        for job in ready(here)
+        threading.Thread(target=actors.perform, args=(here, job.id), daemon=True) for job in ready(here)
     ]
     for thread in threads:
         thread.start()
@@ -136,7 +135,7 @@ def test_a_job_that_goes_on_after_every_death_of_its_worker_is_never_set_aside(h
     """Jobs die with whatever else runs in their process; only one that gets nowhere is to blame."""
     task = accept(here, SAMPLES[0])
     for job in ready(here):
-        actors.perform(here, job.id, Journey.prepare)
+        actors.perform(here, job.id)
     (job,) = ready(here)
     for _ in range(2 * MAX_STARTS):
         claim = here.work.claim(job.id, "doomed")
@@ -154,7 +153,7 @@ def test_jobs_side_by_side_count_their_share_of_the_workers_time(here):
     for name in SAMPLES:
         accept(here, name)
     for job in ready(here):
-        actors.perform(here, job.id, Journey.prepare)
+        actors.perform(here, job.id)
     claims = [here.work.claim(job.id, "worker") for job in ready(here)]
     began = here.work.now()
     here.work.now = lambda: began + 100
@@ -203,7 +202,7 @@ def noting(here: Journey) -> tuple[Noting, Task]:
     """An engine that notes, and a recording that is cut and waits for it."""
     task = accept(here, SAMPLES[0])
     for job in ready(here):
-        actors.perform(here, job.id, Journey.prepare)
+        actors.perform(here, job.id)
     total = here.transcripts.count(task.transcript_id)
     engine = Noting(
         here.engines["gigaam-toy"], lambda: total - len(here.transcripts.pending(task.transcript_id))

@@ -34,12 +34,6 @@ QUESTIONS = [
 ]
 BAR = "  {desc:<12}{bar:30}{percentage:4.0f} %  {elapsed}"
 STAGES = {"prepare": "listening", "transcribe": "transcribing", "index": "indexing", "completed": "embedding"}
-STEPS = {
-    "prepare": Journey.prepare,
-    "transcribe": Journey.transcribe,
-    "index": Journey.index,
-    "embed": Journey.embed,
-}
 
 
 def show(here: Journey, task: Task, done: threading.Event) -> None:
@@ -63,7 +57,7 @@ def work_off(here: Journey, task: Task) -> None:
             job = session.scalars(mine).first()
         if job is None:
             return
-        actors.perform(here, job.id, STEPS[job.kind])
+        actors.perform(here, job.id)
 
 
 def transcribe(here: Journey, path: Path, wish: Wish) -> None:
