@@ -244,13 +244,20 @@ def test_the_packaged_model_finds_english_by_meaning():
     assert int((vectors @ question).argmax()) == 0
 
 
-def test_the_packaged_model_leaves_the_threads_of_others_alone():
+@pytest.fixture
+def two_threads():
+    """Of torch, for one test: beside other tests they would only wait for each other."""
     import torch
 
     torch.set_num_threads(2)
+    yield torch.get_num_threads
+    torch.set_num_threads(1)
+
+
+def test_the_packaged_model_leaves_the_threads_of_others_alone(two_threads):
     Local().embed_query("how many threads?")
 
-    assert torch.get_num_threads() == 2
+    assert two_threads() == 2
 
 
 def test_the_packaged_model_is_for_english_only():
