@@ -24,7 +24,7 @@ worker: install
 	@$(ENVIRONMENT) exec $(PY) -m jobs.runner $(QUEUES)
 
 test: install-dev system
-	$(PY) -m pytest -n 2 --dist loadfile
+	$(PY) -m pytest -n 3 --dist loadfile  # more than cores: many tests wait for servers
 
 chaos: install-dev # the slow proof: kills in the middle of a ten-minute recording, many pairs of faults
 	KILL_MINUTES=10 FAULT_PAIRS=300 $(PY) -m pytest tests/test_road.py tests/test_money.py tests/test_remote.py --timeout 3600
