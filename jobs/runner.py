@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 LOOK_S = 0.2
 GRACE_S = 25.0
+LOG_BYTES = 50_000_000
+"""A log longer than this is set aside when its process starts anew; one former log is kept."""
 PR_SET_PDEATHSIG = 1
 
 log = logging.getLogger("stenogram.runner")
@@ -62,7 +64,9 @@ class Child:
     start_at: float = 0.0
 
     def start(self) -> None:
-        """Start it in a session of its own, so that Ctrl-C reaches only the runner."""
+        """Start it in a session of its own, so that Ctrl-C reaches only the runner; a long log makes room."""
+        if self.log_file.exists() and self.log_file.stat().st_size > LOG_BYTES:
+            self.log_file.replace(self.log_file.with_suffix(".log.1"))
         with self.log_file.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603 - our own commands
                 self.command,

@@ -17,6 +17,7 @@ from sqlalchemy import select
 from core.records import Job, Records, Segment, Task
 from core.transcripts import ROOM
 from jobs.care import RECONCILE_S
+from jobs.runner import LOG_BYTES, Child
 from tests.conftest import DATA
 from tests.tool import ROOT, Tool, until
 
@@ -144,3 +145,16 @@ def test_ctrl_c_stops_everything_and_it_starts_again(tool):
 
     task_id = tool.upload(DATA / "call_stereo.opus", language="ru")["task_id"]
     assert tool.ended(task_id, 60)["status"] == "completed"
+
+
+def test_a_long_log_is_set_aside_when_its_process_starts_anew(tmp_path):
+    long = tmp_path / "echo.log"
+    with long.open("wb") as file:
+        file.truncate(LOG_BYTES + 1)
+    child = Child("echo", [sys.executable, "-c", "print('fresh')"], long)
+
+    child.start()
+
+    assert child.process.wait(30) == 0
+    assert long.read_text() == "fresh\n"
+    assert (tmp_path / "echo.log.1").stat().st_size == LOG_BYTES + 1
