@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -17,8 +18,7 @@ import wave
 from pathlib import Path
 
 os.environ.setdefault("STENOGRAM_WORKER", "1")
-HOME = tempfile.TemporaryDirectory(prefix="stenogram-bench-")
-os.environ["STENOGRAM_HOME"] = HOME.name  # for what is opened when the actors are imported
+os.environ["STENOGRAM_HOME"] = tempfile.mkdtemp()  # for what the actors open when they are imported
 
 import psutil
 
@@ -97,6 +97,7 @@ def main() -> None:
         for hours in parser.parse_args().hours:
             home = Path(folder) / f"home-{hours}"
             measure(Journey(Settings(stenogram_home=home)), recording(hours, Path(folder)), hours, memory)
+    shutil.rmtree(os.environ["STENOGRAM_HOME"])
 
 
 if __name__ == "__main__":
