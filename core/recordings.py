@@ -196,7 +196,8 @@ class Recordings:
         if recording_id:
             found = found.where(Task.recording_id == recording_id)
         with self._records.read() as session:
-            return _page(session, found, Task, limit, offset)
+            total, rows = _page(session, found, Task, limit, offset)
+        return total, [row[0] for row in rows]
 
     def rename(self, who: Principal, recording_id: str, title: str, tags: tuple[str, ...]) -> None:
         """Change title and tags; never touches text or vectors."""
@@ -280,19 +281,18 @@ def _task(
 
 
 Found = Select[*tuple[Any, ...]]
-"""A selection of recordings, and perhaps of more beside each."""
+"""A selection of recordings or tasks, and perhaps of more beside each."""
 
 
 def page(
     session: Session, found: Found, words: str, tag: str, limit: int, offset: int
 ) -> tuple[int, Sequence[Row[*tuple[Any, ...]]]]:
     """How many have these words in title or file name, and this tag; one page of them, newest first."""
-    if words or tag:
-        ids = _fitting(session, found, words, tag)
-        found, total, offset = found.where(Recording.id.in_(ids[offset : offset + limit])), len(ids), 0
-    else:
-        total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
-    return total, session.execute(_newest(found, Recording).limit(limit).offset(offset)).all()
+    if not (words or tag):
+        return _page(session, found, Recording, limit, offset)
+    ids = _fitting(session, found, words, tag)
+    shown = found.where(Recording.id.in_(ids[offset : offset + limit]))
+    return len(ids), session.execute(_newest(shown, Recording)).all()
 
 
 def _fitting(session: Session, found: Found, words: str, tag: str) -> list[str]:
@@ -307,10 +307,12 @@ def _fitting(session: Session, found: Found, words: str, tag: str) -> list[str]:
     ]
 
 
-def _newest(found: Select, model: type[Recording | Task]) -> Select:  # type: ignore[type-arg]
+def _newest(found: Found, model: type[Recording | Task]) -> Found:
     return found.order_by(model.created_at.desc(), model.id)
 
 
-def _page(session: Session, found: Select, model: type, limit: int, offset: int) -> tuple[int, list]:  # type: ignore[type-arg]
+def _page(
+    session: Session, found: Found, model: type[Recording | Task], limit: int, offset: int
+) -> tuple[int, Sequence[Row[*tuple[Any, ...]]]]:
     total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
-    return total, list(session.scalars(_newest(found, model).limit(limit).offset(offset)))
+    return total, session.execute(_newest(found, model).limit(limit).offset(offset)).all()

@@ -60,3 +60,28 @@ def database(request, tmp_path):
     yield server
     with create_engine(server).begin() as connection:
         connection.execute(text("DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
+
+
+@pytest.fixture
+def records(database):
+    """Empty records in each kind of database."""
+    from core.records import Records
+
+    records = Records(database)
+    yield records
+    records.close()
+
+
+class Clock:
+    """Time that tests move."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()

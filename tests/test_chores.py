@@ -7,32 +7,11 @@ import threading
 import pytest
 
 from core.chores import Chores
-from core.records import Records, Worker
+from core.records import Worker
 from core.workers import ALIVE_S
 
 CHORE = "callbacks"
 PATIENCE_S = 60
-
-
-class Clock:
-    """Time that tests move."""
-
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def records(database):
-    records = Records(database)
-    yield records
-    records.close()
 
 
 @pytest.fixture

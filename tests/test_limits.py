@@ -8,14 +8,7 @@ from hypothesis import strategies as st
 
 from core.errors import TooMany
 from core.programs.limits import SWEEP_ABOVE, Limit
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.conftest import Clock
 
 
 def test_the_next_one_is_refused_and_told_when_to_come_back():

@@ -96,6 +96,14 @@ def finished(here, task, runpod, **how):
     return task
 
 
+def assert_taken_once(here, task, runpod):
+    """The answer of the only order comes, and is what was paid for."""
+    finished(here, task, runpod)
+
+    assert len(runpod.jobs) == 1
+    assert (payments(here, "settled"), payments(here, "disputed")) == (1, 0)
+
+
 def payments(here, state):
     with here.records.read() as session:
         return session.scalar(select(func.count()).select_from(Payment).where(Payment.state == state))
@@ -290,10 +298,7 @@ def test_an_answer_that_turns_up_while_a_person_thinks_is_taken(stored, runpod):
     minutes(stored, 18, runpod)
     assert len(stored.remote.orders.held()) == 1
 
-    finished(stored, task, runpod)
-
-    assert len(runpod.jobs) == 1
-    assert (payments(stored, "settled"), payments(stored, "disputed")) == (1, 0)
+    assert_taken_once(stored, task, runpod)
 
 
 def test_an_order_that_was_too_late_is_taken_when_it_comes_after_all(here, runpod):
@@ -304,10 +309,7 @@ def test_an_order_that_was_too_late_is_taken_when_it_comes_after_all(here, runpo
     minutes(here, 15, runpod)
     assert len(here.remote.orders.held()) == 1
 
-    finished(here, task, runpod)
-
-    assert len(runpod.jobs) == 1
-    assert (payments(here, "settled"), payments(here, "disputed")) == (1, 0)
+    assert_taken_once(here, task, runpod)
 
 
 def test_whom_nobody_can_ask_has_not_answered(here, runpod):

@@ -14,28 +14,7 @@ from core.errors import BadRequest, ProviderBusy, ProviderRefused, Withdrawn
 from core.records import Job, Recording, Records, Task
 from core.watch.rows import Run
 from core.work import Claim, Work
-
-
-class Clock:
-    """Time that tests move."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def records(database):
-    records = Records(database)
-    yield records
-    records.close()
+from tests.conftest import Clock
 
 
 @pytest.fixture
