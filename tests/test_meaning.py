@@ -21,6 +21,7 @@ from core.records import Job, Recording, Segment, Task, Transcript, new_id
 from core.tending import tend
 from core.work import Claim
 from tests import batching, drive
+from tests.tool import until
 from tools.gemini_emulator import GeminiEmulator
 
 
@@ -60,20 +61,13 @@ def embed_again(here: Journey, recording_id: str) -> str:
         return job.id
 
 
-def until(true: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.01)
-
-
 @contextmanager
 def stopped_at_the_index(here: Journey, step: Callable[[], object], reached: Callable[[], object]):
     """The step, in a thread, goes on until it wants to write into the index; meanwhile others act."""
     thread = threading.Thread(target=step, daemon=True)
     with lance.locked(Path(here.settings.index)):
         thread.start()
-        until(reached)
+        until(reached, 60, "the step to come to the index")
         yield
     thread.join(60)
     assert not thread.is_alive()
