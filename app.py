@@ -12,12 +12,11 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from api import Doors
-from core import journey
+from core import application, logs
 from core.settings import ROOT
-from core.watch import logs
 from jobs import actors  # noqa: F401 - gives the journey its bell
 
 if os.environ.get("STENOGRAM_LOGS") == "json":  # by hand, people read them
     logs.install()
 app = st.App(ROOT / "pages" / "_frame.py", middleware=[Middleware(Doors)])
-threading.Thread(target=journey.current().warm, daemon=True).start()
+threading.Thread(target=application.current().warm, daemon=True).start()

@@ -26,9 +26,9 @@ from api import (
     uploads,
 )
 from api.callers import Reception
-from core import journey
-from core.journey import Journey
-from core.watch.live import Board
+from core import application
+from core.application import Journey
+from core.monitor.live import Board
 
 VERSION = "0.1.0"
 PREFIXES = ("/api", "/v1", "/transcribe", "/health", "/metrics", "/docs", "/openapi.json", "/sound")
@@ -76,7 +76,7 @@ def _description(api: FastAPI) -> dict[str, Any]:
     return api.openapi_schema
 
 
-api = build(journey.current)
+api = build(application.current)
 
 
 class Doors:

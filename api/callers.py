@@ -15,11 +15,12 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from starlette.concurrency import run_in_threadpool
 
 from api.problems import language_of
-from core.answers import Answers
+from core.application import Journey
+from core.clients.answers import Answers
+from core.clients.keys import UPLOAD
+from core.clients.rate_limits import Limit
 from core.errors import KeyRefused
-from core.journey import Journey
-from core.keys import PAGES, UPLOAD, Principal
-from core.programs.limits import Limit
+from core.principal import PAGES, Principal
 
 HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key made with `make key NAME=x`.")
 BEARER = HTTPBearer(auto_error=False, description="The same key, for clients that only know bearers.")

@@ -12,7 +12,7 @@ from api.callers import Asking, Uploading
 from api.orders import Order, form
 from api.problems import refusals
 from api.tasks import Name, bring
-from core.answers import MESSAGES, Answers
+from core.clients.answers import MESSAGES, Answers
 
 router = APIRouter(tags=["small form"])
 

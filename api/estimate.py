@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from api.callers import Asking, Here
 from api.problems import refusals
-from core.recordings import Wish
+from core.library.recordings import Wish
 
 router = APIRouter(prefix="/api/v1", tags=["costs"])
 

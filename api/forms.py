@@ -11,7 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 from core.errors import BadRequest, TooLarge
-from core.intake import Blob, Store, Upload
+from core.storage.blobs import Blob, Store, Upload
 
 PIECE_BYTES = 1 << 20
 FIELDS_BYTES = 64 * 1024

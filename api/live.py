@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from api.callers import Here
 from core.errors import KeyRefused
-from core.watch.live import PURPOSES, Board
+from core.monitor.live import PURPOSES, Board
 
 router = APIRouter(include_in_schema=False)
 

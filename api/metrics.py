@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from api.callers import Caller, identify
 from api.problems import refusals
 from core.errors import AdminsOnly
-from core.watch import metrics
+from core.monitor import metrics
 
 router = APIRouter(tags=["state"])
 

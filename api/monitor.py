@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from api.callers import Asking
 from api.problems import refusals
 from core.errors import AdminsOnly
-from core.watch import facts
-from core.watch.facts import Facts
+from core.monitor import facts
+from core.monitor.facts import Facts
 from jobs import actors
 
 router = APIRouter(prefix="/api/v1", tags=["state"])

@@ -16,11 +16,11 @@ from api.forms import receive
 from api.orders import Order, invalid
 from api.problems import refusals
 from api.tasks import Name, submit
-from core import export
-from core.answers import Result
+from core.clients.answers import Result
+from core.database.tables import Task
 from core.errors import Conflict, Rejected
-from core.records import Task
-from core.transcripts import Heard
+from core.transcripts import export
+from core.transcripts.transcripts import Heard
 
 router = APIRouter(prefix="/v1", tags=["OpenAI form"])
 

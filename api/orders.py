@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from core.intake import Blob
-from core.recordings import Wish
+from core.library.recordings import Wish
+from core.storage.blobs import Blob
 
 MAX_TAGS = 50
 

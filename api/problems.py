@@ -18,9 +18,10 @@ from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from core import errors, words
+from core import errors
 from core.errors import NotReady, StenogramError, Unavailable
-from core.phrases import phrase
+from core.i18n import catalogue
+from core.i18n.messages import phrase
 
 STATUS: dict[type[StenogramError], int] = {
     StenogramError: 500,
@@ -77,7 +78,7 @@ def status_of(error: StenogramError) -> int:
 def language_of(request: Request) -> str:
     """What the caller reads: Accept-Language, else the language of their key, else English."""
     spoken = getattr(request.state, "language", "en")
-    return words.language(request.headers.get("accept-language"), spoken)
+    return catalogue.language(request.headers.get("accept-language"), spoken)
 
 
 def install(api: FastAPI) -> None:
@@ -115,7 +116,7 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="stenogram"'
     task_status = str(error.facts.get("status")) if isinstance(error, NotReady) else None
-    detail = words.explain(error, language_of(request))
+    detail = catalogue.explain(error, language_of(request))
     return _answer(request, status, _code(error), detail, headers, task_status)
 
 
@@ -123,14 +124,14 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    detail = words.say(INVALID, language_of(request), field=field, reason=first["msg"])
+    detail = catalogue.say(INVALID, language_of(request), field=field, reason=first["msg"])
     return _answer(request, 400, "invalid", detail)
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     sentence = SENTENCES.get(error.status_code, error.detail)
-    detail = words.say(sentence, language_of(request))
+    detail = catalogue.say(sentence, language_of(request))
     headers = dict(error.headers) if error.headers else None
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
     return _answer(request, error.status_code, code, detail, headers)
@@ -142,7 +143,7 @@ async def _silent(request: Request, _error: Exception) -> JSONResponse:
 
 
 async def _broken(request: Request, _error: Exception) -> JSONResponse:
-    return _answer(request, 500, "broken", words.say(SENTENCES[500], language_of(request)))
+    return _answer(request, 500, "broken", catalogue.say(SENTENCES[500], language_of(request)))
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

@@ -11,12 +11,12 @@ from fastapi.responses import FileResponse
 from api.callers import Asking, Here
 from api.problems import refusals
 from api.tasks import Limit, Name, Offset
-from core import export
-from core.answers import RecordingAnswer, RecordingList
+from core.clients.answers import RecordingAnswer, RecordingList
+from core.clients.idempotency import Asked
 from core.errors import KeyRefused
-from core.keys import EVERYONE
-from core.programs.promises import Asked
-from core.recordings import Wish
+from core.library.recordings import Wish
+from core.principal import EVERYONE
+from core.transcripts import export
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
 sound_router = APIRouter(include_in_schema=False)

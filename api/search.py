@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query
 
 from api.callers import Asking
 from api.problems import refusals
-from core import moments
-from core.moments import Moments
+from core.library import moments
+from core.library.moments import Moments
 
 router = APIRouter(prefix="/api/v1", tags=["search"])
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from api.callers import Here
-from core.watch import health
+from core.monitor import health
 from jobs import actors
 
 router = APIRouter(tags=["state"])

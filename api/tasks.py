@@ -11,12 +11,12 @@ from api.callers import Asking, Caller, Uploading
 from api.forms import receive
 from api.orders import Order, fingerprint, form, order
 from api.problems import refusals
-from core import export
-from core.answers import Accepted, Message, Result, TaskAnswer, TaskList
-from core.intake import Blob
-from core.programs import callbacks
-from core.programs.promises import Asked
-from core.records import Task
+from core.clients import webhooks
+from core.clients.answers import Accepted, Message, Result, TaskAnswer, TaskList
+from core.clients.idempotency import Asked
+from core.database.tables import Task
+from core.storage.blobs import Blob
+from core.transcripts import export
 
 router = APIRouter(prefix="/api/v1", tags=["tasks"])
 
@@ -58,7 +58,7 @@ async def bring(request: Request, caller: Caller, wishes: Order, name: str = "")
 def submit(caller: Caller, blob: Blob, filename: str, wanted: Order, name: str = "") -> Task:
     """The task of bytes that are in the store, with everything that was asked for besides."""
     if wanted.callback_url:
-        callbacks.check(wanted.callback_url, anywhere=caller.here.settings.api_callbacks_anywhere)
+        webhooks.check(wanted.callback_url, anywhere=caller.here.settings.api_callbacks_anywhere)
     asked = Asked(name, fingerprint(blob, wanted), wanted.callback_url)
     return caller.here.submit(caller.who, blob, filename, wanted.wish(), asked)
 
@@ -66,7 +66,7 @@ def submit(caller: Caller, blob: Blob, filename: str, wanted: Order, name: str =
 @router.get("/callback-secret", responses=refusals(401, 429))
 def secret(caller: Asking) -> dict[str, str]:
     """With what calls to your `callback_url` are signed: HMAC-SHA256 over `<t>.<body>`."""
-    return {"header": callbacks.SIGNATURE, "secret": caller.here.keys.secret(caller.who.owner)}
+    return {"header": webhooks.SIGNATURE, "secret": caller.here.keys.secret(caller.who.owner)}
 
 
 @router.get("/tasks", responses=refusals(400, 401, 429))

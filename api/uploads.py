@@ -21,11 +21,11 @@ from api.forms import pieces
 from api.orders import order
 from api.problems import refusals
 from api.tasks import submit
+from core.database.tables import Resumable
 from core.errors import BadRequest, StenogramError, UnreadableMedia
-from core.intake import EMPTY
-from core.keys import Principal
-from core.phrases import phrase
-from core.programs.promises import Resumable
+from core.i18n.messages import phrase
+from core.principal import Principal
+from core.storage.blobs import EMPTY
 
 VERSION = "1.0.0"
 PREFIX = "/api/v1/uploads"

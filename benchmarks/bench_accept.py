@@ -24,7 +24,7 @@ from pathlib import Path
 import uvicorn
 
 from api import build
-from core.journey import Journey
+from core.application import Journey
 from core.settings import Settings
 
 RATE = 16_000

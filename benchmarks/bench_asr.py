@@ -29,13 +29,13 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import checkpoints, textbook
-from core.gigaam import device as devices
-from core.gigaam.batcher import Batcher
-from core.gigaam.checkpoint import Model, load
-from core.gigaam.device import Device
-from core.gigaam.heads import Transducer
-from core.gigaam.recogniser import Recogniser
-from core.transcribe import SAMPLE_RATE, Waveform
+from core.media.waveform import SAMPLE_RATE, Waveform
+from core.speech.gigaam import device as devices
+from core.speech.gigaam.batcher import Batcher
+from core.speech.gigaam.checkpoint import Model, load
+from core.speech.gigaam.device import Device
+from core.speech.gigaam.heads import Transducer
+from core.speech.gigaam.recogniser import Recogniser
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from core.keys import EVERYONE
+from core.principal import EVERYONE
 from tests import batching
 from tools.gemini_emulator import GeminiEmulator
 

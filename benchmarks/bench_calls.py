@@ -25,13 +25,13 @@ os.environ.setdefault("STENOGRAM_WORKER", "1")
 import numpy as np
 
 from benchmarks import checkpoints
-from core.decode import decode, waveform
-from core.gigaam import device
-from core.journey import Journey
-from core.keys import PAGES, Principal
-from core.recordings import Wish
+from core.application import Journey
+from core.library.recordings import Wish
+from core.media.decode import decode, waveform
+from core.media.waveform import SAMPLE_RATE, Waveform
+from core.principal import PAGES, Principal
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE, Waveform
+from core.speech.gigaam import device
 
 SPEECH = Path(__file__).resolve().parent.parent / "tests" / "data" / "ru_meeting.opus"
 

@@ -21,7 +21,7 @@ import psutil
 import uvicorn
 
 from api import build
-from core.journey import Journey
+from core.application import Journey
 from core.settings import Settings
 
 CONNECTIONS = 32

@@ -23,12 +23,12 @@ os.environ["STENOGRAM_HOME"] = tempfile.mkdtemp()  # for what the actors open wh
 import psutil
 
 from benchmarks.bench_calls import SPEECH
-from core.decode import decode, waveform
-from core.journey import Journey
-from core.keys import EVERYONE
-from core.recordings import Wish
+from core.application import Journey
+from core.library.recordings import Wish
+from core.media.decode import decode, waveform
+from core.media.waveform import SAMPLE_RATE
+from core.principal import EVERYONE
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE
 from jobs import actors
 
 LOOK_S = 0.2

@@ -26,14 +26,14 @@ import httpx
 import psutil
 from sqlalchemy import insert
 
-from core.journey import Journey
-from core.keys import EVERYONE
-from core.records import Job, Recording, Row, Task, Worker, new_id
+from core.application import Journey
+from core.database.tables import Job, Recording, Row, Run, Tally, Task, Worker, new_id
+from core.monitor import failures, job_list, live, metrics, monitor
+from core.monitor.job_list import Filter
+from core.principal import EVERYONE
+from core.queue import history
+from core.queue.history import DAY, HOUR, MINUTE, step
 from core.settings import ROOT, Settings
-from core.watch import failures, history, joblist, live, metrics, monitor
-from core.watch.history import DAY, HOUR, MINUTE, step
-from core.watch.joblist import Filter
-from core.watch.rows import Run, Tally
 
 KINDS = (("prepare", "cpu", 3.0), ("transcribe", "gpu", 40.0), ("index", "io", 0.5), ("embed", "io", 1.0))
 REASONS = (
@@ -161,11 +161,11 @@ def refreshes(here: Journey) -> dict[str, Cost]:
         "history, day": lambda: history.past(records, "day", time.time()),
         "history, week": lambda: history.past(records, "week", time.time()),
         "history, month": lambda: history.past(records, "month", time.time()),
-        "jobs": lambda: joblist.find(records, EVERYONE, Filter()),
-        "jobs, failed": lambda: joblist.find(records, EVERYONE, Filter(state="failed")),
-        "jobs, by engine": lambda: joblist.find(records, EVERYONE, Filter(engine="groq")),
-        "jobs, by title": lambda: joblist.find(records, EVERYONE, Filter(recording="щание 77")),
-        "jobs, by error": lambda: joblist.find(records, EVERYONE, Filter(error="refused")),
+        "jobs": lambda: job_list.find(records, EVERYONE, Filter()),
+        "jobs, failed": lambda: job_list.find(records, EVERYONE, Filter(state="failed")),
+        "jobs, by engine": lambda: job_list.find(records, EVERYONE, Filter(engine="groq")),
+        "jobs, by title": lambda: job_list.find(records, EVERYONE, Filter(recording="щание 77")),
+        "jobs, by error": lambda: job_list.find(records, EVERYONE, Filter(error="refused")),
         "failures": lambda: failures.groups(records, EVERYONE),
         "workers": lambda: (monitor.now(records, EVERYONE), here.chores.all()),
         "metrics": lambda: metrics.text(here),

@@ -22,7 +22,7 @@ import numpy as np
 import orjson
 import psutil
 
-from core.batch.results import Match
+from core.orders.batch_results import Match
 
 ROUNDS = 3
 VECTORS = 100
@@ -94,7 +94,7 @@ def main() -> None:
         path = Path(folder) / "result.jsonl"
         write(path, wanted.lines, wanted.dim)
         print(f"{wanted.lines} lines × {wanted.dim} numbers, {path.stat().st_size / 1e6:.0f} MB")
-        for name, read in (("core.batch.results", ours), ("bare orjson.loads", bare)):
+        for name, read in (("core.orders.batch_results", ours), ("bare orjson.loads", bare)):
             rounds = [run(read, path, wanted.lines, wanted.dim) for _ in range(ROUNDS)]
             speed = statistics.median(one[0] for one in rounds)
             extra = max(one[1] for one in rounds)

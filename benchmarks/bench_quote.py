@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from core.costs import Quote
-from core.journey import Journey
-from core.keys import EVERYONE
-from core.money import plans, proof
+from core.application import Journey
+from core.billing import Quote
+from core.planning import plans, proof
+from core.principal import EVERYONE
 from core.settings import Settings
 from tests.conftest import DATA
 from tests.drive import perform_all

@@ -19,9 +19,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core.embed import Vectors
-from core.index import Index, Row, Scope
-from core.search import DEPTH, search
+from core.embedding.embedder import Vectors
+from core.search.index import Index, Row, Scope
+from core.search.query import DEPTH, search
 
 PER_RECORDING = 500
 DIM = 384

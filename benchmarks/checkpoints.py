@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.gigaam import greedy, writing
-from core.gigaam.checkpoint import Model, State, tokenizer_path
-from core.gigaam.config import EncoderConfig, FeatureConfig, ModelConfig, TransducerConfig
-from core.gigaam.heads import Transducer
-from core.gigaam.tokens import Letters
-from core.gigaam.transducer import Search
-from core.transcribe import SAMPLE_RATE, Waveform
+from core.media.waveform import SAMPLE_RATE, Waveform
+from core.speech.gigaam import greedy, writing
+from core.speech.gigaam.checkpoint import Model, State, tokenizer_path
+from core.speech.gigaam.config import EncoderConfig, FeatureConfig, ModelConfig, TransducerConfig
+from core.speech.gigaam.heads import Transducer
+from core.speech.gigaam.tokens import Letters
+from core.speech.gigaam.transducer import Search
 
 RUSSIAN = (" ", *"абвгдежзийклмнопрстуфхцчшщъыьэюя")
 TOKENS_A_SECOND = {"letters": 12.0, "pieces": 5.0}

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from core.gigaam import greedy
-from core.gigaam.checkpoint import Model
-from core.gigaam.heads import Transducer
-from core.gigaam.tokens import speech
-from core.gigaam.transducer import MAX_SYMBOLS
-from core.transcribe import Speech, Waveform
+from core.media.waveform import Waveform
+from core.speech.engine import Speech
+from core.speech.gigaam import greedy
+from core.speech.gigaam.checkpoint import Model
+from core.speech.gigaam.heads import Transducer
+from core.speech.gigaam.tokens import speech
+from core.speech.gigaam.transducer import MAX_SYMBOLS
 
 Found = tuple[list[int], list[int]]
 """Tokens, and the frames they stand in."""

@@ -1,24 +1,29 @@
-"""The road of a recording, in order, one module a stage.
+"""What Stenogram does, in plain Python: no pages, no HTTP server, no broker.
 
-intake       bytes           → one durable blob, named by its content
-decode       media           → 16 kHz mono sound, one file a channel
-segment      sound           → stretches of speech an engine can take
-transcribe   segment         → words; engines/ keep this promise
-chunk        transcript      → passages of about 45 seconds
-embed        passage         → vector; embedders/ keep this promise
-index        words, vectors  → found again
-search       question        → moments
+A recording goes through these stages, each readable alone:
 
-On the road, one level down: sandbox (the child that opens media, for decode), channels (sound on disk
-while it is heard), stems (words as the index knows them), lance (what LanceDB is told, for index).
+    storage → media → speech → transcripts → embedding → search
+    bytes     sound   words    passages      vectors     moments
 
-What stays: records (SQL) with their migrations, recordings, transcripts, passages, keys, settings, errors.
-Work: work (jobs), turns (one at a time), queues, workers, chores with tending (what is done again and
-again), active (which embedder), downloads (models), failpoints (where tests kill).
-What people see: library, answers, moments, export; words and phrases say it in their language.
-`journey` drives the road.
+Packages, lowest first; each may import those above it in this list and none below (`make check`
+holds it with import-linter):
 
-Rooms beside the road: engines, embedders, gigaam (our speech model), batch (half-price vectors),
-remote (work bought elsewhere), costs (pure arithmetic of prices), money (price, plan, proof),
-watch (what goes on), programs (what users of the API were promised).
+errors, settings, principal, failpoints, logs, http_client   plain modules everybody may use
+i18n          words, numbers and dates in the reader's language; the catalogues
+database      engine and sessions, all tables, states, migrations, named values, locks
+storage       blobs under their hash, the object store, uploads under way
+queue         jobs and their leases, workers, paused queues, periodic tasks, attempts
+embedding     the embedder protocol, embedders
+billing       price book, arithmetic of estimates, ledger, caps
+media         probe, sandboxed decode, waveforms, encoding
+speech        voice activity, the engine protocol, engines, GigaAM, model downloads
+transcripts   transcripts, cutting them into passages, exports
+search        passages and their vectors, the index (LanceDB), queries
+library       recordings and tasks as people and programs see them
+orders        paid work elsewhere: embedding batches, remote transcripts, pictures, breakers
+planning      estimates, quotes of a plan, what a cap holds, what it came to
+monitor       what runs and ran, failures, health, metrics, actions by hand
+clients       what API clients were promised: keys, idempotency, limits, webhooks, retention
+pipeline      what each kind of job does: the package to read first
+application   builds all of it from settings, a clock and a notifier; nothing else builds
 """

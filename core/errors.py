@@ -21,7 +21,7 @@ StenogramError
         TooMany               asked too often
 
 Each class composes its own sentence from facts; the sentence is shown to people, in their
-language (`core/words.py`), so it never holds a path, a key or a traceback.
+language (`core/i18n/catalogue.py`), so it never holds a path, a key or a traceback.
 """
 
 from __future__ import annotations

@@ -20,12 +20,12 @@ from dramatiq.middleware import Interrupt, ShutdownNotifications, TimeLimit
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from core import journey, tending
+from core import application, logs
+from core.application import Journey
 from core.errors import Rejected, Unavailable, Withdrawn
-from core.journey import Journey
+from core.pipeline import periodic
+from core.queue.jobs import Claim
 from core.settings import Settings
-from core.watch import logs
-from core.work import Claim
 
 LONGEST_JOB_MS = 48 * 3600 * 1000
 WORKER = f"{socket.gethostname()}/{os.getpid()}"
@@ -108,38 +108,38 @@ def _step(here: Journey, claim: Claim) -> None:
 @dramatiq.actor(queue_name="cpu")
 def prepare(job_id: str) -> None:
     """Decode a recording and plan its segments."""
-    perform(journey.current(), job_id)
+    perform(application.current(), job_id)
 
 
 @dramatiq.actor(queue_name="gpu")
 def transcribe(job_id: str) -> None:
     """Have an engine hear the segments that nobody has heard yet."""
-    perform(journey.current(), job_id)
+    perform(application.current(), job_id)
 
 
 @dramatiq.actor(queue_name="io")
 def index(job_id: str) -> None:
     """Make a transcript searchable by words."""
-    perform(journey.current(), job_id)
+    perform(application.current(), job_id)
 
 
 @dramatiq.actor(queue_name="io")
 def embed(job_id: str) -> None:
     """Make a transcript searchable by meaning."""
-    perform(journey.current(), job_id)
+    perform(application.current(), job_id)
 
 
 @dramatiq.actor(queue_name=QUICK)
 def picture(cover_id: str) -> None:
     """Order or fetch a picture that a person waits for."""
-    journey.current().covers.step(cover_id)
+    application.current().covers.step(cover_id)
 
 
 @dramatiq.actor(queue_name="io")
 def tend(name: str) -> None:
     """Do a chore that is due: batches, the index, what is to be forgotten."""
     try:
-        tending.tend(journey.current(), name, WORKER)
+        periodic.tend(application.current(), name, WORKER)
     except Exception:  # a chore comes again by itself; its record says what happened
         log.exception("chore %s broke", name)
 
@@ -173,5 +173,5 @@ def ring_picture(cover_id: str) -> None:
         log.warning("broker away, picture %s comes later: %s", cover_id, type(error).__name__)
 
 
-journey.current().work.bell = ring
-journey.current().covers.bell = ring_picture
+application.current().work.bell = ring
+application.current().covers.bell = ring_picture

@@ -21,9 +21,10 @@ from typing import Protocol
 import psutil
 from sqlalchemy.exc import OperationalError
 
-from core import journey, workers
-from core.chores import RECONCILE
-from core.records import Worker
+from core import application
+from core.database.tables import Worker
+from core.queue import workers
+from core.queue.periodic import RECONCILE
 from core.settings import ROOT
 from jobs import actors, gpu
 
@@ -51,7 +52,7 @@ class Care:
     """Of the workers of one machine and of their jobs."""
 
     def __init__(self) -> None:
-        self._here = journey.current()
+        self._here = application.current()
         self._due = {"reconcile": 0.0, "renew": 0.0, "note": 0.0}
 
     def recover(self) -> None:

@@ -29,8 +29,8 @@ from typing import IO, TYPE_CHECKING
 import psutil
 import redis
 
+from core import logs
 from core.settings import ROOT, Settings
-from core.watch import logs
 
 if TYPE_CHECKING:
     from jobs.care import Care

@@ -16,8 +16,8 @@ os.environ.setdefault("STENOGRAM_WORKER", "1")
 
 import dramatiq
 
-from core import journey, workers
-from core.watch import logs
+from core import application, logs
+from core.queue import workers
 from jobs import actors
 
 POLL_MS = 200
@@ -60,7 +60,7 @@ class Wish:
         if time.monotonic() < self._asked_at + ASK_S:
             return False
         self._asked_at = time.monotonic()
-        wish = workers.wish(journey.current().records, actors.WORKER)
+        wish = workers.wish(application.current().records, actors.WORKER)
         if (wish == "drain") != self._drained:
             self._drained = wish == "drain"
             (self._worker.pause if self._drained else self._worker.resume)()
@@ -86,7 +86,7 @@ def main(queues: list[str]) -> None:
     worker.queue_prefetch = threads  # a message is fetched when there is a hand for it
     worker.start()
     wish = Wish(worker)
-    renew_after = journey.current().settings.worker_restart_after * (LONG_LIVED if "gpu" in queues else 1)
+    renew_after = application.current().settings.worker_restart_after * (LONG_LIVED if "gpu" in queues else 1)
     while not stop.wait(0.2) and served.count < renew_after and os.getppid() == parent:
         if actors.over.is_set() or wish.restart():
             break

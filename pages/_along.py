@@ -9,17 +9,17 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from core import costs, journey
-from core.costs import Answer
+from core import application, billing
+from core.billing import Answer
 from core.errors import StenogramError
-from core.money import links
+from core.planning import links
 from pages import _parts as parts
 from pages._parts import say
 
 
 def brought(given: str) -> str:
     """Prices that a link brings; nothing where they are those of here, or nonsense."""
-    estimates = journey.current().estimates
+    estimates = application.current().estimates
     try:
         own = links.packed(estimates.book(own=given)) if given else ""
     except StenogramError:
@@ -42,9 +42,9 @@ def _forget() -> None:
 
 def export(answer: Answer, scenario: Mapping[str, Any]) -> None:
     """The whole table for a spreadsheet or a program, and a link that reproduces the scenario."""
-    described = json.dumps(costs.described(answer), ensure_ascii=False, indent=1)
+    described = json.dumps(billing.described(answer), ensure_ascii=False, indent=1)
     with st.container(horizontal=True):
-        st.download_button(say("Table (CSV)"), costs.as_csv(answer.quotes), "estimate.csv", "text/csv")
+        st.download_button(say("Table (CSV)"), billing.as_csv(answer.quotes), "estimate.csv", "text/csv")
         st.download_button(say("For programs (JSON)"), described, "estimate.json", "application/json")
     own = links.packed(answer.book)
     st.caption(_about(own, bool(links.own(answer.book))))

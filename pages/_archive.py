@@ -7,10 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from core import journey, words
+from core import application
 from core.errors import StenogramError
-from core.money import plans
-from core.money.plans import Archive, Candidate, Found
+from core.i18n import catalogue
+from core.planning import plans
+from core.planning.plans import Archive, Candidate, Found
 from pages import _parts as parts
 from pages._parts import duration, explain, facts, say, say_many
 
@@ -20,7 +21,7 @@ SHOW_EVERY = 25
 
 def ask() -> list[Candidate]:
     """Files that were dropped, and those of a folder once somebody says so."""
-    here = journey.current()
+    here = application.current()
     candidates = plans.dropped(parts.dropped("plan-files"))
     if not here.settings.folders:
         return candidates
@@ -62,7 +63,7 @@ def looked(candidates: Sequence[Candidate]) -> Archive | None:
         if len(candidates) > SHOW_EVERY:
             st.button(say("Cancel"), key="cancel-reading", on_click=_stop, args=(names,))
         archive = Archive()
-        for n, found in enumerate(plans.look(candidates, journey.current().records)):
+        for n, found in enumerate(plans.look(candidates, application.current().records)):
             archive.found.append(found)
             if n % SHOW_EVERY == 0:
                 bar.progress(n / len(candidates), say("{n} of {total} files", n=n, total=len(candidates)))
@@ -81,7 +82,7 @@ def _stop(names: object) -> None:
 
 def _described(archive: Archive) -> dict[str, Any] | None:
     """What was found in words; None if nothing is left to price."""
-    unknown_s = float(journey.current().estimates.book().assume("recording_s").value)
+    unknown_s = float(application.current().estimates.book().assume("recording_s").value)
     lengths_s = archive.durations_s(unknown_s)
     st.caption(
         facts(
@@ -120,7 +121,7 @@ def _speech(archive: Archive, sound_s: float) -> dict[str, Any]:
             return {}
         share = _listened(archive)
         st.session_state["plan-speech"] = share
-    st.caption(say("{share} of it is speech.", share=words.percent(share, parts.language())))
+    st.caption(say("{share} of it is speech.", share=catalogue.percent(share, parts.language())))
     return {"speech_s": min(sound_s, sound_s * share)}
 
 

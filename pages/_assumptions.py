@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import journey, words
-from core.costs import Assumption, Book
+from core import application
+from core.billing import Assumption, Book
 from core.errors import StenogramError
-from core.money.estimates import SPOKEN
-from core.money.samples import Counted
-from core.phrases import phrase
+from core.i18n import catalogue
+from core.i18n.messages import phrase
+from core.planning.estimates import SPOKEN
+from core.planning.samples import Counted
 from pages import _parts as parts
 from pages._parts import say
 
@@ -43,7 +44,7 @@ def table(book: Book) -> pd.DataFrame:
             "about": about(each),
             "value": float(each.value),
             "unit": say(UNITS[each.unit]) if each.unit in UNITS else each.unit,
-            "source": str(words.reason(each.source, language)),
+            "source": str(catalogue.reason(each.source, language)),
         }
         for each in book.assumptions.values()
         if each.name != "usd_per_usd"
@@ -56,7 +57,7 @@ def about(each: Assumption) -> str:
     kind, _, variant = each.name.partition(":")
     if each.about == each.name:
         return say("speed of {engine}, times real time", engine=variant)
-    said = str(words.reason(each.about, parts.language()))
+    said = str(catalogue.reason(each.about, parts.language()))
     return f"{said} ({variant})" if variant in SPOKEN and kind != "chars_per_token" else said
 
 
@@ -64,7 +65,7 @@ def sample(spoken_language: str) -> None:
     """Tokens counted by the provider on texts like yours, on request."""
     if not parts.may_change():
         return
-    here = journey.current()
+    here = application.current()
     counted = here.estimates.samples.known(spoken_language)
     if said := st.session_state.pop("sample-error", None):
         st.error(said)
@@ -92,12 +93,12 @@ def _counted(counted: Counted) -> str:
         letters=parts.number(counted.letters),
         each=parts.number(float(counted.letters_a_token), 2),
         model=parts.plain(counted.model),
-        day=words.day(date.fromisoformat(counted.on), parts.language()),
+        day=catalogue.day(date.fromisoformat(counted.on), parts.language()),
     )
 
 
 def _count(spoken_language: str) -> None:
-    samples = journey.current().estimates.samples
+    samples = application.current().estimates.samples
     try:
         samples.count(spoken_language, st.session_state.get("sample") or "")
     except StenogramError as error:
@@ -105,7 +106,7 @@ def _count(spoken_language: str) -> None:
 
 
 def _drop(spoken_language: str) -> None:
-    journey.current().estimates.samples.drop(spoken_language)
+    application.current().estimates.samples.drop(spoken_language)
 
 
 def columns() -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core import journey
-from core.batch.view import Seen
-from core.phrases import phrase
-from core.words import money
+from core import application
+from core.i18n.catalogue import money
+from core.i18n.messages import phrase
+from core.orders.batch_view import Seen
 from pages._live import actions, button
 from pages._parts import duration, explain, facts, line, plain, say, say_many, tight
 
@@ -16,7 +16,7 @@ CHEAPEST = phrase("No way is cheaper than a batch: they go when the cap is raise
 
 def show_batches() -> None:
     """What waits to be ordered, and every batch with what can be done about it."""
-    batches = journey.current().batches
+    batches = application.current().batches
     queue = batches.view.queue()
     with line():
         waits = (

@@ -9,9 +9,9 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from core import costs
-from core.costs import Answer
-from core.costs.forecast import BreakEven
+from core import billing
+from core.billing import Answer
+from core.billing.forecast import BreakEven
 from core.errors import StenogramError
 from pages import _assumptions as assumptions
 from pages import _plan as plan
@@ -88,7 +88,7 @@ def _points(answer: Answer) -> list[dict[str, Any]]:
 
 
 def _frontier(answer: Answer) -> pd.DataFrame:
-    steps = costs.frontier(answer.quotes)
+    steps = billing.frontier(answer.quotes)
     rows = [
         {"hours": step.p90_s / 3600, "price": _units(answer, step.total_usd)}
         for step in steps
@@ -103,7 +103,7 @@ def lanes(answer: Answer) -> None:
         max(1, answer.size.tokens // max(1, answer.size.passages))
     )
     try:
-        found = costs.break_even(tokens, answer.book, on=answer.on, model=answer.embedding.model)
+        found = billing.break_even(tokens, answer.book, on=answer.on, model=answer.embedding.model)
     except StenogramError as error:
         st.caption(explain(error))
         return
@@ -177,7 +177,7 @@ def tornado(answer: Answer) -> None:
     if answer.best is None or answer.best.total_usd is None:
         st.caption(say("There is no way whose price could move."))
         return
-    swings = costs.tornado(answer.work, answer.book, answer.best, on=answer.on)[:BARS]
+    swings = billing.tornado(answer.work, answer.book, answer.best, on=answer.on)[:BARS]
     if not swings:
         st.caption(say("No assumption moves this price."))
         return
@@ -186,7 +186,7 @@ def tornado(answer: Answer) -> None:
             "what": assumptions.about(swing.assumption),
             "low": _units(answer, min(swing.low_usd, swing.high_usd)),
             "high": _units(answer, max(swing.low_usd, swing.high_usd)),
-            "range": f"{costs.plain(swing.assumption.low)} – {costs.plain(swing.assumption.high)}",
+            "range": f"{billing.plain(swing.assumption.low)} – {billing.plain(swing.assumption.high)}",
         }
         for swing in swings
     ]

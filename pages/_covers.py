@@ -6,18 +6,18 @@ import functools
 
 import streamlit as st
 
-from core import journey
+from core import application
+from core.database.tables import Recording
 from core.errors import StenogramError
-from core.records import Recording
-from core.remote.covers import LIVE
-from core.remote.pictures import MOST_PROMPT, Wish
+from core.orders.covers import LIVE
+from core.orders.pictures import MOST_PROMPT, Wish
 from pages import _parts as parts
 from pages._parts import explain, may_change, reason, say, say_many
 
 
 def form(recording: Recording) -> None:
     """Ask for pictures, one a line; what hinders it is said instead."""
-    covers = journey.current().covers
+    covers = application.current().covers
     readiness = covers.pictures.readiness()
     if not readiness.ready:
         st.caption(reason(readiness.reason))
@@ -40,7 +40,7 @@ def form(recording: Recording) -> None:
 
 def pictures(recording: Recording) -> None:
     """Finished pictures, and how many of those that were asked for last are ready."""
-    covers = journey.current().covers
+    covers = application.current().covers
     found = covers.of(recording.id)
     if found:
         show = functools.partial(_pictures, recording.id)
@@ -48,7 +48,7 @@ def pictures(recording: Recording) -> None:
 
 
 def _pictures(recording_id: str) -> bool:
-    covers = journey.current().covers
+    covers = application.current().covers
     found = covers.of(recording_id)
     series = covers.series(found[0].series)
     if not series.ended or series.failed:
@@ -66,7 +66,7 @@ def _pictures(recording_id: str) -> bool:
 
 def lane(recording: Recording) -> None:
     """Where passages wait for a batch: how many, and the way to have them at once."""
-    left = journey.current().batches.waiting(recording.id).get("batch", 0)
+    left = application.current().batches.waiting(recording.id).get("batch", 0)
     if not left:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -74,7 +74,7 @@ def lane(recording: Recording) -> None:
         label = say("Make the vectors now, at the full price")
         if may_change() and st.button(label, type="tertiary", key="lane-now"):
             try:
-                journey.current().batches.change_lane(recording.id, "now")
+                application.current().batches.change_lane(recording.id, "now")
             except StenogramError as error:
                 st.error(explain(error))
             else:

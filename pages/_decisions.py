@@ -7,11 +7,11 @@ import time
 
 import streamlit as st
 
-from core import journey
-from core.batch.view import Seen
-from core.phrases import phrase
-from core.watch import decisions
-from core.watch.decisions import Decision
+from core import application
+from core.i18n.messages import phrase
+from core.monitor import decisions
+from core.monitor.decisions import Decision
+from core.orders.batch_view import Seen
 from pages import _batches as batches
 from pages._live import actions, button, who
 from pages._parts import duration, explain, facts, plain, say, say_many, tight
@@ -24,8 +24,8 @@ EITHER = phrase(
 
 def show() -> None:
     """A card for everything that waits; nothing where nothing does."""
-    asked = decisions.waiting(journey.current().records, who())
-    held = journey.current().batches.view.held()
+    asked = decisions.waiting(application.current().records, who())
+    held = application.current().batches.view.held()
     if not (asked or held):
         return
     st.subheader(say("Waiting for your decision"), anchor=False)
@@ -37,7 +37,7 @@ def show() -> None:
 
 def show_of(transcript_id: str) -> None:
     """The same card on the page of the recording, above its transcript."""
-    for one in decisions.waiting(journey.current().records, who()):
+    for one in decisions.waiting(application.current().records, who()):
         if one.transcript_id == transcript_id:
             _card(one, titled=False)
 

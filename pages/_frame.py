@@ -5,7 +5,7 @@ from typing import Literal
 
 import streamlit as st
 
-from core import words
+from core.i18n import catalogue
 from pages import _parts as parts
 
 HERE = Path(__file__).parent
@@ -18,9 +18,9 @@ st.html(HERE / "_frame.css")
 parts.settle_language()
 st.sidebar.segmented_control(
     "Language",
-    list(words.LANGUAGES),
+    list(catalogue.LANGUAGES),
     required=True,
-    format_func=words.LANGUAGES.__getitem__,
+    format_func=catalogue.LANGUAGES.__getitem__,
     key=parts.LANGUAGE,
     label_visibility="collapsed",
 )

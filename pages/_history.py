@@ -9,14 +9,15 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from core.phrases import phrase
-from core.queues import QUEUES
-from core.records import Records, utc
-from core.watch import history, joblist, monitor
-from core.watch.history import DAY, Past, Timing
-from core.watch.joblist import Detail, Stage
-from core.watch.rows import Run
-from core.words import money
+from core.database.database import Records
+from core.database.tables import Run, utc
+from core.i18n.catalogue import money
+from core.i18n.messages import phrase
+from core.monitor import job_list, monitor
+from core.monitor.job_list import Detail, Stage
+from core.queue import history
+from core.queue.history import DAY, Past, Timing
+from core.queue.queues import QUEUES
 from pages._parts import duration, explain, facts, moment, number, plain, say, spoken, tight
 
 PERIODS = {
@@ -147,7 +148,7 @@ def about(detail: Detail) -> str:
     task, job = detail.task, detail.job
     return facts(
         say(monitor.KINDS.get(job.kind, job.kind)),
-        say(joblist.STATES[job.state]),
+        say(job_list.STATES[job.state]),
         say(QUEUES.get(job.queue, job.queue)),
         moment(job.created_at),
         say("engine {name}", name=plain(task.engine)),
@@ -163,7 +164,7 @@ def timeline(stages: list[Stage]) -> None:
         job = stage.job
         with tight(key=f"row-stage-{job.id}"):
             st.markdown(
-                facts(f"**{say(monitor.KINDS.get(job.kind, job.kind))}**", say(joblist.STATES[job.state]))
+                facts(f"**{say(monitor.KINDS.get(job.kind, job.kind))}**", say(job_list.STATES[job.state]))
             )
             for n, run in enumerate(stage.attempts, 1):
                 st.caption(_attempt(n, run))
@@ -174,7 +175,7 @@ def timeline(stages: list[Stage]) -> None:
 def _attempt(n: int, run: Run) -> str:
     return facts(
         say("attempt {n}", n=n),
-        say(joblist.OUTCOMES.get(run.outcome, run.outcome)),
+        say(job_list.OUTCOMES.get(run.outcome, run.outcome)),
         moment(run.started_at),
         say("waited {time}", time=took(run.waited_s)),
         say("ran {time}", time=took(run.ended_at - run.started_at)),

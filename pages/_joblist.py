@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from core import journey
-from core.phrases import phrase
-from core.watch import joblist, monitor
-from core.watch.actions import PRIORITIES
-from core.watch.joblist import COUNTED, PAGE, Filter, Line
+from core import application
+from core.i18n.messages import phrase
+from core.monitor import job_list, monitor
+from core.monitor.actions import PRIORITIES
+from core.monitor.job_list import COUNTED, PAGE, Filter, Line
 from pages._history import took
 from pages._live import actions, attempt, button, who
 from pages._parts import explain, language, moment, say, say_many
@@ -33,9 +33,9 @@ GONE = phrase("The tasks go for good, and recordings that came by the API with t
 def show_jobs() -> None:
     """The jobs that fit the filter, and what can be done about those that are ticked, or about all."""
     wanted = _filter()
-    records = journey.current().records
+    records = application.current().records
     page = st.session_state.get("job-page", 1)
-    found = joblist.find(records, who(), wanted, offset=PAGE * (page - 1))
+    found = job_list.find(records, who(), wanted, offset=PAGE * (page - 1))
     if not found.total:
         st.caption(say("No job fits this filter."))
         return
@@ -60,17 +60,17 @@ def show_jobs() -> None:
         if ticked:
             _chosen(ticked)
         elif st.button(say("Do something with all that fit…"), key="all"):
-            st.session_state[FITTING] = joblist.tasks(records, who(), wanted)
+            st.session_state[FITTING] = job_list.tasks(records, who(), wanted)
     if actions().allowed and FITTING in st.session_state:
         _all_fitting(st.session_state[FITTING])
 
 
 def _filter() -> Filter:
-    records = journey.current().records
+    records = application.current().records
     with st.container(horizontal=True):
-        states = {"": say("Any state"), **{name: say(text) for name, text in joblist.STATES.items()}}
+        states = {"": say("Any state"), **{name: say(text) for name, text in job_list.STATES.items()}}
         kinds = {"": say("Any work"), **{name: say(text) for name, text in monitor.KINDS.items()}}
-        engines = {"": say("Any engine"), **{name: name for name in joblist.engines(records)}}
+        engines = {"": say("Any engine"), **{name: name for name in job_list.engines(records)}}
         state, kind = choose("state", say("State"), states), choose("kind", say("Work"), kinds)
         engine = choose("engine", say("Engine"), engines)
         since = choose("since", say("Time"), {name: say(text) for name, text in SINCE.items()})
@@ -93,7 +93,7 @@ def _as_row(one: Line) -> dict[str, object]:
         say("Job"): f"/job?id={job.id}",
         say("Recording"): one.recording.title,
         say("Work"): say(monitor.KINDS.get(job.kind, job.kind)),
-        say("State"): say(joblist.STATES[job.state]),
+        say("State"): say(job_list.STATES[job.state]),
         say("Made"): moment(job.created_at),
         say("Took"): took(ran_s) if job.state not in {"ready"} else "",
         say("Why"): explain(job.error).replace("\\", "") if job.error else "",

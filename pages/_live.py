@@ -8,11 +8,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import journey
+from core import application
 from core.errors import StenogramError
-from core.keys import EVERYONE, PAGES, Principal
-from core.watch import live
-from core.watch.actions import Actions
+from core.monitor import live
+from core.monitor.actions import Actions
+from core.principal import EVERYONE, PAGES, Principal
 from pages._parts import explain, language, may_change, say
 
 HERE = Path(__file__).parent
@@ -32,7 +32,7 @@ def who() -> Principal:
 
 def actions() -> Actions:
     """What they may do."""
-    return Actions(journey.current(), who())
+    return Actions(application.current(), who())
 
 
 def board() -> None:
@@ -65,7 +65,7 @@ def attempt(step: Callable[[], object]) -> None:
 
 
 def _follow(*, sections: bool) -> dict[str, str]:
-    here = journey.current()
+    here = application.current()
     result = _board(
         key="board" if sections else "follow",
         data={

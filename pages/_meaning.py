@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core import journey, words
-from core.active import Change, Offer
+from core import application
 from core.errors import StenogramError
-from core.phrases import phrase
+from core.i18n import catalogue
+from core.i18n.messages import phrase
+from core.search.active_embedder import Change, Offer
 from pages import _parts as parts
 from pages._parts import explain, plain, reason, say, say_many
 
@@ -17,7 +18,7 @@ FREE = phrase("Switch for free")
 
 def banner() -> None:
     """The change that the settings ask for, or how far it is; nothing if all is as they say."""
-    active = journey.current().active
+    active = application.current().active
     if parts.may_change() and (offer := active.offer()) is not None:
         _offer(offer)
     elif active.change() is not None:
@@ -33,14 +34,14 @@ def _offer(offer: Offer) -> None:
         with st.container(horizontal=True):
             for lane, usd in offer.usd.items():
                 template = SWITCH[lane] if usd else FREE
-                label = say(template, usd=plain(words.money(float(usd))))
+                label = say(template, usd=plain(catalogue.money(float(usd))))
                 if st.button(label, type="primary" if lane == "now" else "secondary", key=f"switch-{lane}"):
                     _switch(lane)
 
 
 def _switch(lane: str) -> None:
     try:
-        journey.current().active.switch(lane)
+        application.current().active.switch(lane)
     except StenogramError as error:  # somebody else was faster
         st.error(explain(error))
     else:
@@ -48,7 +49,7 @@ def _switch(lane: str) -> None:
 
 
 def _progress() -> bool:
-    change = journey.current().active.change()
+    change = application.current().active.change()
     if change is not None:
         _bar(change)
     return change is not None
@@ -68,7 +69,7 @@ def _bar(change: Change) -> None:
 
 def active() -> None:
     """The active embedder, on the settings page."""
-    embedder = journey.current().embedder()
+    embedder = application.current().embedder()
     with parts.tight():
         with parts.line():
             st.markdown(reason(embedder.title), width="stretch")

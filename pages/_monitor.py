@@ -8,16 +8,17 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core import journey, words, workers
-from core.chores import EVERY_S, TITLES
-from core.phrases import phrase
-from core.queues import QUEUES
-from core.records import Chore, Worker
-from core.watch import failures, health, monitor
-from core.watch.actions import WHATS, waiting_in
-from core.watch.failures import Group
-from core.watch.health import Coverage
-from core.watch.rows import Action
+from core import application
+from core.database.tables import Action, Chore, Worker
+from core.i18n import catalogue
+from core.i18n.messages import phrase
+from core.monitor import failures, health, monitor
+from core.monitor.actions import WHATS, waiting_in
+from core.monitor.failures import Group
+from core.monitor.health import Coverage
+from core.queue import workers
+from core.queue.periodic import EVERY_S, TITLES
+from core.queue.queues import QUEUES
 from jobs import actors
 from pages import _decisions as decisions
 from pages._batches import show_batches
@@ -84,14 +85,14 @@ def _now() -> None:
 
 
 def _history() -> None:
-    show_history(journey.current().records)
+    show_history(application.current().records)
 
 
 # Failures
 
 
 def _failures() -> None:
-    found = failures.groups(journey.current().records, who())
+    found = failures.groups(application.current().records, who())
     if not found:
         st.caption(say("Nothing has failed."))
     for n, group in enumerate(found):
@@ -124,7 +125,7 @@ def _group(n: int, group: Group) -> None:
 
 
 def _workers() -> None:
-    here = journey.current()
+    here = application.current()
     now = monitor.now(here.records, who())
     busy: dict[str, list[str]] = {}
     for one in now.running:
@@ -160,7 +161,7 @@ def _queue(queue: str, title: str, jobs: int, *, paused: bool) -> None:
             else:
                 button(say("Pause"), f"pause-{queue}", lambda: actions().pause(queue))
             if jobs:
-                n = len(waiting_in(journey.current(), queue))
+                n = len(waiting_in(application.current(), queue))
                 st.write(say_many("{n} waiting task is cancelled.", "{n} waiting tasks are cancelled.", n))
                 button(say("Empty the queue"), f"purge-{queue}", lambda: actions().purge(queue))
 
@@ -215,7 +216,7 @@ def _about_chore(chore: Chore) -> list[str]:
 
 
 def _health() -> None:
-    here = journey.current()
+    here = application.current()
     _coverage(health.coverage(here, who()))
     for part in health.check(here, actors.ping).parts:
         with line(key=f"row-part-{part.name}"):
@@ -234,7 +235,7 @@ def _health() -> None:
 def _coverage(found: Coverage) -> None:
     """What can be found of everything, and what waits for that."""
     if found.total_s:
-        share = words.percent(found.share, language())
+        share = catalogue.percent(found.share, language())
         waits = say("wait for search by meaning: {time}", time=duration(found.waiting_s))
         st.caption(
             facts(

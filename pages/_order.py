@@ -11,15 +11,15 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import journey
-from core.costs import Answer, Quote
+from core import application
+from core.billing import Answer, Quote
+from core.database.tables import Recording, Transcript
 from core.errors import StenogramError
-from core.money import plans
-from core.money.plans import Archive, Candidate, Found
-from core.phrases import phrase
-from core.recordings import Wish
-from core.records import Recording, Transcript
-from core.transcribe import Engine
+from core.i18n.messages import phrase
+from core.library.recordings import Wish
+from core.planning import plans
+from core.planning.plans import Archive, Candidate, Found
+from core.speech.engine import Engine
 from pages import _archive
 from pages import _parts as parts
 from pages import _plan as plan
@@ -69,7 +69,7 @@ def how(key: str, usual: Wish = USUAL, *, stereo: bool = True) -> Wish:
 
 def again(recording: Recording, heard: Transcript | None) -> None:
     """Ask for another transcript of a recording, in the way of the present one unless told otherwise."""
-    here, key = journey.current(), f"again-{recording.transcript_id or recording.id}"
+    here, key = application.current(), f"again-{recording.transcript_id or recording.id}"
     usual = USUAL
     if heard is not None:
         usual = Wish(split_channels=heard.split_channels, subtitles=heard.subtitles)
@@ -88,7 +88,7 @@ def again(recording: Recording, heard: Transcript | None) -> None:
 
 def _again_costs(recording: Recording, wish: Wish) -> str:
     """Price and time of another transcript; empty where nobody can tell."""
-    here, length_s = journey.current(), recording.duration_s
+    here, length_s = application.current(), recording.duration_s
     try:
         answer = here.estimates.answer(durations_s=[length_s], language=wish.language) if length_s else None
     except StenogramError:
@@ -100,7 +100,7 @@ def way(heard: Transcript | None) -> str:
     """In which language and by which engine a text was made."""
     if heard is None:
         return ""
-    engine = journey.current().engines.get(heard.engine)
+    engine = application.current().engines.get(heard.engine)
     return facts(
         spoken([heard.language]), parts.reason(engine.title) if engine else parts.plain(heard.engine)
     )
@@ -108,7 +108,7 @@ def way(heard: Transcript | None) -> str:
 
 def draw(files: Sequence[Any], wish: Wish) -> tuple[Wish, int]:
     """Ask for the lane, and say what these files cost by each and by other engines. How many are to be heard."""
-    here = journey.current()
+    here = application.current()
     answer, archive = _priced(files, wish.language)
     engine = here.choose(wish).engine
     lane = _lane(answer, engine.name)
@@ -122,7 +122,7 @@ def draw(files: Sequence[Any], wish: Wish) -> tuple[Wish, int]:
 def _counted(archive: Archive, engine: Engine, wish: Wish) -> int:
     """Say which of these files are not new and which cannot be read; how many are to be transcribed."""
     known = archive.left_out("known")
-    done = journey.current().recordings.transcribed(WHO, [each.sha256 for each in known], engine, wish)
+    done = application.current().recordings.transcribed(WHO, [each.sha256 for each in known], engine, wish)
     said = {
         phrase("Here with this very text, not transcribed again: {names}"): [
             each for each in known if each.sha256 in done
@@ -149,7 +149,7 @@ def _priced(files: Sequence[Any], language: str) -> tuple[Answer | None, Archive
     archive = _archive.looked([_held(file) for file in files]) if files else None
     if archive is None or not archive.fresh:
         return None, archive
-    estimates = journey.current().estimates
+    estimates = application.current().estimates
     unknown_s = float(estimates.book().assume("recording_s").value)
     try:
         return estimates.answer(durations_s=archive.durations_s(unknown_s), language=language), archive
@@ -170,7 +170,7 @@ def _lane(answer: Answer | None, engine: str) -> str:
     chosen = st.radio(
         say("Search by meaning is ready"),
         list(shown),
-        list(shown).index(journey.current().settings.embedding_lane),
+        list(shown).index(application.current().settings.embedding_lane),
         format_func=shown.__getitem__,
         captions=captions,
         horizontal=True,
@@ -196,7 +196,7 @@ def _deadline() -> float | None:
 def _no_batches() -> str:
     """Why there is no batch lane; empty if there is."""
     try:
-        journey.current().active.lane("batch")
+        application.current().active.lane("batch")
     except StenogramError as error:
         return parts.explain(error)
     return ""
@@ -223,14 +223,14 @@ def _cash(answer: Answer, usd: Decimal | None) -> str:
 
 
 def _quote(answer: Answer, engine: str, lane: str) -> Quote | None:
-    return journey.current().estimates.of_engine(answer, engine, lane)
+    return application.current().estimates.of_engine(answer, engine, lane)
 
 
 def _engines(answer: Answer, lane: str) -> None:
     """Every engine that could take these files; silent where there is no choice."""
     ready = [
         engine
-        for engine in journey.current().engines.values()
+        for engine in application.current().engines.values()
         if engine.readiness().ready and answer.work.language in engine.languages
     ]
     if len(ready) < 2:

@@ -14,15 +14,17 @@ import pandas as pd
 import streamlit as st
 from streamlit.typing import UploadedFile
 
-from core import journey, library, words
+from core import application
+from core.database.tables import Key
 from core.errors import AdminsOnly, StenogramError
-from core.keys import EVERYONE
-from core.library import Card, Group, Outcome, Totals
-from core.phrases import phrase
-from core.recordings import Wish
-from core.records import Key
-from core.transcribe import Readiness
-from core.watch import monitor
+from core.i18n import catalogue
+from core.i18n.messages import phrase
+from core.library import views
+from core.library.recordings import Wish
+from core.library.views import Card, Group, Outcome, Totals
+from core.monitor import monitor
+from core.principal import EVERYONE
+from core.speech.engine import Readiness
 
 WHO = EVERYONE
 """The pages act as admin."""
@@ -55,7 +57,7 @@ tight = functools.partial(st.container, gap="xxsmall")
 
 def may_change() -> bool:
     """Whether whoever looks at the pages may change anything, as an admin may."""
-    return not journey.current().settings.pages_read_only
+    return not application.current().settings.pages_read_only
 
 
 def admins_only() -> None:
@@ -67,8 +69,8 @@ def admins_only() -> None:
 
 def settle_language() -> None:
     """The switch decides, before it was touched the link, else the visitor's own; links carry a choice on."""
-    own = words.language(st.context.locale)
-    st.session_state.setdefault(LANGUAGE, words.language(st.query_params.get(LANGUAGE), own))
+    own = catalogue.language(st.context.locale)
+    st.session_state.setdefault(LANGUAGE, catalogue.language(st.query_params.get(LANGUAGE), own))
     if language() != own:
         st.query_params[LANGUAGE] = language()
     else:
@@ -82,7 +84,7 @@ def language() -> str:
 
 def say(template: str, /, **facts: object) -> str:
     """A sentence in the language of this visit. Facts from people go in through `plain`."""
-    return words.say(template, language(), **facts)
+    return catalogue.say(template, language(), **facts)
 
 
 def said(templates: Mapping[str, str]) -> dict[str, str]:
@@ -92,27 +94,27 @@ def said(templates: Mapping[str, str]) -> dict[str, str]:
 
 def say_many(one: str, many: str, n: int, /, **facts: object) -> str:
     """A sentence that depends on a number."""
-    return words.say_many(one, many, n, language(), **facts)
+    return catalogue.say_many(one, many, n, language(), **facts)
 
 
 def explain(error: StenogramError | Mapping[str, object]) -> str:
     """What went wrong, for a person, harmless where Markdown is read; addresses in it are links."""
-    return _escaped(words.explain(error, language()))
+    return _escaped(catalogue.explain(error, language()))
 
 
 def reason(fact: str) -> str:
     """A phrase of ours within a fact, such as the title of an engine; harmless where Markdown is read."""
-    return _escaped(str(words.reason(fact, language())))
+    return _escaped(str(catalogue.reason(fact, language())))
 
 
 def duration(seconds: float | None) -> str:
     """How long, in units of people."""
-    return words.duration(seconds, language())
+    return catalogue.duration(seconds, language())
 
 
 def moment(unix: float | None) -> str:
     """When, on the visitor's clock."""
-    return words.moment(unix, language(), st.context.timezone)
+    return catalogue.moment(unix, language(), st.context.timezone)
 
 
 def plain(text: str) -> str:
@@ -128,12 +130,12 @@ def _escaped(text: str) -> str:
 
 def number(value: float, digits: int = 0) -> str:
     """A number with the separators of the language."""
-    return words.number(value, language(), digits)
+    return catalogue.number(value, language(), digits)
 
 
 def size(size_bytes: float) -> str:
     """A size in decimal units."""
-    return words.size(size_bytes, language())
+    return catalogue.size(size_bytes, language())
 
 
 def dropped(key: str) -> list[UploadedFile]:
@@ -148,7 +150,7 @@ def dropped(key: str) -> list[UploadedFile]:
 
 def tags(given: Sequence[str] = ()) -> tuple[str, ...]:
     """Ask for tags, known or new ones."""
-    known = library.tags(journey.current().records, WHO)
+    known = views.tags(application.current().records, WHO)
     hint = say("Choose or type")
     chosen = st.multiselect(
         say("Tags"), known, given, placeholder=hint, accept_new_options=True, max_selections=20
@@ -166,7 +168,7 @@ def seconds(given: str | None) -> float:
 
 def engine(key: str, spoken: str) -> tuple[str, str, bool]:
     """Ask for language and engine, and say which engine that means and why. False: it cannot work."""
-    here = journey.current()
+    here = application.current()
     language_ = _spoken_language(key, spoken)
     titles = {name: _engine_title(name) for name in ("", *here.engines)}
     name = st.selectbox(say("Engine"), titles, format_func=titles.__getitem__, key=f"{key}-engine")
@@ -181,9 +183,9 @@ def engine(key: str, spoken: str) -> tuple[str, str, bool]:
 
 def _spoken_language(key: str, spoken: str) -> str:
     """Every language that an engine here could hear now; few of them side by side."""
-    ready = (engine for engine in journey.current().engines.values() if engine.readiness().ready)
+    ready = (engine for engine in application.current().engines.values() if engine.readiness().ready)
     heard = dict.fromkeys(("ru", "en", *(code for engine in ready for code in engine.languages)))
-    names = {code: words.language_name(code, language()) for code in heard}
+    names = {code: catalogue.language_name(code, language()) for code in heard}
     default = spoken if spoken in names else "ru"
     label, key = say("Spoken language"), f"{key}-language"
     if len(names) > 3:
@@ -197,7 +199,7 @@ def _spoken_language(key: str, spoken: str) -> str:
 def _engine_title(name: str) -> str:
     if not name:
         return say("Automatic")
-    engine = journey.current().engines[name]
+    engine = application.current().engines[name]
     template = "{title}" if engine.readiness().ready else phrase("{title} (not ready)")
     return say(template, title=engine.title)
 
@@ -206,7 +208,7 @@ def spoken(languages: Sequence[str] | None) -> str:
     """Languages by their names."""
     if languages is None:
         return say("any language")
-    return words.language_names(languages, language())
+    return catalogue.language_names(languages, language())
 
 
 def facts(*parts: str) -> str:
@@ -227,9 +229,9 @@ def live(show: Callable[[], bool], *, moving: bool) -> None:
 
 def live_rows(*, title: str = "", tag: str = "", status: str = "", limit: int, offset: int = 0) -> int:
     """Recordings that fit, kept up to date while work on them goes on. How many fit in all."""
-    records = journey.current().records
+    records = application.current().records
     find = functools.partial(
-        library.cards, records, WHO, words=title, tag=tag, status=status, limit=limit, offset=offset
+        views.cards, records, WHO, words=title, tag=tag, status=status, limit=limit, offset=offset
     )
     total, cards = find()
     live(lambda: rows(find()[1]), moving=any(card.active for card in cards))
@@ -294,7 +296,7 @@ def about_key(key: Key) -> str:
 
 def installation() -> pd.DataFrame:
     """Places, limits and versions of this installation."""
-    settings = journey.current().settings
+    settings = application.current().settings
     known = {
         say("Data folder"): str(settings.home),
         say("Server folders that may be read"): ", ".join(map(str, settings.folders)) or say("none"),
@@ -312,7 +314,7 @@ def coverage(totals: Totals) -> str:
         return say("{words} of {total} can be searched, by words only.", **known)
     known |= {
         "meaning": duration(totals.meaning_s),
-        "embedder": reason(journey.current().active.searched().title),
+        "embedder": reason(application.current().active.searched().title),
     }
     return say("{words} of {total} can be searched, {meaning} of it by meaning: {embedder}.", **known)
 
@@ -333,7 +335,7 @@ def groups(found: Sequence[Group]) -> None:
                 ):
                     st.page_link(
                         "recording.py",
-                        label=words.clock(hit.play_s),
+                        label=catalogue.clock(hit.play_s),
                         icon=":material/play_arrow:",
                         query_params={"id": group.recording_id, "t": f"{hit.play_s:.1f}"},
                         help=say("Play from here"),
@@ -361,7 +363,7 @@ def outcomes(found: Sequence[Outcome]) -> None:
         if outcome.error:
             st.error(explain(outcome.error), title=plain(outcome.filename), icon=":material/block:")
     ids = dict.fromkeys(outcome.recording_id for outcome in found if outcome.recording_id)
-    find = functools.partial(library.chosen, journey.current().records, WHO, list(ids))
+    find = functools.partial(views.chosen, application.current().records, WHO, list(ids))
     live(lambda: rows(find()), moving=any(card.active for card in find()))
 
 
@@ -373,10 +375,10 @@ def take(files: Sequence[Any], wish: Wish) -> list[Outcome]:
         bar.progress(
             n / len(files), say("{n} of {total}: {name}", n=n + 1, total=len(files), name=plain(file.name))
         )
-        here = journey.current()
+        here = application.current()
         if isinstance(file, Path):
-            found.append(library.take_path(here, WHO, file, wish))
+            found.append(views.take_path(here, WHO, file, wish))
         else:
-            found.append(library.take_in(here, WHO, file, file.name, wish))
+            found.append(views.take_in(here, WHO, file, file.name, wish))
     bar.empty()
     return found

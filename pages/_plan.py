@@ -10,11 +10,12 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from core import journey, words
-from core.costs import Answer, Note, Quote, Usd
-from core.money.estimates import SPOKEN
-from core.money.plans import Archive
-from core.phrases import phrase
+from core import application
+from core.billing import Answer, Note, Quote, Usd
+from core.i18n import catalogue
+from core.i18n.messages import phrase
+from core.planning.estimates import SPOKEN
+from core.planning.plans import Archive
 from pages import _along as along
 from pages import _archive as archive
 from pages import _assumptions as assumptions
@@ -152,7 +153,7 @@ def _documents() -> dict[str, Any]:
 
 
 def _spoken() -> None:
-    spoken = {code: words.language_name(code, parts.language()) for code in SPOKEN}
+    spoken = {code: catalogue.language_name(code, parts.language()) for code in SPOKEN}
     st.segmented_control(
         say("Spoken language"),
         list(spoken),
@@ -171,7 +172,7 @@ def _wishes() -> dict[str, Any]:
     if st.session_state["ready"]:
         wishes["ready_by_s"] = st.session_state["ready"]
     if most := st.session_state["most"]:
-        rate = journey.current().estimates.book(own=st.session_state["own"]).assume("rub_per_usd").value
+        rate = application.current().estimates.book(own=st.session_state["own"]).assume("rub_per_usd").value
         wishes["at_most_usd"] = Decimal(str(most)) / (rate if wishes["currency"] == "RUB" else 1)
     return wishes
 
@@ -187,18 +188,18 @@ def _files() -> dict[str, Any] | None:
 
 def answered(asked: Mapping[str, Any]) -> Answer:
     """The one function that pages and programs ask."""
-    return journey.current().estimates.answer(**asked, own=st.session_state["own"])
+    return application.current().estimates.answer(**asked, own=st.session_state["own"])
 
 
 def cash(answer: Answer, usd: Decimal | None) -> str:
     """Money in the currency of the answer, or that nobody knows."""
     if usd is None:
-        return words.NOTHING
+        return catalogue.NOTHING
     if answer.currency == "USD":
-        return words.money(float(usd))
+        return catalogue.money(float(usd))
     rate = answer.book.assume(f"{answer.currency.lower()}_per_usd").value
     amount = float(usd * rate)
-    return f"{parts.number(amount, words.cents(amount) if amount < 100 else 0)}\u00a0{SIGNS[answer.currency]}"
+    return f"{parts.number(amount, catalogue.cents(amount) if amount < 100 else 0)}\u00a0{SIGNS[answer.currency]}"
 
 
 def result(answer: Answer) -> None:
@@ -238,11 +239,11 @@ def _dated(answer: Answer, quote: Quote) -> list[str]:
     prices = [price for key in asked if (price := answer.book.price(*key))]
     said = []
     if prices:
-        day = words.day(min(price.read_on for price in prices), parts.language())
+        day = catalogue.day(min(price.read_on for price in prices), parts.language())
         said.append(say("prices as of {day}", day=day))
     if answer.currency != "USD":
         rate = answer.book.assume(f"{answer.currency.lower()}_per_usd")
-        source = parts.plain(str(words.reason(rate.source, parts.language())))
+        source = parts.plain(str(catalogue.reason(rate.source, parts.language())))
         said.append(
             say("{rate} ₽ for a dollar: {source}", rate=parts.number(float(rate.value), 2), source=source)
         )
@@ -280,17 +281,17 @@ def route(answer: Answer, quote: Quote) -> str:
 
 def routes_by_id() -> dict[str, str]:
     """Every way in words, by the name under which plans keep it."""
-    answers = [journey.current().estimates.answer(hours=1, language=language) for language in SPOKEN]
+    answers = [application.current().estimates.answer(hours=1, language=language) for language in SPOKEN]
     return {quote.id: route(answer, quote).replace("\\", "") for answer in answers for quote in answer.quotes}
 
 
 def _engine(answer: Answer, quote: Quote) -> str:
-    here = journey.current()
+    here = application.current()
     if not quote.mode:
         name = here.estimates.engine(quote, answer.work.language)
         device = say("own GPU") if quote.engine_model == "gpu" else say("own processor")
         title = (
-            str(words.reason(here.engines[name].title, parts.language()))
+            str(catalogue.reason(here.engines[name].title, parts.language()))
             if name in here.engines
             else "GigaAM"
         )
@@ -308,7 +309,7 @@ def run(answer: Answer) -> None:
     if known is None or not known.fresh or answer.best is None:
         return
     if st.button(say("Run this plan"), type="primary", key="run"):
-        here = journey.current()
+        here = application.current()
         wish = here.estimates.wish(answer.best, answer.work.language)
         sources: list[Any] = [each.candidate.source for each in known.fresh]
         outcomes = parts.take(sources, wish)
@@ -352,8 +353,8 @@ def remark(answer: Answer, said: Note) -> str:
 def _sentence(answer: Answer, said: Note) -> str:
     """What our code says is translated by its template, what the book says as a fact."""
     paid = {name: cash(answer, usd.amount) for name, usd in said.facts.items() if isinstance(usd, Usd)}
-    told = words.explain({"message": said.message, "facts": {**said.facts, **paid}}, parts.language())
-    return str(words.reason(told, parts.language()))
+    told = catalogue.explain({"message": said.message, "facts": {**said.facts, **paid}}, parts.language())
+    return str(catalogue.reason(told, parts.language()))
 
 
 def _row(answer: Answer, quote: Quote) -> dict[str, object]:
@@ -384,7 +385,7 @@ def ground(answer: Answer) -> None:
             "{passages} passages, {tokens} tokens, give or take {error}: words a minute × tokens a word × overlap.",
             passages=parts.number(size.passages),
             tokens=parts.number(size.tokens),
-            error=words.percent(float(size.error), parts.language()),
+            error=catalogue.percent(float(size.error), parts.language()),
         )
     )
     assumptions.sample(answer.work.language)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import journey, library, words
-from core.library import Paragraph, Reading
-from core.watch import monitor
+from core import application
+from core.i18n import catalogue
+from core.library import views
+from core.library.views import Paragraph, Reading
+from core.monitor import monitor
 from pages import _decisions
 from pages._parts import SPEAKERS, WHO, explain, language, live, may_change, say
 
@@ -40,9 +42,9 @@ _player = st.components.v2.component(
 
 def live_reading(recording_id: str, start_s: float) -> None:
     """Sound and transcript of a recording, with the player at a second; grows while work goes on."""
-    here = journey.current()
-    read = functools.partial(library.reading, here, WHO, recording_id)
-    live(lambda: _draw(read(), start_s), moving=library.card(here, WHO, recording_id).active)
+    here = application.current()
+    read = functools.partial(views.reading, here, WHO, recording_id)
+    live(lambda: _draw(read(), start_s), moving=views.card(here, WHO, recording_id).active)
 
 
 def _draw(reading: Reading, start_s: float) -> bool:
@@ -59,13 +61,13 @@ def _state(reading: Reading) -> None:
         st.progress(task.progress, say(monitor.KINDS.get(task.stage, "Waiting")))
         _decisions.show_of(task.transcript_id)
         if may_change() and st.button(say("Cancel"), key="cancel"):
-            journey.current().cancel(WHO, task.id)
+            application.current().cancel(WHO, task.id)
             st.rerun()
     elif task and task.status in {"failed", "cancelled"}:
         reason = explain(task.error) if task.error else ""
         st.warning(reason, title=say(monitor.STATUSES[task.status]), icon=":material/block:")
         if may_change() and st.button(say("Try again"), key="retry"):
-            journey.current().retry(WHO, task.id)
+            application.current().retry(WHO, task.id)
             st.rerun()
     elif reading.complete and not reading.paragraphs:
         st.info(say("No speech was found in this recording."))
@@ -73,7 +75,7 @@ def _state(reading: Reading) -> None:
 
 def _show(reading: Reading, start_s: float) -> None:
     recording = reading.card.recording
-    ticket = journey.current().keys.ticket(recording.id)
+    ticket = application.current().keys.ticket(recording.id)
     _player(
         key="player",
         data={
@@ -97,7 +99,7 @@ def _show(reading: Reading, start_s: float) -> None:
 def _as_data(paragraph: Paragraph) -> dict[str, object]:
     return {
         "start": paragraph.start_s,
-        "speaker": words.say(SPEAKERS.get(paragraph.speaker, paragraph.speaker), language())
+        "speaker": catalogue.say(SPEAKERS.get(paragraph.speaker, paragraph.speaker), language())
         if paragraph.speaker
         else "",
         "words": [[word.text, word.start_s, word.end_s] for word in paragraph.words],

@@ -11,11 +11,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import journey, words
-from core.costs import Book, Limit, Price
-from core.costs.prices import CURRENCIES, LIMITS, UNITS
+from core import application
+from core.billing import Book, Limit, Price
+from core.billing.prices import CURRENCIES, LIMITS, UNITS
 from core.errors import AdminsOnly, StenogramError
-from core.phrases import phrase
+from core.i18n import catalogue
+from core.i18n.messages import phrase
 from pages import _assumptions as assumptions
 from pages._parts import explain, language, may_change, number, say, say_many
 
@@ -32,7 +33,7 @@ def draw() -> None:
     if not may_change():
         st.caption(explain(AdminsOnly()))
         return
-    here = journey.current()
+    here = application.current()
     book = here.estimates.book()
     if said := st.session_state.pop("price-error", None):
         st.error(said)
@@ -70,7 +71,7 @@ def _row(book: Book, price: Price) -> dict[str, object]:
         "who": f"{book.provider(price.provider).title} {price.model}",
         "mode": say(MODES[price.mode]) if price.mode in MODES else price.mode,
         "price": None if price.price is None else float(price.price),
-        "unit": f"{price.currency} / {words.reason(price.unit, language())}",
+        "unit": f"{price.currency} / {catalogue.reason(price.unit, language())}",
         "state": _state(price),
         "day": price.read_on,
         "source": price.source,
@@ -86,7 +87,7 @@ def _state(price: Price) -> str:
 
 
 def _change_prices(known: list[Price]) -> None:
-    tariffs = journey.current().tariffs
+    tariffs = application.current().tariffs
     for n, changed in _edits("prices"):
         price, value = known[n], changed.get("price")
         if value is None:
@@ -109,7 +110,7 @@ def _figures(book: Book) -> None:
 
 
 def _change_figures(names: list[str]) -> None:
-    tariffs = journey.current().tariffs
+    tariffs = application.current().tariffs
     for n, changed in _edits("figures"):
         name, value = names[n], changed.get("value")
         if value is None:
@@ -131,7 +132,7 @@ def _limits(book: Book) -> None:
         placeholder="",
         args=(known,),
     )
-    most = journey.current().settings.batch_enqueued_tokens
+    most = application.current().settings.batch_enqueued_tokens
     if any(limit.yours and (limit.enqueued_tokens or 0) > most for limit in known):
         facts = {"setting": "`BATCH_ENQUEUED_TOKENS`", "most": number(most)}
         st.caption(say("Batches are sent under {setting}, {most} tokens: raise that too.", **facts))
@@ -149,7 +150,7 @@ def _limit(book: Book, limit: Limit) -> dict[str, object]:
 
 
 def _change_limits(known: list[Limit]) -> None:
-    tariffs = journey.current().tariffs
+    tariffs = application.current().tariffs
     for n, changed in _edits("limits"):
         _attempt(functools.partial(tariffs.set_limit, *known[n].key, **changed))
 
@@ -175,7 +176,7 @@ def _attempt(change: Callable[[], None]) -> None:
 
 
 def _add() -> None:
-    units = {unit: str(words.reason(unit, language())) for unit in UNITS}
+    units = {unit: str(catalogue.reason(unit, language())) for unit in UNITS}
     modes = {mode: say(template) for mode, template in MODES.items()}
     with st.form("add-price", border=False):
         with st.container(horizontal=True):
@@ -188,7 +189,7 @@ def _add() -> None:
             unit = st.selectbox(say("For"), list(units), index=1, format_func=units.__getitem__)
         if st.form_submit_button(say("Add")):
             _attempt(
-                lambda: journey.current().tariffs.set_price(
+                lambda: application.current().tariffs.set_price(
                     provider, model, mode, price.replace(",", "."), unit=unit, currency=currency
                 )
             )
@@ -222,4 +223,4 @@ def _limit_columns() -> dict[str, Any]:
 
 def usd(amount: Decimal | None) -> str:
     """Dollars, or that nobody knows."""
-    return words.NOTHING if amount is None else words.money(float(amount))
+    return catalogue.NOTHING if amount is None else catalogue.money(float(amount))

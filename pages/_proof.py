@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import journey
+from core import application
 from core.errors import StenogramError
-from core.money import proof
-from core.money.held import Way
-from core.money.proof import Budgeted, Paid, Proved, Sum
-from core.phrases import phrase
+from core.i18n.messages import phrase
+from core.planning import proof
+from core.planning.holds import Way
+from core.planning.proof import Budgeted, Paid, Proved, Sum
 from pages import _charts as charts
 from pages import _plan as plan
 from pages._batches import CHEAPEST
@@ -45,7 +45,7 @@ WAYS = 8
 
 def draw() -> None:
     """The present month, what was saved, the plans that were taken, and every call."""
-    here = journey.current()
+    here = application.current()
     _month()
     held = _held()
     if may_change():
@@ -64,7 +64,7 @@ def draw() -> None:
 
 
 def _month() -> None:
-    here = journey.current()
+    here = application.current()
     spent, saved = here.ledger.month(), here.proof.saved()
     with st.container(horizontal=True):
         st.metric(say("Spent this month"), usd(spent.spent))
@@ -85,7 +85,7 @@ def _amounts(spent: Decimal, reserved: Decimal, cap: Decimal) -> dict[str, str]:
 
 def _held() -> bool:
     """What a cap holds, if anything, and for each group of it the cheaper way, if one fits."""
-    here = journey.current()
+    here = application.current()
     waiting, queue = here.proof.held(), here.batches.view.queue()
     if waiting:
         _reached(
@@ -130,13 +130,13 @@ def _cheaper(n: int, way: Way, titles: dict[str, str]) -> None:
 
 
 def _take(way: Way) -> None:
-    journey.current().holds.take(way)
+    application.current().holds.take(way)
 
 
 def _caps(*, open_: bool) -> None:
     """A cap for everybody, and one for each key."""
-    budgets = journey.current().proof.budgets()
-    keys = {key.id: key.name for key in journey.current().keys.all() if not key.revoked_at}
+    budgets = application.current().proof.budgets()
+    keys = {key.id: key.name for key in application.current().keys.all() if not key.revoked_at}
     with st.expander(say("Caps"), expanded=open_):
         if said := st.session_state.pop("cap-error", None):
             st.error(said)
@@ -170,7 +170,7 @@ def _cap(scope: str, name: str, known: Budgeted | None) -> None:
 
 def _set_cap(scope: str, key: str) -> None:
     try:
-        journey.current().proof.set_cap(scope, st.session_state[key])
+        application.current().proof.set_cap(scope, st.session_state[key])
     except StenogramError as error:
         st.session_state["cap-error"] = explain(error)
 
@@ -207,8 +207,8 @@ def percents(share: float | None) -> str:
 def _sums() -> None:
     st.subheader(say("Estimate against what came"), anchor=False)
     by = plan.choose("sums", BY)
-    names = {key.id: key.name for key in journey.current().keys.all()} | {"pages": say("The pages")}
-    rows = [_sum(each, names) for each in journey.current().proof.sums(by)]
+    names = {key.id: key.name for key in application.current().keys.all()} | {"pages": say("The pages")}
+    rows = [_sum(each, names) for each in application.current().proof.sums(by)]
     st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns())
 
 
@@ -224,7 +224,7 @@ def _sum(each: Sum, names: dict[str, str]) -> dict[str, object]:
 
 def _replay() -> None:
     """The last month in which something was done, by other ways."""
-    here = journey.current()
+    here = application.current()
     now = datetime.now(UTC)
     months = {each.name: each.name for each in here.proof.sums("month")}
     months.setdefault(now.strftime("%Y-%m"), now.strftime("%Y-%m"))

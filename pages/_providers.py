@@ -9,12 +9,13 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from core import journey, words
-from core.costs import Limit, Price
-from core.downloads import Download
-from core.phrases import phrase
-from core.remote import providers
-from core.remote.providers import STATES, Provider
+from core import application
+from core.billing import Limit, Price
+from core.i18n import catalogue
+from core.i18n.messages import phrase
+from core.monitor import providers
+from core.monitor.providers import STATES, Provider
+from core.speech.downloads import Download
 from pages import _parts as parts
 from pages import _prices
 from pages._parts import explain, facts, language, moment, plain, reason, say, size
@@ -43,7 +44,7 @@ PLACES = {
 
 def draw() -> None:
     """Every provider, one under the other."""
-    for provider in providers.all(journey.current()):
+    for provider in providers.all(application.current()):
         with parts.tight(key=f"provider-{provider.name}"):
             _provider(provider)
 
@@ -73,14 +74,14 @@ def _provider(provider: Provider) -> None:
 
 def _why(provider: Provider) -> str:
     """A sentence by its template, or a reason of ours by its phrase."""
-    said = words.explain({"message": provider.message, "facts": provider.facts}, language())
-    return plain(str(words.reason(said, language())))
+    said = catalogue.explain({"message": provider.message, "facts": provider.facts}, language())
+    return plain(str(catalogue.reason(said, language())))
 
 
 def _test(name: str) -> None:
     if st.button(say("Test the connection"), key=f"test-{name}", type="tertiary"):
         with st.spinner(say("Asking…")):
-            st.session_state["tested"] = name, providers.test(journey.current(), name)
+            st.session_state["tested"] = name, providers.test(application.current(), name)
         st.rerun()
     tested, found = st.session_state.get("tested", ("", None))
     if tested == name and found is not None:
@@ -104,8 +105,10 @@ def _price(price: Price) -> dict[str, object]:
     ended = price.ended(date.today())
     return {
         "what": facts(price.model, _mode(price.mode)),
-        "price": words.NOTHING if price.price is None else f"{price.price.normalize():f} {price.currency}",
-        "unit": str(words.reason(price.unit, language())),
+        "price": catalogue.NOTHING
+        if price.price is None
+        else f"{price.price.normalize():f} {price.currency}",
+        "unit": str(catalogue.reason(price.unit, language())),
         "state": say("withdrawn") if ended else say("old") if price.stale(date.today()) else "",
         "day": price.read_on,
         "source": price.source,
@@ -149,7 +152,7 @@ def _columns() -> dict[str, Any]:
 
 def models() -> None:
     """Models that the settings name, with a download that goes on by itself."""
-    downloads = journey.current().downloads
+    downloads = application.current().downloads
 
     def show() -> bool:
         found = downloads.all()
@@ -161,7 +164,7 @@ def models() -> None:
 
 
 def _model(one: Download) -> None:
-    downloads = journey.current().downloads
+    downloads = application.current().downloads
     with parts.tight(key=f"model-{one.name.replace('/', '-')}"):
         with parts.line():
             st.markdown(reason(one.title), width="stretch")

@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from core import journey, library, words
+from core import application
+from core.i18n import catalogue
+from core.library import views
 from pages import _meaning
 from pages import _parts as parts
 from pages._parts import WHO, duration, say
 
-here = journey.current()
-totals = library.totals(here.records, WHO)
+here = application.current()
+totals = views.totals(here.records, WHO)
 
 st.title("Stenogram", anchor=False)
 
@@ -35,8 +37,8 @@ with st.container(horizontal=True, wrap=False, gap="medium"):
     st.metric(say("By meaning"), duration(totals.meaning_s))
 with st.container(horizontal=True, wrap=False, gap="medium"):
     month = here.ledger.month()
-    st.metric(say("Spent this month"), words.money(float(month.spent)))
-    st.metric(say("Saved this month"), words.money(float(here.ledger.saved(month.month))))
+    st.metric(say("Spent this month"), catalogue.money(float(month.spent)))
+    st.metric(say("Saved this month"), catalogue.money(float(here.ledger.saved(month.month))))
 _meaning.banner()
 
 st.subheader(say("Recent recordings"), anchor=False)

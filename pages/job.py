@@ -2,16 +2,16 @@
 
 import streamlit as st
 
-from core import journey
+from core import application
 from core.errors import StenogramError
-from core.watch import joblist
+from core.monitor import job_list
 from pages import _history as history
 from pages._live import actions, attempt, who
 from pages._parts import explain, plain, say
 
-here = journey.current()
+here = application.current()
 try:
-    detail = joblist.detail(here, who(), st.query_params.get("id", ""))
+    detail = job_list.detail(here, who(), st.query_params.get("id", ""))
 except StenogramError as error:
     st.title(explain(error), anchor=False)
     st.page_link("monitor.py", label=say("Monitor"), icon=":material/arrow_back:")

@@ -4,16 +4,18 @@ import functools
 
 import streamlit as st
 
-from core import export, journey, library
+from core import application
 from core.errors import StenogramError
+from core.library import views
+from core.transcripts import export
 from pages import _covers, _order
 from pages import _parts as parts
 from pages._parts import WHO, explain, plain, say
 from pages._player import live_reading
 
-here = journey.current()
+here = application.current()
 try:
-    card = library.card(here, WHO, st.query_params.get("id", ""))
+    card = views.card(here, WHO, st.query_params.get("id", ""))
 except StenogramError as error:
     st.title(explain(error), anchor=False)
     st.page_link("library.py", label=say("All recordings"), icon=":material/arrow_back:")
@@ -26,8 +28,8 @@ st.caption(parts.facts(parts.about(card), _order.way(heard)))
 
 with st.container(horizontal=True, gap="xsmall", key="actions"):
     with st.popover(say("Download"), icon=":material/download:", disabled=not recording.transcript_id):
-        for kind, name in library.FORMATS.items():
-            make = functools.partial(library.exported, here, WHO, recording.id, kind)
+        for kind, name in views.FORMATS.items():
+            make = functools.partial(views.exported, here, WHO, recording.id, kind)
             file = export.name(recording.filename, kind)
             st.download_button(say(name), make, file, on_click="ignore", type="tertiary", key=kind)
     if parts.may_change():

@@ -2,13 +2,14 @@
 
 import streamlit as st
 
-from core import journey, library, moments
+from core import application
 from core.errors import StenogramError
+from core.library import moments, views
 from pages import _parts as parts
 from pages._parts import WHO, explain, say
 
-here = journey.current()
-totals = library.totals(here.records, WHO)
+here = application.current()
+totals = views.totals(here.records, WHO)
 
 st.title(say("Search"), anchor=False)
 
@@ -47,4 +48,4 @@ if not found.total:
     st.write(say("Nothing was found. Try other words."))
 elif found.notice:
     st.info(say(found.notice))
-parts.groups(library.grouped(found.results, question))
+parts.groups(views.grouped(found.results, question))

@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from core import journey
+from core import application
 from pages import _meaning, _providers
 from pages import _parts as parts
 from pages._parts import facts, reason, say
 
-here = journey.current()
+here = application.current()
 parts.admins_only()
 st.title(say("Settings"), anchor=False)
 

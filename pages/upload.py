@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core import journey, library
+from core import application
+from core.library import views
 from pages import _meaning, _order, _sender
 from pages import _parts as parts
 from pages._parts import say
 
-here = journey.current()
+here = application.current()
 round_ = st.session_state.setdefault("round", 0)
 
 parts.admins_only()
@@ -29,7 +30,7 @@ if here.settings.folders:
     folder = st.selectbox(
         say("Or a folder of the server"), folders, format_func=folders.__getitem__, key=f"folder-{round_}"
     )
-files = [*dropped, *(library.in_folder(here, folder) if folder else [])]
+files = [*dropped, *(views.in_folder(here, folder) if folder else [])]
 
 language, engine, ready = parts.engine("upload", parts.language())
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from core.batch.rows import Batch, Text
-from core.index import Row
-from core.journey import Journey
-from core.passages import refresh_meaning
-from core.records import Job, PassageRow, Recording, Task, Transcript
+from core.application import Journey
+from core.database.tables import Batch, Job, PassageRow, Recording, Task, Text, Transcript
+from core.search.index import Row
+from core.search.passages import refresh_meaning
 from core.settings import Settings
 from tools.gemini_emulator import Control
 

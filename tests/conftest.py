@@ -17,7 +17,7 @@ DATA = Path(__file__).parent / "data"
 @pytest.fixture
 def here(tmp_path: Path):
     """A whole journey of its own in a temporary folder; nobody rings, `drive.perform_all` does the work."""
-    from core.journey import Journey
+    from core.application import Journey
     from core.settings import Settings
 
     return Journey(Settings(stenogram_home=tmp_path / "home"))
@@ -65,7 +65,7 @@ def database(request, tmp_path):
 @pytest.fixture
 def records(database):
     """Empty records in each kind of database."""
-    from core.records import Records
+    from core.database.database import Records
 
     records = Records(database)
     yield records

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from core.journey import Journey
-from core.records import Job
+from core.application import Journey
+from core.database.tables import Job
 from jobs import actors
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from core import decode
-from core.journey import Journey
+from core.application import Journey
+from core.media import decode
 from core.settings import Settings
 from tests import drive
 from tests.conftest import DATA

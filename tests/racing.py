@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.money.ledger import Call, CapReached, Ledger
-from core.records import Records
+from core.billing.ledger import Call, CapReached, Ledger
+from core.database.database import Records
 
 CALLS = 12
 

@@ -18,10 +18,10 @@ import jiwer
 from moto.server import ThreadedMotoServer
 from sqlalchemy import select
 
-from core.journey import Journey
-from core.keys import EVERYONE
-from core.recordings import Wish
-from core.records import Job, Task
+from core.application import Journey
+from core.database.tables import Job, Task
+from core.library.recordings import Wish
+from core.principal import EVERYONE
 from core.settings import Settings
 from tests.conftest import DATA
 from tests.drive import perform_all

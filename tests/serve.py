@@ -13,7 +13,7 @@ import httpx
 import uvicorn
 
 from api import build
-from core.journey import Journey
+from core.application import Journey
 from tests import drive
 
 

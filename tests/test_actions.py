@@ -7,16 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from core import workers
-from core.batch.rows import Batch
+from core.application import Journey
+from core.database.tables import Batch, Job, Worker
 from core.errors import AdminsOnly, BadRequest, NotFound, ProviderRefused
-from core.journey import Journey
-from core.keys import EVERYONE, PAGES, Principal
-from core.recordings import Wish
-from core.records import Job, Worker
-from core.watch import failures, joblist
-from core.watch.actions import Actions, waiting_in
-from core.watch.joblist import Filter
+from core.library.recordings import Wish
+from core.monitor import failures, job_list
+from core.monitor.actions import Actions, waiting_in
+from core.monitor.job_list import Filter
+from core.principal import EVERYONE, PAGES, Principal
+from core.queue import workers
 from tests import drive
 from tests.conftest import DATA
 from tests.installation import cut
@@ -60,7 +59,7 @@ def test_others_than_admins_may_look_and_not_act(here):
             step()
     assert here.recordings.task(EVERYONE, task).status == "queued"
     assert onlooker.log() == []
-    assert len(joblist.find(here.records, ONLOOKER, Filter()).lines) == 1
+    assert len(job_list.find(here.records, ONLOOKER, Filter()).lines) == 1
 
 
 def test_who_did_what_and_when_is_kept(here, act):
@@ -252,7 +251,7 @@ def test_jobs_are_found_by_what_they_are(here, tmp_path):
     engine = here.choose(Wish(language="en")).engine.name
 
     def found(**wanted: object) -> set[tuple[str, str]]:
-        lines = joblist.find(here.records, EVERYONE, Filter(**wanted)).lines
+        lines = job_list.find(here.records, EVERYONE, Filter(**wanted)).lines
         return {(line.recording.title, line.job.kind) for line in lines}
 
     assert ("meeting.wav", "transcribe") in found()
@@ -269,12 +268,12 @@ def test_an_action_meets_all_that_fit_a_filter_and_nothing_else(here, act):
     fail(here, BadRequest("No {thing}.", thing="tea"))
     waits = bring(here, DATA / "ru_meeting.opus")
 
-    fitting = joblist.tasks(here.records, EVERYONE, Filter(state="failed"))
+    fitting = job_list.tasks(here.records, EVERYONE, Filter(state="failed"))
 
     assert sorted(fitting) == sorted(failed)
     assert act.retry(fitting) == 2
     assert {job.task_id for job in drive.ready(here)} == {*failed, waits}
-    assert joblist.tasks(here.records, Principal("somebody else"), Filter()) == []
+    assert job_list.tasks(here.records, Principal("somebody else"), Filter()) == []
 
 
 def test_a_job_tells_its_story(here, tmp_path):
@@ -284,10 +283,10 @@ def test_a_job_tells_its_story(here, tmp_path):
     here.work.put_back(claim)
     drive.perform_all(here)
 
-    detail = joblist.detail(here, EVERYONE, first)
+    detail = job_list.detail(here, EVERYONE, first)
 
     assert [stage.job.kind for stage in detail.stages][:3] == ["prepare", "transcribe", "index"]
     assert [run.outcome for run in detail.stages[0].attempts] == ["stopped", "done"]
     assert detail.stages[0].attempts[0].worker == "w1"
     with pytest.raises(NotFound):
-        joblist.detail(here, Principal("somebody else"), first)
+        job_list.detail(here, Principal("somebody else"), first)

@@ -18,7 +18,7 @@ import httpx
 import psutil
 import pytest
 
-from core.records import Payment
+from core.database.tables import Payment
 from core.settings import ROOT
 from tests import drive
 from tests.conftest import DATA

@@ -16,9 +16,9 @@ from pathlib import Path
 import openai
 import pytest
 
-from core.batch import names
-from core.journey import Journey
-from core.keys import EVERYONE
+from core.application import Journey
+from core.orders import batch_names
+from core.principal import EVERYONE
 from core.settings import Settings
 from tests import batching, drive
 from tests.conftest import DATA
@@ -300,7 +300,7 @@ def test_a_batch_that_another_recording_pays_for_is_named_too(tmp_path):
         here.batches.tick()
         _, tasks = here.recordings.tasks(EVERYONE)
 
-        told = names.of_tasks(here.records, tasks)
+        told = batch_names.of_tasks(here.records, tasks)
 
     assert set(told.values()) == {batch.name for batch in batching.batches(here)}
     assert set(told) == {task.id for task in tasks}

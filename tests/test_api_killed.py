@@ -11,7 +11,7 @@ import time
 
 import httpx
 
-from core.journey import Journey
+from core.application import Journey
 from core.settings import ROOT, Settings
 from tests.installation import cut
 

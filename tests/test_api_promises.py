@@ -16,10 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import update
 
+from core.clients import retention, webhooks
+from core.database.tables import Callback, Recording, Replay, Task
 from core.errors import BadRequest
-from core.programs import callbacks, retention
-from core.programs.promises import Callback, Replay
-from core.records import Recording, Task
 from tests import drive
 from tests.installation import generous, problem, upload
 from tests.serve import serve
@@ -180,11 +179,11 @@ def listen():
 def test_the_end_of_a_task_is_told_once_and_signed(served, me, clip, listen):
     listener = listen(204)
     accepted = upload(me, clip, callback_url=listener.url).json()
-    assert callbacks.deliver(served.here) == 0
+    assert webhooks.deliver(served.here) == 0
     drive.perform_all(served.here)
 
-    assert callbacks.deliver(served.here) == 1
-    assert callbacks.deliver(served.here) == 0
+    assert webhooks.deliver(served.here) == 1
+    assert webhooks.deliver(served.here) == 0
 
     [(path, headers, body)] = listener.heard
     assert path == "/ended?of=tasks"
@@ -203,9 +202,9 @@ def test_a_call_that_fails_is_tried_three_times_with_pauses(served, me, clip, li
     end(me, upload(me, clip, force="true", callback_url=listener.url))
 
     for expected in (1, 2, 3, 3):
-        callbacks.deliver(served.here)
+        webhooks.deliver(served.here)
         assert len(listener.heard) == expected
-        callbacks.deliver(served.here)
+        webhooks.deliver(served.here)
         assert len(listener.heard) == expected, "without a pause"
         with served.here.records.write() as session:
             session.execute(update(Callback).values(next_at=0.0))
@@ -218,7 +217,7 @@ def test_a_cancelled_task_calls_too(served, me, clip, listen):
     listener = listen(200)
     end(me, upload(me, clip, force="true", callback_url=listener.url))
 
-    callbacks.deliver(served.here)
+    webhooks.deliver(served.here)
 
     assert json.loads(listener.heard[0][2])["status"] == "cancelled"
 
@@ -243,7 +242,7 @@ def test_a_cancelled_task_calls_too(served, me, clip, listen):
 )
 def test_nobody_is_sent_into_private_networks(url):
     with pytest.raises(BadRequest):
-        callbacks.check(url)
+        webhooks.check(url)
 
 
 def test_a_name_that_leads_into_a_private_network_is_not_called(tmp_path, clip, listen):
@@ -253,7 +252,7 @@ def test_a_name_that_leads_into_a_private_network_is_not_called(tmp_path, clip, 
     listener = listen(200)
     port = listener.server.server_port
 
-    error = asyncio.run(callbacks._post(f"http://2130706433:{port}/", b"", "", anywhere=False))
+    error = asyncio.run(webhooks._post(f"http://2130706433:{port}/", b"", "", anywhere=False))
 
     assert error == "a private address"
     assert not listener.heard
@@ -269,12 +268,12 @@ def test_one_who_never_answers_costs_seconds_not_the_worker(served, me, clip, mo
     import socket
 
     silent = socket.create_server(("127.0.0.1", 0))
-    monkeypatch.setattr(callbacks, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(webhooks, "TIMEOUT_S", 0.5)
     address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
     end(me, upload(me, clip, force="true", callback_url=address))
 
     began = time.monotonic()
-    assert callbacks.deliver(served.here) == 0
+    assert webhooks.deliver(served.here) == 0
 
     assert time.monotonic() - began < 5
     silent.close()
@@ -304,7 +303,7 @@ def test_one_slow_address_does_not_keep_the_others_waiting(served, clip):
             url = f"http://127.0.0.1:{server.server_port}/{n}"
             end(me, upload(me, clip, force="true", callback_url=url))
 
-        assert callbacks.deliver(served.here) == 3
+        assert webhooks.deliver(served.here) == 3
     server.shutdown()
     server.server_close()
 
@@ -315,7 +314,7 @@ def test_a_round_makes_no_more_calls_than_it_can_and_the_next_goes_on(served, cl
         for _ in range(3):
             end(me, upload(me, clip, force="true", callback_url=listener.url))
 
-    assert [callbacks.deliver(served.here, 2) for _ in range(3)] == [2, 1, 0]
+    assert [webhooks.deliver(served.here, 2) for _ in range(3)] == [2, 1, 0]
 
 
 # Fair shares
@@ -393,8 +392,8 @@ def test_after_a_day_a_task_and_its_bytes_are_gone(fresh, clip, hours, forgotten
 
 
 def test_running_tasks_and_recordings_of_the_pages_stay(fresh, clip):
-    from core.keys import EVERYONE
-    from core.recordings import Wish
+    from core.library.recordings import Wish
+    from core.principal import EVERYONE
 
     with clip.open("rb") as file, fresh.client() as me:
         fresh.here.accept(EVERYONE, file, "page.wav", Wish(language="en"))

@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api import build
-from core.journey import Journey
+from core.application import Journey
 from core.settings import Settings
 from tests.installation import done, generous, problem, upload
 from tests.serve import serve

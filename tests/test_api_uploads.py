@@ -11,8 +11,8 @@ import pytest
 from tusclient import client as tus
 from tusclient.exceptions import TusCommunicationError
 
-from core.keys import EVERYONE
-from core.programs import retention
+from core.clients import retention
+from core.principal import EVERYONE
 from tests import drive
 from tests.installation import generous, problem
 from tests.serve import serve
@@ -219,7 +219,7 @@ def test_what_nobody_goes_on_with_is_forgotten(served, me):
     assert list(folder.iterdir())
     from sqlalchemy import update
 
-    from core.programs.promises import Resumable
+    from core.database.tables import Resumable
 
     with served.here.records.write() as session:
         session.execute(update(Resumable).values(created_at=time.time() - 25 * 3600))

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.batch import texts
-from core.batch.view import STATES
-from core.embed import text_hash
+from core.application import Journey
+from core.database.tables import Job, Recording, Task
+from core.embedding.embedder import text_hash
 from core.errors import BadRequest, OutcomeUnknown
-from core.intake import Blob
-from core.journey import Journey
-from core.keys import EVERYONE
-from core.recordings import Wish
-from core.records import Job, Recording, Task
+from core.library.recordings import Wish
+from core.orders import embedding_requests
+from core.orders.batch_view import STATES
+from core.principal import EVERYONE
 from core.settings import Settings
+from core.storage.blobs import Blob
 from tests import batching
 from tools.gemini_emulator import GeminiEmulator
 
@@ -373,7 +373,7 @@ def test_each_recording_knows_what_it_cost(here, emulator):
     first = batching.recording(here, batching.sentences(4), title="first")
     second = batching.recording(here, batching.sentences(2, start=10), lane="now", title="second")
     with here.records.write() as session:
-        texts.embed_job(session, second)
+        embedding_requests.embed_job(session, second)
 
     batching.run(here, emulator)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import journey
-from core.batch.view import FINISHED, STATES
+from core import application
+from core.orders.batch_view import FINISHED, STATES
 from tests import batching
 from tests.test_pages import visit
 from tests.tool import Tool, until
@@ -34,11 +34,11 @@ def tool(tmp_path: Path, provider: GeminiEmulator, monkeypatch: pytest.MonkeyPat
     }
     for name, value in {"STENOGRAM_HOME": str(tmp_path / "home"), **settings}.items():
         monkeypatch.setenv(name, value)
-    journey.current.cache_clear()
-    batching.recording(journey.current(), batching.sentences(4))
+    application.current.cache_clear()
+    batching.recording(application.current(), batching.sentences(4))
     with Tool(tmp_path / "home", **settings) as running:
         yield running
-    journey.current.cache_clear()
+    application.current.cache_clear()
 
 
 def page() -> AppTest:
@@ -66,7 +66,7 @@ def soon(ask: Callable[[], object], what: str) -> None:
 
 
 def test_cancel_retry_and_finish_are_done_by_a_worker(tool, provider):
-    here = journey.current()
+    here = application.current()
     soon(lambda: batching.states(here) == ["submitted"] * 2, "a worker to order the batches")
     first, second = batching.batches(here)
     assert {"now", "stop"} <= buttons()

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from core.batch.intents import LIVE
-from core.journey import Journey
-from core.keys import EVERYONE
-from core.recordings import Wish
-from core.records import Recording
+from core.application import Journey
+from core.database.tables import Recording
+from core.library.recordings import Wish
+from core.orders.batch_store import LIVE
+from core.principal import EVERYONE
 from tests import batching, drive, lives
 from tests.conftest import DATA
 from tests.serve import serve
@@ -78,11 +78,11 @@ def page(tmp_path, monkeypatch, emulator):
     monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("GEMINI_API_KEY", "a-long-secret")
     monkeypatch.setenv("GEMINI_BASE_URL", emulator.url)
-    from core import journey
+    from core import application
 
-    journey.current.cache_clear()
-    yield journey.current()
-    journey.current.cache_clear()
+    application.current.cache_clear()
+    yield application.current()
+    application.current.cache_clear()
 
 
 def test_the_upload_page_asks_for_a_deadline_only_by_batch(page):

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.batch import results
 from core.errors import ProviderBusy
+from core.orders import batch_results
 
 DIM = 4
 
@@ -21,9 +21,9 @@ def line(key: str = "a", values: object = (3, 0, 4.0, 0), **more: object) -> str
     return json.dumps({"response": response, "key": key, **more})
 
 
-def matched(path: Path, *lines: str, keys: str = "ab") -> tuple[results.Match, dict[str, np.ndarray]]:
+def matched(path: Path, *lines: str, keys: str = "ab") -> tuple[batch_results.Match, dict[str, np.ndarray]]:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    match = results.Match(dict.fromkeys(keys, 5), DIM)
+    match = batch_results.Match(dict.fromkeys(keys, 5), DIM)
     found = {k: v for ks, vectors in match.vectors(path) for k, v in zip(ks, vectors, strict=True)}
     return match, found
 
@@ -117,24 +117,24 @@ def test_a_result_that_broke_off_is_not_used_at_all(path, lost):
     path.write_bytes(whole[:-lost])
 
     with pytest.raises(ProviderBusy, match="broke off"):
-        results.count(path)
+        batch_results.count(path)
 
 
 def test_a_whole_result_may_lack_its_last_line_break(path):
     path.write_bytes((line("a") + "\n\n" + line("b")).encode())
 
-    assert results.count(path) == 2
+    assert batch_results.count(path) == 2
 
 
 def test_more_lines_than_one_block(path):
-    number = results.BLOCK * 2 + 1
+    number = batch_results.BLOCK * 2 + 1
     lines = [line(str(n), (n + 1, 0, 0, 0)) for n in range(number)]
     path.write_text("\n".join(lines))
-    match = results.Match({str(n): 1 for n in range(number)}, DIM)
+    match = batch_results.Match({str(n): 1 for n in range(number)}, DIM)
 
     sizes = [len(keys) for keys, vectors in match.vectors(path) if len(vectors)]
 
-    assert sizes == [results.BLOCK, results.BLOCK, 1]
+    assert sizes == [batch_results.BLOCK, batch_results.BLOCK, 1]
     assert match.missing == []
 
 
@@ -155,7 +155,7 @@ JSON = st.recursive(
 def test_no_line_whatsoever_breaks_the_reader_or_becomes_a_bad_vector(tmp_path_factory, lines):
     path = tmp_path_factory.mktemp("any") / "result.jsonl"
     path.write_text("\n".join(lines), encoding="utf-8", errors="replace")
-    match = results.Match({"a": 1, "": 1, "x": 1}, DIM)
+    match = batch_results.Match({"a": 1, "": 1, "x": 1}, DIM)
 
     for _, vectors in match.vectors(path):
         assert np.allclose(np.linalg.norm(vectors, axis=1), 1)

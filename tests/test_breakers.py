@@ -9,11 +9,11 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
+from core.database.tables import Payment
 from core.errors import NotFound, OutcomeUnknown, ProviderBusy, Rejected, UnreadableMedia
-from core.records import Payment
-from core.remote.breakers import Breakers
-from core.remote.storage import NAME
-from core.remote.wire import Wire
+from core.http_client import Wire
+from core.orders.breakers import Breakers
+from core.storage.object_store import NAME
 from tests import remotely
 from tests.drive import perform_all, ready
 from tests.remotely import CANARY

@@ -14,15 +14,16 @@ import psutil
 import pytest
 from dramatiq.brokers.redis import RedisBroker
 
-from core import decode, workers
+from core.application import Journey
+from core.database.tables import Job, Recording, Segment, Task, Worker
 from core.errors import NotFound, UnreadableMedia
-from core.journey import Journey
-from core.keys import EVERYONE, PAGES, Principal
-from core.recordings import Wish
-from core.records import Job, Recording, Segment, Task, Worker
+from core.library.recordings import Wish
+from core.media import decode
+from core.monitor import failures, job_list
+from core.monitor.actions import Actions
+from core.principal import EVERYONE, PAGES, Principal
+from core.queue import history, workers
 from core.settings import Settings
-from core.watch import failures, history, joblist
-from core.watch.actions import Actions
 from jobs import actors
 from tests.conftest import DATA
 from tests.tool import Tool, until
@@ -288,10 +289,10 @@ def test_the_log_of_a_job_is_found_by_its_id(there, do):
     job = began(there, task := bring(there))
     do.cancel([task])
 
-    detail = joblist.detail(there, EVERYONE, job.id)
+    detail = job_list.detail(there, EVERYONE, job.id)
 
     assert any("prepare begins" in line for line in detail.log)
-    assert joblist.detail(there, Principal(PAGES), job.id).log == []
+    assert job_list.detail(there, Principal(PAGES), job.id).log == []
 
 
 def test_a_routine_is_done_at_once_when_asked(there, do):

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from core.chores import Chores
-from core.records import Worker
-from core.workers import ALIVE_S
+from core.database.tables import Worker
+from core.queue.periodic import Chores
+from core.queue.workers import ALIVE_S
 
 CHORE = "callbacks"
 PATIENCE_S = 60

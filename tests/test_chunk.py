@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.chunk import MAX_LETTERS, Utterance, language, passages
+from core.transcripts.chunking import MAX_LETTERS, Utterance, language, passages
 
 
 def talk(*lengths_s: float, gap_s: float = 0.5, speakers: str = "A") -> list[Utterance]:

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import costs
-from core.costs import pace
+from core import billing
+from core.billing import pace
 from core.errors import BadRequest
 
-BOOK = costs.shipped()
+BOOK = billing.shipped()
 DAY = date(2026, 11, 22)
-FREE = [costs.Limit("gemini", "sync", "no limit", DAY), costs.Limit("gemini", "batch", "no limit", DAY)]
+FREE = [billing.Limit("gemini", "sync", "no limit", DAY), billing.Limit("gemini", "batch", "no limit", DAY)]
 
 SEED = {"sync_price": "0.025", "batch_price": "0.0125"}
 TODAY = {"sync_price": None, "batch_price": None}
@@ -38,7 +38,7 @@ TODAY = {"sync_price": None, "batch_price": None}
     ],
 )
 def test_documents_of_500_tokens_cost(documents, prices, sync_usd, batch_usd):
-    answer = costs.estimate(documents=documents, tokens_per_document=500, **prices, on=DAY)["embedding"]
+    answer = billing.estimate(documents=documents, tokens_per_document=500, **prices, on=DAY)["embedding"]
 
     assert answer["sync_usd"] == sync_usd
     assert answer["batch_usd"] == batch_usd
@@ -46,7 +46,7 @@ def test_documents_of_500_tokens_cost(documents, prices, sync_usd, batch_usd):
 
 
 def test_a_year_pays_for_every_re_indexing():
-    answer = costs.estimate(documents=10_000, tokens_per_document=500, **SEED, times_per_year=12, on=DAY)
+    answer = billing.estimate(documents=10_000, tokens_per_document=500, **SEED, times_per_year=12, on=DAY)
 
     assert answer["embedding"]["yearly_sync_usd"] == "1.5"
     assert answer["embedding"]["yearly_saved_usd"] == "0.75"
@@ -79,7 +79,7 @@ def test_a_year_pays_for_every_re_indexing():
     ],
 )
 def test_a_thousand_hours_cost_by_each_engine(engine, usd):
-    engines = costs.estimate(hours=1000, on=DAY)["transcription"]["engines"]
+    engines = billing.estimate(hours=1000, on=DAY)["transcription"]["engines"]
 
     found = {f"{row['engine']}/{row['model']}/{row['mode']}": row for row in engines}
     assert len(found) == 20
@@ -91,7 +91,7 @@ def test_a_thousand_hours_cost_by_each_engine(engine, usd):
     [("gemini/gemini-embedding-2/sync", "3.456"), ("gemini/gemini-embedding-2/batch", "1.728")],
 )
 def test_a_thousand_hours_are_17_280_000_tokens(lane, usd):
-    answer = costs.estimate(hours=1000, on=DAY)
+    answer = billing.estimate(hours=1000, on=DAY)
 
     route = next(row for row in answer["routes"] if row["id"] == f"groq/whisper-large-v3/sync + {lane}")
     assert answer["work"]["tokens"] == 17_280_000
@@ -100,7 +100,7 @@ def test_a_thousand_hours_are_17_280_000_tokens(lane, usd):
 
 
 def test_1500_requests_a_minute_take_66_7_minutes_for_100_000():
-    limit = costs.Limit("gemini", "sync", "the seed", DAY, rpm=1500, texts_per_call=100)
+    limit = billing.Limit("gemini", "sync", "the seed", DAY, rpm=1500, texts_per_call=100)
 
     steps = pace.embed_now(100_000, 50_000_000, limit, BOOK.assume("call_s"), Decimal(1))
 
@@ -118,7 +118,7 @@ def test_1500_requests_a_minute_take_66_7_minutes_for_100_000():
     ],
 )
 def test_100_texts_take_as_long_as_the_tightest_limit(limit, seconds, bound_by):
-    rule = costs.Limit("gemini", "sync", "test", DAY, **limit)
+    rule = billing.Limit("gemini", "sync", "test", DAY, **limit)
 
     steps = pace.embed_now(100, 50_000, rule, BOOK.assume("call_s"), Decimal(1))
 
@@ -127,7 +127,7 @@ def test_100_texts_take_as_long_as_the_tightest_limit(limit, seconds, bound_by):
 
 def test_sound_is_held_back_by_the_hourly_allowance():
     """1,000 h through 200,000 s an hour take 18 h, though the engine is 189 times real time."""
-    quotes = costs.routes(costs.work_of_hours(1000), BOOK, on=DAY)
+    quotes = billing.routes(billing.work_of_hours(1000), BOOK, on=DAY)
 
     groq = next(
         quote
@@ -155,16 +155,16 @@ def test_rounds_add_up_and_their_lateness_by_the_root():
 
 
 def test_our_own_history_replaces_the_documented_wait_once_there_is_enough():
-    few = costs.History({"gemini/batch": [60.0] * 4})
-    enough = costs.History({"gemini/batch": [60.0, 61.0, 62.0, 63.0, 64.0]})
+    few = billing.History({"gemini/batch": [60.0] * 4})
+    enough = billing.History({"gemini/batch": [60.0, 61.0, 62.0, 63.0, 64.0]})
 
-    assert costs.embedding(1, 500, BOOK, on=DAY, history=few).batch_p50_s == 1200
-    assert costs.embedding(1, 500, BOOK, on=DAY, history=enough).batch_p50_s == 62
-    assert costs.embedding(1, 500, BOOK, on=DAY, history=enough).batch_p90_s == pytest.approx(63.6)
+    assert billing.embedding(1, 500, BOOK, on=DAY, history=few).batch_p50_s == 1200
+    assert billing.embedding(1, 500, BOOK, on=DAY, history=enough).batch_p50_s == 62
+    assert billing.embedding(1, 500, BOOK, on=DAY, history=enough).batch_p90_s == pytest.approx(63.6)
 
 
 def test_a_batch_without_a_typical_wait_promises_only():
-    quotes = costs.routes(costs.work_of_hours(1), BOOK, on=DAY)
+    quotes = billing.routes(billing.work_of_hours(1), BOOK, on=DAY)
 
     groq = next(
         quote
@@ -178,15 +178,15 @@ def test_a_batch_without_a_typical_wait_promises_only():
 @pytest.mark.parametrize("language", ["", "xx"])
 def test_a_language_nobody_knows_counts_as_russian(language):
     def counted(language):
-        return costs.routes(costs.work_of_hours(10, language), BOOK, on=DAY)
+        return billing.routes(billing.work_of_hours(10, language), BOOK, on=DAY)
 
     assert [quote.parts for quote in counted(language)] == [quote.parts for quote in counted("ru")]
 
 
 def test_measured_speeds_replace_assumed_ones():
-    speeds = costs.Speeds({"gigaam/gpu": Decimal(1000), "runpod/80 GB H100": Decimal(8000)})
+    speeds = billing.Speeds({"gigaam/gpu": Decimal(1000), "runpod/80 GB H100": Decimal(8000)})
 
-    quotes = costs.routes(costs.work_of_hours(1000), BOOK, speeds, on=DAY)
+    quotes = billing.routes(billing.work_of_hours(1000), BOOK, speeds, on=DAY)
 
     own = next(quote for quote in quotes if quote.id == "gigaam/gpu + gemini/gemini-embedding-2/sync")
     assert own.p50_s == pytest.approx(3600, rel=0.01)
@@ -206,8 +206,8 @@ def test_measured_speeds_replace_assumed_ones():
     model=st.sampled_from(["gemini-embedding-2", "gemini-embedding-001"]),
 )
 def test_embedding_is_linear_in_volume_and_batch_never_dearer(documents, times, tokens, model):
-    once = costs.embedding(documents, tokens, BOOK, on=DAY, model=model)
-    often = costs.embedding(documents * times, tokens, BOOK, on=DAY, model=model)
+    once = billing.embedding(documents, tokens, BOOK, on=DAY, model=model)
+    often = billing.embedding(documents * times, tokens, BOOK, on=DAY, model=model)
 
     assert often.sync_usd == once.sync_usd * times
     assert often.batch_usd == once.batch_usd * times
@@ -218,7 +218,7 @@ def test_embedding_is_linear_in_volume_and_batch_never_dearer(documents, times, 
 @given(hours=st.integers(1, 10_000), times=st.integers(1, 100))
 def test_services_are_linear_in_hours_and_their_batch_never_dearer(hours, times):
     def bought(many: int) -> dict[str, Decimal]:
-        rows = costs.estimate(hours=many, on=DAY)["transcription"]["engines"]
+        rows = billing.estimate(hours=many, on=DAY)["transcription"]["engines"]
         services = [row for row in rows if row["engine"] in {"groq", "openai", "yandex", "fireworks"}]
         return {f"{row['engine']}/{row['model']}/{row['mode']}": Decimal(row["usd"]) for row in services}
 
@@ -233,7 +233,7 @@ def test_services_are_linear_in_hours_and_their_batch_never_dearer(hours, times)
 @settings(deadline=None)
 @given(hours=st.decimals("0.001", 100_000, places=3), currency=st.sampled_from(["USD", "RUB"]))
 def test_totals_are_the_sum_of_what_is_shown_and_no_money_is_a_float(hours, currency):
-    answer = costs.estimate(hours=hours, currency=currency, on=DAY)
+    answer = billing.estimate(hours=hours, currency=currency, on=DAY)
 
     for route in answer["routes"]:
         assert sum(Decimal(part["usd"]) for part in route["parts"]) == Decimal(route["total_usd"])
@@ -263,7 +263,7 @@ def leaves(tree, name=""):
 
 
 def test_money_is_decimal_all_the_way():
-    for quote in costs.routes(costs.work_of_hours("0.1"), BOOK, on=DAY):
+    for quote in billing.routes(billing.work_of_hours("0.1"), BOOK, on=DAY):
         amounts = [
             quote.total_usd,
             quote.transcription_usd,
@@ -275,7 +275,7 @@ def test_money_is_decimal_all_the_way():
 
 def test_short_recordings_pay_the_minimum():
     """A hundred recordings of 2 s are billed as 10 s each by Groq, as 15 s by Yandex."""
-    rows = costs.estimate(durations_s=[2] * 100, on=DAY)["transcription"]["engines"]
+    rows = billing.estimate(durations_s=[2] * 100, on=DAY)["transcription"]["engines"]
     usd = {f"{row['engine']}/{row['model']}/{row['mode']}": Decimal(row["usd"]) for row in rows}
 
     assert usd["groq/whisper-large-v3-turbo/sync"] == (1000 * Decimal("0.04") / 3600).quantize(
@@ -285,24 +285,26 @@ def test_short_recordings_pay_the_minimum():
 
 
 def test_measured_speech_makes_fewer_tokens_but_the_same_bill():
-    whole = costs.estimate(durations_s=[3600], on=DAY)
-    half = costs.estimate(durations_s=[3600], speech_s=1800, on=DAY)
+    whole = billing.estimate(durations_s=[3600], on=DAY)
+    half = billing.estimate(durations_s=[3600], speech_s=1800, on=DAY)
 
     assert half["work"]["tokens"] * 2 == whole["work"]["tokens"] == 17_280
     assert half["transcription"] == whole["transcription"]
 
 
 def test_ten_thousand_files_are_one_quote():
-    answer = costs.estimate(durations_s=[60 + n % 977 for n in range(10_000)], on=DAY)
+    answer = billing.estimate(durations_s=[60 + n % 977 for n in range(10_000)], on=DAY)
 
     assert answer["work"]["recordings"] == 10_000
     assert len(answer["routes"]) == 60
 
 
 def test_the_cheapest_that_fits_is_chosen_and_the_others_say_why():
-    quotes = costs.routes(costs.work_of_hours(1000), BOOK, on=DAY, not_ready={"gigaam": "no GPU is visible"})
+    quotes = billing.routes(
+        billing.work_of_hours(1000), BOOK, on=DAY, not_ready={"gigaam": "no GPU is visible"}
+    )
 
-    choice = costs.recommend(quotes, ready_by_s=20 * 3600, at_most_usd=Decimal(43))
+    choice = billing.recommend(quotes, ready_by_s=20 * 3600, at_most_usd=Decimal(43))
 
     why = {out.id: [str(reason) for reason in out.reasons] for out in choice.out}
     assert choice.best.id == "groq/whisper-large-v3-turbo/sync + gemini/gemini-embedding-2/batch"
@@ -325,17 +327,17 @@ def test_the_cheapest_that_fits_is_chosen_and_the_others_say_why():
 
 @pytest.mark.parametrize(("language", "blocked"), [("ru", True), ("en", False)])
 def test_the_local_embedder_is_offered_for_its_languages_only(language, blocked):
-    quotes = costs.routes(costs.work_of_documents(10, 500, language), BOOK, on=DAY)
+    quotes = billing.routes(billing.work_of_documents(10, 500, language), BOOK, on=DAY)
 
     local = next(quote for quote in quotes if quote.embedder == "local")
     assert (local.blocked is not None) is blocked
 
 
 def test_nothing_fits_an_impossible_wish():
-    quotes = costs.routes(costs.work_of_hours(1000), BOOK, on=DAY)
+    quotes = billing.routes(billing.work_of_hours(1000), BOOK, on=DAY)
 
-    assert costs.recommend(quotes, ready_by_s=1).best is None
-    assert costs.recommend(quotes, at_most_usd=Decimal("0.01")).best is None
+    assert billing.recommend(quotes, ready_by_s=1).best is None
+    assert billing.recommend(quotes, at_most_usd=Decimal("0.01")).best is None
 
 
 def test_an_unknown_price_is_last_and_never_chosen():
@@ -343,14 +345,14 @@ def test_an_unknown_price_is_last_and_never_chosen():
 
     unknown = replace(BOOK.price("groq", "whisper-large-v3-turbo", "batch"), price=None)
 
-    quotes = costs.routes(costs.work_of_hours(1000), BOOK.with_overrides([unknown]), on=DAY)
+    quotes = billing.routes(billing.work_of_hours(1000), BOOK.with_overrides([unknown]), on=DAY)
 
     assert [quote.total_usd is None for quote in quotes] == [False] * 57 + [True] * 3
-    assert costs.recommend(quotes[-3:]).best is None
+    assert billing.recommend(quotes[-3:]).best is None
 
 
 def test_waiting_longer_buys_a_lower_price_along_the_frontier():
-    best = costs.frontier(costs.routes(costs.work_of_hours(1000), BOOK, on=DAY))
+    best = billing.frontier(billing.routes(billing.work_of_hours(1000), BOOK, on=DAY))
 
     assert len(best) > 2
     assert [quote.p90_s for quote in best] == sorted(quote.p90_s for quote in best)
@@ -359,7 +361,9 @@ def test_waiting_longer_buys_a_lower_price_along_the_frontier():
 
 
 def test_few_documents_go_now_many_by_batch():
-    advice = [str(costs.embedding(documents, 500, BOOK, on=DAY).advice) for documents in (10, 1000, 100_000)]
+    advice = [
+        str(billing.embedding(documents, 500, BOOK, on=DAY).advice) for documents in (10, 1000, 100_000)
+    ]
 
     assert advice[0].startswith("Take sync")
     assert advice[1].startswith("Take batch if it may take 20 min more")
@@ -368,18 +372,18 @@ def test_few_documents_go_now_many_by_batch():
 
 def test_rate_limits_make_sync_the_slower_one_from_30_001_documents():
     """1,500 requests a minute against one batch of 20 minutes, were there no cap on enqueued tokens."""
-    limits = [costs.Limit("gemini", "sync", "the seed", DAY, rpm=1500, texts_per_call=100), FREE[1]]
+    limits = [billing.Limit("gemini", "sync", "the seed", DAY, rpm=1500, texts_per_call=100), FREE[1]]
 
-    found = costs.break_even(500, BOOK.with_limits(limits), on=DAY)
+    found = billing.break_even(500, BOOK.with_limits(limits), on=DAY)
 
     assert found.sync_slower_from == 30_001
     assert "rate limits make sync" in str(
-        costs.embedding(100_000, 500, BOOK.with_limits(limits), on=DAY).advice
+        billing.embedding(100_000, 500, BOOK.with_limits(limits), on=DAY).advice
     )
 
 
 def test_the_cap_on_enqueued_tokens_keeps_sync_the_faster_one():
-    found = costs.break_even(500, BOOK, on=DAY)
+    found = billing.break_even(500, BOOK, on=DAY)
 
     assert found.sync_slower_from is None
     assert found.batch_pays_from == 67
@@ -387,12 +391,14 @@ def test_the_cap_on_enqueued_tokens_keeps_sync_the_faster_one():
 
 
 def test_the_tornado_is_led_by_how_busy_the_own_gpu_is():
-    work = costs.work_of_hours(1000)
+    work = billing.work_of_hours(1000)
     own = next(
-        q for q in costs.routes(work, BOOK, on=DAY) if q.id == "gigaam/gpu + gemini/gemini-embedding-2/batch"
+        q
+        for q in billing.routes(work, BOOK, on=DAY)
+        if q.id == "gigaam/gpu + gemini/gemini-embedding-2/batch"
     )
 
-    swings = costs.tornado(work, BOOK, own, on=DAY)
+    swings = billing.tornado(work, BOOK, own, on=DAY)
 
     assert swings[0].assumption.name == "gpu_utilisation"
     assert (
@@ -414,7 +420,7 @@ def test_the_tornado_is_led_by_how_busy_the_own_gpu_is():
     ],
 )
 def test_an_own_gpu_pays_from_so_many_hours_a_month(usd_per_hour, hours):
-    assert costs.own_pays_from(Decimal(usd_per_hour), BOOK) == (hours and Decimal(hours))
+    assert billing.own_pays_from(Decimal(usd_per_hour), BOOK) == (hours and Decimal(hours))
 
 
 @pytest.mark.parametrize(
@@ -427,7 +433,7 @@ def test_an_own_gpu_pays_from_so_many_hours_a_month(usd_per_hour, hours):
     ],
 )
 def test_tokens_of_a_text_are_a_range_with_a_method(text, tokens, low, high):
-    counted = costs.tokens_of_text(text, BOOK)
+    counted = billing.tokens_of_text(text, BOOK)
 
     assert (counted.tokens, counted.low, counted.high) == (tokens, low, high)
     assert "3.0 for Cyrillic" in str(counted.method)
@@ -453,7 +459,7 @@ SENSELESS = [
 @pytest.mark.parametrize("hours", SENSELESS, ids=repr)
 def test_senseless_hours_are_refused_with_a_sentence(hours):
     with pytest.raises(BadRequest, match=r"^Hours of sound .*\.$"):
-        costs.estimate(hours=hours if hours != "1e9" else 10**9, on=DAY)
+        billing.estimate(hours=hours if hours != "1e9" else 10**9, on=DAY)
 
 
 @pytest.mark.parametrize(
@@ -483,7 +489,7 @@ def test_senseless_hours_are_refused_with_a_sentence(hours):
 )
 def test_senseless_questions_are_refused_with_a_sentence(question):
     with pytest.raises(BadRequest, match=r"\.$"):
-        costs.estimate(**question, on=DAY)
+        billing.estimate(**question, on=DAY)
 
 
 @settings(deadline=None)
@@ -492,7 +498,7 @@ def test_senseless_questions_are_refused_with_a_sentence(question):
 )
 def test_any_input_gives_an_answer_or_a_sentence(hours):
     try:
-        answer = json.dumps(costs.estimate(hours=hours, on=DAY), allow_nan=False)
+        answer = json.dumps(billing.estimate(hours=hours, on=DAY), allow_nan=False)
     except BadRequest as refusal:
         answer = str(refusal)
 
@@ -504,7 +510,7 @@ def test_any_input_gives_an_answer_or_a_sentence(hours):
     [("0", "0.00"), ("0.0000625", "0.0000625"), ("0.5", "0.50"), ("0.02", "0.02"), ("1234.567", "1,234.57")],
 )
 def test_dollars_are_shown_as_people_write_them(usd, text):
-    assert costs.shown(Decimal(usd)) == text
+    assert billing.shown(Decimal(usd)) == text
 
 
 @pytest.mark.parametrize(
@@ -512,13 +518,13 @@ def test_dollars_are_shown_as_people_write_them(usd, text):
     [(0.2, "0.2 s"), (45, "45 s"), (1200, "20 min"), (4002, "1 h 7 min"), (200_000, "2 d 7 h")],
 )
 def test_times_are_shown_as_people_say_them(seconds, text):
-    assert costs.span(seconds) == text
+    assert billing.span(seconds) == text
 
 
 def test_the_table_can_be_opened_in_a_spreadsheet():
-    quotes = costs.routes(costs.work_of_hours(10), BOOK, on=DAY)
+    quotes = billing.routes(billing.work_of_hours(10), BOOK, on=DAY)
 
-    rows = list(csv.DictReader(io.StringIO(costs.as_csv(quotes))))
+    rows = list(csv.DictReader(io.StringIO(billing.as_csv(quotes))))
 
     assert len(rows) == 60
     assert rows[0]["id"] == quotes[0].id
@@ -526,7 +532,7 @@ def test_the_table_can_be_opened_in_a_spreadsheet():
 
 
 def test_the_answer_names_its_ground():
-    answer = costs.estimate(hours=1, currency="RUB", on=DAY)
+    answer = billing.estimate(hours=1, currency="RUB", on=DAY)
 
     assert answer["currency"]["per_usd"] == "80"
     assert answer["currency"]["source"].startswith("assumption of 2026-11-21")

@@ -10,9 +10,10 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from core import journey, words
-from core.keys import EVERYONE
-from core.recordings import Wish
+from core import application
+from core.i18n import catalogue
+from core.library.recordings import Wish
+from core.principal import EVERYONE
 from core.settings import ROOT
 from tests import drive
 from tests.conftest import DATA
@@ -27,9 +28,9 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("IMPORT_ROOTS", str(tmp_path / "in"))
     (tmp_path / "in").mkdir()
-    journey.current.cache_clear()
-    yield journey.current()
-    journey.current.cache_clear()
+    application.current.cache_clear()
+    yield application.current()
+    application.current.cache_clear()
 
 
 def prices(at) -> list[str]:
@@ -167,7 +168,7 @@ def test_the_upload_page_says_the_price_from_the_same_function(here):
 
     quote = here.estimates.of_engine(here.estimates.answer(durations_s=[52.2275]), "gigaam-toy", "now")
     assert quote.total_usd < Decimal("0.01")
-    assert f"Меньше цента  ·  готово примерно через {words.duration(quote.p50_s, 'ru')}" in texts(at)
+    assert f"Меньше цента  ·  готово примерно через {catalogue.duration(quote.p50_s, 'ru')}" in texts(at)
 
 
 def test_a_cap_is_set_and_taken_back_on_the_page(here):
@@ -200,7 +201,7 @@ def test_stale_prices_are_flagged(here):
 
 
 def test_proof_shows_every_call_with_its_error(here):
-    from core.money.ledger import Call
+    from core.billing.ledger import Call
 
     with here.records.write() as session:
         call = here.ledger.reserve(session, Call("gemini", MODEL, "now", {("r", "pages"): 1_500_000}))
@@ -223,12 +224,12 @@ def test_pages_stay_short_and_define_nothing():
 
 
 def test_the_table_can_be_taken_along(here):
-    from core import costs
+    from core import billing
 
     answer = here.estimates.answer(hours=10)
 
-    rows = costs.as_csv(answer.quotes).splitlines()
-    told = json.loads(json.dumps(costs.described(answer)))
+    rows = billing.as_csv(answer.quotes).splitlines()
+    told = json.loads(json.dumps(billing.described(answer)))
     assert len(rows) - 1 == len(told["routes"]) == len(answer.quotes)
 
 
@@ -283,8 +284,8 @@ def test_a_sample_is_refused_with_a_sentence_without_a_key(here):
 
 def test_held_work_is_sent_a_cheaper_way_by_a_button(here, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", "nobody is asked")
-    journey.current.cache_clear()
-    here = journey.current()
+    application.current.cache_clear()
+    here = application.current()
     here.proof.set_cap("", "0")
     with (DATA / "ru_meeting.opus").open("rb") as file:
         task = here.accept(EVERYONE, file, "a.opus", Wish(engine="groq"))

@@ -7,11 +7,11 @@ import base64
 import pytest
 
 from core.errors import BadRequest, Rejected
-from core.keys import EVERYONE
-from core.remote.covers import AGAIN_S, BREAKS
-from core.remote.pictures import Wish, comfy, sdxl
+from core.orders.covers import AGAIN_S, BREAKS
+from core.orders.pictures import Wish, comfy, sdxl
+from core.pipeline.periodic import tend
+from core.principal import EVERYONE
 from core.settings import Settings
-from core.tending import tend
 from tests import remotely
 from tests.remotely import CANARY
 from tools.runpod_emulator import PIXEL, RunPodEmulator
@@ -190,6 +190,6 @@ def test_answers_of_old_and_new_workers_are_understood_and_others_refused(here, 
 
 
 def test_the_url_of_the_document_is_understood():
-    from core.remote.pictures import Pictures
+    from core.orders.pictures import Pictures
 
     assert Pictures(Settings(runpod_image_url="https://api.runpod.ai/v2/abc/run")).address.endswith("/v2/abc")

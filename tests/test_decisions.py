@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from core import journey
-from core.batch.rows import Batch
+from core import application
+from core.database.tables import Batch
 from core.errors import AdminsOnly
-from core.keys import EVERYONE, PAGES, Principal
-from core.recordings import Wish
-from core.remote import orders
-from core.watch import decisions, failures, live
-from core.watch.actions import Actions
+from core.library.recordings import Wish
+from core.monitor import decisions, failures, live
+from core.monitor.actions import Actions
+from core.orders import transcript_orders
+from core.principal import EVERYONE, PAGES, Principal
 from tests import remotely
 from tests.drive import perform_all, ready
 from tests.installation import generous
@@ -43,9 +43,9 @@ def here(tmp_path, monkeypatch, runpod):
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    journey.current.cache_clear()
-    yield dear(journey.current())
-    journey.current.cache_clear()
+    application.current.cache_clear()
+    yield dear(application.current())
+    application.current.cache_clear()
 
 
 def dear(here):
@@ -101,7 +101,7 @@ def test_bought_again_it_is_finished_and_the_book_has_both(here, runpod):
     after = press("buy", task)
     assert "Waiting for your decision" not in texts(after)
     (order,) = here.remote.orders.of(task.transcript_id)
-    assert order.error["message"] == orders.AGAIN
+    assert order.error["message"] == transcript_orders.AGAIN
     assert remotely.done(here, task, runpod).status == "completed"
 
     assert len(runpod.jobs) == 2, "the provider was asked for both"
@@ -131,7 +131,7 @@ def test_given_up_the_task_says_so_and_the_money_stays_unclear(here, runpod):
     failed = remotely.done(here, task, runpod)
 
     assert failed.status == "failed"
-    assert failed.error["message"] == orders.GIVEN_UP
+    assert failed.error["message"] == transcript_orders.GIVEN_UP
     assert "RunPod may have been paid for it (" in texts(visit("recording", id=task.recording_id))
     assert len(runpod.jobs) == 1
     assert calls(here) == [("disputed", str(asked.usd))]
@@ -191,7 +191,7 @@ def test_a_question_outlives_the_recording_that_was_ordered_first(here, runpod):
 def test_whoever_may_only_look_sees_the_question_and_cannot_answer(here, runpod, monkeypatch):
     task = held(here, runpod)
     monkeypatch.setenv("PAGES_READ_ONLY", "true")
-    journey.current.cache_clear()
+    application.current.cache_clear()
 
     at = visit("monitor")
     assert "RunPod may have been paid" in texts(at)

@@ -16,9 +16,9 @@ import av
 import numpy as np
 import pytest
 
-from core import sandbox
-from core.decode import Media, decode, probe, waveform
 from core.errors import NoSound, NoSpace, NotFound, TooLarge, Unavailable, UnreadableMedia
+from core.media import sandbox
+from core.media.decode import Media, decode, probe, waveform
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 3
@@ -558,7 +558,7 @@ def test_the_child_dies_with_its_parent(tmp_path, work):
     """Whoever decodes is killed in the middle; nothing goes on writing."""
     path = silence(tmp_path / "blob", hours=2)
     program = (
-        "import sys, os\nfrom pathlib import Path\nfrom core.decode import decode\n"
+        "import sys, os\nfrom pathlib import Path\nfrom core.media.decode import decode\n"
         "children = f'/proc/{os.getpid()}/task/{os.getpid()}/children'\n"
         "tell = lambda _: print(open(children).read(), flush=True)\n"
         "decode(Path(sys.argv[1]), Path(sys.argv[2]), on_progress=tell)\n"
@@ -591,7 +591,7 @@ def is_running(pid: int) -> bool:
 def test_limits_are_set_before_the_file_is_read(tmp_path):
     """Seen from inside: a child that is asked for its own limits right after `ready`."""
     program = (
-        "import resource, json\nfrom core import sandbox\nsandbox._limit(30, 1000)\n"
+        "import resource, json\nfrom core.media import sandbox\nsandbox._limit(30, 1000)\n"
         "names = ('CPU', 'FSIZE', 'NOFILE', 'CORE', 'AS')\n"
         "print(json.dumps({n: resource.getrlimit(getattr(resource, 'RLIMIT_' + n))[0] for n in names}))\n"
     )

@@ -54,13 +54,13 @@ def test_no_secret_is_baked_in():
 
 HEARING = """
 from pathlib import Path
-from core.engines import gigaam
+from core.speech.engines import gigaam
 from deploy.runpod.handler import listen
 assert listen(gigaam.toy(), Path("tests/data/ru_meeting.opus").read_bytes(), "ru")["text"]
 """
 
 
-@pytest.mark.parametrize("start", [HEARING, "from core.gigaam.download import fetch"])
+@pytest.mark.parametrize("start", [HEARING, "from core.speech.gigaam.download import fetch"])
 def test_the_worker_works_with_nothing_but_its_own_requirements(start):
     """Packages that the image lacks are hidden; whatever still asks for one of them fails."""
     hidden = set(pins(ROOT / "requirements.txt")) - set(pins(WORKER / "requirements.txt"))

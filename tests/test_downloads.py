@@ -10,11 +10,11 @@ import httpx
 import psutil
 import pytest
 
-from core.downloads import Downloads
+from core.application import Journey
 from core.errors import NotFound
-from core.gigaam import download
-from core.journey import Journey
 from core.settings import Settings
+from core.speech.downloads import Downloads
+from core.speech.gigaam import download
 
 CONTENT = bytes(range(256)) * 20_000
 MODEL = "v3_ctc"

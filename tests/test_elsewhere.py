@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core import journey
-from core.keys import EVERYONE
-from core.recordings import Wish
+from core import application
+from core.library.recordings import Wish
+from core.principal import EVERYONE
 from tests import remotely
 from tests.conftest import DATA
 from tests.remotely import CANARY
@@ -133,13 +133,13 @@ def test_an_engine_that_was_named_is_answered_as_asked(here):
 
 def test_the_upload_page_says_that_a_recording_would_leave_before_it_does(tmp_path, monkeypatch):
     monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
-    journey.current.cache_clear()
+    application.current.cache_clear()
     assert SENT not in texts(visit("upload"))
 
     monkeypatch.setenv("GROQ_API_KEY", CANARY)
-    journey.current.cache_clear()
+    application.current.cache_clear()
     at = visit("upload")
 
     assert "Groq" in texts(at)
     assert SENT in texts(at)
-    journey.current.cache_clear()
+    application.current.cache_clear()

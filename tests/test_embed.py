@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from core import embedders
-from core.embed import text_hash, understands, unit
-from core.embedders.gemini import Gemini
-from core.embedders.local import Local
+from core.embedding import embedders
+from core.embedding.embedder import text_hash, understands, unit
+from core.embedding.embedders.gemini import Gemini
+from core.embedding.embedders.local import Local
 from core.errors import ProviderBusy, ProviderRefused, Rejected, Unavailable
 from core.settings import Settings
 

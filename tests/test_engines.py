@@ -12,12 +12,13 @@ import jiwer
 import numpy as np
 import pytest
 
-from core import engines, segment
-from core.engines.gigaam_package import INSTALL, knows_v3
 from core.errors import BadRequest, Rejected
-from core.gigaam.download import ADDRESS, files
+from core.media.waveform import SAMPLE_RATE
 from core.settings import ROOT, Settings
-from core.transcribe import SAMPLE_RATE, Ordered
+from core.speech import engines, vad
+from core.speech.engine import Ordered
+from core.speech.engines.gigaam_package import INSTALL, knows_v3
+from core.speech.gigaam.download import ADDRESS, files
 from tests import remotely
 from tools.fireworks_emulator import FireworksEmulator
 from tools.groq_emulator import GroqEmulator
@@ -95,7 +96,7 @@ def decoded(name, layout="mono"):
 
 def cut(wave, policy="reading"):
     """Segments as the road cuts them: at silences, short enough for every engine."""
-    spans = segment.cut(segment.speech(wave), max_s=20, policy=policy, sound=wave)
+    spans = vad.cut(vad.speech(wave), max_s=20, policy=policy, sound=wave)
     return [wave[int(span.start_s * SAMPLE_RATE) : int(span.end_s * SAMPLE_RATE)] for span in spans]
 
 
@@ -268,7 +269,7 @@ def test_a_language_that_is_not_understood_is_refused(known, wanted, language):
 def test_no_word_is_lost_or_doubled_where_a_recording_was_cut(known, longest_s):
     """The same recording cut at other places has the same words, one at most aside."""
     wave = decoded("ru_meeting.opus")[0]
-    spans = segment.cut(segment.speech(wave), max_s=longest_s, sound=wave)
+    spans = vad.cut(vad.speech(wave), max_s=longest_s, sound=wave)
     pieces = [wave[int(span.start_s * SAMPLE_RATE) : int(span.end_s * SAMPLE_RATE)] for span in spans]
 
     heard = " ".join(speech.text for speech in known["gigaam-toy"].transcribe(pieces, "ru"))

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import export
-from core.transcribe import Word
-from core.transcripts import Heard
+from core.speech.engine import Word
+from core.transcripts import export
+from core.transcripts.transcripts import Heard
 
 
 def heard(text: str, start_s: float = 0.0, n: int = 0, channel: str = "mono", pace_s: float = 0.4) -> Heard:

@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from core import engines
-from core.engines.fireworks import FireworksBatchEngine, FireworksEngine
 from core.errors import OutcomeUnknown, ProviderRefused, ProviderResting, Rejected
-from core.remote.purchases import PARKED_S
+from core.media.waveform import SAMPLE_RATE
+from core.orders.transcript_purchases import PARKED_S
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE
+from core.speech import engines
+from core.speech.engines.fireworks import FireworksBatchEngine, FireworksEngine
 from tests import remotely
 from tests.drive import perform_all
 from tests.remotely import CANARY

@@ -12,19 +12,19 @@ import pytest
 import torch
 
 from benchmarks import checkpoints
-from core import words
-from core.engines.gigaam import TOY, compiler, real, toy
-from core.gigaam import device, greedy
-from core.gigaam.batches import plan
-from core.gigaam.checkpoint import load, read
-from core.gigaam.config import UnknownModel
-from core.gigaam.device import Device
-from core.gigaam.download import files
-from core.gigaam.int8 import Int8Linear
-from core.gigaam.recogniser import OutOfMemory, Recogniser, Unsound
-from core.gigaam.tokens import Emission, Letters, speech
+from core.i18n import catalogue
+from core.media.waveform import SAMPLE_RATE
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE
+from core.speech.engines.gigaam import TOY, compiler, real, toy
+from core.speech.gigaam import device, greedy
+from core.speech.gigaam.batches import plan
+from core.speech.gigaam.checkpoint import load, read
+from core.speech.gigaam.config import UnknownModel
+from core.speech.gigaam.device import Device
+from core.speech.gigaam.download import files
+from core.speech.gigaam.int8 import Int8Linear
+from core.speech.gigaam.recogniser import OutOfMemory, Recogniser, Unsound
+from core.speech.gigaam.tokens import Emission, Letters, speech
 from tests.conftest import DATA
 from tests.test_engines import cut, decoded, plain
 
@@ -362,12 +362,12 @@ def test_compiling_without_a_compiler_is_said_before_anything_is_sent(tmp_path, 
 
     said = real(wanted).readiness()
     assert not said.ready
-    assert "компилятор" in str(words.reason(said.reason, "ru"))
+    assert "компилятор" in str(catalogue.reason(said.reason, "ru"))
 
 
 @pytest.mark.parametrize("width", [96, 768])
 def test_what_is_computed_with_is_said_in_russian_too(width):
-    said = str(words.reason(device.choose(width, "cpu").reason, "ru"))
+    said = str(catalogue.reason(device.choose(width, "cpu").reason, "ru"))
 
     assert "процессор" in said
     assert not re.search(r"\b(the|for|is|no|as)\b", said)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from core.engines.gigaam import TOY
-from core.gigaam.batcher import Batcher
-from core.gigaam.checkpoint import load
-from core.gigaam.recogniser import DeviceLost, Recogniser, Unsound
-from core.transcribe import SAMPLE_RATE
+from core.media.waveform import SAMPLE_RATE
+from core.speech.engines.gigaam import TOY
+from core.speech.gigaam.batcher import Batcher
+from core.speech.gigaam.checkpoint import load
+from core.speech.gigaam.recogniser import DeviceLost, Recogniser, Unsound
 from tests.test_engines import cut, decoded
 
 PATIENCE_S = 60

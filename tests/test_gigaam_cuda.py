@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from benchmarks import checkpoints, textbook
-from core.engines.gigaam import TOY
-from core.gigaam.batcher import Batcher
-from core.gigaam.checkpoint import load
-from core.gigaam.device import Device
-from core.gigaam.recogniser import AHEAD, Recogniser
-from core.gigaam.transducer import Search
-from core.transcribe import SAMPLE_RATE
+from core.media.waveform import SAMPLE_RATE
+from core.speech.engines.gigaam import TOY
+from core.speech.gigaam.batcher import Batcher
+from core.speech.gigaam.checkpoint import load
+from core.speech.gigaam.device import Device
+from core.speech.gigaam.recogniser import AHEAD, Recogniser
+from core.speech.gigaam.transducer import Search
 from tests.conftest import DATA
 from tests.test_engines import cut, decoded
 from tests.test_gigaam_transducer import WIDTH, head

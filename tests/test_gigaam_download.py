@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from core.errors import BadRequest
-from core.gigaam import download
-from core.gigaam.download import Damaged, NotFetched
+from core.speech.gigaam import download
+from core.speech.gigaam.download import Damaged, NotFetched
 
 CONTENT = bytes(range(256)) * 9000
 

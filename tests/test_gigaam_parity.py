@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from benchmarks import checkpoints
-from core.gigaam.checkpoint import load
-from core.gigaam.recogniser import Recogniser
+from core.speech.gigaam.checkpoint import load
+from core.speech.gigaam.recogniser import Recogniser
 
 V2 = ["v2_ctc", "v2_rnnt"]
 V3 = ["v3_ctc", "v3_rnnt", "v3_e2e_ctc", "v3_e2e_rnnt"]

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import textbook
-from core.gigaam.config import TransducerConfig
-from core.gigaam.heads import Transducer
-from core.gigaam.transducer import MAX_SYMBOLS, Search
+from core.speech.gigaam.config import TransducerConfig
+from core.speech.gigaam.heads import Transducer
+from core.speech.gigaam.transducer import MAX_SYMBOLS, Search
 
 WIDTH = 24
 

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from benchmarks import textbook
-from core import segment
-from core.engines.gigaam import TOY, real
-from core.gigaam.checkpoint import load
-from core.gigaam.recogniser import Recogniser
-from core.gigaam.transducer import Search
-from core.journey import Journey
-from core.keys import EVERYONE
+from core.application import Journey
+from core.media.waveform import SAMPLE_RATE
+from core.principal import EVERYONE
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE
+from core.speech import vad
+from core.speech.engines.gigaam import TOY, real
+from core.speech.gigaam.checkpoint import load
+from core.speech.gigaam.recogniser import Recogniser
+from core.speech.gigaam.transducer import Search
 from tests.conftest import DATA
 from tests.test_engines import cut, decoded, plain
 from tests.test_journey import accept, done, errors_percent, heard
@@ -117,7 +117,7 @@ def test_a_segment_says_the_same_alone_and_in_any_batch(recogniser, phrases):
 
 @pytest.mark.parametrize("longest_s", [6, 12, 20])
 def test_no_word_is_lost_or_doubled_where_a_recording_was_cut(engine, wave, longest_s):
-    spans = segment.cut(segment.speech(wave), max_s=longest_s, sound=wave)
+    spans = vad.cut(vad.speech(wave), max_s=longest_s, sound=wave)
     pieces = [wave[int(span.start_s * SAMPLE_RATE) : int(span.end_s * SAMPLE_RATE)] for span in spans]
 
     heard = " ".join(speech.text for speech in engine.transcribe(pieces, "ru"))

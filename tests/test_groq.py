@@ -13,12 +13,12 @@ import pytest
 from dramatiq.middleware import Shutdown
 from dramatiq.middleware.threading import raise_thread_exception
 
-from core.engines.groq import ADDRESS, GroqBatchEngine, GroqEngine
 from core.errors import OutcomeUnknown, ProviderBusy, ProviderRefused, ProviderResting, Rejected
-from core.remote.storage import Storage
-from core.remote.wire import Wire
+from core.http_client import Wire
+from core.media.waveform import SAMPLE_RATE
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE
+from core.speech.engines.groq import ADDRESS, GroqBatchEngine, GroqEngine
+from core.storage.object_store import Storage
 from tests import remotely
 from tests.remotely import CANARY
 from tools.groq_emulator import GroqEmulator

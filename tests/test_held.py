@@ -6,16 +6,16 @@ from decimal import Decimal
 
 import pytest
 
-from core import journey
-from core.chores import EVERY_S
-from core.journey import Journey
-from core.keys import EVERYONE, Principal
-from core.money.ledger import Call
-from core.money.tariffs import ALL
-from core.recordings import Wish
-from core.records import Job
+from core import application
+from core.application import Journey
+from core.billing.ledger import Call
+from core.billing.tariffs import ALL
+from core.database.tables import Job
+from core.library.recordings import Wish
+from core.pipeline.periodic import tend
+from core.principal import EVERYONE, Principal
+from core.queue.periodic import EVERY_S
 from core.settings import Settings
-from core.tending import tend
 from tests import drive, remotely
 from tests.batching import meanings, recording, sentences
 from tests.conftest import DATA
@@ -59,9 +59,9 @@ def pages(gemini, monkeypatch):
     places = {name: str(getattr(gemini.settings, name)) for name in ("stenogram_home", "gemini_base_url")}
     for name, value in {**GEMINI, **places}.items():
         monkeypatch.setenv(name.upper(), value)
-    journey.current.cache_clear()
+    application.current.cache_clear()
     yield
-    journey.current.cache_clear()
+    application.current.cache_clear()
 
 
 def embedding(here: Journey, texts: int = 12) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.errors import Rejected
-from core.index import Index, Row, Scope
+from core.search.index import Index, Row, Scope
 
 EVIL = [
     "' OR '1'='1",

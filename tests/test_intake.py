@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import BadRequest, NoSpace, NotFound, TooLarge, UnreadableMedia
-from core.intake import Blob, Store, clean_name, folder_files, human_bytes
+from core.storage.blobs import Blob, Store, clean_name, folder_files, human_bytes
 
 ROOT = Path(__file__).parent.parent
 

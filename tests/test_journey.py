@@ -11,13 +11,14 @@ import jiwer
 import pytest
 from sqlalchemy import func, select
 
-from core.embed import text_hash
+from core.application import Journey
+from core.database.tables import Job, PassageRow, Recording, Segment, Task, Transcript
+from core.embedding.embedder import text_hash
 from core.errors import NoSound, NotFound, Rejected, UnreadableMedia
-from core.journey import Journey
-from core.keys import EVERYONE, Principal
-from core.recordings import Wish
-from core.records import Job, PassageRow, Recording, Segment, Task, Transcript
-from core.transcribe import SAMPLE_RATE, Speech, Word
+from core.library.recordings import Wish
+from core.media.waveform import SAMPLE_RATE
+from core.principal import EVERYONE, Principal
+from core.speech.engine import Speech, Word
 from tests.around import Around
 from tests.conftest import DATA
 from tests.drive import perform_all, ready
@@ -246,7 +247,7 @@ def test_deleting_leaves_nothing_of_ones_own(here):
 
 def test_a_vector_outlives_its_passage_for_a_while(here):
     """What was bought once is free for a month; then nothing of the text is left, not even its vector."""
-    from core.programs import retention
+    from core.clients import retention
 
     task = done(here, accept(here, "en_meeting.opus", ENGLISH))
     with here.records.read() as session:

@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
-from core.keys import FORM, Keys
-from core.records import Key, Records
+from core.clients.keys import FORM, Keys
+from core.database.database import Records
+from core.database.tables import Key
 from core.settings import ROOT
 
 

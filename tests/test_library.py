@@ -7,13 +7,13 @@ import io
 
 import pytest
 
-from core import library
 from core.errors import BadRequest, NotFound, UnreadableMedia
-from core.intake import Blob
-from core.keys import EVERYONE, Principal
-from core.recordings import Wish
-from core.transcribe import Word
-from core.transcripts import Heard
+from core.library import views
+from core.library.recordings import Wish
+from core.principal import EVERYONE, Principal
+from core.speech.engine import Word
+from core.storage.blobs import Blob
+from core.transcripts.transcripts import Heard
 from tests import drive
 from tests.conftest import DATA
 
@@ -22,7 +22,7 @@ STRANGER = Principal("somebody")
 
 def send(here, name="call_stereo.opus", who=EVERYONE, **wish):
     with (DATA / name).open("rb") as file:
-        return library.take_in(here, who, file, name, Wish(**wish)).recording_id
+        return views.take_in(here, who, file, name, Wish(**wish)).recording_id
 
 
 def said(n: int, start_s: float, end_s: float, channel: str = "mono", text: str = "слово") -> Heard:
@@ -34,11 +34,11 @@ def test_a_list_shows_the_newest_task_and_only_what_fits(here):
     here.cancel(EVERYONE, here.recordings.tasks(EVERYONE)[1][0].id)
     here.again(EVERYONE, id_, Wish())
 
-    total, (card,) = library.cards(here.records, EVERYONE, words="отдела планёрка", tag="июнь")
+    total, (card,) = views.cards(here.records, EVERYONE, words="отдела планёрка", tag="июнь")
     assert (total, card.status, card.active) == (1, "queued", True)
-    assert library.cards(here.records, EVERYONE, status="cancelled") == (0, [])
-    assert library.cards(here.records, EVERYONE, words="100%") == (0, [])
-    assert library.cards(here.records, EVERYONE, limit=5, offset=5) == (1, [])
+    assert views.cards(here.records, EVERYONE, status="cancelled") == (0, [])
+    assert views.cards(here.records, EVERYONE, words="100%") == (0, [])
+    assert views.cards(here.records, EVERYONE, limit=5, offset=5) == (1, [])
 
 
 def test_programs_find_a_title_whatever_its_capitals(here):
@@ -54,21 +54,21 @@ def test_programs_find_a_title_whatever_its_capitals(here):
 def test_nobody_sees_what_is_somebody_elses(here):
     id_ = send(here, tags=("secret",))
 
-    assert library.cards(here.records, STRANGER) == (0, [])
-    assert library.tags(here.records, STRANGER) == []
-    assert library.chosen(here.records, STRANGER, [id_]) == []
-    assert library.totals(here.records, STRANGER) == library.Totals(0, 0.0, 0.0, 0.0)
+    assert views.cards(here.records, STRANGER) == (0, [])
+    assert views.tags(here.records, STRANGER) == []
+    assert views.chosen(here.records, STRANGER, [id_]) == []
+    assert views.totals(here.records, STRANGER) == views.Totals(0, 0.0, 0.0, 0.0)
     with pytest.raises(NotFound):
-        library.reading(here, STRANGER, id_)
+        views.reading(here, STRANGER, id_)
     with pytest.raises(NotFound):
-        library.exported(here, STRANGER, id_, "txt")
+        views.exported(here, STRANGER, id_, "txt")
 
 
 def test_titles_and_file_names_are_found_by_any_words_in_any_capitals(here):
     id_ = send(here)
     here.recordings.rename(EVERYONE, id_, "Планёрка 100 % в отделе", ["работа"])
 
-    for records in (here.recordings.find, functools.partial(library.cards, here.records)):
+    for records in (here.recordings.find, functools.partial(views.cards, here.records)):
         assert [
             records(EVERYONE, words=words, tag=tag)[0]
             for words, tag in [
@@ -83,32 +83,32 @@ def test_titles_and_file_names_are_found_by_any_words_in_any_capitals(here):
 
 def test_a_transcript_is_readable_and_exported_when_it_is_there(here):
     id_ = send(here)
-    before = library.reading(here, EVERYONE, id_)
+    before = views.reading(here, EVERYONE, id_)
     assert (before.complete, before.paragraphs) == (False, [])
-    assert library.exported(here, EVERYONE, id_, "txt") == b"\n"
+    assert views.exported(here, EVERYONE, id_, "txt") == b"\n"
 
     drive.perform_all(here)
 
-    reading = library.reading(here, EVERYONE, id_)
+    reading = views.reading(here, EVERYONE, id_)
     assert reading.complete
     assert "команда" in [word.text for paragraph in reading.paragraphs for word in paragraph.words]
-    assert "бюджет" in library.exported(here, EVERYONE, id_, "srt").decode()
-    totals = library.totals(here.records, EVERYONE)
+    assert "бюджет" in views.exported(here, EVERYONE, id_, "srt").decode()
+    totals = views.totals(here.records, EVERYONE)
     assert totals.words_s == totals.total_s == pytest.approx(23, abs=1)
     assert totals.meaning_s == 0
 
 
 def test_a_refused_file_leaves_a_reason_and_nothing_else(here):
-    outcome = library.take_in(here, EVERYONE, io.BytesIO(b"text"), "a.wav", Wish())
+    outcome = views.take_in(here, EVERYONE, io.BytesIO(b"text"), "a.wav", Wish())
 
     assert outcome.error
     assert outcome.error["message"] == UnreadableMedia.message
-    assert library.cards(here.records, EVERYONE)[0] == 0
+    assert views.cards(here.records, EVERYONE)[0] == 0
 
 
 def test_only_named_folders_of_the_server_are_read(here, tmp_path):
     with pytest.raises(BadRequest):
-        library.in_folder(here, str(tmp_path))
+        views.in_folder(here, str(tmp_path))
 
 
 def test_again_needs_the_recording_and_keeps_its_owner(here):
@@ -132,7 +132,7 @@ def test_paragraphs_end_at_pauses_speakers_and_after_a_minute():
         said(5, 75, 92, "left"),
     ]
 
-    found = library.paragraphs(heard)
+    found = views.paragraphs(heard)
 
     assert [(p.start_s, p.end_s, p.speaker, len(p.words)) for p in found] == [
         (0, 20, "", 2),
@@ -143,7 +143,7 @@ def test_paragraphs_end_at_pauses_speakers_and_after_a_minute():
 
 
 def test_a_segment_without_words_is_one_word():
-    (paragraph,) = library.paragraphs([Heard(0, "mono", 1.0, 2.0, "целая фраза", ())])
+    (paragraph,) = views.paragraphs([Heard(0, "mono", 1.0, 2.0, "целая фраза", ())])
 
     assert paragraph.words == (Word("целая фраза", 1.0, 2.0),)
 
@@ -151,12 +151,10 @@ def test_a_segment_without_words_is_one_word():
 def test_an_excerpt_shows_the_first_mark_and_never_more_than_the_text():
     long = [("начало " * 60, False), ("искомое", True), (" конец" * 60, False)]
 
-    shown = library.excerpt(long, letters=100)
+    shown = views.excerpt(long, letters=100)
 
     assert ("искомое", True) in shown
     assert len("".join(piece for piece, _ in shown)) <= 105
     assert (shown[0][0], shown[-1][0]) == ("… ", " …")
-    assert library.excerpt([("мало", True)]) == [("мало", True)]
-    assert "".join(piece for piece, _ in library.excerpt([("без отметок " * 50, False)], 100)).startswith(
-        "без"
-    )
+    assert views.excerpt([("мало", True)]) == [("мало", True)]
+    assert "".join(piece for piece, _ in views.excerpt([("без отметок " * 50, False)], 100)).startswith("без")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.clients.rate_limits import SWEEP_ABOVE, Limit
 from core.errors import TooMany
-from core.programs.limits import SWEEP_ABOVE, Limit
 from tests.conftest import Clock
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from core import journey
+from core import application
 from core.errors import AdminsOnly, BadRequest
-from core.keys import EVERYONE
-from core.recordings import Wish
+from core.library.recordings import Wish
+from core.principal import EVERYONE
 from pages import _monitor, _plan
 from tests import drive
 from tests.conftest import DATA
@@ -29,8 +29,8 @@ PLACES = [
 def ids(tmp_path, monkeypatch):
     """Of a recording whose work failed, and of that work; another one waits."""
     monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
-    journey.current.cache_clear()
-    here = journey.current()
+    application.current.cache_clear()
+    here = application.current()
     for name in ("en_meeting.opus", "call_stereo.opus"):
         with (DATA / name).open("rb") as file:
             task = here.accept(EVERYONE, file, name, Wish(language="en"))
@@ -40,7 +40,7 @@ def ids(tmp_path, monkeypatch):
     here.keys.make("a program")
     assert task.id != failed.id
     yield {"recording": failed.recording_id, "job": job.id}
-    journey.current.cache_clear()
+    application.current.cache_clear()
 
 
 def pressed(page: str, ids: dict[str, str], query: dict[str, str]) -> set[str]:
@@ -53,7 +53,7 @@ def pressed(page: str, ids: dict[str, str], query: dict[str, str]) -> set[str]:
 @pytest.mark.parametrize(("page", "query"), PLACES)
 def test_nothing_can_be_changed_by_whoever_may_only_look(ids, monkeypatch, page, query):
     monkeypatch.setenv("PAGES_READ_ONLY", "true")
-    journey.current.cache_clear()
+    application.current.cache_clear()
 
     assert pressed(page, ids, query) <= HARMLESS
 
@@ -66,7 +66,7 @@ def test_an_admin_finds_what_others_do_not(ids, page):
 @pytest.mark.parametrize("page", ["upload", "settings"])
 def test_pages_that_are_there_to_change_things_show_nothing_else(ids, monkeypatch, page):
     monkeypatch.setenv("PAGES_READ_ONLY", "true")
-    journey.current.cache_clear()
+    application.current.cache_clear()
 
     at = visit(page, "en")
 

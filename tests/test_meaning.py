@@ -12,14 +12,15 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from core import chunk, lance
-from core.batch import texts
+from core.application import Journey
+from core.database.tables import Job, Recording, Segment, Task, Transcript, new_id
 from core.errors import Unavailable, Withdrawn
-from core.journey import Journey
-from core.keys import EVERYONE
-from core.records import Job, Recording, Segment, Task, Transcript, new_id
-from core.tending import tend
-from core.work import Claim
+from core.orders import embedding_requests
+from core.pipeline.periodic import tend
+from core.principal import EVERYONE
+from core.queue.jobs import Claim
+from core.search import lance
+from core.transcripts import chunking
 from tests import batching, drive
 from tests.tool import until
 from tools.gemini_emulator import GeminiEmulator
@@ -56,7 +57,7 @@ def recording(here: Journey, start: int = 0) -> str:
 def embed_again(here: Journey, recording_id: str) -> str:
     """A job that makes the vectors of a recording; its id."""
     with here.records.write() as session:
-        job = texts.embed_job(session, recording_id)
+        job = embedding_requests.embed_job(session, recording_id)
         assert job is not None
         return job.id
 
@@ -200,7 +201,7 @@ def heard_again(here: Journey, recording_id: str, said: Sequence[str]) -> Claim:
 def begin_to_index(here: Journey, claim: Claim, lane: str = "now") -> None:
     """What an index job does before it comes to the index."""
     task = here.recordings.task(EVERYONE, claim.task_id)
-    pieces = chunk.passages(here.transcripts.utterances(task.transcript_id))
+    pieces = chunking.passages(here.transcripts.utterances(task.transcript_id))
     here.passages.replace(claim, task.recording_id, task.transcript_id, pieces, here.embedder(), lane)
 
 

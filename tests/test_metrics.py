@@ -7,9 +7,9 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from core.keys import EVERYONE
-from core.recordings import Wish
-from core.watch.history import percentile, step, upto
+from core.library.recordings import Wish
+from core.principal import EVERYONE
+from core.queue.history import percentile, step, upto
 from tests import drive
 from tests.conftest import DATA
 from tests.installation import generous

@@ -19,11 +19,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core.embed import text_hash
-from core.embedders.gemini import passage_form
+from core.application import Journey
+from core.database.tables import Budget, Payment
+from core.embedding.embedder import text_hash
+from core.embedding.embedders.gemini import passage_form
 from core.failpoints import POINTS
-from core.journey import Journey
-from core.records import Budget, Payment
 from tests import batching, lives
 from tools.gemini_emulator import Control, GeminiEmulator, vectors
 
@@ -102,7 +102,7 @@ class World:
 
     def give_deadline(self) -> None:
         """What is not there in an hour is to be bought now."""
-        from core.records import Recording
+        from core.database.tables import Recording
 
         with self.here.records.write() as session:
             session.get_one(Recording, self.late).vectors_by = time.time() + 3600

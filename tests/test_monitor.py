@@ -9,16 +9,15 @@ import time
 import pytest
 from sqlalchemy import update
 
-from core import journey, workers
-from core.batch.rows import Batch
+from core import application, logs
+from core.database.tables import Batch, Job, Recording, Run, Segment, Tally, Task, Transcript, Worker
 from core.errors import BadRequest, ProviderRefused
-from core.keys import EVERYONE, PAGES, Principal
-from core.recordings import Wish
-from core.records import Job, Recording, Segment, Task, Transcript, Worker
-from core.watch import health, history, joblist, live, logs, monitor
-from core.watch.actions import Actions
-from core.watch.live import Board
-from core.watch.rows import Run, Tally
+from core.library.recordings import Wish
+from core.monitor import health, job_list, live, monitor
+from core.monitor.actions import Actions
+from core.monitor.live import Board
+from core.principal import EVERYONE, PAGES, Principal
+from core.queue import history, workers
 from jobs import actors, gpu
 from pages import _history, _monitor
 from tests import drive, test_pages
@@ -398,7 +397,7 @@ def seen(tmp_path, monkeypatch):
     bring(here, "call_stereo.opus")
     a_worker(here)
     yield here
-    journey.current.cache_clear()
+    application.current.cache_clear()
 
 
 def test_every_view_opens_and_a_job_has_a_page(seen):
@@ -424,12 +423,12 @@ def test_what_is_done_with_all_that_fit_says_how_many_and_asks_first(seen):
     page.button(key="all-yes").click().run()
 
     assert Actions(seen, EVERYONE).log()[0].what == "retry"
-    assert not joblist.tasks(seen.records, EVERYONE, joblist.Filter(state="failed"))
+    assert not job_list.tasks(seen.records, EVERYONE, job_list.Filter(state="failed"))
 
 
 def test_whoever_may_only_look_finds_nothing_to_press(seen, monkeypatch):
     monkeypatch.setenv("PAGES_READ_ONLY", "true")
-    journey.current.cache_clear()
+    application.current.cache_clear()
 
     for view in ("failures", "workers"):
         assert not test_pages.visit("monitor", "en", view=view).button

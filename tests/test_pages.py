@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import journey
-from core.keys import EVERYONE
-from core.recordings import Wish
+from core import application
+from core.library.recordings import Wish
+from core.monitor import live
+from core.principal import EVERYONE
 from core.settings import ROOT
-from core.watch import live
 from pages import _parts as parts
 from tests import drive
 
@@ -28,17 +28,17 @@ TITLES = {
 RUDE = "**bold** :red[x] [link](http://evil.example) <b>html</b> :material/home: $x^2$.opus"
 
 
-def _open(home: Path, monkeypatch: pytest.MonkeyPatch) -> journey.Journey:
+def _open(home: Path, monkeypatch: pytest.MonkeyPatch) -> application.Journey:
     monkeypatch.setenv("STENOGRAM_HOME", str(home))
-    journey.current.cache_clear()
-    return journey.current()
+    application.current.cache_clear()
+    return application.current()
 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """The journey that pages see, empty."""
     yield _open(tmp_path / "home", monkeypatch)
-    journey.current.cache_clear()
+    application.current.cache_clear()
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def with_gemini(tmp_path, monkeypatch):
     monkeypatch.setenv("GEMINI_API_KEY", "a-long-secret")
     monkeypatch.setenv("GEMINI_BASE_URL", "http://127.0.0.1:9")
     yield _open(tmp_path / "home", monkeypatch)
-    journey.current.cache_clear()
+    application.current.cache_clear()
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def heard_then_gemini(tmp_path, monkeypatch):
     monkeypatch.setenv("GEMINI_API_KEY", "a-long-secret")
     monkeypatch.setenv("GEMINI_BASE_URL", "http://127.0.0.1:9")
     yield _open(tmp_path / "home", monkeypatch)
-    journey.current.cache_clear()
+    application.current.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +70,15 @@ def heard(tmp_path_factory):
         send(here, "call_stereo.opus", Wish(tags=("Звонки",), split_channels=True))
         drive.perform_all(here)
         yield here
-    journey.current.cache_clear()
+    application.current.cache_clear()
 
 
-def send(here: journey.Journey, name: str, wish: Wish, as_name: str = "") -> str:
+def send(here: application.Journey, name: str, wish: Wish, as_name: str = "") -> str:
     with (DATA / name).open("rb") as file:
         return here.accept(EVERYONE, file, as_name or name, wish).recording_id
 
 
-def send_silence(here: journey.Journey, wish: Wish) -> str:
+def send_silence(here: application.Journey, wish: Wish) -> str:
     quiet = io.BytesIO()
     with wave.open(quiet, "wb") as sound:
         sound.setnchannels(1)
@@ -120,7 +120,7 @@ def test_every_page_opens_with_recordings(heard, page, language):
     visit(page, language, id=id_, q="бюджет")
 
 
-def library_ids(here: journey.Journey) -> list[str]:
+def library_ids(here: application.Journey) -> list[str]:
     return [recording.id for recording in here.recordings.find(EVERYONE)[1]]
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core import decode
+from core.database.tables import Job
 from core.errors import BadRequest, NotFound, UnreadableMedia
-from core.keys import EVERYONE
-from core.money import plans
-from core.money.measured import measured
-from core.recordings import Wish
-from core.records import Job
+from core.library.recordings import Wish
+from core.media import decode
+from core.planning import plans
+from core.planning.measured import measured
+from core.principal import EVERYONE
 from tests import drive
 from tests.conftest import DATA
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from core import costs
-from core.costs import prices
+from core import billing
+from core.billing import prices
 from core.errors import BadRequest
 
-BOOK = costs.shipped()
+BOOK = billing.shipped()
 DAY = date(2026, 11, 22)
-YOURS = costs.yours("groq", "whisper-large-v3", "sync", "0.2", DAY)
+YOURS = billing.yours("groq", "whisper-large-v3", "sync", "0.2", DAY)
 
 
 @pytest.mark.parametrize("price", BOOK.prices, ids=lambda price: "/".join(price.key))
@@ -105,7 +105,7 @@ def test_a_price_ends_on_its_day(key, on, ended):
 
 
 def test_your_price_replaces_the_books_and_a_new_one_is_added():
-    mine = costs.yours("nearby", "whisper", "sync", "0.01", DAY)
+    mine = billing.yours("nearby", "whisper", "sync", "0.01", DAY)
 
     book = BOOK.with_overrides([YOURS, mine])
 
@@ -130,7 +130,7 @@ def test_your_price_brings_a_withdrawn_service_back():
 )
 def test_a_senseless_price_is_refused_with_a_sentence(price):
     with pytest.raises(BadRequest, match="A price"):
-        costs.yours("groq", "whisper-large-v3", "sync", price, DAY)
+        billing.yours("groq", "whisper-large-v3", "sync", price, DAY)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_senseless_route_is_refused(facts):
     row = {"provider": "nearby", "model": "whisper", "mode": "sync", "price": "1", "on": DAY, **facts}
 
     with pytest.raises(BadRequest):
-        costs.yours(**row)
+        billing.yours(**row)
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from core.embed import tokens_at_most
-from core.embedders.gemini import passage_form
+from core.application import Journey
+from core.billing.ledger import Call, CapReached, Ledger
+from core.billing.tariffs import ALL, Tariffs
+from core.database.database import Records
+from core.database.tables import Job, PassageRow, Payment, new_id
+from core.embedding.embedder import tokens_at_most
+from core.embedding.embedders.gemini import passage_form
 from core.errors import BadRequest, ProviderRefused
-from core.journey import Journey
-from core.keys import EVERYONE
-from core.money import proof
-from core.money.ledger import Call, CapReached, Ledger
-from core.money.tariffs import ALL, Tariffs
-from core.recordings import Wish
-from core.records import Job, PassageRow, Payment, Records, new_id
+from core.library.recordings import Wish
+from core.planning import proof
+from core.principal import EVERYONE
 from core.settings import Settings
 from tests import drive, racing
 from tests.batching import recording, sentences

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from core.errors import NotFound
-from core.remote import providers
+from core.monitor import providers
 from tests import remotely
 from tests.remotely import CANARY
 from tools.fireworks_emulator import FireworksEmulator

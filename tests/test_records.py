@@ -12,8 +12,9 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, inspect, text
 
-from core.migrations import migrate
-from core.records import Fact, Records, Row
+from core.database.database import Records
+from core.database.migrations import migrate
+from core.database.tables import Fact, Row
 from core.settings import ROOT
 
 
@@ -45,7 +46,7 @@ def test_a_bare_process_makes_every_table(tmp_path):
         for path in (ROOT / "core").rglob("*.py")
         for name in re.findall(r'__tablename__ = "(\w+)"', path.read_text())
     }
-    make = "import sys; from core.records import Records; Records(sys.argv[1]).close()"
+    make = "import sys; from core.database.database import Records; Records(sys.argv[1]).close()"
     subprocess.run([sys.executable, "-c", make, address(tmp_path)], cwd=ROOT, check=True)
 
     engine = create_engine(address(tmp_path))

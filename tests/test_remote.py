@@ -8,12 +8,11 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import func, select
 
-from core.keys import EVERYONE, Principal
-from core.recordings import Wish
-from core.records import Payment
-from core.remote import purchases as remote
-from core.remote.rows import Order
-from core.tending import tend
+from core.database.tables import Order, Payment
+from core.library.recordings import Wish
+from core.orders import transcript_purchases as remote
+from core.pipeline.periodic import tend
+from core.principal import EVERYONE, Principal
 from tests import remotely
 from tests.drive import perform_all, ready
 from tests.remotely import CANARY, KILLED

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from core.records import Job, Records, Segment, Task
-from core.transcripts import ROOM
+from core.database.database import Records
+from core.database.tables import Job, Segment, Task
+from core.transcripts.transcripts import ROOM
 from jobs.care import RECONCILE_S
 from jobs.runner import LOG_BYTES, Child
 from tests.conftest import DATA
@@ -36,7 +37,7 @@ def tool(tmp_path_factory):
 @pytest.fixture(scope="module")
 def long_recording(tmp_path_factory) -> Path:
     """English speech of the length asked for: slow enough an engine to be caught in the middle."""
-    from core import decode
+    from core.media import decode
 
     folder = tmp_path_factory.mktemp("long")
     (pcm,) = decode.decode(DATA / "en_meeting.opus", folder)

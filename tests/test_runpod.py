@@ -14,12 +14,12 @@ import httpx
 import numpy as np
 import pytest
 
-from core.engines import gigaam
-from core.engines.runpod import RunPodEngine
 from core.errors import OutcomeUnknown, ProviderBusy, ProviderRefused, ProviderResting, Rejected
-from core.remote.storage import Storage
+from core.media.waveform import SAMPLE_RATE
 from core.settings import ROOT, Settings
-from core.transcribe import SAMPLE_RATE
+from core.speech.engines import gigaam
+from core.speech.engines.runpod import RunPodEngine
+from core.storage.object_store import Storage
 from deploy.runpod.handler import handle, listen
 from tests import remotely
 from tests.remotely import CANARY

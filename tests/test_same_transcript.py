@@ -6,11 +6,11 @@ import time
 
 import numpy as np
 
-from core.channels import Channels
-from core.keys import EVERYONE, Principal
-from core.recordings import Wish
-from core.records import Recording, Transcript
-from core.turns import OTHERS_S
+from core.database.tables import Recording, Transcript
+from core.library.recordings import Wish
+from core.principal import EVERYONE, Principal
+from core.queue.locks import OTHERS_S
+from core.speech.channels import Channels
 from jobs import actors
 from tests.drive import ready
 from tests.test_journey import accept

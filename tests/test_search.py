@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from core.embed import text_hash
-from core.embedders.local import Local
+from core.embedding.embedder import text_hash
+from core.embedding.embedders.local import Local
 from core.errors import BadRequest, ProviderRefused
-from core.index import Index, Row, Scope
-from core.library import excerpt
-from core.search import LEAD_IN_S, NO_MEANING, NOT_ITS_LANGUAGE, marks, play_s, search
-from core.transcribe import Word
+from core.library.views import excerpt
+from core.search.index import Index, Row, Scope
+from core.search.query import LEAD_IN_S, NO_MEANING, NOT_ITS_LANGUAGE, marks, play_s, search
+from core.speech.engine import Word
 
 ENGLISH = [
     "The quarterly revenue fell because many customers cancelled their subscriptions.",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.segment import Span, cut, speech
+from core.speech.vad import Span, cut, speech
 
 ROOT = Path(__file__).parent.parent
 RATE = 16_000
@@ -119,7 +119,7 @@ def test_listening_tells_how_far_it_is():
 def test_listening_leaves_torch_its_threads():
     """Importing the detector sets one thread for the whole process; the engine beside it would crawl."""
     program = (
-        "import numpy, torch\ntorch.set_num_threads(3)\nfrom core.segment import speech\n"
+        "import numpy, torch\ntorch.set_num_threads(3)\nfrom core.speech.vad import speech\n"
         "speech(numpy.zeros(16000, numpy.int16))\nprint(torch.get_num_threads())\n"
     )
     ran = subprocess.run(
@@ -130,7 +130,7 @@ def test_listening_leaves_torch_its_threads():
 
 
 def test_pages_that_import_this_do_not_wait_for_torch():
-    program = "import sys, core.segment; print('torch' in sys.modules, 'silero_vad' in sys.modules)"
+    program = "import sys, core.speech.vad; print('torch' in sys.modules, 'silero_vad' in sys.modules)"
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -6,13 +6,14 @@ import httpx
 import pytest
 from sqlalchemy import Engine, event
 
-from core import export, library
+from core.database.tables import Order
 from core.errors import Conflict, NotFound, ProviderBusy, ProviderRefused, Rejected
-from core.keys import EVERYONE
-from core.remote.rows import Order
-from core.remote.storage import Storage
+from core.library import views
+from core.pipeline.periodic import tend
+from core.principal import EVERYONE
 from core.settings import Settings
-from core.tending import tend
+from core.storage.object_store import Storage
+from core.transcripts import export
 from tests import drive, remotely
 from tests.remotely import CANARY
 
@@ -200,7 +201,7 @@ def test_a_transcript_is_in_the_store_in_every_format_until_it_is_replaced_or_de
 
     assert kept == sorted(folder + ending for ending, _, _ in export.FORMATS.values())
     text = Storage(here.settings).get(f"{folder}.txt")
-    assert text == library.exported(here, EVERYONE, recording.id, "txt") != b"\n"
+    assert text == views.exported(here, EVERYONE, recording.id, "txt") != b"\n"
     here.delete(EVERYONE, task.recording_id)
     assert objects(here) == []
 

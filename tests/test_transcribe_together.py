@@ -8,18 +8,17 @@ from collections.abc import Callable
 
 import pytest
 
-from core import workers
-from core.engines.gigaam import TOY
+from core.application import Journey
+from core.database.tables import Task
 from core.errors import Unavailable
-from core.gigaam.batcher import Batcher
-from core.gigaam.checkpoint import load
-from core.gigaam.recogniser import DeviceLost, Recogniser
-from core.journey import Journey
-from core.keys import EVERYONE, Principal
-from core.records import Task
+from core.principal import EVERYONE, Principal
+from core.queue import history, workers
+from core.queue.jobs import MAX_STARTS
 from core.settings import Settings
-from core.watch import history
-from core.work import MAX_STARTS
+from core.speech.engines.gigaam import TOY
+from core.speech.gigaam.batcher import Batcher
+from core.speech.gigaam.checkpoint import load
+from core.speech.gigaam.recogniser import DeviceLost, Recogniser
 from jobs import actors
 from tests.around import Around
 from tests.drive import perform_all, ready

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.gigaam.config import TransducerConfig
-from core.gigaam.heads import Transducer
-from core.gigaam.transducer import Search
+from core.speech.gigaam.config import TransducerConfig
+from core.speech.gigaam.heads import Transducer
+from core.speech.gigaam.transducer import Search
 from tools.transducer_loss import along, loss
 
 CLASSES = 4

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 import pytest
 from babel.messages.pofile import read_po
 
-from core import decode, errors, search, words
-from core.costs import shipped
+from core import errors
+from core.billing import shipped
+from core.i18n import catalogue as words
+from core.media import decode
+from core.search import query
 from core.settings import ROOT
 
 SOURCES = [
@@ -73,7 +76,7 @@ def said() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Assign) and _name(node.targets[0]) == "message":
                 found.update(text.value for text in ast.walk(node.value) if isinstance(text, ast.Constant))
-    found.update((search.NO_MEANING, search.NOT_ITS_LANGUAGE))
+    found.update((query.NO_MEANING, query.NOT_ITS_LANGUAGE))
     found.update(kind.message for kind in vars(errors).values() if hasattr(kind, "message"))
     return found
 

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core import work as works
+from core.database.database import Records
+from core.database.tables import Job, Recording, Run, Task
 from core.errors import BadRequest, ProviderBusy, ProviderRefused, Withdrawn
-from core.records import Job, Recording, Records, Task
-from core.watch.rows import Run
-from core.work import Claim, Work
+from core.queue import jobs as works
+from core.queue.jobs import Claim, Work
 from tests.conftest import Clock
 
 

@@ -13,9 +13,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from core.embedders.gemini import EMULATED
-from core.journey import Journey
-from core.keys import EVERYONE
+from core.application import Journey
+from core.embedding.embedders.gemini import EMULATED
+from core.principal import EVERYONE
 from core.settings import ROOT, Settings
 from tools.gemini_emulator import GeminiEmulator
 from tools.sample import RECORDINGS

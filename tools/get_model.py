@@ -8,8 +8,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.errors import StenogramError
-from core.gigaam import download
 from core.settings import Settings
+from core.speech.gigaam import download
 
 
 def show(name: str, done: int, total: int) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 import av
 import numpy as np
 
-from core import engines, segment
+from core.media.waveform import SAMPLE_RATE
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE, Engine, Word
+from core.speech import engines, vad
+from core.speech.engine import Engine, Word
 
 Heard = list[dict[str, Any]]
 """Phrases in order: start, end (seconds), text, words (word, start, end)."""
@@ -21,7 +22,7 @@ def hear(file: bytes, language: str) -> Heard:
     """The phrases in a sound file of any format."""
     sound = decode(file)
     engine = _engine(language)
-    spans = segment.cut(segment.speech(sound), engine.max_segment_s, sound=sound) if len(sound) else []
+    spans = vad.cut(vad.speech(sound), engine.max_segment_s, sound=sound) if len(sound) else []
     heard: Heard = []
     for span in spans:
         piece = sound[int(span.start_s * SAMPLE_RATE) : int(span.end_s * SAMPLE_RATE)]

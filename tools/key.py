@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from core.keys import Keys
-from core.records import Records
+from core.clients.keys import Keys
+from core.database.database import Records
 from core.settings import Settings
 
 

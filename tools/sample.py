@@ -13,12 +13,12 @@ from pathlib import Path
 from sqlalchemy import select
 from tqdm import tqdm
 
-from core import journey
+from core import application
+from core.application import Journey
+from core.database.tables import Job, Task
 from core.errors import StenogramError
-from core.journey import Journey
-from core.keys import EVERYONE
-from core.recordings import Wish
-from core.records import Job, Task
+from core.library.recordings import Wish
+from core.principal import EVERYONE
 from core.settings import ROOT
 from jobs import actors
 
@@ -79,7 +79,7 @@ def transcribe(here: Journey, path: Path, wish: Wish) -> None:
 def main() -> None:
     """Two recordings, three questions."""
     logging.getLogger().setLevel(logging.ERROR)
-    here = journey.current()
+    here = application.current()
     here.work.bell = lambda *_: None
     for path, wish in RECORDINGS:
         try:

@@ -32,14 +32,14 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.checkpoints import RUSSIAN, mel_matrix
-from core.gigaam import writing
-from core.gigaam.checkpoint import Model, load
-from core.gigaam.config import EncoderConfig, FeatureConfig, ModelConfig, TransducerConfig
-from core.gigaam.encoder import halved
-from core.gigaam.heads import Transducer
-from core.gigaam.recogniser import Recogniser
-from core.gigaam.tokens import Letters
-from core.transcribe import SAMPLE_RATE, Waveform
+from core.media.waveform import SAMPLE_RATE, Waveform
+from core.speech.gigaam import writing
+from core.speech.gigaam.checkpoint import Model, load
+from core.speech.gigaam.config import EncoderConfig, FeatureConfig, ModelConfig, TransducerConfig
+from core.speech.gigaam.encoder import halved
+from core.speech.gigaam.heads import Transducer
+from core.speech.gigaam.recogniser import Recogniser
+from core.speech.gigaam.tokens import Letters
 from tools import transducer_loss
 from tools.toy_words import VOCABULARY, sentence
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from core.gigaam.heads import Transducer
+from core.speech.gigaam.heads import Transducer
 
 
 def along(head: Transducer, encoded: Tensor, tokens: Tensor) -> Tensor:

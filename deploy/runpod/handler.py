@@ -20,11 +20,13 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from core import decode, engines, segment
 from core.errors import Rejected
-from core.remote.wire import Wire
+from core.http_client import Wire
+from core.media import decode
+from core.media.waveform import SAMPLE_RATE, Waveform
 from core.settings import Settings
-from core.transcribe import SAMPLE_RATE, Engine, Waveform, Word
+from core.speech import engines, vad
+from core.speech.engine import Engine, Word
 
 AUDIO_BYTES = 512 * 1024**2
 TRANSFER_S = 300.0
@@ -97,7 +99,7 @@ def listen(engine: Engine, file: bytes, language: str) -> Answer:
 
 
 def _heard(engine: Engine, sound: Waveform, language: str) -> list[Answer]:
-    spans = segment.cut(segment.speech(sound), engine.max_segment_s, sound=sound)
+    spans = vad.cut(vad.speech(sound), engine.max_segment_s, sound=sound)
     parts = []
     for first in range(0, len(spans), engine.batch_segments):
         batch = spans[first : first + engine.batch_segments]

@@ -1,0 +1,53 @@
+"""Price → plan: what an archive costs and when it is ready, by every route, before anything is sent.
+
+An estimate is made in five steps. `count` turns hours or documents into recordings, passages and tokens.
+`prices` looks up dated prices, limits and assumptions in `core/prices.toml`. `legs` prices and times each
+way to transcribe and each way to make vectors (`pace`: rate limits, measured speeds, waits of batches).
+`quote` joins two legs into a route and picks the cheapest that fits; `forecast` finds break-even points
+and what matters most. `report` is the whole answer as JSON.
+"""
+
+from core.billing.forecast import break_even, embedding, own_pays_from, tornado, vectors
+from core.billing.money import Note, Usd, as_json, plain, shown
+from core.billing.pace import History, span
+from core.billing.prices import Assumption, Book, Limit, Price, shipped, yours
+from core.billing.quote import Choice, Quote, Speeds, frontier, recommend, routes
+from core.billing.report import Answer, answer, as_csv, described, estimate
+from core.billing.tokens import Work, tokens_of_text, work_of_documents, work_of_files, work_of_hours
+
+__all__ = [
+    "Answer",
+    "Assumption",
+    "Book",
+    "Choice",
+    "History",
+    "Limit",
+    "Note",
+    "Price",
+    "Quote",
+    "Speeds",
+    "Usd",
+    "Work",
+    "answer",
+    "as_csv",
+    "as_json",
+    "break_even",
+    "described",
+    "embedding",
+    "estimate",
+    "frontier",
+    "own_pays_from",
+    "plain",
+    "recommend",
+    "routes",
+    "shipped",
+    "shown",
+    "span",
+    "tokens_of_text",
+    "tornado",
+    "vectors",
+    "work_of_documents",
+    "work_of_files",
+    "work_of_hours",
+    "yours",
+]

@@ -1,0 +1,242 @@
+"""What follows from quotes: sync or batch, from which volume, what matters most, does an own GPU pay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from itertools import pairwise
+
+from core.billing.money import Note, Usd
+from core.billing.pace import History, span
+from core.billing.prices import Assumption, Book
+from core.billing.quote import Quote, routes
+from core.billing.stages import HOURS_A_YEAR, WORDS, Leg, Terms, embedding_legs
+from core.billing.tokens import Work, measure, work_of_documents
+from core.errors import BadRequest
+
+MODEL = "gemini-embedding-2"
+VOLUMES = tuple(step * 10**power for power in range(1, 7) for step in (1, 2, 5))
+"""Numbers of documents at which the break-even chart is drawn."""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Vectors by both lanes of one model; a year pays for every re-indexing anew."""
+
+    model: str
+    passages: int
+    tokens: int
+    tokens_error: Decimal
+    sync_usd: Decimal | None
+    batch_usd: Decimal | None
+    saved_usd: Decimal | None
+    yearly_sync_usd: Decimal | None
+    yearly_batch_usd: Decimal | None
+    yearly_saved_usd: Decimal | None
+    sync_p50_s: float | None
+    sync_p90_s: float | None
+    batch_p50_s: float | None
+    batch_p90_s: float | None
+    bound_by: str
+    advice: Note
+
+
+@dataclass(frozen=True)
+class Point:
+    """Both lanes at one number of documents."""
+
+    documents: int
+    sync_usd: Decimal | None
+    batch_usd: Decimal | None
+    sync_p50_s: float | None
+    batch_p50_s: float | None
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """Cost against volume, and the volumes at which the answer changes; None: not up to the last point.
+
+    `batch_pays_from`: the saving outweighs the waiting. `sync_slower_from`: rate limits make sync the
+    slower one.
+    """
+
+    points: tuple[Point, ...]
+    batch_pays_from: int | None
+    sync_slower_from: int | None
+
+
+@dataclass(frozen=True)
+class Swing:
+    """What a route costs if one assumption lies at either end of its range."""
+
+    assumption: Assumption
+    low_usd: Decimal
+    high_usd: Decimal
+
+    @property
+    def width_usd(self) -> Decimal:
+        """How much this assumption moves the price."""
+        return abs(self.high_usd - self.low_usd)
+
+
+def embedding(
+    documents: object,
+    tokens_per_document: object,
+    book: Book,
+    *,
+    on: date,
+    model: str = MODEL,
+    times_per_year: int = 1,
+    history: History | None = None,
+) -> Embedding:
+    """So many documents of so many tokens, sync and batch. Raise BadRequest for senseless numbers."""
+    work = work_of_documents(documents, tokens_per_document)
+    return vectors(work, book, on=on, model=model, times_per_year=times_per_year, history=history)
+
+
+def vectors(
+    work: Work,
+    book: Book,
+    *,
+    on: date,
+    model: str = MODEL,
+    times_per_year: int = 1,
+    history: History | None = None,
+) -> Embedding:
+    """Any work's vectors, sync and batch. Raise BadRequest for a model without a price."""
+    size = measure(work, book)
+    sync, batch = _lanes(work, book, on, model, history)
+    saved = _minus(sync.usd, batch.usd)
+    yearly = [None if usd is None else usd * times_per_year for usd in (sync.usd, batch.usd, saved)]
+    return Embedding(
+        model=model,
+        passages=size.passages,
+        tokens=size.tokens,
+        tokens_error=size.error.quantize(Decimal("0.01")),
+        sync_usd=sync.usd,
+        batch_usd=batch.usd,
+        saved_usd=saved,
+        yearly_sync_usd=yearly[0],
+        yearly_batch_usd=yearly[1],
+        yearly_saved_usd=yearly[2],
+        sync_p50_s=sync.pace.p50_s,
+        sync_p90_s=sync.pace.p90_s,
+        batch_p50_s=batch.pace.p50_s,
+        batch_p90_s=batch.pace.p90_s,
+        bound_by=sync.pace.bound_by,
+        advice=_advice(sync, batch, book),
+    )
+
+
+def break_even(
+    tokens_per_document: object,
+    book: Book,
+    *,
+    on: date,
+    model: str = MODEL,
+    history: History | None = None,
+    volumes: Sequence[int] = VOLUMES,
+) -> BreakEven:
+    """Sync against batch over the number of documents, with the exact volumes where they cross."""
+
+    def lanes(documents: int) -> tuple[Leg, Leg]:
+        return _lanes(work_of_documents(documents, tokens_per_document), book, on, model, history)
+
+    return BreakEven(
+        tuple(_point(documents, *lanes(documents)) for documents in volumes),
+        _first(lambda documents: _pays(*lanes(documents), book), volumes),
+        _first(lambda documents: _slower(*lanes(documents)), volumes),
+    )
+
+
+def tornado(work: Work, book: Book, quote: Quote, *, on: date) -> tuple[Swing, ...]:
+    """Which assumption moves this route's price most: each at both ends of its range, widest first."""
+    engine = (quote.engine, quote.engine_model, quote.mode)
+    prices = tuple(price for price in book.prices if price.key == engine or price.model == quote.embedder)
+
+    def usd(name: str, value: Decimal) -> Decimal:
+        moved = replace(book.assumptions[name], value=value)
+        trial = replace(book, prices=prices, assumptions={**book.assumptions, name: moved})
+        found = routes(
+            work, trial, on=on, embedding_models=(quote.embedder,), words_only=quote.embedder == WORDS
+        )
+        return next((each.total_usd for each in found if each.id == quote.id), None) or Decimal(0)
+
+    swings = [Swing(it, usd(it.name, it.low), usd(it.name, it.high)) for it in book.assumptions.values()]
+    return tuple(sorted((each for each in swings if each.width_usd), key=lambda each: -each.width_usd))
+
+
+def own_pays_from(usd_per_hour: Decimal, book: Book, device: str = "gpu") -> Decimal | None:
+    """Hours of sound a month from which an own machine is cheaper than paying so much an hour.
+
+    Purchase and idle power a month ÷ (price − electricity) an hour of sound; None if it never pays.
+    """
+    purchase, life, power_w, idle_w = (
+        book.assume(f"{device}_{what}").value for what in ("purchase_usd", "life_years", "power_w", "idle_w")
+    )
+    tariff_usd = book.assume("tariff_rub_per_kwh").value / book.assume("rub_per_usd").value
+    monthly = purchase / life / 12 + idle_w / 1000 * tariff_usd * HOURS_A_YEAR / 12
+    speed = book.assumptions[f"times_real_time:gigaam/{device}"].value
+    gain = usd_per_hour - (power_w - idle_w) / 1000 * tariff_usd / speed
+    return None if gain <= 0 else (monthly / gain).quantize(Decimal("0.1"))
+
+
+def _lanes(work: Work, book: Book, on: date, model: str, history: History | None) -> tuple[Leg, Leg]:
+    """The sync and the batch leg of a model."""
+    terms = Terms(book, on, history or History(), embedding_models=(model,))
+    legs = {leg.mode: leg for leg in embedding_legs(measure(work, book), work.language, terms)}
+    if "sync" not in legs or "batch" not in legs:
+        raise BadRequest("{model} has no price for both sync and batch.", model=model[:60])
+    return legs["sync"], legs["batch"]
+
+
+def _point(documents: int, sync: Leg, batch: Leg) -> Point:
+    return Point(documents, sync.usd, batch.usd, sync.pace.p50_s, batch.pace.p50_s)
+
+
+def _minus(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return None if one is None or other is None else one - other
+
+
+def _longer_s(sync: Leg, batch: Leg) -> float:
+    """How much longer batch takes than sync; below zero where it is the faster one."""
+    return (batch.pace.p50_s or batch.pace.p90_s or 0.0) - (sync.pace.p50_s or 0.0)
+
+
+def _slower(sync: Leg, batch: Leg) -> bool:
+    return _longer_s(sync, batch) < 0
+
+
+def _pays(sync: Leg, batch: Leg, book: Book) -> bool:
+    """Whether the saving is worth the waiting."""
+    saved = _minus(sync.usd, batch.usd)
+    hours = Decimal(max(_longer_s(sync, batch), 0.0)) / 3600
+    return saved is not None and saved > hours * book.assume("waiting_usd_per_hour").value
+
+
+def _advice(sync: Leg, batch: Leg, book: Book) -> Note:
+    saved = _minus(sync.usd, batch.usd)
+    if saved is None:
+        return Note("A price is not known, so there is nothing to compare.")
+    facts = {"saved": Usd(abs(saved)), "longer": span(abs(_longer_s(sync, batch)))}
+    if not _pays(sync, batch, book):
+        return Note("Take sync: batch saves {saved} for {longer} more, which is not worth it.", facts)
+    if _slower(sync, batch):
+        return Note("Take batch: it saves {saved}, and rate limits make sync {longer} slower.", facts)
+    return Note("Take batch if it may take {longer} more: it saves {saved}.", facts)
+
+
+def _first(holds: Callable[[int], bool], volumes: Sequence[int]) -> int | None:
+    """The smallest number from which it holds, between the points where that changes first."""
+    if holds(volumes[0]):
+        return volumes[0]
+    step = next(((low, high) for low, high in pairwise(volumes) if not holds(low) and holds(high)), None)
+    if step is None:
+        return None
+    low, high = step
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high

@@ -1,0 +1,234 @@
+"""The whole answer for the cost page and for programs: one function, one JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from core.billing.forecast import MODEL, Embedding, vectors
+from core.billing.money import amount, as_json, money, plain, whole
+from core.billing.pace import History
+from core.billing.prices import CURRENCIES, Book, Limit, Price, shipped
+from core.billing.quote import Choice, Quote, Speeds, quotes, recommend
+from core.billing.stages import Leg, Terms, engine_legs
+from core.billing.tokens import HOUR_S, Size, Work, measure, work_of_documents, work_of_files, work_of_hours
+from core.errors import BadRequest
+
+MAX_USD = Decimal(1_000_000_000_000)
+MAX_WAIT_S = Decimal(3_000_000_000)
+COLUMNS = ("id", "transcription_usd", "embedding_usd", "total_usd", "p50_s", "p90_s", "bound_by", "blocked")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Everything that can be said about some work: by route, by engine, by lane, and what it stands on."""
+
+    work: Work
+    size: Size
+    quotes: tuple[Quote, ...]
+    choice: Choice
+    embedding: Embedding
+    engines: tuple[Leg, ...]
+    book: Book
+    on: date
+    currency: str
+
+    @property
+    def best(self) -> Quote | None:
+        """The cheapest route that fits."""
+        return self.choice.best
+
+
+def estimate(**asked: Any) -> dict[str, Any]:
+    """The same as `answer`, ready for JSON."""
+    return described(answer(**asked))
+
+
+def answer(
+    *,
+    hours: object = None,
+    documents: object = None,
+    tokens_per_document: object = None,
+    durations_s: Iterable[object] | None = None,
+    speech_s: object = None,
+    sync_price: object = None,
+    batch_price: object = None,
+    times_per_year: object = 1,
+    language: str = "ru",
+    model: str = MODEL,
+    ready_by_s: object = None,
+    at_most_usd: object = None,
+    currency: str = "USD",
+    on: date | None = None,
+    book: Book | None = None,
+    speeds: Speeds | None = None,
+    limits: Iterable[Limit] = (),
+    history: History | None = None,
+    not_ready: Mapping[str, str] | None = None,
+    local_languages: Sequence[str] | None = ("en",),
+    words_only: bool = False,
+) -> Answer:
+    """Price and finish of so many hours, files, or documents, by every route.
+
+    Say exactly one of `hours`, `durations_s`, `documents`. `sync_price` and `batch_price` are dollars
+    for 1M tokens of `model`. Raise BadRequest, with a sentence, for whatever makes no sense.
+    """
+    day = on or date.today()
+    prices = _priced(book or shipped(), model, {"sync": sync_price, "batch": batch_price}, day)
+    known = (speeds or Speeds()).applied(prices).with_limits(limits)
+    if currency not in CURRENCIES:
+        raise BadRequest("{currency} is not a currency we know the rate of.", currency=currency[:40])
+    work = _work(hours, documents, tokens_per_document, durations_s, speech_s, language, known)
+    languages = None if local_languages is None else tuple(local_languages)
+    reasons = dict(not_ready or {})
+    terms = Terms(known, day, history or History(), reasons, (model,), languages, words_only)
+    found = quotes(work, terms)
+    choice = recommend(found, _seconds(ready_by_s), _usd(at_most_usd))
+    return _answer(work, terms, found, choice, whole(times_per_year, "Times a year", 8766), currency)
+
+
+def _answer(
+    work: Work, terms: Terms, found: Sequence[Quote], choice: Choice, times: int, currency: str
+) -> Answer:
+    size, [model] = measure(work, terms.book), terms.embedding_models
+    return Answer(
+        work=work,
+        size=size,
+        quotes=tuple(found),
+        choice=choice,
+        embedding=vectors(
+            work, terms.book, on=terms.on, model=model, times_per_year=times, history=terms.history
+        ),
+        engines=tuple(engine_legs(size, terms)) if work.audio_s else (),
+        book=terms.book,
+        on=terms.on,
+        currency=currency,
+    )
+
+
+def described(said: Answer) -> dict[str, Any]:
+    """An answer as JSON: money as decimal strings, notes as sentences."""
+    return {
+        "work": _described(said.work, said.size),
+        "embedding": as_json(said.embedding),
+        "transcription": _transcription(said),
+        "routes": [_row(quote, said.currency, said.book) for quote in said.quotes],
+        **_chosen(said.choice),
+        **_ground(said.book, said.currency, said.on),
+    }
+
+
+def as_csv(quotes: Iterable[Quote]) -> str:
+    """The table of routes for a spreadsheet; unknown is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for quote in quotes:
+        row = as_json(quote)
+        writer.writerow(["" if row[name] is None else row[name] for name in COLUMNS])
+    return text.getvalue()
+
+
+def _priced(book: Book, model: str, prices: Mapping[str, object], on: date) -> Book:
+    """The book with the embedding prices that were asked for."""
+    asked = {mode: price for mode, price in prices.items() if price is not None}
+    found = {mode: book.price("gemini", model, mode) for mode in asked}
+    if None in found.values():
+        raise BadRequest("{model} is not an embedding model we know the price of.", model=model[:60])
+    return book.with_overrides(old.overridden(asked[mode], on) for mode, old in found.items() if old)
+
+
+def _work(
+    hours: object,
+    documents: object,
+    tokens_per_document: object,
+    durations_s: Iterable[object] | None,
+    speech_s: object,
+    language: str,
+    book: Book,
+) -> Work:
+    if sum(asked is not None for asked in (hours, documents, durations_s)) != 1:
+        raise BadRequest("Say either how many hours or how many documents.")
+    if hours is not None:
+        return work_of_hours(hours, language)
+    if durations_s is not None:
+        return work_of_files(durations_s, language, speech_s)
+    tokens = book.assume("tokens_per_document").value if tokens_per_document is None else tokens_per_document
+    return work_of_documents(documents, tokens, language)
+
+
+def _described(work: Work, size: Size) -> dict[str, Any]:
+    return {
+        "hours": plain(money(work.audio_s / HOUR_S) or Decimal(0)),
+        "recordings": size.recordings,
+        "documents": work.documents,
+        "passages": size.passages,
+        "tokens": size.tokens,
+        "tokens_error": plain(size.error.quantize(Decimal("0.01"))),
+        "language": work.language,
+    }
+
+
+def _transcription(said: Answer) -> dict[str, Any]:
+    """Engines without their embedding lane, and the cheapest service that can be used, by its mode."""
+    return {
+        "sync_usd": _cheapest(said.engines, "sync"),
+        "batch_usd": _cheapest(said.engines, "batch"),
+        "engines": [_engine(leg, said.work.audio_s / HOUR_S) for leg in said.engines],
+    }
+
+
+def _engine(leg: Leg, hours: Decimal) -> dict[str, Any]:
+    per_hour = None if leg.usd is None else money(leg.usd / hours)
+    names = {"engine": leg.provider, "model": leg.model, "mode": leg.mode}
+    times = {"p50_s": leg.pace.p50_s, "p90_s": leg.pace.p90_s}
+    facts = {"usd": leg.usd, "usd_per_hour": per_hour, "parts": leg.parts, "blocked": leg.blocked}
+    return {**names, **times, **as_json(facts)}
+
+
+def _cheapest(legs: Iterable[Leg], mode: str) -> str | None:
+    able = [leg.usd for leg in legs if leg.mode == mode and leg.blocked is None]
+    known = [usd for usd in able if usd is not None]
+    return plain(min(known)) if known else None
+
+
+def _row(quote: Quote, currency: str, book: Book) -> dict[str, Any]:
+    row: dict[str, Any] = as_json(quote)
+    if currency != "USD" and quote.total_usd is not None:
+        rate = book.assume(f"{currency.lower()}_per_usd").value
+        row[f"total_{currency.lower()}"] = as_json(money(quote.total_usd * rate))
+    return row
+
+
+def _chosen(choice: Choice) -> dict[str, Any]:
+    best = choice.best.id if choice.best else None
+    return {"recommended": best, "fitting": list(choice.fitting), "out": as_json(choice.out)}
+
+
+def _ground(book: Book, currency: str, on: date) -> dict[str, Any]:
+    """What the answer stands on: rate, prices with their age, assumptions with their sources."""
+    rate = book.assume(f"{currency.lower()}_per_usd")
+    return {
+        "currency": {"code": currency, "per_usd": plain(rate.value), "source": rate.source},
+        "prices": [_price(price, on) for price in book.prices],
+        "limits": as_json(book.limits),
+        "assumptions": as_json(tuple(book.assumptions.values())),
+        "stale": ["/".join(price.key) for price in book.stale(on)],
+    }
+
+
+def _price(price: Price, on: date) -> dict[str, Any]:
+    return {**as_json(price), "stale": price.stale(on), "ended": price.ended(on)}
+
+
+def _seconds(value: object) -> float | None:
+    return None if value is None else float(amount(value, "The time until it must be ready", MAX_WAIT_S))
+
+
+def _usd(value: object) -> Decimal | None:
+    return None if value is None else amount(value, "The most it may cost", MAX_USD, zero=True)

@@ -1,0 +1,191 @@
+"""Prices, assumptions, caps and plans that people of this installation typed in; kept in SQL.
+
+What a person says holds over the price book and over what was measured, until it is taken back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from core.billing import Book, Limit, Price, plain, shipped, yours
+from core.billing.money import amount
+from core.billing.prices import LIMITS
+from core.database.database import Records
+from core.database.tables import Cap, OwnFigure, OwnLimit, OwnPrice
+from core.errors import BadRequest
+
+ALL = ""
+"""The scope of the cap that holds for everybody together."""
+MOST_USD = Decimal(1_000_000_000)
+
+
+class Tariffs:
+    """What this installation's people say that things cost."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def book(self) -> Book:
+        """The price book with your prices and figures in place of its own."""
+        return self.over(shipped())
+
+    def over(self, book: Book) -> Book:
+        """Another book with your prices and figures over it."""
+        with self._records.read() as session:
+            prices = list(session.scalars(select(OwnPrice)))
+            limits = list(session.scalars(select(OwnLimit)))
+            figures = {row.name: Decimal(row.value) for row in session.scalars(select(OwnFigure))}
+        return with_yours(book, prices, figures, limits)
+
+    def set_price(
+        self,
+        provider: str,
+        model: str,
+        mode: str,
+        price: object,
+        *,
+        unit: str = "",
+        currency: str = "",
+        minimum_s: object = None,
+    ) -> None:
+        """Your price; a route that the book does not have is added. Raise BadRequest for nonsense."""
+        old = self.book().price(provider, model, mode)
+        new = yours(
+            provider.strip(),
+            model.strip(),
+            mode.strip(),
+            price,
+            date.today(),
+            unit or (old.unit if old else "audio hour"),
+            currency or (old.currency if old else "USD"),
+            (old.minimum_s if old else 0) if minimum_s is None else minimum_s,
+        )
+        with self._records.write() as session:
+            session.merge(_as_row(new))
+
+    def take_back_price(self, provider: str, model: str, mode: str) -> None:
+        """The book's price holds again; a route of yours is gone."""
+        mine = delete(OwnPrice).where(OwnPrice.provider == provider)
+        with self._records.write() as session:
+            session.execute(mine.where(OwnPrice.model == model, OwnPrice.mode == mode))
+
+    def set_limit(self, provider: str, model: str, mode: str, **changed: object) -> None:
+        """Your tier (`tier`, `rpm`, `tpm`, `enqueued_tokens`, `at_once`); None takes a figure back.
+
+        Raise BadRequest for nonsense.
+        """
+        key = (provider, model, mode)
+        old = next((limit for limit in shipped().limits if limit.key == key), None)
+        if old is None:
+            raise BadRequest("The price book has no such limit.")
+        with self._records.write() as session:
+            row = session.get(OwnLimit, key)
+            wanted = {**(_said(row) if row else {}), **changed}
+            said = {name: value for name, value in wanted.items() if value not in (None, "")}
+            new = old.overridden(date.today(), **said)
+            figures = {name: getattr(new, name) for name in said}
+            session.execute(
+                delete(OwnLimit).where(
+                    OwnLimit.provider == provider, OwnLimit.model == model, OwnLimit.mode == mode
+                )
+            )
+            if figures:
+                session.add(OwnLimit(provider=provider, model=model, mode=mode, **figures))
+
+    def take_back_limit(self, provider: str, model: str, mode: str) -> None:
+        """The book's limits hold again."""
+        self.set_limit(provider, model, mode, **dict.fromkeys((*LIMITS, "tier")))
+
+    def set_figure(self, name: str, value: object) -> None:
+        """Your figure for an assumption. Raise BadRequest for a name or a number that makes no sense."""
+        checked = self.book().with_assumptions({name: value}).assumptions[name].value
+        with self._records.write() as session:
+            session.merge(OwnFigure(name=name, value=plain(checked), set_at=time.time()))
+
+    def take_back_figure(self, name: str) -> None:
+        """What was assumed or measured holds again."""
+        with self._records.write() as session:
+            session.execute(delete(OwnFigure).where(OwnFigure.name == name))
+
+    def figures(self) -> dict[str, Decimal]:
+        """Your figures by name."""
+        with self._records.read() as session:
+            return {row.name: Decimal(row.value) for row in session.scalars(select(OwnFigure))}
+
+    def set_cap(self, scope: str, usd: object) -> None:
+        """The most a month may cost, for ALL or an owner; None takes it back. Raise BadRequest."""
+        with self._records.write() as session:
+            if usd is None:
+                session.execute(delete(Cap).where(Cap.scope == scope))
+            else:
+                most = amount(usd, "The cap", MOST_USD, zero=True)
+                session.merge(Cap(scope=scope, usd=plain(most)))
+
+    def caps(self) -> dict[str, Decimal]:
+        """Every cap that was set here, by its scope."""
+        with self._records.read() as session:
+            return {row.scope: Decimal(row.usd) for row in session.scalars(select(Cap))}
+
+
+def cap(session: Session, scope: str) -> Decimal | None:
+    """The cap of a scope, as this transaction sees it."""
+    row = session.get(Cap, scope)
+    return Decimal(row.usd) if row else None
+
+
+def with_yours(
+    book: Book,
+    prices: Iterable[OwnPrice],
+    figures: Mapping[str, Decimal],
+    limits: Iterable[OwnLimit] = (),
+) -> Book:
+    """A book with these in place of its own; what nobody uses any more is left out."""
+    known = {
+        name: value
+        for name, value in figures.items()
+        if name in book.assumptions or name.startswith("times_real_time:")
+    }
+    own = {(row.provider, row.model, row.mode): row for row in limits}
+    tiers = [_limit(own[limit.key], limit) for limit in book.limits if limit.key in own]
+    return book.with_overrides(_price(row, book) for row in prices).with_assumptions(known).with_limits(tiers)
+
+
+def _limit(row: OwnLimit, old: Limit) -> Limit:
+    return old.overridden(datetime.fromtimestamp(row.set_at, UTC).date(), **_said(row))
+
+
+def _said(row: OwnLimit) -> dict[str, Any]:
+    """What was said of a limit."""
+    said = {name: getattr(row, name) for name in ("tier", *LIMITS)}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _price(row: OwnPrice, book: Book) -> Price:
+    """What the book says of it besides the figure stays."""
+    day = datetime.fromtimestamp(row.set_at, UTC).date()
+    own = yours(row.provider, row.model, row.mode, row.price, day, row.unit, row.currency, row.minimum_s)
+    old = book.price(row.provider, row.model, row.mode)
+    return replace(own, increment_s=old.increment_s, note=old.note) if old else own
+
+
+def _as_row(price: Price) -> OwnPrice:
+    if price.price is None:
+        raise BadRequest("{name} must be a number.", name="A price")
+    return OwnPrice(
+        provider=price.provider,
+        model=price.model,
+        mode=price.mode,
+        unit=price.unit,
+        price=plain(price.price),
+        currency=price.currency,
+        minimum_s=plain(price.minimum_s),
+        set_at=time.time(),
+    )

@@ -1,0 +1,1 @@
+"""What programs were promised: keys, idempotency, limits, webhooks, retention. Uses library."""

@@ -1,0 +1,110 @@
+"""What programs were promised: one task for one request however often it is sent, a call when it ends.
+
+An `Idempotency-Key` with the same body gives the same task for a day. A `callback_url` gets the task as
+JSON when it ends, up to three times.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from core.database.database import Records
+from core.database.tables import Callback, Replay, Task
+from core.errors import Conflict
+
+REPLAY_S = 24 * 3600.0
+PAUSES_S = (10.0, 60.0)
+"""Between the first and second, and the second and third try of a callback."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request wants besides its task: to be answered once under a name, and to be called back."""
+
+    name: str = ""
+    body: str = ""
+    """A digest of everything that was sent; the same name with another body is refused."""
+    callback_url: str = ""
+
+
+NOTHING_MORE = Asked()
+
+
+class Answered(Exception):
+    """No error: it undoes a transaction, because the request has its task already."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(task_id)
+        self.task_id = task_id
+
+
+class Promises:
+    """Keeping them."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def answered(self, owner: str, asked: Asked) -> str | None:
+        """The task that the same request got before. Raises Conflict if that was another request."""
+        if not asked.name:
+            return None
+        with self._records.read() as session:
+            return _answered(session, owner, asked)
+
+    def keep(self, session: Session, task: Task, asked: Asked) -> None:
+        """Write down what was promised with the task, in its transaction. Raises Answered, Conflict."""
+        if asked.name:
+            self._records.alone(session, f"{task.owner} {asked.name}")
+            if (task_id := _answered(session, task.owner, asked)) is not None:
+                raise Answered(task_id)
+            session.merge(
+                Replay(
+                    owner=task.owner,
+                    name=asked.name,
+                    body=asked.body,
+                    task_id=task.id,
+                    created_at=time.time(),
+                )
+            )
+        if asked.callback_url:
+            session.add(Callback(task_id=task.id, url=asked.callback_url))
+
+    def due(self, at_most: int) -> list[Callback]:
+        """Calls to make now: their tasks have ended. New ones come first."""
+        ended = Task.status.in_(("completed", "failed", "cancelled"))
+        waiting = select(Callback).join(Task, Task.id == Callback.task_id).where(ended)
+        waiting = waiting.where(Callback.done_at.is_(None), Callback.next_at <= time.time())
+        with self._records.read() as session:
+            return list(session.scalars(waiting.order_by(Callback.next_at).limit(at_most)))
+
+    def called(self, task_id: str, error: str | None) -> None:
+        """A call was made: it is done, or tried again later, or given up after the third time."""
+        now = time.time()
+        with self._records.write() as session:
+            row = session.get(Callback, task_id)
+            if row is None:
+                return
+            row.error = error
+            row.tries += error is not None
+            if error is None or row.tries > len(PAUSES_S):
+                row.done_at = now
+            else:
+                row.next_at = now + PAUSES_S[row.tries - 1]
+
+    def forget(self) -> None:
+        """Forget requests that are older than a day."""
+        with self._records.write() as session:
+            session.execute(delete(Replay).where(Replay.created_at < time.time() - REPLAY_S))
+
+
+def _answered(session: Session, owner: str, asked: Asked) -> str | None:
+    found = session.get(Replay, (owner, asked.name))
+    if found is None or found.created_at < time.time() - REPLAY_S:
+        return None
+    if found.body != asked.body:
+        raise Conflict("This Idempotency-Key was used with another request.")
+    return found.task_id

@@ -1,0 +1,104 @@
+"""What is kept in SQL: recordings, tasks, jobs, transcripts, passages, keys; and how it is written.
+
+What belongs to one part of the tool is in the `rows` of that part: `batch`, `remote`, `watch`.
+SQLite in WAL mode by default, PostgreSQL by address. Times are Unix seconds, money is a decimal
+string. Every write is one `with records.write() as session` transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    create_engine,
+    event,
+    func,
+    select,
+)
+from sqlalchemy.orm import Session
+
+from core.database.migrations import migrate
+from core.database.tables import Fact
+
+
+class Records:
+    """The one way to the database of this installation."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _prepare_sqlite)
+            event.listen(self._engine, "begin", _begin_sqlite)
+        migrate(self._engine)
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction; committed at the end, rolled back by any exception."""
+        with self._session(immediate=True) as session, session.begin():
+            yield session
+
+    def alone(self, session: Session, name: str) -> None:
+        """Who writes under this name comes one after the other, until the transaction ends.
+
+        SQLite lets only one write at a time anyway; elsewhere two may otherwise both find nothing there.
+        """
+        if self._engine.dialect.name == "postgresql":
+            session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A consistent view; writes nothing and never waits for writers."""
+        with self._session(immediate=False) as session:
+            yield session
+
+    def _session(self, *, immediate: bool) -> Session:
+        return Session(self._engine.execution_options(immediate=immediate), expire_on_commit=False)
+
+    def fact(self, name: str) -> str | None:
+        """A named value, or None."""
+        with self.read() as session:
+            row = session.get(Fact, name)
+            return row.value if row else None
+
+    def keep_first(self, name: str, value: str) -> str:
+        """Keep a named value unless there is one; whoever comes first wins. The value that holds."""
+        with self.write() as session:
+            self.alone(session, name)
+            row = session.get(Fact, name)
+            if row is None:
+                row = Fact(name=name, value=value)
+                session.add(row)
+            return row.value
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Keep a named value, whatever it was before."""
+        with self.write() as session:
+            self.alone(session, name)
+            session.merge(Fact(name=name, value=value))
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions on its own
+    connection.execute("PRAGMA busy_timeout = 10000")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # money and accepted files are worth the fsync
+    connection.execute("PRAGMA foreign_keys = ON")
+    # SQLite's own knows the Latin alphabet only, and ILIKE is written with it.
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else str(text).lower()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads and then writes fails at once with "database is locked".
+    immediate = connection.get_execution_options().get("immediate", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,0 +1,1 @@
+"""The embedder protocol and its providers. Uses settings and errors."""

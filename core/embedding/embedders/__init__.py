@@ -1,0 +1,31 @@
+"""Every embedder we know, by name. Nothing heavy is imported until one works."""
+
+from __future__ import annotations
+
+from core.embedding.embedder import Embedder
+from core.embedding.embedders.gemini import Gemini
+from core.embedding.embedders.local import Local
+from core.settings import Settings
+
+
+def by_name(settings: Settings, name: str) -> Embedder:
+    """`gemini` or `local` as the settings say, or the very embedder that once had this name.
+
+    A missing key or model shows when the embedder is asked to work.
+    """
+    if name.startswith("gemini"):
+        return gemini(settings, name.removeprefix("gemini"))
+    chosen = Local(settings.local_embedding_model, settings.models)
+    model = name.removeprefix("local").removeprefix("-")
+    return chosen if not model or chosen.name == name else Local(model, settings.models)
+
+
+def gemini(settings: Settings, stored: str = "") -> Gemini:
+    """Gemini as the settings say; `stored` is what its name once had after the word."""
+    version, _, dim = stored.removesuffix("+emulator").partition("@")
+    return Gemini(
+        settings.gemini_api_key,
+        model=f"gemini{version}" if version else settings.embedding_model,
+        dim=int(dim) if dim else settings.embedding_dim,
+        base_url=settings.gemini_base_url,
+    )

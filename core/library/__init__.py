@@ -1,0 +1,1 @@
+"""Recordings and tasks as people and programs see them. Uses transcripts and search."""

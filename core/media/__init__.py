@@ -1,0 +1,1 @@
+"""Probing and decoding media in a sandbox; sound as arrays; encoding it again. Uses storage."""

@@ -1,0 +1,240 @@
+"""What people do to work by hand. Only admins may; every action is written down: who, when, what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from sqlalchemy import select
+
+from core.application import Journey
+from core.database.tables import Action, Job, Recording, Task
+from core.errors import AdminsOnly, NotFound
+from core.i18n.messages import phrase
+from core.monitor import failures
+from core.principal import Principal
+from core.queue import workers
+from core.queue.periodic import EVERY_S, RECONCILE
+from core.queue.queues import QUEUES
+
+WHATS = {
+    "cancel": phrase("Cancelled"),
+    "retry": phrase("Tried again"),
+    "retry group": phrase("Tried a whole group again"),
+    "priority": phrase("Changed the priority"),
+    "delete": phrase("Deleted"),
+    "purge": phrase("Emptied a queue"),
+    "pause": phrase("Paused a queue"),
+    "resume": phrase("Resumed a queue"),
+    "drain": phrase("Drained a worker"),
+    "undrain": phrase("Let a worker go on"),
+    "restart": phrase("Restarted a worker"),
+    "run now": phrase("Ran a routine at once"),
+    "cancel batch": phrase("Cancelled a batch"),
+    "finish batch": phrase("Finished a batch at once"),
+    "retry batch": phrase("Tried the failed texts of a batch again"),
+    "send batch": phrase("Sent what waits as a batch"),
+    "buy again": phrase("Ordered again what may have been bought"),
+    "give up": phrase("Gave up what may have been bought"),
+}
+"""What was done, for people."""
+
+PRIORITIES = {1: phrase("Do first"), 0: phrase("Normal priority"), -1: phrase("Do last")}
+AT_ONCE = 500
+LISTED = 10_000
+
+
+class Actions:
+    """What `who` may do here."""
+
+    def __init__(self, here: Journey, who: Principal) -> None:
+        self._here = here
+        self._who = who
+
+    @property
+    def allowed(self) -> bool:
+        """Whether they may do anything; others look on."""
+        return self._who.admin
+
+    # Jobs, by their tasks
+
+    def cancel(self, task_ids: Iterable[str]) -> int:
+        """Stop these; what they finished is kept. How many had not ended."""
+        self._must_be_admin()
+        return len(self._cancel("cancel", list(task_ids)))
+
+    def retry(self, task_ids: Sequence[str]) -> int:
+        """Go on from the stage that failed; what is put off is tried now. How many there were."""
+        return self._to_tasks("retry", task_ids, self._retry)
+
+    def retry_group(self, message: str, kind: str) -> int:
+        """Try again all that failed for this reason in this kind of work."""
+        task_ids = failures.tasks(self._here.records, self._who, message, kind)
+        return self._to_tasks("retry group", task_ids, self._retry)
+
+    def prioritise(self, task_ids: Sequence[str], priority: int) -> int:
+        """Have them done before (1) or after (-1) others. How many had not ended."""
+        self._must_be_admin()
+        count = self._here.work.urge(task_ids, priority)
+        self._log("priority", self._titles(task_ids), count)
+        return count
+
+    def delete(self, task_ids: Sequence[str]) -> int:
+        """Forget these tasks; a recording that came by the API goes with its last one."""
+        return self._to_tasks("delete", task_ids, self._delete)
+
+    def purge(self, queue: str) -> list[str]:
+        """Cancel all that waits in a queue; their titles, which the log keeps."""
+        self._must_be_admin()
+        return self._titles(self._cancel("purge", waiting_in(self._here, queue)))
+
+    # Queues, workers, routines
+
+    def pause(self, queue: str) -> None:
+        """Begin nothing more in this queue."""
+        self._do("pause", [queue], lambda: self._here.work.pause(_known(queue, QUEUES)))
+
+    def resume(self, queue: str) -> None:
+        """Go on with this queue."""
+        self._do("resume", [queue], lambda: self._here.work.resume(_known(queue, QUEUES)))
+
+    def tell(self, worker: str, wish: str) -> None:
+        """Drain a worker, restart it, or ("undrain") let it go on."""
+        self._must_be_admin()
+        if not workers.want(self._here.records, worker, "" if wish == "undrain" else wish):
+            raise NotFound
+        self._log(wish, [worker], 1)
+
+    def run_now(self, chore: str) -> None:
+        """Do a routine within seconds instead of when it is due."""
+        if chore == RECONCILE:
+            self._do("run now", [chore], self._here.work.reconcile)
+        else:
+            self._do("run now", [chore], lambda: self._here.chores.hasten(_known(chore, EVERY_S)))
+
+    # Batches
+
+    def cancel_batch(self, batch_id: str) -> None:
+        """Stop a batch; what it finished is kept."""
+        self._do("cancel batch", [batch_id], lambda: self._here.batches.cancel(batch_id))
+
+    def finish_batch(self, batch_id: str) -> None:
+        """Make the missing vectors of a batch now, at the full price; one under way is stopped first."""
+        batches = self._here.batches
+        finish = lambda: batches.finish_now(batch_id) or batches.embed_failed_now(batch_id)  # noqa: E731
+        self._do("finish batch", [batch_id], finish)
+
+    def retry_batch(self, batch_id: str) -> None:
+        """Let the failed texts of a batch wait for the next one."""
+        self._do("retry batch", [batch_id], lambda: self._here.batches.retry_failed(batch_id))
+
+    def send_batch(self) -> None:
+        """Send what waits, however little it is."""
+        self._do("send batch", [], self._here.batches.flush)
+
+    # Orders that may have been bought
+
+    def buy_again(self, order_ids: Sequence[str]) -> int:
+        """Order these parts of a recording once more. How many still waited for that word."""
+        return self._decide("buy again", order_ids, again=True)
+
+    def give_up(self, order_ids: Sequence[str]) -> int:
+        """Leave these parts unheard; their task fails. How many still waited for that word."""
+        return self._decide("give up", order_ids, again=False)
+
+    # The log
+
+    def log(self, limit: int = 100) -> list[Action]:
+        """What was done, newest first; others than admins see what they did."""
+        done = select(Action).order_by(Action.at.desc()).limit(limit)
+        if not self._who.admin:
+            done = done.where(Action.who == self._who.owner)
+        with self._here.records.read() as session:
+            return list(session.scalars(done))
+
+    def _must_be_admin(self) -> None:
+        if not self._who.admin:
+            raise AdminsOnly
+
+    def _log(self, what: str, about: Sequence[str], count: int) -> None:
+        action = Action(who=self._who.owner, what=what, about=list(about[:LISTED]), count=count)
+        with self._here.records.write() as session:
+            session.add(action)
+
+    def _do(self, what: str, about: Sequence[str], step: Callable[[], object]) -> None:
+        self._must_be_admin()
+        step()
+        self._log(what, about, 1)
+
+    def _to_tasks(self, what: str, task_ids: Sequence[str], step: Callable[[str], bool]) -> int:
+        self._must_be_admin()
+        titles = self._titles(task_ids)
+        count = sum(step(task_id) for task_id in dict.fromkeys(task_ids))
+        self._log(what, titles, count)
+        return count
+
+    def _cancel(self, what: str, task_ids: list[str]) -> list[str]:
+        cancelled: list[str] = []
+        for start in range(0, len(task_ids), AT_ONCE):
+            cancelled += self._here.work.cancel_all(task_ids[start : start + AT_ONCE])
+        for owner in self._owners(cancelled):
+            self._here.work.wake_next(owner)
+        self._log(what, self._titles(cancelled), len(cancelled))
+        return cancelled
+
+    def _retry(self, task_id: str) -> bool:
+        return self._here.work.hasten(task_id) or self._here.retry(self._who, task_id)
+
+    def _delete(self, task_id: str) -> bool:
+        try:
+            self._here.forget(self._who, task_id)
+        except NotFound:
+            return False  # somebody was faster
+        return True
+
+    def _decide(self, what: str, order_ids: Sequence[str], *, again: bool) -> int:
+        self._must_be_admin()
+        book, meant = self._here.remote.orders, set(order_ids)
+        held = [order for order in book.held() if order.id in meant]
+        count = sum(self._decided(order.id, again=again) for order in held)
+        titles = self._here.recordings.named({order.recording_id for order in held})
+        self._log(what, [row.title for row in titles.values()], count)
+        return count
+
+    def _decided(self, order_id: str, *, again: bool) -> bool:
+        try:
+            self._here.remote.orders.decide(order_id, again=again)
+        except NotFound:
+            return False  # somebody was faster
+        return True
+
+    def _titles(self, task_ids: Sequence[str]) -> list[str]:
+        titled = select(Recording.title).join(Task, Task.recording_id == Recording.id)
+        with self._here.records.read() as session:
+            return [
+                title
+                for start in range(0, len(task_ids), AT_ONCE)
+                for title in session.scalars(titled.where(Task.id.in_(task_ids[start : start + AT_ONCE])))
+            ]
+
+    def _owners(self, task_ids: Sequence[str]) -> set[str]:
+        with self._here.records.read() as session:
+            return {
+                owner
+                for start in range(0, len(task_ids), AT_ONCE)
+                for owner in session.scalars(
+                    select(Task.owner).where(Task.id.in_(task_ids[start : start + AT_ONCE])).distinct()
+                )
+            }
+
+
+def waiting_in(here: Journey, queue: str) -> list[str]:
+    """Tasks of which a job waits in this queue."""
+    waiting = select(Job.task_id).where(Job.state == "ready", Job.queue == _known(queue, QUEUES))
+    with here.records.read() as session:
+        return list(session.scalars(waiting.order_by(Job.created_at)))
+
+
+def _known(name: str, names: Iterable[str]) -> str:
+    if name not in names:
+        raise NotFound
+    return name

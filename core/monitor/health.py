@@ -1,0 +1,156 @@
+"""Is everything there that work needs? Each part with a sentence, for monitors and for people."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.application import Journey
+from core.database.tables import Json, Recording
+from core.errors import StenogramError, Unavailable
+from core.i18n import catalogue
+from core.i18n.messages import phrase
+from core.library import views
+from core.library.recordings import Wish, mine
+from core.principal import Principal
+from core.queue import workers
+from core.queue.jobs import as_json
+from core.queue.queues import QUEUES
+from core.search.index import WORDS
+from core.storage.blobs import human_bytes
+
+ANSWERS = phrase("answers")
+LEGS = {
+    (True, True): phrase("search by words answers, and by meaning"),
+    (True, False): phrase("search by words answers; there is nothing to search by meaning yet"),
+    (False, True): phrase("search by meaning answers"),
+    (False, False): phrase("nothing to search yet"),
+}
+"""What answers: search by words, search by meaning."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part: whether it works, and what there is to say about it."""
+
+    name: str
+    ok: bool
+    says: Json
+    """A template and its facts, so that everybody reads it in their language."""
+    needed: bool
+    """Without it no work can be accepted; without the others it waits."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """All parts. `ok`: everything works; `degraded`: work is accepted and may wait; `unavailable`."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def accepts(self) -> bool:
+        """Whether a recording can be taken in now."""
+        return all(part.ok or not part.needed for part in self.parts)
+
+    @property
+    def status(self) -> str:
+        """In one word."""
+        if all(part.ok for part in self.parts):
+            return "ok"
+        return "degraded" if self.accepts else "unavailable"
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs: the status, and each part by its name."""
+        parts = {
+            part.name: {"ok": part.ok, "detail": catalogue.explain(part.says, "en"), "needed": part.needed}
+            for part in self.parts
+        }
+        return {"status": self.status, "accepts_work": self.accepts, "parts": parts}
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much sound there is, how much of it is found by words and by meaning, and what waits for that."""
+
+    total_s: float
+    words_s: float
+    meaning_s: float
+    waiting_s: float
+
+    @property
+    def share(self) -> float:
+        """Of all sound, what is found at all, between 0 and 1."""
+        return self.words_s / self.total_s if self.total_s else 0.0
+
+
+def coverage(here: Journey, who: Principal) -> Coverage:
+    """What a search can find of everything they may see."""
+    totals = views.totals(here.records, who)
+    waits = select(func.sum(Recording.duration_s)).where(Recording.meaning == "waiting")
+    with here.records.read() as session:
+        waiting_s = session.scalar(mine(waits, who, Recording)) or 0.0
+    return Coverage(totals.total_s, totals.words_s, totals.meaning_s, waiting_s)
+
+
+def check(here: Journey, ping: Callable[[], None]) -> Health:
+    """Look at every part once. `ping` raises Unavailable while the broker does not answer."""
+    return Health(tuple(_parts(here, ping)))
+
+
+def _parts(here: Journey, ping: Callable[[], None]) -> Iterator[Part]:
+    yield _part("database", lambda: _database(here))
+    yield _part("broker", lambda: _broker(ping), needed=False)
+    yield _part("workers", lambda: _workers(here), needed=False)
+    yield _part("index", lambda: _index(here), needed=False)
+    yield _part("disk", lambda: _disk(here))
+    yield _part("engine", lambda: _engine(here))
+
+
+def _part(name: str, look: Callable[[], Json], *, needed: bool = True) -> Part:
+    try:
+        return Part(name, ok=True, says=look(), needed=needed)
+    except StenogramError as error:
+        return Part(name, ok=False, says=as_json(error), needed=needed)
+
+
+def _database(here: Journey) -> Json:
+    try:
+        with here.records.read() as session:
+            session.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        raise Unavailable("The database does not answer.") from error
+    return {"message": ANSWERS}
+
+
+def _broker(ping: Callable[[], None]) -> Json:
+    ping()
+    return {"message": ANSWERS}
+
+
+def _workers(here: Journey) -> Json:
+    alive = {worker.queue for worker in workers.alive(here.records)}
+    if missing := [queue for queue in QUEUES if queue not in alive]:
+        raise Unavailable("No worker is alive for: {queues}.", queues=", ".join(missing))
+    return {"message": phrase("alive for {queues}"), "facts": {"queues": ", ".join(QUEUES)}}
+
+
+def _index(here: Journey) -> Json:
+    answering = here.index_store.check()
+    return {"message": LEGS[WORDS in answering, any(name != WORDS for name in answering)]}
+
+
+def _disk(here: Journey) -> Json:
+    here.store.admit(0)
+    free = shutil.disk_usage(here.store.folder).free
+    return {"message": phrase("{size} free"), "facts": {"size": human_bytes(free)}}
+
+
+def _engine(here: Journey) -> Json:
+    language = next(iter(here.engines.values())).languages[0]
+    choice = here.choose(Wish(language=language))
+    return {"message": choice.message, "facts": dict(choice.facts)}

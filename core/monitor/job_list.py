@@ -1,0 +1,181 @@
+"""Jobs to look through: found by what they are, and one of them with all that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import Select, func, or_, select
+
+from core import logs
+from core.application import Journey
+from core.database.database import Records
+from core.database.tables import Job, Recording, Run, Task
+from core.errors import NotFound
+from core.i18n import catalogue
+from core.i18n.messages import phrase
+from core.library.recordings import mine
+from core.monitor import failures
+from core.principal import Principal
+from core.queue import history
+
+STATES = {
+    "ready": phrase("Waiting"),
+    "running": phrase("In work"),
+    "done": phrase("Done"),
+    "failed": phrase("Failed"),
+    "quarantined": phrase("Set aside"),
+    "cancelled": phrase("Cancelled"),
+}
+"""Where a job stands, for people."""
+
+OUTCOMES = {
+    "done": phrase("Done"),
+    "failed": phrase("Failed"),
+    "cancelled": phrase("Cancelled"),
+    "quarantined": phrase("Set aside"),
+    "later": phrase("Put off"),
+    "stopped": phrase("Interrupted in order"),
+    "died": phrase("Its worker died"),
+}
+"""How an attempt ended, for people."""
+
+PAGE = 50
+COUNTED = 1000
+"""More are not counted, only said to be more."""
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which jobs; what is empty does not matter."""
+
+    state: str = ""
+    kind: str = ""
+    engine: str = ""
+    recording: str = ""
+    """Part of a recording's title."""
+    error: str = ""
+    """Part of an error as somebody reads it in `language`."""
+    since: float = 0.0
+    language: str = "en"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One job in the list."""
+
+    job: Job
+    task: Task
+    recording: Recording
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One page of the jobs that fit, newest first."""
+
+    lines: list[Line]
+    total: int
+    """At most COUNTED."""
+
+    @property
+    def more(self) -> bool:
+        """Whether there are more than were counted."""
+        return self.total >= COUNTED
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One job of a task with its attempts."""
+
+    job: Job
+    attempts: list[Run]
+
+
+@dataclass(frozen=True)
+class Detail:
+    """All that is known of a job. `log` is empty for those who are no admins, as is its traceback."""
+
+    job: Job
+    task: Task
+    recording: Recording
+    stages: list[Stage]
+    usd: Decimal
+    log: list[str]
+
+
+def find(records: Records, who: Principal, wanted: Filter, *, offset: int = 0, limit: int = PAGE) -> Listed:
+    """The jobs that fit, one page of them."""
+    fitting = _fitting(records, who, wanted)
+    some = fitting.with_only_columns(Job.id).order_by(None).limit(COUNTED).subquery()
+    with records.read() as session:
+        total = session.scalar(select(func.count()).select_from(some)) or 0
+        rows = session.execute(fitting.order_by(Job.created_at.desc()).limit(limit).offset(offset)).all()
+    return Listed([Line(*row) for row in rows], total)
+
+
+def tasks(records: Records, who: Principal, wanted: Filter) -> list[str]:
+    """The tasks of all jobs that fit, each once, however many there are."""
+    fitting = _fitting(records, who, wanted).with_only_columns(Job.task_id).order_by(None)
+    with records.read() as session:
+        return list(session.scalars(fitting.distinct()))
+
+
+def engines(records: Records) -> list[str]:
+    """Engines that any task was given to."""
+    with records.read() as session:
+        return sorted(session.scalars(select(Task.engine).distinct()))
+
+
+def detail(here: Journey, who: Principal, job_id: str) -> Detail:
+    """One job with its task's timeline; NotFound if it is not there or not theirs."""
+    with here.records.read() as session:
+        job = session.get(Job, job_id)
+    if job is None:
+        raise NotFound
+    task = here.recordings.task(who, job.task_id)
+    recording = here.recordings.get(who, task.recording_id)
+    log = logs.about(here.settings.home / "run", job_id) if who.admin else []
+    usd = here.ledger.of_recording(recording.id)
+    return Detail(job, task, recording, _stages(here.records, task.id), usd, log)
+
+
+def _stages(records: Records, task_id: str) -> list[Stage]:
+    attempts = history.attempts(records, task_id)
+    with records.read() as session:
+        jobs = session.scalars(select(Job).where(Job.task_id == task_id).order_by(Job.created_at))
+        return [Stage(job, [run for run in attempts if run.job_id == job.id]) for job in jobs]
+
+
+def _fitting(records: Records, who: Principal, wanted: Filter) -> Select[Job, Task, Recording]:
+    found = select(Job, Task, Recording).join(Task, Task.id == Job.task_id)
+    found = mine(found.join(Recording, Recording.id == Task.recording_id), who, Task)
+    for column, value in ((Job.state, wanted.state), (Job.kind, wanted.kind), (Task.engine, wanted.engine)):
+        found = found.where(column == value) if value else found
+    if wanted.recording:
+        found = found.where(Task.recording_id.in_(_titled(records, wanted.recording)))
+    if wanted.since:
+        found = found.where(Job.created_at >= wanted.since)
+    if wanted.error:
+        found = found.where(failures.is_reason(_reasons(records, wanted)))
+    return found
+
+
+def _titled(records: Records, part: str) -> list[str]:
+    """Recordings with this in their title; databases know no capitals beyond English, so we name some."""
+    forms = {part, part.lower(), part.upper(), part.capitalize()}
+    some = select(Recording.id).where(
+        or_(*(Recording.title.contains(form, autoescape=True) for form in forms))
+    )
+    with records.read() as session:
+        return list(session.scalars(some.order_by(Recording.created_at.desc()).limit(COUNTED)))
+
+
+def _reasons(records: Records, wanted: Filter) -> Sequence[str]:
+    """Templates that read like this in the language of whoever asks."""
+    part = wanted.error.casefold()
+    return [
+        message
+        for message in failures.reasons(records)
+        if part in catalogue.say(message, wanted.language).casefold() or part in message.casefold()
+    ]

@@ -1,0 +1,141 @@
+"""What runs and waits, as sentences for open pages: made at most once a second, however many look."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from core.database.database import Records
+from core.i18n import catalogue
+from core.monitor import decisions, monitor
+from core.monitor.monitor import Delayed, Now, Running, Waiting
+from core.orders.transcript_orders import HELD
+from core.principal import EVERYONE, PAGES, Principal
+from core.queue.queues import QUEUES
+
+FRESH_S = 1.0
+PURPOSES = {"live-admin": EVERYONE, "live": Principal(PAGES)}
+"""What a page's ticket is for, and what it may see with it."""
+Shown = dict[str, Any]
+
+
+def purpose(who: Principal) -> str:
+    """What a ticket for somebody like this is for."""
+    return "live-admin" if who.admin else "live"
+
+
+class Board:
+    """The same board for everybody who may see the same, in the same language."""
+
+    def __init__(self, records: Records, clock: Callable[[], float] = time.monotonic) -> None:
+        self._records = records
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[Principal, str], tuple[float, Shown]] = {}
+
+    def show(self, who: Principal, language: str) -> Shown:
+        """Sections of lines, and a stamp that changes with anything worth drawing anew."""
+        with self._lock:
+            made_at, shown = self._kept.get((who, language), (-FRESH_S, {}))
+            if self._clock() >= made_at + FRESH_S:
+                shown = draw(self._records, who, language)
+                self._kept[who, language] = (self._clock(), shown)
+            return shown
+
+
+def draw(records: Records, who: Principal, language: str) -> Shown:
+    """The board as it is now."""
+    now = monitor.now(records, who)
+    return {
+        "stamp": monitor.stamp(records),
+        "decisions": decisions.stamp(records),
+        "notice": _notice(now, language),
+        "running": [_running(one, language) for one in now.running],
+        "waiting": [_waiting(one, language) for one in now.waiting],
+        "delayed": [_delayed(one, language) for one in now.delayed],
+        "summary": _summary(now, language),
+        "batches": _batches(now, language),
+    }
+
+
+def _notice(now: Now, language: str) -> str:
+    if not now.workers:
+        return catalogue.say(
+            "No worker is running: work waits until the tool is started with make run.", language
+        )
+    return ""
+
+
+def _summary(now: Now, language: str) -> str:
+    if now.done_in_s is None or now.done_in_s < 1:
+        return ""
+    done = catalogue.duration(now.done_in_s, language)
+    return catalogue.say("At this speed all sound is transcribed in {time}.", language, time=done)
+
+
+def _batches(now: Now, language: str) -> str:
+    if not now.batches:
+        return ""
+    return catalogue.say_many(
+        "{n} batch is under way: vectors for the search by meaning",
+        "{n} batches are under way: vectors for the search by meaning",
+        now.batches,
+        language,
+    )
+
+
+def _running(one: Running, language: str) -> Shown:
+    return {
+        "id": one.job.id,
+        "task": one.task.id if one.task.status == "processing" else "",
+        "title": one.recording.title,
+        "facts": _joined(_pace(one, language)),
+        "progress": one.task.progress if one.task.status == "processing" else None,
+    }
+
+
+def _pace(one: Running, language: str) -> Iterator[str]:
+    yield catalogue.say(monitor.KINDS.get(one.job.kind, one.job.kind), language)
+    if one.speed:
+        yield catalogue.say("{speed}× real time", language, speed=catalogue.number(one.speed, language, 1))
+    if one.left_s:
+        yield catalogue.say("{time} left", language, time=catalogue.duration(one.left_s, language))
+    if one.job.starts > 1:
+        yield catalogue.say("attempt {n}", language, n=one.job.starts)
+    yield catalogue.say("worker {name}", language, name=one.job.worker.rpartition("/")[2])
+
+
+def _waiting(one: Waiting, language: str) -> Shown:
+    facts = [
+        catalogue.say_many("{n} job", "{n} jobs", one.jobs, language),
+        catalogue.say("{time} of sound", language, time=catalogue.duration(one.audio_s, language)),
+        catalogue.say(
+            "the oldest waits {time}", language, time=catalogue.duration(max(0.0, one.age_s), language)
+        ),
+        catalogue.say("paused", language) if one.paused else "",
+    ]
+    return {"title": catalogue.say(QUEUES.get(one.queue, one.queue), language), "facts": _joined(facts)}
+
+
+def _delayed(one: Delayed, language: str) -> Shown:
+    asked = one.job.error is not None and one.job.error.get("message") == HELD
+    return {
+        "id": one.job.id,
+        "task": "" if asked else one.task.id,
+        "title": one.recording.title,
+        "facts": catalogue.say("waits for a decision", language) if asked else _joined(_why(one, language)),
+        "progress": None,
+    }
+
+
+def _why(one: Delayed, language: str) -> Iterator[str]:
+    left = catalogue.duration(max(0.0, one.job.run_at - time.time()), language)
+    yield catalogue.say("next try in {time}", language, time=left)
+    if one.job.error:
+        yield catalogue.explain(one.job.error, language)
+
+
+def _joined(parts: Iterator[str] | list[str]) -> str:
+    return "  ·  ".join(part for part in parts if part)

@@ -1,0 +1,143 @@
+"""What this installation tells Prometheus: read from SQL when asked, so that every process may answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+
+from core.application import Journey
+from core.database.tables import Batch
+from core.monitor import monitor
+from core.principal import EVERYONE
+from core.queue import history, workers
+from core.queue.history import STEPS, Total, upto
+from core.queue.queues import QUEUES
+
+HIGHEST_STEP = 96
+"""About 46 hours."""
+BOUNDS = tuple(range(STEPS, HIGHEST_STEP + 1, STEPS))
+"""One bucket an octave is enough for a graph."""
+
+
+def text(here: Journey) -> bytes:
+    """Everything in the text format of Prometheus."""
+    registry = CollectorRegistry()
+    registry.register(_Installation(here))
+    return generate_latest(registry)
+
+
+class _Installation(Collector):
+    def __init__(self, here: Journey) -> None:
+        self._here = here
+
+    def collect(self) -> Iterable[Metric]:
+        """Every family, each read once."""
+        yield from _queues(self._here)
+        totals = history.totals(self._here.records)
+        yield from _jobs(totals)
+        yield from _speed(self._here, totals)
+        yield from _money(self._here)
+        yield from _workers(self._here)
+
+
+def _queues(here: Journey) -> Iterator[Metric]:
+    depth = GaugeMetricFamily("stenogram_queue_jobs", "Jobs that wait.", labels=["queue"])
+    age = GaugeMetricFamily("stenogram_queue_age_seconds", "How long the oldest job waits.", labels=["queue"])
+    sound = GaugeMetricFamily("stenogram_queue_audio_seconds", "Sound that waits.", labels=["queue"])
+    paused = GaugeMetricFamily("stenogram_queue_paused", "Whether a person paused it.", labels=["queue"])
+    now = monitor.now(here.records, EVERYONE)
+    waiting = {one.queue: one for one in now.waiting}
+    for queue in QUEUES:
+        one = waiting.get(queue)
+        depth.add_metric([queue], one.jobs if one else 0)
+        age.add_metric([queue], max(0.0, one.age_s) if one else 0)
+        sound.add_metric([queue], one.audio_s if one else 0)
+        paused.add_metric([queue], queue in now.paused)
+    running = GaugeMetricFamily(
+        "stenogram_jobs_running", "Jobs that a worker has in hand.", value=len(now.running)
+    )
+    held = len(here.remote.orders.held())
+    asked = GaugeMetricFamily("stenogram_orders_held", "Orders that wait for a person's word.", value=held)
+    yield from (depth, age, sound, paused, running, asked)
+
+
+def _jobs(totals: Sequence[Total]) -> Iterator[Metric]:
+    labels = ["kind", "queue"]
+    ended = CounterMetricFamily("stenogram_jobs_ended", "Attempts by outcome.", labels=[*labels, "outcome"])
+    counts: dict[tuple[str, str, str], int] = {}
+    steps: dict[str, dict[tuple[str, str], list[tuple[int, int, float]]]] = {"run": {}, "wait": {}}
+    for total in totals:
+        which = (total.kind, total.queue)
+        if total.measure == "ended":
+            counts[*which, total.outcome] = counts.get((*which, total.outcome), 0) + total.n
+        else:
+            steps[total.measure].setdefault(which, []).append((total.step, total.n, total.total_s))
+    for outcome, n in counts.items():
+        ended.add_metric(outcome, n)
+    yield ended
+    for measure, says in (("run", "How long finished jobs ran."), ("wait", "How long they had waited.")):
+        family = HistogramMetricFamily(f"stenogram_job_{measure}_seconds", says, labels=labels)
+        for which, found in steps[measure].items():
+            family.add_metric(which, _buckets(found), sum(total_s for _, _, total_s in found))
+        yield family
+
+
+def _buckets(steps: Iterable[tuple[int, int, float]]) -> list[tuple[str, float]]:
+    """Counts up to each bound."""
+    known = list(steps)
+    below = [(f"{upto(bound):g}", float(sum(n for step, n, _ in known if step <= bound))) for bound in BOUNDS]
+    return [*below, ("+Inf", float(sum(n for _, n, _ in known)))]
+
+
+def _speed(here: Journey, totals: Sequence[Total]) -> Iterator[Metric]:
+    audio = CounterMetricFamily("stenogram_audio_seconds", "Sound that was transcribed.")
+    heard_s = sum(
+        total.audio_s
+        for total in totals
+        if (total.kind, total.outcome, total.measure) == ("transcribe", "done", "ended")
+    )
+    audio.add_metric([], heard_s)
+    yield audio
+    speed = GaugeMetricFamily(
+        "stenogram_speed_ratio", "Seconds of sound that a worker transcribes a second.", labels=["queue"]
+    )
+    with here.records.read() as session:
+        for queue, ratio in history.speeds(session, time.time() - history.DAY).items():
+            speed.add_metric([queue], ratio)
+    yield speed
+
+
+def _money(here: Journey) -> Iterator[Metric]:
+    month = here.ledger.month()
+    yield GaugeMetricFamily("stenogram_month_spent_usd", "Spent this month.", value=float(month.spent))
+    yield GaugeMetricFamily(
+        "stenogram_month_reserved_usd", "Promised to calls under way.", value=float(month.reserved)
+    )
+    batches = GaugeMetricFamily("stenogram_batches", "Batches by state.", labels=["state"])
+    with here.records.read() as session:
+        for state, n in session.execute(select(Batch.state, func.count()).group_by(Batch.state)):
+            batches.add_metric([state], n)
+    yield batches
+
+
+def _workers(here: Journey) -> Iterator[Metric]:
+    alive = GaugeMetricFamily("stenogram_workers", "Workers alive.", labels=["queue"])
+    memory = GaugeMetricFamily(
+        "stenogram_worker_memory_bytes", "Memory of a worker.", labels=["worker", "queue"]
+    )
+    seen = workers.alive(here.records)
+    for queue in QUEUES:
+        alive.add_metric([queue], sum(worker.queue == queue for worker in seen))
+    for worker in seen:
+        memory.add_metric([worker.name, worker.queue], worker.rss_bytes)
+    yield from (alive, memory)

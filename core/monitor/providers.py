@@ -1,0 +1,200 @@
+"""Every provider as it stands: has it a key, does it answer, what does it cost. A real call finds out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from core.application import Journey
+from core.billing import Limit, Price, shipped
+from core.database.tables import Breaker
+from core.errors import NotFound, ProviderRefused, Rejected, StenogramError
+from core.http_client import Answer, Wire, told
+from core.i18n.messages import phrase
+from core.orders.breakers import Line
+from core.orders.pictures import Pictures
+from core.settings import Settings
+from core.speech.engine import Readiness
+from core.speech.engines.fireworks import WITHDRAWN, FireworksEngine
+from core.speech.engines.groq import GroqEngine
+from core.speech.engines.runpod import RunPodEngine
+from core.storage.object_store import Storage
+
+GEMINI = "https://generativelanguage.googleapis.com"
+
+State = Literal["missing", "withdrawn", "refused", "resting", "ok", "ready"]
+"""ok: it answered a test; ready: it has what it needs, and nobody has asked it yet."""
+
+STATES: Mapping[State, str] = {
+    "missing": phrase("Not set up"),
+    "withdrawn": phrase("Withdrawn provider"),
+    "refused": phrase("Paused: the key is refused"),
+    "resting": phrase("Left alone for a while"),
+    "ok": phrase("Works"),
+    "ready": phrase("Set up"),
+}
+"""How a state is said to people."""
+
+
+@dataclass(frozen=True)
+class Provider:
+    """One provider, with everything that a settings page shows about it."""
+
+    name: str
+    title: str
+    state: State
+    message: str
+    """A template (the key of its translation), or ""; `facts` fill it."""
+    facts: Mapping[str, object]
+    setting: str
+    """What holds its key."""
+    key: str
+    """The key's last four characters behind an ellipsis, or ""."""
+    tested_at: float | None
+    latency_s: float | None
+    prices: tuple[Price, ...] = ()
+    limits: tuple[Limit, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """The message in English."""
+        return self.message.format(**self.facts)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What a test of the connection found."""
+
+    ok: bool
+    latency_s: float | None = None
+    error: StenogramError | None = None
+
+    @property
+    def message(self) -> str:
+        """In English; a page translates `error`."""
+        return str(self.error) if self.error else f"{self.latency_s:.2f} s"
+
+
+@dataclass(frozen=True)
+class _Known:
+    """How to look at a provider, and how to ask it something cheap."""
+
+    name: str
+    title: str
+    line: Line
+    key: str
+    readiness: Readiness
+    ask: Callable[[], float]
+    book: str = ""
+    withdrawn: bool = field(default=False)
+
+
+def all(here: Journey) -> list[Provider]:  # noqa: A001 - `providers.all` reads as it should
+    """Every provider, as it stands. Asks nobody."""
+    return [_provider(known, here.remote.breakers.state(known.name)) for known in _known(here.settings)]
+
+
+def test(here: Journey, name: str) -> Tested:
+    """Make the cheapest real call, and remember how it went. Raise NotFound for an unknown name."""
+    known = next((known for known in _known(here.settings) if known.name == name), None)
+    if known is None:
+        raise NotFound
+    if not known.readiness.ready:
+        return Tested(False, error=Rejected("Not ready: {reason}", reason=known.readiness.reason))
+    try:
+        latency_s = known.ask()
+    except StenogramError as error:
+        here.remote.breakers.failed_test(name, error, known.line.fingerprint)
+        return Tested(False, error=error)
+    here.remote.breakers.worked(name, latency_s, known.line.fingerprint)
+    return Tested(True, latency_s)
+
+
+def _provider(known: _Known, breaker: Breaker) -> Provider:
+    same_key = breaker.fingerprint in ("", known.line.fingerprint)
+    state, message, facts = _state(known, breaker if same_key else Breaker(failures=0, refused=False))
+    book = shipped()
+    return Provider(
+        known.name,
+        known.title,
+        state,
+        message,
+        facts,
+        known.line.setting,
+        known.key,
+        breaker.tested_at if same_key else None,
+        breaker.latency_s if same_key else None,
+        tuple(price for price in book.prices if price.provider == known.book),
+        tuple(limit for limit in book.limits if limit.provider == known.book),
+    )
+
+
+def _state(known: _Known, breaker: Breaker) -> tuple[State, str, Mapping[str, object]]:
+    error = breaker.error or {"message": "", "facts": {}}
+    if known.withdrawn:
+        return "withdrawn", known.readiness.reason, {}
+    if not known.readiness.ready:
+        return "missing", known.readiness.reason, {}
+    if breaker.refused:
+        return "refused", error["message"], error["facts"]
+    if breaker.error:
+        return "resting", error["message"], error["facts"]
+    return ("ok" if breaker.tested_at else "ready"), "", {}
+
+
+def _known(settings: Settings) -> list[_Known]:
+    storage = Storage(settings)
+    groq, fireworks = GroqEngine(settings), FireworksEngine(settings)
+    runpod, pictures = RunPodEngine(settings, storage), Pictures(settings)
+    return [
+        _gemini(settings),
+        _engine(groq, groq.test),
+        _engine(runpod, runpod.test),
+        _Known(
+            "runpod-images",
+            "RunPod, pictures",
+            pictures.wire,
+            pictures.wire.masked,
+            pictures.readiness(),
+            lambda: pictures.test().took_s,
+            "runpod",
+        ),
+        _engine(fireworks, fireworks.test),
+        _store(settings, storage),
+    ]
+
+
+def _engine(engine: GroqEngine | RunPodEngine | FireworksEngine, ask: Callable[[], Answer]) -> _Known:
+    readiness = engine.readiness()
+    return _Known(
+        engine.provider,
+        engine.wire.provider,
+        engine.wire,
+        engine.wire.masked,
+        readiness,
+        lambda: ask().took_s,
+        engine.provider,
+        readiness.reason == WITHDRAWN,
+    )
+
+
+def _gemini(settings: Settings) -> _Known:
+    wire = Wire("Gemini", settings.gemini_api_key, "GEMINI_API_KEY", scheme="", header="x-goog-api-key")
+    address = f"{(settings.gemini_base_url or GEMINI).rstrip('/')}/v1beta/models?pageSize=1"
+
+    def ask() -> float:
+        answer = wire.ask("GET", address, accept={400})
+        if answer.status == 400 and "key" in told(answer.body).lower():  # their way to refuse one
+            raise ProviderRefused("Gemini", "GEMINI_API_KEY")
+        if answer.status == 400:
+            raise Rejected("{provider} refused: {detail}.", provider="Gemini", detail=told(answer.body)[:200])
+        return answer.took_s
+
+    missing = "" if wire.has_key else "GEMINI_API_KEY is not set"
+    return _Known("gemini", "Gemini", wire, wire.masked, Readiness(wire.has_key, missing), ask, "gemini")
+
+
+def _store(settings: Settings, storage: Storage) -> _Known:
+    line = Wire("The object store", settings.s3_access_key, "S3_ACCESS_KEY")
+    return _Known("storage", storage.title, line, line.masked, Readiness(True), storage.test)

@@ -1,0 +1,1 @@
+"""Paid work elsewhere: batches of embeddings, remote transcripts, pictures; breakers."""

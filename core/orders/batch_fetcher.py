@@ -1,0 +1,82 @@
+"""A batch's result: fetched whole, kept on disk until its vectors were read back from the index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from core.database.tables import Batch, Job, new_id
+from core.embedding.embedder import BatchEmbedder
+from core.errors import NotFound, ProviderBusy
+from core.failpoints import hit
+from core.i18n.messages import phrase
+from core.orders import batch_results
+from core.orders.batch_store import Intents
+from core.orders.embedding_requests import Texts
+from core.search.index import Index
+
+
+class Fetcher:
+    """Brings results home."""
+
+    def __init__(
+        self, folder: Path, index: Index, texts: Texts, intents: Intents, ring: Callable[[Job], None]
+    ) -> None:
+        self._folder = folder
+        self._index = index
+        self._texts = texts
+        self._intents = intents
+        self._ring = ring
+
+    def fetch(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
+        """Bring the result to disk, whole. A count that the provider contradicts is fetched twice."""
+        path = self._path(batch, f"{new_id()[:8]}.part")
+        hit("fetch.in_the_middle")
+        try:
+            embedder.download(batch.result or "", path)
+        except NotFound:
+            self._intents.hold(batch, phrase("The provider does not have the result any more."))
+            return None
+        digest, lines = batch_results.digest(path), batch_results.count(path)
+        if batch.lines not in (None, lines) and batch.sha256 != digest:
+            self._intents.later(batch, sha256=digest)
+            return None
+        hit("fetch.before_rename")
+        batch_results.keep(path, self._path(batch, "result.jsonl"))
+        hit("fetch.after_rename")
+        batch = self._intents.move(batch, "saved", sha256=digest)
+        hit("save.after_commit")
+        return batch
+
+    def store(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
+        """Keep every good vector under its text, see that it is there, and settle."""
+        path = self._path(batch, "result.jsonl")
+        if not path.exists() or batch_results.digest(path) != batch.sha256:
+            return self._intents.move(batch, "ended")
+        claimed = {row.custom_id: row for row in self._texts.sent(batch.id)}
+        match = batch_results.Match({key: row.tokens for key, row in claimed.items()}, embedder.dim)
+        for keys, vectors in match.vectors(path):
+            hashes = [claimed[key].hash for key in keys]
+            self._index.put_vectors(embedder, "", "", hashes, hashes, vectors)  # kept by hash
+            hit("store.in_the_middle")
+        good = {claimed[key].hash: tokens for key, tokens in match.tokens.items()}
+        self._verify(embedder, list(good))
+        hit("store.after_index")
+        errors = {claimed[key].hash: why for key, why in match.errors.items()}
+        errors |= {claimed[key].hash: "missing in the result" for key in match.missing}
+        alarm = phrase("The result has texts that nobody asked for.") if match.suspicious else ""
+        for job in self._intents.complete(batch, good, errors, alarm):
+            self._ring(job)
+        path.unlink()
+        return None
+
+    def _verify(self, embedder: BatchEmbedder, hashes: Sequence[str]) -> None:
+        """Read the vectors back; until they are there, the result on disk is the only copy."""
+        for start in range(0, len(hashes), batch_results.BLOCK):
+            some = hashes[start : start + batch_results.BLOCK]
+            if len(self._index.vectors_of(embedder, some)) < len(some):
+                raise ProviderBusy("LanceDB", "vectors are missing after writing")
+
+    def _path(self, batch: Batch, name: str) -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder / f"{batch.id}.{name}"

@@ -1,0 +1,59 @@
+"""What programs call a batch: `batch_<task>` until the provider has given it a name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core.database.database import Records
+from core.database.tables import Batch, Order, PassageRow, Payment, Task, Text
+from core.speech.engine import BATCH
+
+
+def of_tasks(records: Records, tasks: Sequence[Task]) -> dict[str, str]:
+    """The name of the newest batch of each task that goes by batch, by task; of the others nothing.
+
+    A transcript ordered by the engine goes before vectors. What was bought before a task is none of its.
+    """
+    batched = [task for task in tasks if task.lane == "batch" or task.engine.endswith(BATCH)]
+    if not batched:
+        return {}
+    with records.read() as session:
+        heard = _transcripts(session, {task.transcript_id for task in batched})
+        bought = _bought(session, {task.recording_id for task in batched})
+        waiting = _waiting(session, {task.recording_id for task in batched})
+    return {
+        task.id: heard.get(task.transcript_id)
+        or waiting.get(task.recording_id)
+        or next((name for at, name in bought.get(task.recording_id, ()) if at >= task.created_at), None)
+        or f"batch_{task.id}"
+        for task in batched
+    }
+
+
+def _transcripts(session: Session, ids: Collection[str]) -> dict[str, str]:
+    """By transcript: the order that was given last."""
+    ordered = select(Order.transcript_id, Order.remote_id).where(Order.transcript_id.in_(ids))
+    named = ordered.where(Order.remote_id.is_not(None)).order_by(Order.submitted_at)
+    return {transcript_id: name or "" for transcript_id, name in session.execute(named)}
+
+
+def _bought(session: Session, ids: Collection[str]) -> dict[str, list[tuple[float, str]]]:
+    """By recording: when batches were made for it and what they are called, newest first."""
+    paid = select(Payment.recording_id, Payment.at, Batch.name).join(Batch, Batch.id == Payment.call_id)
+    named = paid.where(Payment.recording_id.in_(ids), Batch.name.is_not(None))
+    bought: dict[str, list[tuple[float, str]]] = {}
+    for recording_id, at, name in session.execute(named.order_by(Payment.at.desc())):
+        bought.setdefault(recording_id, []).append((at, name or ""))
+    return bought
+
+
+def _waiting(session: Session, ids: Collection[str]) -> dict[str, str]:
+    """By recording: the batch under way that has its texts, which another recording may pay for."""
+    theirs = select(PassageRow.recording_id, Batch.name).distinct()
+    theirs = theirs.join(Text, Text.hash == PassageRow.text_hash).join(Batch, Batch.id == Text.batch_id)
+    named = theirs.where(PassageRow.recording_id.in_(ids), Batch.name.is_not(None), Text.state == "sent")
+    found = session.execute(named.order_by(Batch.created_at).add_columns(Batch.created_at))
+    return {recording_id: name or "" for recording_id, name, _ in found}

@@ -1,0 +1,128 @@
+"""Which waiting texts go into which batch, and when: limits of the provider, the tier and the budget."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+
+from core.billing.ledger import CapReached
+from core.database.database import Records
+from core.database.tables import Batch
+from core.embedding.embedder import BatchEmbedder
+from core.orders.batch_store import Intents
+from core.orders.embedding_requests import Line, Pending, Texts
+from core.queue.jobs import as_json
+from core.settings import Settings
+
+FLUSH = "batch flush"
+CAPPED = "batch capped"
+ROOM = "batch tokens"
+CAPPED_PAUSE_S = 60.0
+LOOK_AHEAD = 5
+"""Batches planned in one go at most."""
+
+
+class Planner:
+    """Collects waiting texts over all recordings into batches."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        records: Records,
+        texts: Texts,
+        intents: Intents,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._records = records
+        self._texts = texts
+        self._intents = intents
+        self.now = clock
+
+    def flush_queue(
+        self, embedder: BatchEmbedder, min_size: int | None = None, max_wait_s: float | None = None
+    ) -> list[Batch]:
+        """Plan batches of what waits, if there are `min_size` texts or one waits for `max_wait_s`."""
+        min_size = self._settings.batch_min_size if min_size is None else min_size
+        max_wait_s = self._settings.batch_max_wait_s if max_wait_s is None else max_wait_s
+        pending = self._texts.pending(embedder)
+        asked = float(self._records.fact(FLUSH) or 0)
+        early = pending.since > max(self.now() - max_wait_s, asked)
+        if (
+            not pending.number
+            or (early and pending.number < min_size)
+            or not self._has_room(pending, min_size)
+        ):
+            return []
+        lines = self._texts.waiting(embedder, self._settings.batch_max_requests * LOOK_AHEAD)
+        return self._plan(embedder, lines, min_size)
+
+    def _has_room(self, pending: Pending, min_size: int) -> bool:
+        """Whether looking at the texts is worth while: neither cap nor limits stand in the way."""
+        capped = json.loads(self._records.fact(CAPPED) or "{}")
+        if self.now() < capped.get("at", 0) + CAPPED_PAUSE_S:
+            return False
+        jobs, tokens = self._intents.in_flight()
+        least = pending.tokens // pending.number * min(min_size, pending.number)
+        fits = self._enqueued_tokens() - tokens >= least
+        return jobs == 0 or (fits and jobs < self._settings.batch_max_jobs)
+
+    def flush(self) -> None:
+        """Send what waits now with the next tick, however little it is."""
+        self._records.set_fact(FLUSH, str(self.now()))
+
+    def _plan(self, embedder: BatchEmbedder, lines: Sequence[Line], min_size: int) -> list[Batch]:
+        planned: list[Batch] = []
+        while lines:
+            jobs, tokens = self._intents.in_flight()
+            room = self._enqueued_tokens() - tokens
+            part = self._fitting(embedder, lines, room, alone=jobs == 0)
+            crumbs = len(part) < min(min_size, len(lines)) and jobs > 0
+            if jobs >= self._settings.batch_max_jobs or not part or crumbs:
+                break  # the next goes out when earlier ones have ended
+            batch = self._reserve(embedder, part)
+            if batch is None:
+                break
+            planned.append(batch)
+            lines = lines[len(part) :]
+        return planned
+
+    def _reserve(self, embedder: BatchEmbedder, part: Sequence[Line]) -> Batch | None:
+        """A planned batch with its money, or None; what is under way goes on when the cap is reached."""
+        try:
+            batch = self._intents.plan(embedder, part)
+        except CapReached as error:
+            self._records.set_fact(CAPPED, json.dumps({"at": self.now(), **as_json(error)}))
+            return None
+        self._records.set_fact(CAPPED, "")
+        return batch
+
+    def _fitting(
+        self, embedder: BatchEmbedder, lines: Sequence[Line], room: int, *, alone: bool
+    ) -> Sequence[Line]:
+        """The first texts that fit into one batch; one always fits if nothing else is under way."""
+        size_bytes = tokens = 0
+        for place, line in enumerate(lines[: self._settings.batch_max_requests]):
+            size_bytes += len(embedder.request(line.custom_id, line.text))
+            tokens += line.tokens
+            full = size_bytes > self._settings.batch_max_bytes or tokens > room
+            if full and not (alone and place == 0):
+                return lines[:place]
+        return lines[: self._settings.batch_max_requests]
+
+    def _enqueued_tokens(self) -> int:
+        """What the provider lets us have under way: the setting, or less where it was found to be less."""
+        found = int(self._records.fact(ROOM) or 0)
+        return min(found, self._settings.batch_enqueued_tokens) or self._settings.batch_enqueued_tokens
+
+    def refused(self, tokens: int) -> None:
+        """So many tokens under way were too many: try with half of them."""
+        self._records.set_fact(ROOM, str(max(1, tokens // 2)))
+
+    def accepted(self) -> None:
+        """The provider took an order: after a refusal, try with a little more the next time."""
+        found = int(self._records.fact(ROOM) or 0)
+        if found:
+            grown = found + found // 4 + 1
+            self._records.set_fact(ROOM, str(grown if grown < self._settings.batch_enqueued_tokens else 0))

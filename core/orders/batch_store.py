@@ -1,0 +1,307 @@
+"""The states of a batch in SQL: every step is a compare-and-set, committed before or after one call.
+
+    planned → uploaded → submitting → submitted → ended → saved → complete
+                  ↑            │            │                        └ failed texts wait again
+                  ├────────────┘            ├→ failed, expired: halves are planned
+                  └→ split: it was too large
+      no such batch after the quiet period  ├→ cancelled
+                                            └→ held: a person must look
+
+The order of money: the intention and its reserved budget are committed before the order leaves;
+an order whose answer was lost is looked for, never repeated; a result is on disk before it is
+used, and stays there until its vectors were read back from the index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from core.billing import plain
+from core.billing.ledger import Call, CapReached, Ledger
+from core.database.database import Records
+from core.database.tables import Batch, Job, Json, Text
+from core.embedding.embedder import BatchEmbedder, RemoteBatch
+from core.errors import StenogramError, Unavailable, Withdrawn
+from core.failpoints import hit
+from core.i18n.messages import phrase
+from core.orders import embedding_requests
+from core.orders.embedding_requests import Line
+from core.queue.jobs import as_json, changed
+
+LIVE = ("planned", "uploaded", "submitting", "submitted", "ended", "saved")
+ASKED = ("submitting", "submitted")
+"""States in which the provider counts a batch's tokens as enqueued."""
+FREE = ("planned", "uploaded")
+"""States in which nothing was ordered yet."""
+PREFIX = "gam-"
+POLL_MOST_S = 60.0
+POLL_GROWTH = 1.5
+BACKOFF_S = (5.0, 15.0, 30.0, 60.0)
+OLD_S = 50 * 3600.0
+"""A live batch older than this needs a person: providers end theirs after 48 hours."""
+
+
+class Intents:
+    """The batches of one installation, as SQL knows them."""
+
+    def __init__(
+        self, records: Records, ledger: Ledger, poll_s: float, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._records = records
+        self._ledger = ledger
+        self._poll_s = poll_s
+        self.now = clock
+
+    def get(self, batch_id: str) -> Batch:
+        """One batch, as it is now."""
+        with self._records.read() as session:
+            return session.get_one(Batch, batch_id)
+
+    def live(self) -> list[Batch]:
+        """Batches that have not ended, oldest first."""
+        mine = select(Batch).where(Batch.state.in_(LIVE)).order_by(Batch.created_at)
+        with self._records.read() as session:
+            return list(session.scalars(mine))
+
+    def due(self) -> list[Batch]:
+        """Live batches whose next step is due, those that wait longest first."""
+        mine = select(Batch).where(Batch.state.in_(LIVE), Batch.next_at <= self.now())
+        with self._records.read() as session:
+            return list(session.scalars(mine.order_by(Batch.next_at)))
+
+    def in_flight(self) -> tuple[int, int]:
+        """How many batches live, and how many tokens they hold at the provider or soon will."""
+        counted = select(func.count(), func.coalesce(func.sum(Batch.tokens), 0))
+        with self._records.read() as session:
+            number = session.scalar(select(func.count()).where(Batch.state.in_(LIVE))) or 0
+            tokens = session.execute(counted.where(Batch.state.in_((*FREE, *ASKED)))).one()[1]
+            return number, int(tokens)
+
+    # Steps
+
+    def plan(self, embedder: BatchEmbedder, lines: Sequence[Line]) -> Batch | None:
+        """Claim these texts for a new batch and reserve its price; None if somebody else has one of them.
+
+        Raise CapReached when the month's cap does not allow it; then nothing is changed.
+        """
+        try:
+            with self._records.write() as session:
+                batch = self._insert(session, embedder, lines)
+                hit("plan.before_commit")
+        except Withdrawn:
+            return None
+        hit("plan.after_commit")
+        return batch
+
+    def _insert(self, session: Session, embedder: BatchEmbedder, lines: Sequence[Line]) -> Batch:
+        batch = Batch(
+            model=embedder.name,
+            display_name=_display_name(session, embedder, lines),
+            texts=len(lines),
+            tokens=sum(line.tokens for line in lines),
+            usd="0",
+            created_at=self.now(),
+            next_at=self.now(),
+            deadline_at=min((line.deadline_at for line in lines if line.deadline_at), default=None),
+        )
+        session.add(batch)
+        session.flush()
+        if not embedding_requests.claim(session, lines, batch.id):
+            raise Withdrawn
+        call = Call(embedder.provider, embedder.model, "batch", _tokens_by_recording(lines))
+        self._ledger.reserve(session, call, batch.id)
+        batch.usd = plain(self._ledger.cost_usd(embedder.provider, embedder.model, "batch", batch.tokens))
+        return batch
+
+    def move(self, batch: Batch, to: str, **values: Any) -> Batch:
+        """One step to another state. Raise Withdrawn if somebody else has moved it meanwhile."""
+        with self._records.write() as session:
+            self._move(session, batch, to, **values)
+        return self.get(batch.id)
+
+    def _move(self, session: Session, batch: Batch, to: str, **values: Any) -> None:
+        fresh = {"state": to, "polls": 0, "next_at": self.now(), "error": None} | values
+        mine = update(Batch).where(
+            Batch.id == batch.id, Batch.state == batch.state, Batch.epoch == batch.epoch
+        )
+        if not changed(session, mine.values(fresh)):
+            raise Withdrawn
+
+    def submitted(self, batch: Batch, remote: RemoteBatch, twins: Sequence[RemoteBatch] = ()) -> Batch:
+        """The provider has it: from now on it is known by its name there. Twins are booked as well."""
+        values: dict[str, Any] = {"name": remote.name, "remote_state": remote.state}
+        values |= {"submitted_at": self.now(), "next_at": self.now() + self._poll_s}
+        with self._records.write() as session:
+            self._move(session, batch, "submitted", **values)
+            if twins:
+                self._book_twins(session, batch, len(twins))
+        hit("submit.after_commit")
+        return self.get(batch.id)
+
+    def twins(self, batch: Batch, number: int) -> None:
+        """The provider turned out to have a batch more than once: a person should know, the book too."""
+        with self._records.write() as session:
+            self._book_twins(session, batch, number)
+
+    def _book_twins(self, session: Session, batch: Batch, number: int) -> None:
+        message = phrase("The provider has this batch {times} times; the others were cancelled.")
+        alarm = _alarm(message, times=number + 1)
+        session.execute(update(Batch).where(Batch.id == batch.id).values(alarm=alarm))
+        for _ in range(number):
+            self._ledger.book_again(session, batch.id)
+
+    def later(self, batch: Batch, error: StenogramError | None = None, **values: Any) -> None:
+        """Nothing new, or it could not be done now: look again later, with growing pauses."""
+        values |= {"polls": batch.polls + 1, "next_at": self.now() + self.pause_s(batch, error)}
+        values["error"] = as_json(error) if error else None
+        with self._records.write() as session:
+            mine = update(Batch).where(
+                Batch.id == batch.id, Batch.state == batch.state, Batch.epoch == batch.epoch
+            )
+            changed(session, mine.values(values))
+
+    def pause_s(self, batch: Batch, error: StenogramError | None) -> float:
+        """Until the next look: 10 s growing to 60 s; after an error what the provider asks for."""
+        if error is None:
+            return min(POLL_MOST_S, self._poll_s * POLL_GROWTH**batch.polls)
+        asked = error.retry_after_s if isinstance(error, Unavailable) else None
+        return asked or BACKOFF_S[min(batch.polls, len(BACKOFF_S) - 1)]
+
+    def refused(self, batch: Batch, error: StenogramError) -> None:
+        """The order was refused: nothing was bought, and the same order may be made again later."""
+        values: dict[str, Any] = {
+            "polls": batch.polls + 1,
+            "next_at": self.now() + self.pause_s(batch, error),
+        }
+        hit("refuse.before_commit")
+        self.move(batch, "uploaded", error=as_json(error), **values)
+
+    def hold(self, batch: Batch, message: str) -> None:
+        """Stop here until a person has looked; what may be billed stays booked."""
+        self.move(batch, "held", alarm=_alarm(message), finished_at=self.now())
+
+    def watch(self) -> None:
+        """Whatever holds a live batch up for too long, a person should know of it."""
+        alarm = _alarm(phrase("This batch is older than {hours} hours."), hours=int(OLD_S / 3600))
+        old = [batch for batch in self.live() if batch.created_at < self.now() - OLD_S and not batch.alarm]
+        for batch in old:
+            with self._records.write() as session:
+                session.execute(update(Batch).where(Batch.id == batch.id).values(alarm=alarm))
+
+    # Ends
+
+    def complete(
+        self, batch: Batch, good: Mapping[str, int], errors: Mapping[str, str], alarm: str = ""
+    ) -> list[Job]:
+        """Its vectors are kept: book what it cost, let its texts go, send the others where they belong.
+
+        `good` are the tokens of good texts by hash, `errors` what was wrong with the others. Jobs to ring.
+        """
+        with self._records.write() as session:
+            usd = self._ledger.settle(session, batch.id, embedding_requests.billed(session, good))
+            self._move(
+                session,
+                batch,
+                "complete",
+                good=len(good),
+                bad=len(errors),
+                paid_tokens=sum(good.values()),
+                paid_usd=plain(usd),
+                finished_at=self.now(),
+                alarm=_alarm(alarm) if alarm else batch.alarm,
+            )
+            embedding_requests.done(session, good)
+            jobs = _send_on(session, batch, errors)
+        hit("store.after_commit")
+        return jobs
+
+    def abandon(
+        self, batch: Batch, state: str, error: StenogramError | None = None, *, disputed: bool = False
+    ) -> list[Job]:
+        """It ended without results. Money is free again unless `disputed`. Jobs to ring after that."""
+        with self._records.write() as session:
+            why = as_json(error) if error else None
+            self._move(session, batch, state, finished_at=self.now(), error=why)
+            settle = self._ledger.dispute if disputed else self._ledger.release
+            settle(session, batch.id)
+            mine = select(Text.hash).where(Text.batch_id == batch.id, Text.state == "sent")
+            hashes = list(session.scalars(mine))
+            if error is None and batch.wish in ("", "late"):
+                embedding_requests.put_back(session, batch.id)
+                return []
+            return _send_on(session, batch, dict.fromkeys(hashes, str(error or "cancelled")))
+
+    def replan(
+        self, batch: Batch, embedder: BatchEmbedder, lines: Sequence[Line], state: str, why: str
+    ) -> None:
+        """It ended at the provider without results: what was not tried too often goes out in halves.
+
+        Whether it is billed is not known, so it stays booked. If the cap is reached, the texts wait.
+        """
+        with self._records.write() as session:
+            failure = _alarm(phrase("The provider says: {why}"), why=why)
+            self._move(session, batch, state, finished_at=self.now(), error=failure)
+            self._ledger.dispute(session, batch.id)
+            embedding_requests.fail(session, {line.hash: why for line in lines})
+            embedding_requests.put_back(session, batch.id)
+            self._halves(session, embedder, embedding_requests.still_waiting(session, lines))
+            hit("replan.before_commit")
+        hit("replan.after_commit")
+
+    def _halves(self, session: Session, embedder: BatchEmbedder, lines: Sequence[Line]) -> None:
+        middle = (len(lines) + 1) // 2
+        for half in filter(None, (lines[:middle], lines[middle:])):
+            with suppress(CapReached), session.begin_nested():  # capped, they wait like any others
+                self._insert(session, embedder, half)
+
+    def wish(self, batch_id: str, wish: str) -> bool:
+        """Note what a person wants of a live batch; its next step is due now. False if it has ended."""
+        mine = update(Batch).where(Batch.id == batch_id, Batch.state.in_(LIVE))
+        with self._records.write() as session:
+            return changed(session, mine.values(wish=wish, next_at=self.now(), polls=0))
+
+    def finished(self, session: Session, batch_id: str) -> None:
+        """A cancelled batch is called finished now: its texts are made at once after all."""
+        mine = update(Batch).where(Batch.id == batch_id, Batch.state == "cancelled")
+        session.execute(mine.values(wish="now"))
+
+
+def _display_name(session: Session, embedder: BatchEmbedder, lines: Sequence[Line]) -> str:
+    """Derived from the content, so that it can be found again; and how often the same was tried before."""
+    content = "|".join([embedder.name, *sorted(line.hash for line in lines)])
+    name = f"{PREFIX}{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    before = select(func.count()).where(Batch.display_name.startswith(name))
+    return f"{name}-{session.scalar(before)}"
+
+
+def _tokens_by_recording(lines: Sequence[Line]) -> dict[tuple[str, str], int]:
+    tokens: dict[tuple[str, str], int] = {}
+    for line in lines:
+        payer = (line.recording_id, line.owner)
+        tokens[payer] = tokens.get(payer, 0) + line.tokens
+    return tokens
+
+
+def _send_on(session: Session, batch: Batch, errors: Mapping[str, str]) -> list[Job]:
+    """Texts without a vector: now if a person wants that, to a person after a cancel, else another try.
+
+    A late batch gives them back as they came: those that are due leave the lane at the next tick.
+    """
+    if batch.wish == "now":
+        return embedding_requests.to_now(session, list(errors))
+    if batch.wish == "late":
+        embedding_requests.put_back(session, batch.id)
+        return []
+    embedding_requests.fail(session, errors, spent=batch.wish == "cancel")
+    return []
+
+
+def _alarm(message: str, **facts: object) -> Json:
+    return {"message": message, "facts": {name: str(fact) for name, fact in facts.items()}}

@@ -1,0 +1,230 @@
+"""Batches as people see them: where each stands in plain words, how long it may take, what it saves."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core.billing.ledger import Ledger
+from core.database.database import Records
+from core.database.tables import Batch, Json, Text
+from core.embedding.embedder import Embedder, batching
+from core.i18n.messages import phrase
+from core.orders.batch_planner import CAPPED
+from core.orders.batch_store import LIVE
+from core.settings import Settings
+
+STATES = {
+    "planned": phrase("Collected; about to be sent"),
+    "uploaded": phrase("Sent to the provider; about to be ordered"),
+    "submitting": phrase("Ordered; the provider has not answered yet, it will be looked for"),
+    "submitted": phrase("In work at the provider"),
+    "ended": phrase("Ready at the provider; the result is being fetched"),
+    "saved": phrase("Fetched; vectors are being stored"),
+    "complete": phrase("Ready: these passages are found by meaning"),
+    "failed": phrase("The provider could not do it; its passages were sent anew"),
+    "expired": phrase("The provider took longer than 48 hours; its passages were sent anew"),
+    "cancelled": phrase("Cancelled"),
+    "split": phrase("Too large for the provider; its passages were collected anew"),
+    "held": phrase("Stopped: a person must look"),
+}
+"""Where a batch stands, for people."""
+
+WISHES = {
+    "cancel": phrase("Being cancelled"),
+    "now": phrase("Being cancelled; the rest will be made now"),
+    "late": phrase("Late, so it is being cancelled; what is due will be made now"),
+}
+"""What was asked of a batch under way, for people."""
+
+FINISHED = phrase("Finished now: what it lacked went to be made at once, at the full price")
+LATE = phrase("It was late and is cancelled; what was due went to be made at once")
+
+DISPUTED = ("failed", "expired", "held")
+"""Ends without a result, of which nobody knows whether they are billed: they stay booked."""
+PAUSED = "batch paused"
+"""The fact that says until when the provider is not asked, and why."""
+TYPICAL_S = (600.0, 1800.0)
+"""How long a batch usually takes, from practice; used until this installation has seen some itself."""
+PROMISED_S = 86_400.0
+ENOUGH = 3
+REMEMBERED = 30
+
+
+@dataclass(frozen=True)
+class Expected:
+    """When results can be expected, in seconds after the order: usually between, at the latest."""
+
+    low_s: float
+    high_s: float
+    latest_s: float
+    own: bool
+    """Whether this is from batches of this installation."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One batch as a person sees it."""
+
+    id: str
+    state: str
+    says: str
+    """Where it stands, or how it ended: a template."""
+    name: str
+    """The provider's name for it, or ours while it has none."""
+    texts: int
+    good: int
+    failed: int
+    at_once: int
+    """Texts that left it to be made at once, at the full price."""
+    waiting: int
+    age_s: float
+    next_check_s: float | None
+    expected: Expected | None
+    usd: Decimal
+    """What it costs: an estimate until it is complete."""
+    saved_usd: Decimal
+    late: bool
+    error: Json | None
+    alarm: Json | None
+    live: bool
+    """Whether it can be cancelled or finished now."""
+    emulated: bool
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What waits to be sent, and why it may not go out."""
+
+    texts: int
+    age_s: float | None
+    tokens: int
+    usd: Decimal
+    saved_usd: Decimal
+    stopped: Json | None
+    """Why nothing is sent: a refused key, the monthly cap; None if nothing stands in the way."""
+    capped: bool
+    """Whether a cap holds it. No way is cheaper: the price knows no sizes, and models are not mixed."""
+
+
+class View:
+    """What pages and programs show of batches; reads, never writes."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        records: Records,
+        ledger: Ledger,
+        embedder: Callable[[], Embedder],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._records = records
+        self._ledger = ledger
+        self._embedder = embedder
+        self.now = clock
+
+    def list(self, limit: int = 50) -> list[Seen]:
+        """Batches, those under way first, then the newest."""
+        with self._records.read() as session:
+            rows = list(session.scalars(select(Batch).order_by(Batch.created_at.desc()).limit(limit)))
+            failed = _failed(session, [row.id for row in rows])
+            expected = _expected(_durations(session))
+        rows.sort(key=lambda row: row.state not in LIVE)
+        return [self._seen(row, failed.get(row.id, 0), expected) for row in rows]
+
+    def held(self) -> Sequence[Seen]:
+        """Batches that a person must look at, the oldest first."""
+        waiting = select(Batch).where(Batch.state == "held").order_by(Batch.created_at)
+        with self._records.read() as session:
+            expected = _expected(_durations(session))
+            return [self._seen(row, 0, expected) for row in session.scalars(waiting)]
+
+    def paused(self) -> Json | None:
+        """Why the provider is not asked at the moment: its key was refused; None if it is."""
+        paused: Json = json.loads(self._records.fact(PAUSED) or "{}")
+        return paused if self.now() < float(paused.get("until", 0)) else None
+
+    def queue(self) -> Queue:
+        """What waits in the batch lane."""
+        embedder = batching(self._embedder())
+        name = embedder.name if embedder else ""
+        idle = select(func.count(), func.min(Text.since), func.coalesce(func.sum(Text.tokens), 0))
+        with self._records.read() as session:
+            number, since, tokens = session.execute(
+                idle.where(Text.state == "waiting", Text.model == name)
+            ).one()
+        usd, saved = self._price(name, int(tokens))
+        capped = json.loads(self._records.fact(CAPPED) or "null") if number else None
+        age_s = self.now() - since if number else None
+        stopped = self.paused() or capped
+        return Queue(number, age_s, int(tokens), usd, saved, stopped, capped=bool(capped))
+
+    def _seen(self, row: Batch, failed: int, expected: Expected) -> Seen:
+        live = row.state in LIVE
+        usd, saved = self._price(row.model, row.paid_tokens if row.paid_usd else row.tokens)
+        if not (live or row.paid_usd):
+            usd, saved = (usd if row.state in DISPUTED else Decimal(0)), Decimal(0)
+        started = row.submitted_at or row.created_at
+        left = row.texts - row.good if row.wish == "now" and row.state in ("cancelled", "complete") else 0
+        ended_at = None if row.state == "held" else row.finished_at
+        return Seen(
+            id=row.id,
+            state=row.state,
+            says=_says(row, live=live, left=left),
+            name=row.name or row.display_name,
+            texts=row.texts,
+            good=row.good,
+            failed=row.texts if row.state == "held" else failed,
+            at_once=left,
+            waiting=row.texts if live else 0,
+            age_s=(ended_at or self.now()) - row.created_at,
+            next_check_s=max(0.0, row.next_at - self.now()) if live else None,
+            expected=expected if live else None,
+            usd=Decimal(row.paid_usd) if row.paid_usd else usd,
+            saved_usd=saved,
+            late=live and self.now() - started > self._settings.batch_deadline_h * 3600,
+            error=row.error,
+            alarm=row.alarm,
+            live=live and not row.wish,
+            emulated="emulator" in row.model,
+        )
+
+    def _price(self, model: str, tokens: int) -> tuple[Decimal, Decimal]:
+        """By batch, and what that saves against the other lane."""
+        name = model.partition("@")[0]
+        usd = self._ledger.cost_usd("gemini", name, "batch", tokens)
+        return usd, self._ledger.cost_usd("gemini", name, "now", tokens) - usd
+
+
+def _says(row: Batch, *, live: bool, left: int) -> str:
+    if live and row.wish in WISHES:
+        return WISHES[row.wish]
+    if left:
+        return FINISHED
+    return LATE if (row.state, row.wish) == ("cancelled", "late") else STATES[row.state]
+
+
+def _failed(session: Session, batch_ids: Sequence[str]) -> dict[str, int]:
+    grouped = select(Text.batch_id, func.count()).where(Text.batch_id.in_(batch_ids), Text.state == "failed")
+    return {str(key): number for key, number in session.execute(grouped.group_by(Text.batch_id))}
+
+
+def _durations(session: Session) -> list[float]:
+    """Seconds from order to result of the last batches."""
+    ended = select(Batch.ended_at - Batch.submitted_at).where(Batch.ended_at.is_not(None))
+    return list(session.scalars(ended.order_by(Batch.ended_at.desc()).limit(REMEMBERED)))
+
+
+def _expected(durations_s: Sequence[float]) -> Expected:
+    if len(durations_s) < ENOUGH:
+        return Expected(*TYPICAL_S, PROMISED_S, own=False)
+    quarters = statistics.quantiles(durations_s, n=4, method="inclusive")
+    return Expected(quarters[0], quarters[2], max(PROMISED_S, *durations_s), own=True)

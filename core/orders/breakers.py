@@ -1,0 +1,150 @@
+"""Providers that fail are left alone for a while; those that refuse our key, until that may have changed.
+
+The state is in SQL, so all workers know it. After the pause one call goes through: if it works, all
+is well again, else the pause grows. A new key, or a successful test of the connection, ends a pause at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from core.database.database import Records
+from core.database.tables import Breaker
+from core.errors import ProviderBusy, ProviderRefused, ProviderResting, Rejected, StenogramError
+from core.queue.jobs import as_json, changed
+
+FAILURES = 3
+"""In a row, then the provider is left alone."""
+PAUSE_S = 30.0
+LONGEST_PAUSE_S = 600.0
+REFUSED_S = 300.0
+"""Between two looks whether a refused key has become good."""
+PROBE_S = 60.0
+"""How long the one call may take that finds out; the others wait meanwhile."""
+
+
+class Line(Protocol):
+    """What is known of a provider's line here: its name for people, and which key it uses."""
+
+    provider: str
+    setting: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the key does."""
+
+
+class Breakers:
+    """How every provider answered lately."""
+
+    def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
+        self._records = records
+        self.now = clock
+
+    @contextmanager
+    def around(self, name: str, line: Line) -> Iterator[None]:
+        """A call to a provider. Raise ProviderResting or ProviderRefused instead while it is left alone."""
+        self._admit(name, line)
+        try:
+            yield
+        except (ProviderRefused, ProviderBusy) as error:
+            if _theirs(error, line):
+                self._failed(name, error)
+            raise
+        except Rejected as error:
+            if _theirs(error, line):
+                self.worked(name)  # it answered: what was asked is at fault
+            raise
+        self.worked(name)
+
+    def state(self, name: str) -> Breaker:
+        """How a provider answered lately."""
+        with self._records.read() as session:
+            return session.get(Breaker, name) or Breaker(
+                provider=name, fingerprint="", failures=0, refused=False, open_until=0.0
+            )
+
+    def worked(self, name: str, latency_s: float | None = None, fingerprint: str = "") -> None:
+        """A call was answered; `latency_s` and the key's fingerprint if it was a test of the connection."""
+        good: dict[str, object] = {"failures": 0, "refused": False, "open_until": 0.0, "error": None}
+        if latency_s is None:
+            with self._records.read() as session:
+                row = session.get(Breaker, name)
+                if row is None or not (row.failures or row.refused or row.open_until):
+                    return
+        else:
+            good |= {"tested_at": self.now(), "latency_s": latency_s, "fingerprint": fingerprint}
+        with self._records.write() as session:
+            self._row(session, name)
+            session.execute(update(Breaker).where(Breaker.provider == name).values(good))
+
+    def failed_test(self, name: str, error: StenogramError, fingerprint: str) -> None:
+        """A test of the connection ended so."""
+        if isinstance(error, ProviderRefused | ProviderBusy):
+            self._failed(name, error)
+        with self._records.write() as session:
+            row = self._row(session, name)
+            row.tested_at, row.latency_s, row.error = self.now(), None, as_json(error)
+            row.fingerprint = fingerprint
+
+    def _row(self, session: Session, name: str) -> Breaker:
+        row = session.get(Breaker, name)
+        if row is None:
+            row = Breaker(provider=name, fingerprint="", failures=0, refused=False, open_until=0.0)
+            session.add(row)
+            session.flush()
+        return row
+
+    def _admit(self, name: str, line: Line) -> None:
+        """Let a call through, or one alone after a pause."""
+        row, now = self.state(name), self.now()
+        if row.fingerprint != line.fingerprint:
+            self._begin(name, line.fingerprint)
+            return
+        if not row.open_until:
+            return
+        if row.open_until <= now and self._probe(row, now):
+            return
+        left_s = max(1.0, self.state(name).open_until - now)
+        if row.refused:
+            raise ProviderRefused(line.provider, line.setting, (row.error or {}).get("message"))
+        detail = str(((row.error or {}).get("facts") or {}).get("detail", "it did not answer"))
+        raise ProviderResting(line.provider, detail, left_s)
+
+    def _begin(self, name: str, fingerprint: str) -> None:
+        with self._records.write() as session:
+            row = self._row(session, name)
+            row.fingerprint, row.failures, row.refused = fingerprint, 0, False
+            row.open_until, row.error = 0.0, None
+
+    def _probe(self, row: Breaker, now: float) -> bool:
+        mine = update(Breaker).where(Breaker.provider == row.provider, Breaker.open_until == row.open_until)
+        with self._records.write() as session:
+            return changed(session, mine.values(open_until=now + PROBE_S))
+
+    def _failed(self, name: str, error: ProviderRefused | ProviderBusy) -> None:
+        with self._records.write() as session:
+            row = self._row(session, name)
+            row.failures += 1
+            row.error = as_json(error)
+            row.refused = isinstance(error, ProviderRefused)
+            row.open_until = self.now() + self._pause_s(row.failures, error)
+            if row.open_until <= self.now():
+                row.open_until = 0.0
+
+    def _pause_s(self, failures: int, error: ProviderRefused | ProviderBusy) -> float:
+        if isinstance(error, ProviderRefused):
+            return REFUSED_S
+        grown = PAUSE_S * 2.0 ** (failures - FAILURES) if failures >= FAILURES else 0.0
+        return max(min(LONGEST_PAUSE_S, grown), error.retry_after_s or 0.0)
+
+
+def _theirs(error: StenogramError, line: Line) -> bool:
+    """Whether this provider said so, and not our disk or the object store."""
+    return error.facts.get("provider") == line.provider

@@ -1,0 +1,248 @@
+"""Orders in SQL: each a segment's transcript bought elsewhere, from intention to end.
+
+planned → submitting → submitted → done; or failed, cancelled, held. Every move is a compare-and-set
+whose outcome is looked at, and money moves in the same write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from core.billing import plain
+from core.billing.ledger import Call, Ledger
+from core.database.database import Records
+from core.database.tables import Job, Order, Recording, Segment, Task
+from core.errors import NotFound, Rejected, StenogramError, Unavailable
+from core.i18n.messages import phrase
+from core.queue.jobs import Claim, Work, as_json, changed
+from core.speech.engine import Elsewhere, Ordered
+
+LIVE = ("planned", "submitting", "submitted", "held")
+HELD = phrase("{provider} may have been paid for a part already ({reason}). Shall it be ordered again?")
+AGAIN = phrase("{provider} may be paid twice for a part ({reason}): it is ordered once more.")
+GIVEN_UP = phrase(
+    "A part was given up: {provider} may have been paid for it ({reason}), and it was not ordered again."
+)
+KEPT_S = 30 * 24 * 3600.0
+"""Finished orders are the history from which the next ones are estimated."""
+GUESS = (60.0, 0.1)
+"""Without history: seconds for an order, and for each second of sound."""
+
+
+def call(engine: Elsewhere, recording: Recording, duration_s: float) -> Call:
+    """What the ledger is told about a transcript of so many seconds."""
+    model, lane, quantity = engine.price(duration_s)
+    return Call(engine.provider, model, lane, {(recording.id, recording.owner): quantity})
+
+
+def reason(order: Order) -> Rejected:
+    """Why an order failed, as it was kept."""
+    kept = order.error or {"message": "The order was given up.", "facts": {}}
+    return Rejected(kept["message"], **kept["facts"])
+
+
+def held() -> Select[Order]:
+    """Orders that wait for a person, as long as a job waits for them: perhaps they were bought."""
+    waiting = select(Order).where(Order.state == "held", Order.transcript_id.in_(_waited_for()))
+    return waiting.order_by(Order.created_at)
+
+
+class Orders:
+    """The book of orders."""
+
+    def __init__(self, records: Records, work: Work, ledger: Ledger) -> None:
+        self._records = records
+        self._work = work
+        self._ledger = ledger
+
+    def now(self) -> float:
+        """Unix seconds, by the clock of all work."""
+        return self._work.now()
+
+    # What becomes of an order
+
+    def plan(self, claim: Claim, engine: Ordered, recording: Recording, pending: Iterable[Segment]) -> None:
+        """An order for each segment that has none; they stand in SQL before anything is sent."""
+        with self._records.write() as session:
+            self._work.keep(session, claim)
+            for segment in pending:
+                mine = select(Order.id).where(
+                    Order.transcript_id == segment.transcript_id, Order.n == segment.n
+                )
+                if session.scalar(mine) is None:
+                    session.add(self._new(engine, recording, segment))
+
+    def _new(self, engine: Ordered, recording: Recording, segment: Segment) -> Order:
+        duration_s = segment.end_s - segment.start_s
+        model, lane, quantity = engine.price(duration_s)
+        return Order(
+            transcript_id=segment.transcript_id,
+            n=segment.n,
+            recording_id=recording.id,
+            owner=recording.owner,
+            engine=engine.name,
+            duration_s=duration_s,
+            usd=plain(self._ledger.cost_usd(engine.provider, model, lane, quantity)),
+            created_at=self.now(),
+        )
+
+    def due(self, transcript_id: str) -> list[Order]:
+        """Orders to look at now: first those that are out, then those that wait to be sent."""
+        mine = select(Order).where(Order.transcript_id == transcript_id, Order.next_at <= self.now())
+        with self._records.read() as session:
+            rows = list(session.scalars(mine.where(Order.state != "done").order_by(Order.n)))
+        return sorted(rows, key=lambda order: order.state in ("planned", "cancelled"))
+
+    def intend(self, claim: Claim, engine: Ordered, recording: Recording, order: Order) -> bool:
+        """Commit that the order is about to be sent, with its money; False while enough are out."""
+        out = select(func.count()).select_from(Order)
+        out = out.where(Order.engine == engine.name, Order.state.in_(("submitting", "submitted")))
+        sent, now = order.submissions + 1, self.now()
+        values = {"submissions": sent, "submit_at": now, "remote_id": None, "fate": ""}
+        values |= {"working_at": None, "finished_at": None}
+        with self._records.write() as session:
+            self._work.keep(session, claim)
+            if (session.scalar(out) or 0) >= engine.at_once:
+                return False
+            if not changed(session, _as_known(order).values(state="submitting", **values)):
+                return False
+            order.state, order.submissions, order.submit_at = "submitting", sent, now
+            self._ledger.reserve(session, call(engine, recording, order.duration_s), _call_id(order))
+        return True
+
+    def not_ordered(self, order: Order, error: StenogramError) -> None:
+        """It is sure that nothing was ordered: as before, and no money promised."""
+        state = "failed" if isinstance(error, Rejected) else "planned"
+        with self._records.write() as session:
+            if changed(session, _as_known(order).values(state=state, error=as_json(error))):
+                self._ledger.release(session, _call_id(order))
+
+    def move(self, order: Order, to: str, **values: object) -> bool:
+        """From the state we know to another; False if somebody was faster."""
+        with self._records.write() as session:
+            return changed(session, _as_known(order).values(state=to, **values))
+
+    def again(self, order: Order, **values: object) -> None:
+        """Back to be sent anew; what was promised for the last time stays booked as disputed."""
+        with self._records.write() as session:
+            if changed(session, _as_known(order).values(state="planned", **values)):
+                self._ledger.dispute(session, _call_id(order))
+
+    def done(self, session: Session, order: Order, quantity: int) -> None:
+        """The transcript came: part of the write that keeps it."""
+        ended = {"state": "done", "fate": "done", "finished_at": self.now(), "error": None}
+        session.execute(update(Order).where(Order.id == order.id).values(ended))
+        self._ledger.settle(session, _call_id(order), {order.recording_id: quantity})
+
+    def end(self, order: Order, state: str, error: StenogramError | None = None) -> None:
+        """For good, without a transcript; nobody knows what was billed."""
+        kept = {"error": as_json(error)} if error else {}
+        with self._records.write() as session:
+            if changed(session, _as_known(order).values(state=state, finished_at=self.now(), **kept)):
+                self._ledger.dispute(session, _call_id(order))
+
+    # A person's will
+
+    def held(self) -> list[Order]:
+        """Orders that wait for a person, the oldest first."""
+        with self._records.read() as session:
+            return list(session.scalars(held()))
+
+    def decide(self, order_id: str, *, again: bool) -> None:
+        """A person's word on a held order: buy it again, or give it up. Raise NotFound."""
+        state, says = ("planned", AGAIN) if again else ("failed", GIVEN_UP)
+        mine = update(Order).where(Order.id == order_id, Order.state == "held")
+        over_at = None if again else self.now()
+        with self._records.write() as session:
+            if not changed(session, mine.values(state=state, doubts=0, next_at=0.0, finished_at=over_at)):
+                raise NotFound
+            order = session.get_one(Order, order_id)
+            order.error = {"message": says, "facts": (order.error or {}).get("facts", {})}
+            self._ledger.dispute(session, _call_id(order))
+            jobs = list(session.scalars(_jobs_of(order.transcript_id)))
+            for job in jobs:
+                job.run_at = self.now()
+        for job in jobs:
+            self._work.ring(job)
+
+    def revive(self, session: Session, transcript_id: str) -> None:
+        """A person asks again: what had failed starts afresh."""
+        ended = update(Order).where(
+            Order.transcript_id == transcript_id, Order.state.in_(("failed", "cancelled"))
+        )
+        afresh = {"state": "planned", "breaks": 0, "doubts": 0, "patience": 0, "next_at": 0.0, "error": None}
+        session.execute(ended.values(afresh))
+
+    # Views
+
+    def of(self, transcript_id: str) -> list[Order]:
+        """The orders of a transcript, in the order of its segments."""
+        mine = select(Order).where(Order.transcript_id == transcript_id).order_by(Order.n)
+        with self._records.read() as session:
+            return list(session.scalars(mine))
+
+    def trouble(self, orders: Sequence[Order]) -> StenogramError | None:
+        """What there is to say about orders that are not done: held ones first."""
+        said = [order for order in orders if order.error and order.state in LIVE]
+        for order in sorted(said, key=lambda order: order.state != "held"):
+            kept = order.error or {}
+            return Unavailable(kept["message"], **kept["facts"])
+        return None
+
+    def progress(self, orders: Sequence[Order]) -> int:
+        """Percent: waiting there is up to 20, work up to 80 by the clock, what has come counts whole."""
+        total_s = sum(order.duration_s for order in orders) or 1.0
+        return round(sum(order.duration_s * self._share(order) for order in orders) / total_s)
+
+    def _share(self, order: Order) -> float:
+        if order.state == "done":
+            return 95.0
+        if order.state != "submitted":
+            return 15.0
+        if order.fate != "working" or order.working_at is None:
+            return 20.0
+        took_s = self.now() - order.working_at
+        return 20 + 60 * min(1.0, took_s / max(1.0, self.expected_s(order.engine, order.duration_s)))
+
+    def expected_s(self, engine: str, duration_s: float) -> float:
+        """How long an order of so much sound will take, by those of this engine that have ended."""
+        done = select(func.sum(Order.finished_at - Order.submitted_at), func.sum(Order.duration_s))
+        with self._records.read() as session:
+            took_s, sound_s = session.execute(done.where(Order.engine == engine, Order.state == "done")).one()
+        return duration_s * (took_s or 0.0) / sound_s if sound_s else GUESS[0] + GUESS[1] * duration_s
+
+    def abandoned(self) -> list[Order]:
+        """Live orders of transcripts on which no job works any more."""
+        live = select(Order).where(Order.state.in_(LIVE), Order.transcript_id.not_in(_waited_for()))
+        with self._records.read() as session:
+            return list(session.scalars(live))
+
+    def forget(self) -> None:
+        """Old orders have served as history for long enough."""
+        with self._records.write() as session:
+            session.execute(delete(Order).where(Order.finished_at < self.now() - KEPT_S))
+
+
+def _as_known(order: Order):  # type: ignore[no-untyped-def]  # sqlalchemy's Update is generic over nothing useful
+    return update(Order).where(
+        Order.id == order.id, Order.state == order.state, Order.submissions == order.submissions
+    )
+
+
+def _waited_for() -> Select[str]:
+    """Transcripts on which a job works."""
+    jobs = select(Task.transcript_id).join(Job, Job.task_id == Task.id)
+    return jobs.where(Job.state.in_(("ready", "running")))
+
+
+def _jobs_of(transcript_id: str):  # type: ignore[no-untyped-def]  # as above
+    jobs = select(Job).join(Task, Task.id == Job.task_id)
+    return jobs.where(Task.transcript_id == transcript_id, Job.state == "ready")
+
+
+def _call_id(order: Order) -> str:
+    """Each submission is paid for on its own."""
+    return f"{order.id}/{order.submissions}"

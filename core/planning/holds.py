@@ -1,0 +1,207 @@
+"""What a cap holds back, and the way out that costs less: another engine, or the other lane.
+
+Held work is a job that was put off because a call would have passed a cap. It goes on by itself when the
+cap is raised or a new month begins; taking the cheaper way sends it on at once, as the same task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from core.billing import Quote
+from core.billing.ledger import CAP, KEY_CAP, Ledger, Spent
+from core.billing.tariffs import ALL
+from core.database.database import Records
+from core.database.tables import Job, PassageRow, Recording, Task, Transcript
+from core.embedding.embedder import Embedder, batching, tokens_at_most
+from core.orders import embedding_requests
+from core.planning.estimates import Estimates
+from core.queue import history
+from core.queue.jobs import Work, changed
+from core.speech.engine import Engine
+from core.transcripts import transcripts
+
+
+@dataclass(frozen=True)
+class Group:
+    """Held work that may go one way together: of one owner, kind, engine, language and lane."""
+
+    owner: str
+    kind: str
+    """transcribe, or embed: only vectors are still to be bought."""
+    engine: str
+    language: str
+    lane: str
+    jobs: tuple[str, ...]
+    recordings: tuple[str, ...]
+    audio_s: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A cheaper way for a group: what is still to be paid to others by it, and by the present one, USD."""
+
+    group: Group
+    quote: Quote | None
+    """None: the same engine, vectors in a batch."""
+    engine: str
+    lane: str
+    usd: Decimal
+    before_usd: Decimal
+
+
+class Holds:
+    """Work that waits for money."""
+
+    def __init__(
+        self,
+        records: Records,
+        work: Work,
+        ledger: Ledger,
+        estimates: Estimates,
+        engines: Mapping[str, Engine],
+        embedder: Callable[[], Embedder],
+        *,
+        share_results: bool,
+    ) -> None:
+        self._records = records
+        self._work = work
+        self._ledger = ledger
+        self._estimates = estimates
+        self._engines = engines
+        self._embedder = embedder
+        self._share = share_results
+
+    def groups(self) -> list[Group]:
+        """All that a cap holds back, largest group first."""
+        found: dict[tuple[str, ...], list[tuple[str, str, float]]] = {}
+        held = (
+            select(Job.id, Job.kind, Task, Recording.duration_s)
+            .join(Task, Task.id == Job.task_id)
+            .join(Recording, Recording.id == Task.recording_id)
+        )
+        with self._records.read() as session:
+            for job_id, kind, task, length_s in session.execute(held.where(Job.id.in_(capped(session)))):
+                key = (task.owner, kind, task.engine, task.language, task.lane)
+                found.setdefault(key, []).append((job_id, task.recording_id, length_s or 0.0))
+        groups = [_group(key, rows) for key, rows in found.items()]
+        return sorted(groups, key=lambda group: -len(group.jobs))
+
+    def ways(self) -> list[Way]:
+        """For each group the cheapest way that costs less than its own and fits under the cap."""
+        return [way for group in self.groups() if (way := self._way(group)) is not None]
+
+    def take(self, way: Way) -> int:
+        """Send a group on by its cheaper way. How much of it was still held."""
+        jobs: list[Job] = []
+        taken = 0
+        with self._records.write() as session:
+            for job_id in way.group.jobs:
+                if (task := self._let_go(session, job_id)) is None:
+                    continue
+                taken += 1
+                if way.group.kind == "embed":
+                    embedding_requests.change_lane(session, task.recording_id, way.lane)
+                else:
+                    jobs.append(self._begin(session, task, way))
+        for job in jobs:
+            self._work.ring(job)
+        return taken
+
+    # What costs less
+
+    def _way(self, group: Group) -> Way | None:
+        if group.kind == "embed":
+            return self._by_batch(group)
+        said = self._estimates.answer(durations_s=group.audio_s, language=group.language)
+        own = self._estimates.of_engine(said, group.engine, group.lane)
+        before = self._estimates.payable(own) if own else None
+        room = self._room(group.owner)
+        for quote in said.quotes:
+            usd = self._estimates.payable(quote)
+            if quote.blocked is None and usd <= room and before is not None and usd < before:
+                wish = self._estimates.wish(quote, group.language)
+                return Way(group, quote, wish.engine, wish.lane or group.lane, usd, before)
+        return None
+
+    def _by_batch(self, group: Group) -> Way | None:
+        """Vectors at half the price."""
+        paid = batching(self._embedder())
+        if paid is None or group.lane == "batch":
+            return None
+        waiting = select(PassageRow.text).where(
+            PassageRow.recording_id.in_(group.recordings), PassageRow.meaning == "waiting"
+        )
+        with self._records.read() as session:
+            tokens = sum(map(tokens_at_most, session.scalars(waiting)))
+        usd, before = (
+            self._ledger.cost_usd(paid.provider, paid.model, lane, tokens) for lane in ("batch", "now")
+        )
+        fits = usd < before and usd <= self._room(group.owner)
+        return Way(group, None, group.engine, "batch", usd, before) if fits else None
+
+    def _room(self, owner: str) -> Decimal:
+        """What may still be spent this month by somebody."""
+        return min(_left(self._ledger.month(scope)) for scope in (ALL, owner))
+
+    # Going it
+
+    def _let_go(self, session: Session, job_id: str) -> Task | None:
+        """The task of a job that is still held; the job itself is over."""
+        held = update(Job).where(Job.id == job_id, Job.state == "ready", Job.error.is_not(None))
+        if not changed(session, held.values(state="cancelled", finished_at=self._work.now())):
+            return None
+        job = session.get_one(Job, job_id, populate_existing=True)
+        history.note(session, job, "cancelled", self._work.now(), ran=False)
+        return session.get_one(Task, job.task_id)
+
+    def _begin(self, session: Session, task: Task, way: Way) -> Job:
+        """The same task, from its beginning, with another engine."""
+        old, engine = session.get_one(Transcript, task.transcript_id), self._engines[way.engine]
+        owner = "" if self._share else task.owner
+        wanted = Transcript(
+            key=transcripts.key(
+                old.sha256,
+                engine,
+                task.language,
+                split_channels=old.split_channels,
+                subtitles=old.subtitles,
+                owner=owner,
+            ),
+            sha256=old.sha256,
+            engine=engine.name,
+            engine_version=engine.version,
+            language=task.language,
+            split_channels=old.split_channels,
+            subtitles=old.subtitles,
+        )
+        found = transcripts.find_or_begin(session, wanted)
+        session.flush()
+        task.engine, task.lane, task.transcript_id = engine.name, way.lane, found.id
+        kind, queue = ("index", "io") if found.complete else ("prepare", "cpu")
+        now = self._work.now()
+        job = Job(task_id=task.id, kind=kind, queue=queue, run_at=now, rung_at=now, created_at=now)
+        session.add(job)
+        session.flush()
+        return job
+
+
+def capped(session: Session) -> list[str]:
+    """Jobs that were put off because of a cap."""
+    waiting = select(Job.id, Job.error).where(Job.state == "ready", Job.error.is_not(None))
+    return [id_ for id_, error in session.execute(waiting) if (error or {}).get("message") in (CAP, KEY_CAP)]
+
+
+def _group(key: tuple[str, ...], rows: Sequence[tuple[str, str, float]]) -> Group:
+    owner, kind, engine, language, lane = key
+    jobs, recordings, audio_s = zip(*rows, strict=True)
+    return Group(owner, kind, engine, language, lane, jobs, recordings, audio_s)
+
+
+def _left(month: Spent) -> Decimal:
+    return Decimal("Infinity") if month.cap is None else month.cap - month.spent - month.reserved

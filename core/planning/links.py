@@ -1,0 +1,69 @@
+"""What is yours in a link, so that it gives the same answer later and elsewhere."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from core.billing import Book, Price, plain
+from core.billing.prices import LIMITS, Limit
+from core.billing.tariffs import with_yours
+from core.database.tables import OwnLimit, OwnPrice
+from core.errors import BadRequest
+
+LONGEST = 4000
+"""Letters; browsers and chats cut longer addresses."""
+
+
+def packed(book: Book) -> str:
+    """Your prices, figures and rate limits as text; empty if there are none, or too many for a link."""
+    mine = own(book)
+    text = json.dumps(mine, separators=(",", ":"), ensure_ascii=False) if mine else ""
+    return text if len(text) <= LONGEST else ""
+
+
+def own(book: Book) -> dict[str, Any]:
+    """What of a book is yours."""
+    found = {
+        "prices": [_price(price) for price in book.prices if price.yours],
+        "figures": {
+            each.name: plain(each.value) for each in book.assumptions.values() if each.source == "yours"
+        },
+        "limits": [_limit(limit) for limit in book.limits if limit.yours],
+    }
+    return {name: each for name, each in found.items() if each}
+
+
+def unpacked(text: str, book: Book) -> Book:
+    """A book with these in place of its own. Raise BadRequest for nonsense."""
+    try:
+        said = json.loads(text)
+        prices = [OwnPrice(**row) for row in said.get("prices", [])]
+        limits = [OwnLimit(**row) for row in said.get("limits", [])]
+        figures = {str(name): Decimal(value) for name, value in said.get("figures", {}).items()}
+        return with_yours(book, prices, figures, limits)
+    except (ValueError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError) as error:
+        raise BadRequest("The prices in this link cannot be read.") from error
+
+
+def _price(price: Price) -> dict[str, Any]:
+    return {
+        **_key(price),
+        "price": plain(price.price or Decimal(0)),
+        "unit": price.unit,
+        "currency": price.currency,
+        "minimum_s": plain(price.minimum_s),
+    }
+
+
+def _limit(limit: Limit) -> dict[str, Any]:
+    figures = {name: getattr(limit, name) for name in LIMITS}
+    known = {name: figure for name, figure in figures.items() if figure is not None}
+    return {**_key(limit), "tier": limit.tier, **known}
+
+
+def _key(row: Price | Limit) -> dict[str, Any]:
+    noon = datetime.combine(row.read_on, time(12), UTC)
+    return {"provider": row.provider, "model": row.model, "mode": row.mode, "set_at": int(noon.timestamp())}

@@ -1,0 +1,202 @@
+"""An archive before it is uploaded: which files are new, how long they are, how much of them is speech.
+
+Only headers are read, and bytes only where two files have the same size: then their hashes tell
+whether one was meant twice, or is here already.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import select
+
+from core.database.database import Records
+from core.database.tables import Recording
+from core.errors import NotFound, StenogramError
+from core.media import decode
+from core.media.decode import Media
+from core.media.waveform import SAMPLE_RATE
+from core.speech import vad
+from core.storage.blobs import folder_files
+
+SAMPLE_FILES = 12
+"""So many files, spread over the archive, are listened to for the share of speech."""
+
+
+class Held(Protocol):
+    """A file in memory, as an uploader gives it."""
+
+    name: str
+    size: int
+
+    def getbuffer(self) -> memoryview:
+        """Its bytes."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A file that may become a recording; `lend` gives it as a file of this disk for a while."""
+
+    name: str
+    size_bytes: int
+    lend: Callable[[], AbstractContextManager[Path]]
+    source: object
+    """What `library.take_in` or `library.take_path` takes."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What became known of a file. `why` it is left out: repeated, known, refused; or nothing."""
+
+    candidate: Candidate
+    duration_s: float | None = None
+    estimated: bool = False
+    why: str = ""
+    error: StenogramError | None = None
+    sha256: str = ""
+    """Of a file that is known."""
+
+
+@dataclass
+class Archive:
+    """The files of a plan, as far as they were looked at."""
+
+    found: list[Found] = field(default_factory=list)
+
+    def left_out(self, why: str) -> list[Found]:
+        """Files that are not taken, by reason."""
+        return [each for each in self.found if each.why == why]
+
+    @property
+    def fresh(self) -> list[Found]:
+        """Files that are new here and can be read."""
+        return self.left_out("")
+
+    @property
+    def estimated(self) -> int:
+        """How many lengths no header says, so that they are worked out from size and bit rate."""
+        return sum(each.estimated for each in self.fresh)
+
+    def durations_s(self, unknown_s: float) -> list[float]:
+        """Lengths of the new files; where nobody knows one, so much."""
+        return [each.duration_s or unknown_s for each in self.fresh]
+
+
+def in_folder(folder: str, allowed: Sequence[Path]) -> list[Candidate]:
+    """Media under a folder of this server. Raise BadRequest where it may not be read, or is not there."""
+    return list(on_disk(folder_files(Path(folder), allowed)))
+
+
+def on_disk(paths: Iterable[Path]) -> Iterator[Candidate]:
+    """Files of this server; one that went away meanwhile is left out."""
+    for path in paths:
+        with suppress(OSError):
+            yield Candidate(path.name, path.stat().st_size, _lender(path), path)
+
+
+def dropped(files: Iterable[Held]) -> list[Candidate]:
+    """Files that a browser sent; each is on disk only while it is looked at."""
+    return [Candidate(file.name, file.size, _spiller(file), file) for file in files]
+
+
+def look(candidates: Sequence[Candidate], records: Records) -> Iterator[Found]:
+    """Each file once, as it becomes known; stop asking to cancel."""
+    rest: list[Candidate] = []
+    for candidate, why, digest in _sorted_out(candidates, _known(records)):
+        if why:
+            yield Found(candidate, why=why, sha256=digest)
+        else:
+            rest.append(candidate)
+    for candidate, media in zip(rest, decode.probe_all(_lent(rest)), strict=True):
+        yield _found(candidate, media)
+
+
+def listen(fresh: Sequence[Found]) -> Iterator[tuple[float, float]]:
+    """Seconds of speech and of sound in each of some files, by the voice detector; decodes them."""
+    for each in sample(fresh):
+        with each.candidate.lend() as path, tempfile.TemporaryDirectory(prefix="stenogram-") as folder:
+            try:
+                sound = decode.waveform(decode.decode(path, Path(folder))[0])
+            except StenogramError:  # the header was right, the rest is not: nothing to learn
+                continue
+            spoken_s = sum(span.duration_s for span in vad.speech(sound))
+            yield min(spoken_s, len(sound) / SAMPLE_RATE), len(sound) / SAMPLE_RATE
+
+
+def sample(fresh: Sequence[Found], most: int = SAMPLE_FILES) -> list[Found]:
+    """Some files, spread evenly over all."""
+    step = max(1.0, len(fresh) / most)
+    return [fresh[int(n * step)] for n in range(min(most, len(fresh)))]
+
+
+def _sorted_out(
+    candidates: Sequence[Candidate], known: Collection[tuple[int, str]]
+) -> Iterator[tuple[Candidate, str, str]]:
+    """Whether a file was meant twice or is here already, and its hash; only files of one size are read."""
+    sizes = Counter(candidate.size_bytes for candidate in candidates)
+    here = {size_bytes for size_bytes, _ in known}
+    seen: set[str] = set()
+    for candidate in candidates:
+        if sizes[candidate.size_bytes] == 1 and candidate.size_bytes not in here:
+            yield candidate, "", ""
+            continue
+        digest = _hash(candidate)
+        yield candidate, _why(digest, candidate.size_bytes, seen, known), digest
+        seen.add(digest)
+
+
+def _why(digest: str, size_bytes: int, seen: Collection[str], known: Collection[tuple[int, str]]) -> str:
+    if digest and digest in seen:
+        return "repeated"
+    return "known" if (size_bytes, digest) in known else ""
+
+
+def _hash(candidate: Candidate) -> str:
+    """SHA-256 in hex; nothing where the file went away, which the look into it will tell."""
+    try:
+        with candidate.lend() as path, path.open("rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _known(records: Records) -> set[tuple[int, str]]:
+    with records.read() as session:
+        rows = session.execute(select(Recording.size_bytes, Recording.sha256).distinct())
+        return {(size_bytes, sha256) for size_bytes, sha256 in rows}
+
+
+def _found(candidate: Candidate, media: Media | StenogramError) -> Found:
+    if isinstance(media, StenogramError):
+        error = NotFound("The file is gone.") if isinstance(media, NotFound) else media
+        return Found(candidate, why="refused", error=error)
+    return Found(candidate, media.duration_s, media.estimated or media.duration_s is None)
+
+
+def _lent(candidates: Iterable[Candidate]) -> Iterator[Path]:
+    """Each file as a path, good until the next is asked for."""
+    for candidate in candidates:
+        with candidate.lend() as path:
+            yield path
+
+
+def _lender(path: Path) -> Callable[[], AbstractContextManager[Path]]:
+    return lambda: nullcontext(path)
+
+
+def _spiller(file: Held) -> Callable[[], AbstractContextManager[Path]]:
+    @contextmanager
+    def spilled() -> Iterator[Path]:
+        with tempfile.NamedTemporaryFile(prefix="stenogram-") as copy:
+            copy.write(file.getbuffer())
+            copy.flush()
+            yield Path(copy.name)
+
+    return spilled

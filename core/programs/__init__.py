@@ -1,1 +1,0 @@
-"""What programs that use the API were promised: idempotency, limits, callbacks, retention."""

@@ -1,0 +1,398 @@
+"""Pieces of work: claimed by one worker, finished once, whatever dies meanwhile.
+
+The truth is here, in SQL; the broker only carries wake-ups, which may be lost or come twice.
+A claim holds a lease that the worker's parent renews, and an epoch that fences off a worker
+which was thought dead: every write of a job first passes `keep`, which refuses once the job was
+cancelled, taken over or finished.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Session
+
+from core.database.database import Records
+from core.database.tables import Job, Json, Task
+from core.errors import ProviderRefused, ProviderResting, StenogramError, Unavailable, Withdrawn
+from core.principal import PAGES
+from core.queue import history, queues, workers
+
+LEASE_S = 20.0
+RING_AGAIN_S = 30.0
+MAX_STARTS = 3
+"""Starts without an orderly end after which a job is set aside: it probably kills its worker."""
+MAX_TRIES = 5
+BACKOFF_S = (5.0, 20.0, 60.0, 300.0)
+REFUSED_PAUSE_S = 60.0
+
+Ring = Callable[[str, str, str], None]
+"""Wake a worker: queue, kind, job id. May be lost, may come twice."""
+
+
+def unheard(_queue: str, _kind: str, _job_id: str) -> None:
+    """Wake nobody: the reconciler will, some seconds later."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work on a job until the lease runs out."""
+
+    job_id: str
+    task_id: str
+    kind: str
+    epoch: int
+    recording_id: str = ""
+
+
+def as_json(error: StenogramError) -> Json:
+    """An error as it is kept: the template and its facts, so that each reader gets their language."""
+    return {"message": error.message, "facts": {name: str(fact) for name, fact in error.facts.items()}}
+
+
+class Work:
+    """The state machine of jobs."""
+
+    def __init__(
+        self, records: Records, clock: Callable[[], float] = time.time, *, tasks_per_owner: int = 0
+    ) -> None:
+        self._records = records
+        self._tasks_per_owner = tasks_per_owner
+        self.now = clock
+        self.bell: Ring = unheard
+
+    def ring(self, job: Job) -> None:
+        """Wake a worker for this job. Call after the commit that made it ready."""
+        self.bell(job.queue, job.kind, job.id)
+
+    def claim(self, job_id: str, worker: str) -> Claim | None:
+        """The right to do this job, or None: it is done, cancelled, too early or somebody else's."""
+        with self._records.write() as session:
+            job = session.get(Job, job_id)
+            if job is None or self._must_wait(session, job_id) or self._held_back(session, job, worker):
+                return None
+            urgent = self._more_urgent(session, job)
+            claim = self._take(session, urgent or job, worker)
+        if urgent is not None:
+            self.ring(job)  # its wake-up was spent on the other one
+        return claim
+
+    def _take(self, session: Session, job: Job, worker: str) -> Claim | None:
+        now = self.now()
+        taken = changed(
+            session,
+            update(Job)
+            .where(Job.id == job.id, Job.state == "ready", Job.run_at <= now)
+            .values(
+                state="running",
+                worker=worker,
+                epoch=Job.epoch + 1,
+                starts=Job.starts + 1,
+                waited_s=now - Job.run_at,
+                lease_until=now + LEASE_S,
+                progressed_at=now,
+                started_at=now,
+            ),
+        )
+        if not taken:
+            return None
+        session.refresh(job)
+        task = session.get_one(Task, job.task_id)
+        if task.status == "queued":
+            task.status, task.started_at = "processing", now
+        if task.status == "processing":
+            task.stage = job.kind
+        return Claim(job.id, job.task_id, job.kind, job.epoch, task.recording_id)
+
+    def _held_back(self, session: Session, job: Job, worker: str) -> bool:
+        """Whether its queue is paused, or this worker is to take nothing new."""
+        if queues.is_paused(session, job.queue):
+            return True
+        if not workers.is_drained(session, worker):
+            return False
+        job.rung_at = 0.0  # for another worker
+        return True
+
+    def _more_urgent(self, session: Session, job: Job) -> Job | None:
+        """A ready job of the same kind with a higher priority. It goes first, whoever was woken for what."""
+        others = select(Job).join(Task, Task.id == Job.task_id)
+        others = others.where(Job.state == "ready", Job.kind == job.kind, Job.queue == job.queue)
+        others = others.where(Job.priority > job.priority, Job.run_at <= self.now())
+        if crowded := self._crowded(session):
+            others = others.where(or_(Task.status != "queued", Task.owner.not_in(crowded)))
+        return session.scalars(others.order_by(Job.priority.desc(), Job.run_at).limit(1)).first()
+
+    def _must_wait(self, session: Session, job_id: str) -> bool:
+        """Whether this job would begin a task of somebody who has enough tasks under way."""
+        whose = select(Task.owner).join(Job, Job.task_id == Task.id)
+        owner = session.scalar(whose.where(Job.id == job_id, Task.status == "queued"))
+        return owner is not None and owner in self._crowded(session)
+
+    def _crowded(self, session: Session) -> set[str]:
+        """Owners with as many tasks under way as they may have; the pages may have any number."""
+        if not self._tasks_per_owner:
+            return set()
+        busy = select(Task.owner).where(Task.status == "processing", Task.owner != PAGES)
+        full = func.count() >= self._tasks_per_owner
+        return set(session.scalars(busy.group_by(Task.owner).having(full)))
+
+    def wake_next(self, owner: str) -> None:
+        """Wake the oldest waiting task of somebody whose task has just ended."""
+        if not self._tasks_per_owner or owner == PAGES:
+            return
+        waiting = select(Job).join(Task, Task.id == Job.task_id)
+        waiting = waiting.where(Task.owner == owner, Task.status == "queued", Job.state == "ready")
+        with self._records.read() as session:
+            job = session.scalars(waiting.order_by(Task.created_at).limit(1)).first()
+        if job is not None:
+            self.ring(job)
+
+    def keep(self, session: Session, claim: Claim) -> None:
+        """Refuse with Withdrawn unless this claim still holds. Begin every write of a job with it."""
+        held = changed(session, _held(claim).values(progressed_at=self.now()))
+        if not held:
+            raise Withdrawn
+
+    def advance(self, session: Session, claim: Claim) -> None:
+        """The same for a write that brings the job forward: earlier tries and deaths count no more."""
+        self.keep(session, claim)
+        session.execute(update(Job).where(Job.id == claim.job_id).values(tries=0, starts=0))
+
+    def report(self, claim: Claim, progress: int) -> None:
+        """Show how far the task is, in percent."""
+        with self._records.write() as session:
+            self.keep(session, claim)
+            session.execute(update(Task).where(Task.id == claim.task_id).values(progress=progress))
+
+    def finish(self, session: Session, claim: Claim, then: tuple[str, str] | None = None) -> Job | None:
+        """End a job within its last write; `then` is the kind and queue of the task's next job."""
+        now = self.now()
+        if not changed(session, _held(claim).values(state="done", finished_at=now, starts=0, error=None)):
+            raise Withdrawn
+        done = self._note(session, claim.job_id, "done")
+        if then is None:
+            return None
+        job = Job(task_id=claim.task_id, kind=then[0], queue=then[1], run_at=now, rung_at=now, created_at=now)
+        job.priority = done.priority
+        session.add(job)
+        session.flush()
+        return job
+
+    def put_back(self, claim: Claim) -> None:
+        """An orderly stop in the middle: the job is ready again and lost nothing."""
+        with self._records.write() as session:
+            if changed(session, _held(claim).values(state="ready", starts=0, run_at=self.now(), rung_at=0.0)):
+                self._note(session, claim.job_id, "stopped")
+
+    def wait(self, claim: Claim, seconds: float, error: StenogramError | None = None) -> None:
+        """Nothing to do for a while: the job is ready again then, burns nothing, and may say why."""
+        with self._records.write() as session:
+            self.put_off(session, claim, seconds, error)
+
+    def put_off(
+        self, session: Session, claim: Claim, seconds: float, error: StenogramError | None = None
+    ) -> None:
+        """The same within another write."""
+        values = {"state": "ready", "starts": 0, "run_at": self.now() + seconds, "rung_at": 0.0}
+        if changed(session, _held(claim).values({**values, "error": as_json(error) if error else None})):
+            self._note(session, claim.job_id, "later")
+
+    def fail(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
+        """End a job with a reason; an unfinished task fails with it. False if the claim was lost."""
+        values = {"state": "failed", "finished_at": self.now(), "starts": 0, "error": as_json(error)}
+        if traceback:
+            values["traceback"] = traceback
+        with self._records.write() as session:
+            if not changed(session, _held(claim).values(values)):
+                return False
+            self._note(session, claim.job_id, "failed")
+            self._end_task(session, claim.task_id, "failed", as_json(error))
+            return True
+
+    def try_later(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
+        """Put a job off with growing pauses. False: it was tried often enough.
+
+        A refused key and a provider that wants to be left alone burn no try.
+        """
+        refused = isinstance(error, ProviderRefused)
+        free = refused or isinstance(error, ProviderResting)
+        with self._records.write() as session:
+            tries = session.get_one(Job, claim.job_id).tries + (not free)
+            spent = tries >= MAX_TRIES
+            pause_s = REFUSED_PAUSE_S if refused else _pause(error, tries)
+            values = {"tries": tries, "error": as_json(error), "traceback": traceback}
+            if not spent:
+                run_at = self.now() + pause_s
+                values |= {"state": "ready", "starts": 0, "run_at": run_at, "rung_at": 0.0}
+            if changed(session, _held(claim).values(values)) and not spent:
+                self._note(session, claim.job_id, "later")
+        return not spent
+
+    def cancel(self, task_id: str) -> bool:
+        """Stop a task: at once if queued, at its next write if running. False if it had already ended."""
+        return bool(self.cancel_all([task_id]))
+
+    def cancel_all(self, task_ids: Iterable[str]) -> list[str]:
+        """Stop these tasks in one write; those that had not ended yet."""
+        with self._records.write() as session:
+            return [task_id for task_id in task_ids if self._cancel(session, task_id)]
+
+    def _cancel(self, session: Session, task_id: str) -> bool:
+        if not self._end_task(session, task_id, "cancelled", None):
+            return False
+        unfinished = select(Job).where(Job.task_id == task_id, Job.state.in_(("ready", "running")))
+        for job in session.scalars(unfinished.with_for_update()):
+            history.note(session, job, "cancelled", self.now(), ran=job.state == "running")
+            job.state, job.finished_at = "cancelled", self.now()
+        return True
+
+    def retry(self, task_id: str, also: Callable[[Session, Job], None] | None = None) -> bool:
+        """Go on, in one write with `also`, from the stage that failed or was cancelled. False if none was."""
+        with self._records.write() as session:
+            job = session.scalars(
+                select(Job)
+                .where(Job.task_id == task_id, Job.state.in_(("failed", "cancelled", "quarantined")))
+                .order_by(Job.created_at.desc())
+            ).first()
+            if job is None:
+                return False
+            job.state, job.starts, job.tries, job.error, job.traceback = "ready", 0, 0, None, None
+            job.run_at = job.rung_at = self.now()
+            task = session.get_one(Task, task_id)
+            if task.status != "completed":
+                task.status, task.error, task.completed_at = "queued", None, None
+            if also is not None:
+                also(session, job)
+        self.ring(job)
+        return True
+
+    def hasten(self, task_id: str) -> bool:
+        """Try a postponed job now. False if none is postponed."""
+        with self._records.write() as session:
+            later = select(Job).where(Job.task_id == task_id, Job.state == "ready", Job.run_at > self.now())
+            job = session.scalars(later.with_for_update()).first()
+            if job is None:
+                return False
+            job.run_at = job.rung_at = self.now()
+        self.ring(job)
+        return True
+
+    def urge(self, task_ids: Iterable[str], priority: int) -> int:
+        """Have these tasks done before (or, if negative, after) others. How many have not ended."""
+        open_tasks = Task.status.in_(("queued", "processing"))
+        with self._records.write() as session:
+            tasks = list(session.scalars(select(Task.id).where(Task.id.in_(list(task_ids)), open_tasks)))
+            jobs = update(Job).where(Job.task_id.in_(tasks), Job.state.in_(("ready", "running")))
+            session.execute(jobs.values(priority=priority))
+        return len(tasks)
+
+    def pause(self, queue: str) -> None:
+        """Begin nothing more in this queue; what runs goes on."""
+        with self._records.write() as session:
+            queues.pause(session, queue)
+
+    def resume(self, queue: str) -> None:
+        """Let its jobs run again, at once."""
+        with self._records.write() as session:
+            queues.resume(session, queue)
+            session.execute(update(Job).where(Job.queue == queue, Job.state == "ready").values(rung_at=0.0))
+        self.reconcile()
+
+    def renew(self, workers: Iterable[str]) -> None:
+        """Keep the leases of workers that are alive; called by their parent."""
+        with self._records.write() as session:
+            session.execute(
+                update(Job)
+                .where(Job.state == "running", Job.worker.in_(list(workers)))
+                .values(lease_until=self.now() + LEASE_S)
+            )
+
+    def release(self, worker: str) -> None:
+        """A worker died: its jobs run again at once, or are set aside if they keep killing workers."""
+        with self._records.write() as session:
+            session.execute(
+                update(Job)
+                .where(Job.state == "running", Job.worker == worker)
+                .values(lease_until=self.now() - 1)
+            )
+        self.reconcile()
+
+    def holders(self) -> set[str]:
+        """Workers that hold a running job, dead or alive."""
+        with self._records.read() as session:
+            return set(session.scalars(select(Job.worker).where(Job.state == "running")))
+
+    def stuck(self, worker: str, silent_s: float) -> bool:
+        """Whether this worker holds a job that has shown no progress for so long."""
+        with self._records.read() as session:
+            late = Job.progressed_at < self.now() - silent_s
+            return (
+                session.scalar(select(Job.id).where(Job.state == "running", Job.worker == worker, late))
+                is not None
+            )
+
+    def reconcile(self) -> int:
+        """Wake what waits unheard; take back what lost its worker. The number of jobs woken."""
+        now = self.now()
+        with self._records.write() as session:
+            expired = select(Job).where(Job.state == "running", Job.lease_until < now)
+            for job in session.scalars(expired.with_for_update(skip_locked=True)):
+                self._take_back(session, job)
+            session.flush()
+            unheard = Job.rung_at < now - RING_AGAIN_S
+            waiting = select(Job).join(Task, Task.id == Job.task_id)
+            waiting = waiting.where(Job.state == "ready", Job.run_at <= now, unheard)
+            waiting = waiting.where(Job.queue.not_in(queues.paused(session)))
+            if crowded := self._crowded(session):
+                waiting = waiting.where(or_(Task.status != "queued", Task.owner.not_in(crowded)))
+            jobs = list(session.scalars(waiting.order_by(Job.created_at).limit(500)))
+            for job in jobs:
+                job.rung_at = now
+        for job in jobs:
+            self.ring(job)
+        return len(jobs)
+
+    def _take_back(self, session: Session, job: Job) -> None:
+        if job.starts < MAX_STARTS:
+            history.note(session, job, "died", self.now())
+            job.state, job.run_at, job.rung_at = "ready", self.now(), 0.0
+            return
+        error = Unavailable(
+            "The work stopped its worker {times} times in a row and was set aside.", times=job.starts
+        )
+        job.state, job.finished_at, job.error = "quarantined", self.now(), as_json(error)
+        history.note(session, job, "quarantined", self.now())
+        self._end_task(session, job.task_id, "failed", as_json(error))
+
+    def _note(self, session: Session, job_id: str, outcome: str) -> Job:
+        job = session.get_one(Job, job_id, populate_existing=True)
+        history.note(session, job, outcome, self.now())
+        return job
+
+    def _end_task(self, session: Session, task_id: str, status: str, error: Json | None) -> bool:
+        return changed(
+            session,
+            update(Task)
+            .where(Task.id == task_id, Task.status.in_(("queued", "processing")))
+            .values(status=status, error=error, completed_at=self.now()),
+        )
+
+
+def _held(claim: Claim):  # type: ignore[no-untyped-def]  # sqlalchemy's Update is generic over nothing useful
+    return update(Job).where(Job.id == claim.job_id, Job.epoch == claim.epoch, Job.state == "running")
+
+
+def changed(session: Session, statement: object) -> bool:
+    """Whether this write met any row: a compare-and-set must look."""
+    result = session.execute(statement)  # type: ignore[call-overload]
+    assert isinstance(result, CursorResult)
+    return result.rowcount > 0
+
+
+def _pause(error: StenogramError, tries: int) -> float:
+    asked = getattr(error, "retry_after_s", None)
+    return float(asked) if asked else BACKOFF_S[max(0, min(tries, len(BACKOFF_S)) - 1)]

@@ -1,0 +1,123 @@
+"""What is done again and again: when it is due, who is at it, how it went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+
+from core.database.database import Records
+from core.database.tables import Chore, Worker
+from core.i18n.messages import phrase
+from core.queue.jobs import changed
+from core.queue.workers import ALIVE_S
+
+EVERY_S = {
+    "batches": 3.0,  # collect, order, ask about, fetch: one short round
+    "callbacks": 5.0,  # tell programs that their tasks have ended
+    "covers": 5.0,  # look whether pictures are ready
+    "models": 5.0,  # bring models that were asked for
+    "orders": 30.0,  # stop elsewhere what nobody waits for
+    "payments": 600.0,  # book what was promised to calls that broke off
+    "retention": 600.0,  # forget what programs left here
+    "index": 60.0,  # merge small writes, rebuild what grew
+    "history": 3600.0,  # drop what is older than it is kept
+    "objects": 3600.0,  # sweep the object store, add what it lacks
+    "store": 3600.0,  # sweep away uploads that never finished
+}
+
+RECONCILE = "reconcile"
+"""Waking what waits unheard and taking back what lost its worker: done by runners, every 2 seconds."""
+TITLES = {
+    RECONCILE: phrase("Wake waiting work, take back lost work"),
+    "batches": phrase("Collect, order and fetch batches"),
+    "callbacks": phrase("Tell programs that their tasks have ended"),
+    "covers": phrase("Order and fetch pictures"),
+    "models": phrase("Bring models that were asked for"),
+    "orders": phrase("Stop orders that nobody waits for"),
+    "payments": phrase("Book paid calls that broke off"),
+    "retention": phrase("Forget what programs left here"),
+    "index": phrase("Tidy the search index"),
+    "history": phrase("Drop old history"),
+    "objects": phrase("Sweep the object store, add what it lacks"),
+    "store": phrase("Sweep away unfinished uploads"),
+}
+"""What each chore does, for people."""
+
+
+class Chores:
+    """The timetable of this installation."""
+
+    def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
+        self._records = records
+        self.now = clock
+        with records.write() as session:
+            for name in (RECONCILE, *EVERY_S):
+                if session.get(Chore, name) is None:
+                    session.add(Chore(name=name))
+
+    def all(self) -> list[Chore]:
+        """Every chore with its last outcome."""
+        with self._records.read() as session:
+            return list(session.scalars(select(Chore).order_by(Chore.name)))
+
+    def due(self) -> list[str]:
+        """Chores to wake now; each is said to be due once per period."""
+        now = self.now()
+        late = [chore.name for chore in self.all() if chore.next_at <= now and chore.name in EVERY_S]
+        return [name for name in late if self._postpone(name, now)] if late else []
+
+    def _postpone(self, name: str, now: float) -> bool:
+        due = update(Chore).where(Chore.name == name, Chore.next_at <= now)
+        with self._records.write() as session:
+            return changed(session, due.values(next_at=now + EVERY_S[name]))
+
+    def hasten(self, name: str) -> None:
+        """Make a chore due now."""
+        with self._records.write() as session:
+            session.execute(update(Chore).where(Chore.name == name).values(next_at=0.0))
+
+    def do(self, name: str, worker: str, step: Callable[[], object]) -> None:
+        """Do it unless somebody is at it; keep when, how long and what went wrong."""
+        began = self.now()
+        free = update(Chore).where(Chore.name == name, or_(Chore.worker == "", _vanished(began)))
+        with self._records.write() as session:
+            if not changed(session, free.values(worker=worker, began_at=began)):
+                return
+        error: str | None = None
+        try:
+            step()
+        except BaseException as broken:
+            error = type(broken).__name__
+            raise
+        finally:
+            ended = self.now()
+            outcome = {"worker": "", "ended_at": ended, "took_s": ended - began, "error": error}
+            with self._records.write() as session:
+                mine = update(Chore).where(Chore.name == name, Chore.worker == worker)
+                session.execute(mine.where(Chore.began_at == began).values(outcome))
+
+    def noted(self, name: str, took_s: float) -> None:
+        """Somebody did it by themselves; keep when and how long."""
+        now = self.now()
+        outcome = {"began_at": now - took_s, "ended_at": now, "took_s": took_s, "error": None}
+        with self._records.write() as session:
+            session.execute(update(Chore).where(Chore.name == name).values(outcome))
+
+    def holders(self) -> set[str]:
+        """Workers that are at a chore, dead or alive."""
+        return {chore.worker for chore in self.all() if chore.worker}
+
+    def release(self, worker: str) -> None:
+        """A worker died in the middle of a chore: somebody else may do it."""
+        with self._records.write() as session:
+            session.execute(
+                update(Chore).where(Chore.worker == worker).values(worker="", error="its worker died")
+            )
+
+
+def _vanished(now: float) -> ColumnElement[bool]:
+    """Nobody has lately seen the process that is at a chore; one born later has only its name."""
+    seen = select(Worker.name).where(Worker.name == Chore.worker, Worker.seen_at > now - ALIVE_S)
+    return and_(Chore.began_at < now - ALIVE_S, ~seen.where(Worker.started_at <= Chore.began_at).exists())

@@ -1,0 +1,39 @@
+"""Queues that were paused: their jobs wait, whoever is woken for them."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from core.database.tables import Fact
+from core.i18n.messages import phrase
+
+QUEUES = {
+    "gpu": phrase("Speech recognition"),
+    "cpu": phrase("Reading files"),
+    "io": phrase("Search index"),
+}
+"""What each queue is for."""
+PAUSED = "paused "
+"""A paused queue is a fact with this before its name."""
+
+
+def paused(session: Session) -> set[str]:
+    """Queues that are paused now."""
+    names = session.scalars(select(Fact.name).where(Fact.name.startswith(PAUSED)))
+    return {name.removeprefix(PAUSED) for name in names}
+
+
+def is_paused(session: Session, queue: str) -> bool:
+    """Whether nothing may be begun in this queue."""
+    return session.get(Fact, PAUSED + queue) is not None
+
+
+def pause(session: Session, queue: str) -> None:
+    """Begin nothing more in this queue; what runs goes on."""
+    session.merge(Fact(name=PAUSED + queue, value="paused"))
+
+
+def resume(session: Session, queue: str) -> None:
+    """Let its jobs run again."""
+    session.execute(delete(Fact).where(Fact.name == PAUSED + queue))

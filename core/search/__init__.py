@@ -1,0 +1,1 @@
+"""Passages, their vectors, the LanceDB index, queries. Uses transcripts, embedding and billing."""

@@ -1,0 +1,182 @@
+"""Which embedder is active, and changing to another: price first, everything again, never mixed.
+
+The active embedder is written down by its exact name when the first one is chosen, so that a changed
+setting or a new key never silently splits the vectors. After a change the old one answers questions
+until no passage waits for the new one; it goes on answering if most were given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import case, exists, select, update
+from sqlalchemy.orm import Session
+
+from core.billing.ledger import Ledger
+from core.database.database import Records
+from core.database.tables import Fact, Job, PassageRow, Recording
+from core.embedding import embedders
+from core.embedding.embedder import Embedder, batching, tokens_at_most, understands
+from core.errors import BadRequest
+from core.search import embedding_jobs
+from core.search.passages import ACTIVE, counts
+from core.settings import Settings
+
+SEARCHED = "embedder for search"
+LANES = ("now", "batch")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A change of embedder that the settings ask for, before anything is sent."""
+
+    before: str
+    after: str
+    """Titles of the two embedders."""
+    passages: int
+    """How many get a new vector."""
+    tokens: int
+    usd: dict[str, Decimal]
+    """Price by lane; one lane and 0 on this machine."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of embedder that goes on."""
+
+    before: str
+    after: str
+    """Titles of the two embedders."""
+    done: int
+    total: int
+    """Passages that have their new vector, and all that get one."""
+
+
+class Active:
+    """The embedders of one installation: the active one, the searched one, and any by name."""
+
+    def __init__(
+        self, settings: Settings, records: Records, ledger: Ledger, ring: Callable[[Job], None]
+    ) -> None:
+        self._settings = settings
+        self._records = records
+        self._ledger = ledger
+        self._ring = ring
+        self._known: dict[str, Embedder] = {}
+
+    def embedder(self) -> Embedder:
+        """The one that makes vectors: Gemini if there was a key at the first start, else the local one."""
+        name = self._records.fact(ACTIVE) or self._records.keep_first(ACTIVE, self._wanted().name)
+        embedder = self.named(name)
+        if embedder.name != name:  # another address or folder has given it another name
+            with self._records.write() as session:
+                kept = update(Fact).where(Fact.name == ACTIVE, Fact.value == name)
+                session.execute(kept.values(value=embedder.name))
+        return embedder
+
+    def searched(self) -> Embedder:
+        """The one whose vectors are complete: it answers questions."""
+        return self.named(self._records.fact(SEARCHED) or self.embedder().name)
+
+    def named(self, name: str) -> Embedder:
+        """The embedder of this name; the same object each time."""
+        if name not in self._known:
+            self._known[name] = embedders.by_name(self._settings, name)
+        return self._known[name]
+
+    def _wanted(self) -> Embedder:
+        """What the settings ask for now. A key that is gone is no wish to leave Gemini."""
+        has_key = bool(self._settings.gemini_api_key.get_secret_value())
+        stays = (self._records.fact(ACTIVE) or "").startswith("gemini")
+        return self.named("gemini" if has_key or stays else "local")
+
+    def offer(self) -> Offer | None:
+        """The change that the settings ask for, with its price; None if all is as they say."""
+        before, after = self.embedder(), self._wanted()
+        if before.name == after.name:
+            return None
+        with self._records.read() as session:
+            rows = list(session.execute(select(PassageRow.language, PassageRow.text)))
+        read = [text for language, text in rows if understands(after, language)]
+        tokens = sum(map(tokens_at_most, read))
+        paid = batching(after)
+        usd = {"now": Decimal(0)}
+        if paid is not None:
+            usd = {lane: self._ledger.cost_usd(paid.provider, paid.model, lane, tokens) for lane in LANES}
+        return Offer(before.title, after.title, len(read), tokens, usd)
+
+    def change(self) -> Change | None:
+        """How far a change is; None if there is none."""
+        before = self._records.fact(SEARCHED)
+        if not before:
+            return None
+        with self._records.read() as session:
+            number = counts(session)
+        total = sum(number.get(state, 0) for state in ("waiting", "done", "failed"))
+        return Change(self.named(before).title, self.embedder().title, number.get("done", 0), total)
+
+    def lane(self, asked: str) -> str:
+        """The lane asked for, else the usual one. Raise BadRequest for batches where there are none."""
+        takes_batches = batching(self.embedder()) is not None
+        if asked not in ("", *LANES):
+            raise BadRequest("The lane is now or batch.")
+        if asked == "batch" and not takes_batches:
+            message = "There is no batch lane: vectors are made on this machine, by {embedder}."
+            raise BadRequest(message, embedder=self.embedder().title)
+        return asked or (self._settings.embedding_lane if takes_batches else "now")
+
+    def switch(self, lane: str = "now") -> None:
+        """Make every vector again with what the settings ask for. Raise BadRequest."""
+        after, _ = self._wanted(), self.embedder()  # whose name is written down from now on
+        if lane not in LANES or (lane == "batch" and batching(after) is None):
+            raise BadRequest("{embedder} has no such lane.", embedder=after.title)
+        with self._records.write() as session:
+            active = session.get_one(Fact, ACTIVE, with_for_update=True)
+            if active.value == after.name:
+                raise BadRequest("The embedder is what the settings say; there is nothing to change.")
+            searched = session.get(Fact, SEARCHED)
+            if searched is None or not searched.value:
+                session.merge(Fact(name=SEARCHED, value=active.value))
+            active.value = after.name
+            jobs = _begin_again(session, after, lane)
+        for job in jobs:
+            self._ring(job)
+
+    def tick(self) -> None:
+        """Now and then: take over what is complete; follow the settings while there is nothing to buy."""
+        with self._records.read() as session:
+            number = counts(session)
+        if not number and self.embedder().name != self._wanted().name:
+            self.switch()
+        if self._records.fact(SEARCHED) and _is_complete(number):
+            self._take_over()
+
+    def _take_over(self) -> None:
+        with self._records.write() as session:
+            session.get_one(Fact, ACTIVE, with_for_update=True)
+            if _is_complete(counts(session)):
+                session.get_one(Fact, SEARCHED).value = ""
+
+
+def _begin_again(session: Session, after: Embedder, lane: str) -> list[Job]:
+    """Every passage that this embedder understands waits for a vector; the jobs that make them now."""
+    session.execute(update(PassageRow).values(meaning="off", lane=lane, text_hash=""))
+    read = update(PassageRow)
+    if after.languages is not None:
+        read = read.where(PassageRow.language.in_(after.languages))
+    session.execute(read.values(meaning="waiting"))
+    waits = PassageRow.meaning == "waiting"
+    some = exists().where(PassageRow.recording_id == Recording.id, waits)
+    session.execute(update(Recording).values(meaning=case((some, "waiting"), else_="off")))
+    if lane == "batch":
+        return []
+    recordings = session.scalars(select(PassageRow.recording_id).where(waits).distinct()).all()
+    jobs = [embedding_jobs.embed_job(session, recording_id) for recording_id in recordings]
+    return [job for job in jobs if job is not None]
+
+
+def _is_complete(number: dict[str, int]) -> bool:
+    """Whether nothing waits; what was given up must not be the greater part."""
+    return not number.get("waiting") and number.get("failed", 0) <= number.get("done", 0)

@@ -1,0 +1,1 @@
+"""Voice activity, engines, GigaAM, model downloads. Uses media and billing."""

@@ -1,0 +1,146 @@
+"""GigaAM: Russian, through our own modules; the real checkpoints, and the toy that ships with us."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import sys
+import threading
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.media.waveform import Waveform
+from core.settings import ROOT, Settings
+from core.speech.engine import Readiness, Speech, refuse_unready
+from core.speech.gigaam.download import ADDRESS, files
+
+if TYPE_CHECKING:
+    from core.speech.gigaam.batcher import Asker, Batcher
+
+CODE = 1
+"""Version of our modules; raised whenever the same checkpoint may give other words."""
+
+TOY = Path(__file__).resolve().parent.parent / "gigaam" / "toy_v3_ctc.ckpt"
+"""A tiny checkpoint in the real format; it understands espeak-ng's Russian voices, not people."""
+
+TOY_WIDTH, REAL_WIDTH = 96, 768
+"""Width of the models: on a CPU it decides about bfloat16."""
+
+TITLES = {
+    "v3_e2e_rnnt": "GigaAM v3 (punctuation, most exact)",
+    "v3_e2e_ctc": "GigaAM v3 (punctuation, fastest)",
+    "v3_rnnt": "GigaAM v3 (plain words, most exact)",
+    "v3_ctc": "GigaAM v3 (plain words, fastest)",
+    "v2_rnnt": "GigaAM v2 (plain words, most exact)",
+    "v2_ctc": "GigaAM v2 (plain words, fastest)",
+}
+"""The official checkpoints that we run; endings: `ctc` fast, `rnnt` exact, `e2e` with punctuation."""
+
+_loading = threading.Lock()
+
+
+class GigaAMEngine:
+    """One checkpoint. It is loaded once a process, when the first segment comes; all jobs share it."""
+
+    languages: tuple[str, ...] = ("ru",)
+    queue = "gpu"
+    max_segment_s = 20.0
+
+    def __init__(
+        self,
+        name: str,
+        title: str,
+        checkpoint: Path,
+        version: str,
+        *,
+        numbers: str = "auto",
+        compiled: bool = False,
+    ) -> None:
+        self.name = name
+        self.title = title
+        self.checkpoint = checkpoint
+        self.version = f"{CODE}-{version}" + ("-int8" if numbers == "int8" else "")
+        self.numbers = numbers
+        self.compiled = compiled
+
+    @property
+    def batch_segments(self) -> int:
+        """A GPU is filled by many segments; a CPU gains nothing by more than a few. Imports torch."""
+        from core.speech.gigaam import device  # noqa: PLC0415
+
+        return 256 if device.has_cuda() else 8
+
+    def readiness(self) -> Readiness:
+        """Ready when the model's files are where they belong, and all that was asked for is there."""
+        if self.compiled and not shutil.which(compiler()):
+            return Readiness(False, "GIGAAM_COMPILE needs a C++ compiler: install g++, or turn it off")
+        folder = self.checkpoint.parent
+        missing = [name for name in files(self.checkpoint.stem) if not (folder / name).exists()]
+        if not missing:
+            return Readiness(True)
+        return Readiness(False, f"{' and '.join(missing)} from {ADDRESS} must be put into {_shown(folder)}")
+
+    def device_reason(self) -> str:
+        """What a loaded model computes with, and why; imports torch and may measure for 0.1 s."""
+        from core.speech.gigaam import device  # noqa: PLC0415
+
+        width = TOY_WIDTH if self.checkpoint == TOY else REAL_WIDTH
+        return device.choose(width, dtype=device.numbers(self.numbers)).reason
+
+    def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:
+        """Words of each segment, in order."""
+        return self.ask(segments, language).wait()
+
+    def ask(self, segments: Sequence[Waveform], language: str) -> Asker:  # noqa: ARG002
+        """Have segments heard as soon as the device is free; all jobs of the process share it."""
+        refuse_unready(self)
+        with _loading:
+            batcher = _batcher(self.checkpoint, self.numbers, compiled=self.compiled)
+        return batcher.ask(segments)
+
+
+def compiler() -> str:
+    """What torch compiles with, and looks for nothing else: `CXX`, or the system's own."""
+    return os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+
+
+def toy() -> GigaAMEngine:
+    """The model that ships with us, named as what it is."""
+    title = "GigaAM toy (understands espeak-ng's Russian, not people)"
+    return GigaAMEngine("gigaam-toy", title, TOY, _fingerprint(TOY))
+
+
+def real(settings: Settings) -> GigaAMEngine:
+    """The model that the settings name, in the models' folder."""
+    model = settings.gigaam_model
+    title = TITLES.get(model, f"GigaAM ({model})")
+    checkpoint = settings.models / f"{model}.ckpt"
+    numbers, compiled = settings.gigaam_dtype, settings.gigaam_compile
+    return GigaAMEngine(f"gigaam-{model}", title, checkpoint, model, numbers=numbers, compiled=compiled)
+
+
+def _shown(folder: Path) -> str:
+    """A folder as people wrote it: within the project without the way to it."""
+    return str(folder.relative_to(ROOT)) if folder.is_relative_to(ROOT) else str(folder)
+
+
+@functools.lru_cache(maxsize=1)
+def _fingerprint(path: Path) -> str:
+    """The toy is made anew now and then: its content is its version."""
+    return f"{zlib.crc32(path.read_bytes()):08x}"
+
+
+@functools.cache
+def _batcher(checkpoint: Path, numbers: str, *, compiled: bool) -> Batcher:
+    """The loaded model, shared by all jobs of this process."""
+    from core.speech.gigaam import device  # noqa: PLC0415 - torch is heavy, and pages import this module
+    from core.speech.gigaam.batcher import Batcher  # noqa: PLC0415
+    from core.speech.gigaam.checkpoint import load  # noqa: PLC0415
+    from core.speech.gigaam.recogniser import Recogniser  # noqa: PLC0415
+
+    model = load(checkpoint)
+    chosen = device.choose(model.config.encoder.d_model, dtype=device.numbers(numbers))
+    return Batcher(Recogniser(model, chosen, compiled=compiled))

@@ -1,0 +1,211 @@
+"""RunPod serverless: a GPU by the second, with a worker of ours (`deploy/runpod`) or faster-whisper.
+
+Wire facts: https://docs.runpod.io/serverless/endpoints (operation reference, job states). Their default
+limit of ten minutes kills long recordings, so each order brings its own. An order is never listed
+again and its result lives for half an hour; so our worker also writes it to our store, under our id.
+
+Their `/retry` is left alone: a run that failed is billed all the same, one that ran out of time would get
+the same time again, and as the id stays nobody could tell an old failure from a new one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from math import ceil
+from typing import Any
+
+from core.billing import shipped
+from core.errors import NotFound, OutcomeUnknown, Rejected
+from core.http_client import Answer, Wire
+from core.media import encode
+from core.media.waveform import SAMPLE_RATE, Waveform
+from core.settings import Settings
+from core.speech.engine import Readiness, Report, Speech, refuse_unready
+from core.speech.engines import verbose_json
+from core.storage.object_store import Storage
+
+PAYLOAD_BYTES = 10_000_000
+SOUND_BYTES = 7_200_000
+"""What of it is left for sound, which grows by a third in base64."""
+PIECE_S = 1800.0
+"""Half an hour fits at 26 kbit/s; shorter pieces have more."""
+LONG_PIECE_S = 3600.0
+LOW_BITS_S = 12_000
+START_S = 300.0
+"""Loading a model, with patience."""
+LEAST_TTL_S = 6 * 3600.0
+"""An order that has not begun by then is removed there; running ones are removed too."""
+MOST_S = 7 * 24 * 3600.0
+LINK_S = 2 * 24 * 3600.0
+_FATES = {"IN_QUEUE": "waiting", "IN_PROGRESS": "working", "RUNNING": "working"}
+
+
+class RunPodEngine:
+    """Ordered, and looked at each few seconds."""
+
+    name = "runpod"
+    provider = "runpod"
+    auto = True
+    queue = "io"
+    batch_segments = 1
+    at_once = 20
+    poll_s = 5.0
+    parked_after_s = MOST_S
+    deadline_s = MOST_S
+
+    def __init__(self, settings: Settings, storage: Storage) -> None:
+        self._storage = storage
+        self._low_priority = settings.runpod_low_priority
+        self._gpu = settings.runpod_gpu
+        self.ours = settings.runpod_worker == "gigaam"
+        self.model = settings.runpod_model or ("v3_e2e_rnnt" if self.ours else "large-v3")
+        self.address = settings.runpod_url.rstrip("/").removesuffix("/run")
+        self.languages: tuple[str, ...] = ("ru",) if self.ours else verbose_json.LANGUAGES
+        self.title = f"RunPod ({'GigaAM' if self.ours else 'faster-whisper'} {self.model})"
+        self.version = f"1-{settings.runpod_worker}-{self.model}"
+        self.max_segment_s = LONG_PIECE_S if storage.can_share else PIECE_S
+        self.findable = self.ours and storage.can_share
+        self.wire = Wire("RunPod", settings.runpod_api_key, "RUNPOD_API_KEY")
+
+    def readiness(self) -> Readiness:
+        """Ready with a key and an endpoint."""
+        if not self.wire.has_key:
+            return Readiness(False, "RUNPOD_API_KEY is not set")
+        if not self.address:
+            return Readiness(False, "RUNPOD_URL is not set: the address of your endpoint, it ends in /run")
+        return Readiness(True)
+
+    def price(self, duration_s: float) -> tuple[str, str, int]:
+        """GPU, lane and GPU seconds; starting and idling are in the monthly bill, not in an order."""
+        speed = shipped().speed("runpod", self._gpu)
+        return self._gpu, "now", ceil(duration_s / float(speed.value)) if speed else ceil(duration_s / 50)
+
+    def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
+        """Not at once: its work is ordered."""
+        raise Rejected("{title} takes orders and never answers at once.", title=self.title)
+
+    def submit(self, sound: Waveform, language: str, our_id: str, patience: int) -> str:
+        """Order a transcript; each time-out before doubles the time it gets."""
+        refuse_unready(self)
+        limit_s = min(MOST_S / 2, (START_S + len(sound) / SAMPLE_RATE) * 2**patience)
+        policy = {
+            "executionTimeout": ceil(limit_s * 1000),
+            "ttl": ceil(max(LEAST_TTL_S, 2 * limit_s) * 1000),
+            "lowPriority": self._low_priority,
+        }
+        order = {"input": {**self._sound(sound, our_id), **self._wish(language, our_id)}, "policy": policy}
+        content = json.dumps(order).encode()
+        if len(content) > PAYLOAD_BYTES:
+            raise Rejected("A part is too large for RunPod without an object store: set STORAGE_URL.")
+        headers = {"Content-Type": "application/json"}
+        return self.wire.ask("POST", f"{self.address}/run", content=content, headers=headers).text("id")
+
+    def _sound(self, sound: Waveform, our_id: str) -> dict[str, str]:
+        """By link where there is a store, else within the request, squeezed until it fits."""
+        if self._storage.can_share:
+            self._storage.put(_sound_name(our_id), encode.encode(sound, "flac"))
+            link = self._storage.link(_sound_name(our_id), LINK_S)
+            return {"audio_url" if self.ours else "audio": link}
+        fitting = int(SOUND_BYTES * 0.8 * 8 * SAMPLE_RATE / max(len(sound), 1))
+        file = encode.encode(sound, "opus", bits_s=min(encode.OPUS_BITS_S, fitting))
+        if len(file) > SOUND_BYTES:
+            file = encode.encode(sound, "opus", bits_s=LOW_BITS_S)
+        return {"audio_base64": base64.b64encode(file).decode()}
+
+    def _wish(self, language: str, our_id: str) -> dict[str, Any]:
+        """The rest of the input. faster-whisper's worker refuses words that it does not know."""
+        if not self.ours:
+            return {
+                "model": self.model,
+                "language": language,
+                "transcription": "plain_text",
+                "word_timestamps": True,
+            }
+        wish = {"job_id": our_id, "model": self.model, "language": language, "word_timestamps": True}
+        if not self.findable:
+            return wish
+        name = _result_name(our_id)
+        links = {"result_url": self._storage.link(name, LINK_S, "PUT")}
+        return {**wish, **links, "done_url": self._storage.link(name, LINK_S)}
+
+    def poll(self, remote_id: str, our_id: str) -> Report:
+        """How the order stands; their words are those of …/serverless/endpoints/job-states."""
+        answer = self.wire.ask("GET", f"{self.address}/status/{remote_id}", accept={404})
+        if answer.status == 404:
+            return Report("lost", reason="the order is no longer known there")
+        told = answer.json()
+        match str(told.get("status", "")):
+            case "COMPLETED":
+                return self._completed(told.get("output"), our_id)
+            case "FAILED":
+                return Report("broken", reason=failure(told.get("error")))
+            case "TIMED_OUT":
+                return Report("broken", reason="its time there was over", too_slow=True)
+            case "CANCELLED":
+                return Report("broken", reason="it was cancelled there")
+            case status:
+                return Report("waiting" if _FATES.get(status) == "waiting" else "working")
+
+    def _completed(self, output: object, our_id: str) -> Report:
+        if isinstance(output, dict) and output.get("stored"):
+            output = self._stored(our_id)
+        if not isinstance(output, dict) or not output:
+            return Report("broken", reason="it ended without a result, which may have been too large")
+        if output.get("error"):
+            return Report("broken", reason=failure(output["error"]))
+        if self.ours and output.get("job_id") != our_id:
+            return Report("broken", reason="it answered to another order")
+        self._tidy(our_id)
+        return Report("done", verbose_json.read(output, self.wire.provider))
+
+    def find(self, our_id: str) -> str | Speech | None:
+        """Orders are not listed there; but our worker writes its result to our store."""
+        kept = self._stored(our_id) if self.findable else None
+        if kept is None:
+            return None
+        self._tidy(our_id)
+        return verbose_json.read(kept, self.wire.provider)
+
+    def _stored(self, our_id: str) -> dict[str, Any] | None:
+        try:
+            told = json.loads(self._storage.get(_result_name(our_id)))
+        except NotFound:
+            return None
+        except ValueError as error:
+            raise OutcomeUnknown(self.wire.provider, "an answer that makes no sense") from error
+        return told if isinstance(told, dict) else None
+
+    def _tidy(self, our_id: str) -> None:
+        """The sound there is not needed any more; the result stays until its text is kept."""
+        if self._storage.can_share:
+            self._storage.remove(_sound_name(our_id))
+
+    def cancel(self, remote_id: str) -> None:
+        """Ask to stop the order."""
+        self.wire.ask("POST", f"{self.address}/cancel/{remote_id}", accept={400, 404})
+
+    def test(self) -> Answer:
+        """The cheapest real call: how the endpoint's workers are."""
+        return self.wire.ask("GET", f"{self.address}/health")
+
+
+def failure(told: object) -> str:
+    """The sentence in a FAILED order: plain, or JSON in a string as RunPod's workers write it."""
+    text = str(told or "it failed there")
+    try:
+        inside = json.loads(text)
+    except ValueError:
+        inside = None
+    if isinstance(inside, dict):
+        text = str(inside.get("error_message") or inside.get("error_type") or "it failed there")
+    return " ".join(text.split())[:200].rstrip(".")
+
+
+def _sound_name(our_id: str) -> str:
+    return f"orders/{our_id}.flac"
+
+
+def _result_name(our_id: str) -> str:
+    return f"orders/{our_id}.json"

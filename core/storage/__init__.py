@@ -1,0 +1,1 @@
+"""Bytes: blobs under their hash, the object store, uploads under way. Uses database."""

@@ -1,0 +1,1 @@
+"""Transcripts, cutting them into passages, exports. Uses speech, queue and storage."""

@@ -1,1 +1,0 @@
-"""What goes on and what went on: for the monitor, for /health, for /metrics."""
