@@ -11,12 +11,12 @@ import threading
 import streamlit as st
 from starlette.middleware import Middleware
 
-from api import Doors
+from api import Dispatcher
 from core import application, logs
 from core.settings import ROOT
 from jobs import actors  # noqa: F401 - gives the journey its bell
 
 if os.environ.get("STENOGRAM_LOGS") == "json":  # by hand, people read them
     logs.install()
-app = st.App(ROOT / "pages" / "_frame.py", middleware=[Middleware(Doors)])
+app = st.App(ROOT / "pages" / "_frame.py", middleware=[Middleware(Dispatcher)])
 threading.Thread(target=application.current().warm, daemon=True).start()

@@ -25,9 +25,9 @@ from api import (
     tasks,
     uploads,
 )
-from api.callers import Reception
+from api.callers import ApiState
 from core import application
-from core.application import Journey
+from core.application import Application
 from core.monitor.live import Board
 
 VERSION = "0.1.0"
@@ -49,10 +49,10 @@ ROUTERS = (
 )
 
 
-def build(here: Callable[[], Journey]) -> FastAPI:
+def build(application: Callable[[], Application]) -> FastAPI:
     """The API of an installation, which is opened with the first request."""
     api = FastAPI(title="Stenogram", version=VERSION, docs_url=None, redoc_url=None)
-    api.state.reception = Reception(here)
+    api.state.api_state = ApiState(application)
     api.state.board = functools.cache(Board)
     api.add_middleware(uploads.SpeaksTus)
     problems.install(api)
@@ -79,7 +79,7 @@ def _description(api: FastAPI) -> dict[str, Any]:
 api = build(application.current)
 
 
-class Doors:
+class Dispatcher:
     """Sends what programs ask for to the API and everything else to the pages.
 
     Pure ASGI: a middleware that knew only HTTP would let every websocket through unseen.

@@ -15,7 +15,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from starlette.concurrency import run_in_threadpool
 
 from api.problems import language_of
-from core.application import Journey
+from core.application import Application
 from core.clients.answers import Answers
 from core.clients.keys import UPLOAD
 from core.clients.rate_limits import Limit
@@ -42,21 +42,21 @@ class Limits:
 class Caller:
     """Whoever holds the key of this request, and what they may be told."""
 
-    here: Journey
+    application: Application
     who: Principal
     language: str
 
     @property
     def answers(self) -> Answers:
         """What they are told, in their language."""
-        return Answers(self.here, self.who, self.language)
+        return Answers(self.application, self.who, self.language)
 
 
 @dataclass
-class Reception:
+class ApiState:
     """What the API knows between requests: the journey, built with the first request, and the limits."""
 
-    open: Callable[[], Journey]
+    open: Callable[[], Application]
     _limits: Limits | None = None
 
     @property
@@ -72,9 +72,9 @@ class Reception:
         return self._limits
 
 
-def here(request: Request) -> Journey:
+def application(request: Request) -> Application:
     """The installation that this API serves."""
-    journey: Journey = request.app.state.reception.open()
+    journey: Application = request.app.state.api_state.open()
     return journey
 
 
@@ -84,13 +84,13 @@ async def identify(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
 ) -> Caller:
     """Who this is. Raises KeyRefused, or TooMany for those who guess keys."""
-    reception: Reception = request.app.state.reception
-    journey = reception.open()
+    api_state: ApiState = request.app.state.api_state
+    journey = api_state.open()
     shown = key or (bearer.credentials if bearer else "")
     who = journey.keys.recall(shown) or await run_in_threadpool(journey.keys.check, shown)
     if who is None:
         if shown:
-            reception.limits.strangers.take(request.client.host if request.client else "")
+            api_state.limits.strangers.take(request.client.host if request.client else "")
         raise KeyRefused
     request.state.language = who.language
     return Caller(journey, who, language_of(request))
@@ -98,13 +98,13 @@ async def identify(
 
 async def asking(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Caller:
     """A caller with an ordinary request. Raises TooMany."""
-    request.app.state.reception.limits.requests.take(caller.who.owner)
+    request.app.state.api_state.limits.requests.take(caller.who.owner)
     return caller
 
 
 async def uploading(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Caller:
     """A caller who brings a file. Raises TooMany."""
-    request.app.state.reception.limits.uploads.take(caller.who.owner)
+    request.app.state.api_state.limits.uploads.take(caller.who.owner)
     return caller
 
 
@@ -115,7 +115,7 @@ async def sending(
     x_upload_ticket: Annotated[str, Header(max_length=200)] = "",
 ) -> Caller:
     """A caller who goes on with an upload, which is not counted; or a page, which has a ticket."""
-    journey: Journey = request.app.state.reception.open()
+    journey: Application = request.app.state.api_state.open()
     if x_upload_ticket and journey.keys.admits(x_upload_ticket, UPLOAD):
         return Caller(journey, PAGE, language_of(request))
     return await identify(request, key, bearer)
@@ -124,11 +124,11 @@ async def sending(
 async def bringing(request: Request, caller: Annotated[Caller, Depends(sending)]) -> Caller:
     """A caller, or a page, who begins an upload. Raises TooMany for callers."""
     if caller.who is not PAGE:
-        request.app.state.reception.limits.uploads.take(caller.who.owner)
+        request.app.state.api_state.limits.uploads.take(caller.who.owner)
     return caller
 
 
-Here = Annotated[Journey, Depends(here)]
+Here = Annotated[Application, Depends(application)]
 Asking = Annotated[Caller, Depends(asking)]
 Uploading = Annotated[Caller, Depends(uploading)]
 Sending = Annotated[Caller, Depends(sending)]

@@ -66,7 +66,7 @@ async def begin(
 @router.get("/transcribe/{task_id}", responses=refusals(401, 404, 429))
 def look(task_id: str, caller: Asking) -> Finished | Unfinished:
     """The text, or how far it is."""
-    status = caller.here.recordings.task(caller.who, task_id).status
+    status = caller.application.recordings.task(caller.who, task_id).status
     if status != "completed":
         return Unfinished(task_id=task_id, status=STATUSES[status])
     result = caller.answers.result(task_id)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from api.callers import Asking, Here
 from api.problems import refusals
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 
 router = APIRouter(prefix="/api/v1", tags=["costs"])
 
@@ -18,7 +18,7 @@ Number = Annotated[str | None, Query(max_length=40, description="A number.")]
 @router.get("/estimate", responses=refusals(400, 401, 429))
 def estimate(
     caller: Asking,
-    here: Here,
+    application: Here,
     hours: Number = None,
     documents: Number = None,
     tokens_per_document: Number = None,
@@ -34,7 +34,7 @@ def estimate(
 
     `auto` is the engine that a recording in this language would get now if none is named, and why.
     """
-    told = here.estimates.estimate(
+    told = application.estimates.estimate(
         hours=hours,
         documents=documents,
         tokens_per_document=tokens_per_document,
@@ -46,4 +46,4 @@ def estimate(
         at_most_usd=at_most_usd,
         currency=currency,
     )
-    return {**told, "auto": caller.answers.choice(Wish(language=language))}
+    return {**told, "auto": caller.answers.choice(TranscriptionOptions(language=language))}

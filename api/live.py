@@ -18,16 +18,16 @@ router = APIRouter(include_in_schema=False)
 @router.get("/api/live")
 def live(
     request: Request,
-    here: Here,
+    application: Here,
     x_ticket: Annotated[str, Header(max_length=200)] = "",
     language: Annotated[str, Query(max_length=5)] = "en",
     if_none_match: Annotated[str, Header(max_length=100)] = "",
 ) -> Response:
     """The board, or 304 while it is the one that the page has. Raises KeyRefused without a good ticket."""
-    who = next((who for what, who in PURPOSES.items() if here.keys.admits(x_ticket, what)), None)
+    who = next((who for what, who in PURPOSES.items() if application.keys.admits(x_ticket, what)), None)
     if who is None:
         raise KeyRefused
-    board: Board = request.app.state.board(here.records)
+    board: Board = request.app.state.board(application.database)
     body = json.dumps(board.show(who, language), ensure_ascii=False).encode()
     tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
     if tag == if_none_match:

@@ -20,4 +20,4 @@ def read(caller: Annotated[Caller, Depends(identify)]) -> Response:
     """Queues, jobs, speed, money, batches and workers; not counted against the key's limit."""
     if not caller.who.admin:
         raise AdminsOnly
-    return Response(metrics.text(caller.here), media_type=CONTENT_TYPE_LATEST)
+    return Response(metrics.text(caller.application), media_type=CONTENT_TYPE_LATEST)

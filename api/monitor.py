@@ -21,4 +21,4 @@ def monitor(caller: Asking, period: Literal["hour", "day", "week", "month"] = "d
     """What runs, waits, failed and ended; workers, routines, batches, health. For admins."""
     if not caller.who.admin:
         raise AdminsOnly
-    return facts.look(caller.here, caller.who, actors.ping, period=period, language=caller.language)
+    return facts.look(caller.application, caller.who, actors.ping, period=period, language=caller.language)

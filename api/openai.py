@@ -20,7 +20,7 @@ from core.clients.answers import Result
 from core.database.tables import Task
 from core.errors import Conflict, Rejected
 from core.transcripts import export
-from core.transcripts.transcripts import Heard
+from core.transcripts.transcripts import TranscribedSegment
 
 router = APIRouter(prefix="/v1", tags=["OpenAI form"])
 
@@ -70,9 +70,9 @@ SCHEMA: dict[str, Any] = {
 )
 async def transcriptions(request: Request, caller: Uploading, idempotency_key: Name = "") -> Response:
     """Transcribe a file and wait for its text."""
-    blob, sent = await receive(request, caller.here.store)
+    blob, sent = await receive(request, caller.application.store)
     wanted = _wanted(sent.fields)
-    engine = wanted.model if wanted.model in caller.here.engines else "auto"
+    engine = wanted.model if wanted.model in caller.application.engines else "auto"
     order = Order(language=wanted.language, engine=engine)
     task = await run_in_threadpool(submit, caller, blob, sent.filename or "", order, idempotency_key)
     await _ended(request, caller, task)
@@ -96,7 +96,7 @@ async def _ended(request: Request, caller: Caller, task: Task) -> None:
     """Wait until the task has ended, or nobody waits any more."""
     look = 0
     while not await request.is_disconnected():
-        now = await run_in_threadpool(caller.here.recordings.task, caller.who, task.id)
+        now = await run_in_threadpool(caller.application.recordings.task, caller.who, task.id)
         if now.status not in {"queued", "processing"}:
             return
         await asyncio.sleep(LOOK_S[min(look, len(LOOK_S) - 1)])
@@ -104,16 +104,16 @@ async def _ended(request: Request, caller: Caller, task: Task) -> None:
 
 
 def _told(caller: Caller, task: Task, wanted: Wanted) -> Response:
-    ended = caller.here.recordings.task(caller.who, task.id)
+    ended = caller.application.recordings.task(caller.who, task.id)
     if ended.status == "failed" and ended.error:
         raise Rejected(str(ended.error["message"]), **ended.error["facts"])
     if ended.status != "completed":
         raise Conflict("The task was cancelled.")
-    heard = caller.here.transcripts.heard(ended.transcript_id)
+    heard = caller.application.transcripts.heard(ended.transcript_id)
     return _shaped(heard, caller.answers.result(ended.id), wanted)
 
 
-def _shaped(heard: Sequence[Heard], result: Result, wanted: Wanted) -> Response:
+def _shaped(heard: Sequence[TranscribedSegment], result: Result, wanted: Wanted) -> Response:
     match wanted.response_format:
         case "text":
             return PlainTextResponse(f"{export.text(heard)}\n")

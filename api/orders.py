@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.storage.blobs import Blob
 
 MAX_TAGS = 50
@@ -46,9 +46,9 @@ class Order(BaseModel):
     force: bool = Field(default=False, description="Transcribe again, even if a result is known.")
     callback_url: str = Field(default="", max_length=2000, description="Gets the task as JSON when it ends.")
 
-    def wish(self) -> Wish:
+    def options(self) -> TranscriptionOptions:
         """The same for the road."""
-        return Wish(
+        return TranscriptionOptions(
             title=self.title.strip(),
             tags=tuple(self.tags),
             language=self.language.strip().lower(),

@@ -12,9 +12,9 @@ from api.callers import Asking, Here
 from api.problems import refusals
 from api.tasks import Limit, Name, Offset
 from core.clients.answers import RecordingAnswer, RecordingList
-from core.clients.idempotency import Asked
+from core.clients.idempotency import IdempotentRequest
 from core.errors import KeyRefused
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from core.transcripts import export
 
@@ -86,12 +86,14 @@ def transcribe(
     An engine that has a batch mode (`groq`, `fireworks`) works in it; with others vectors go by batch, and
     those that are not there after `deadline_h` hours are made then.
     """
-    known = caller.here.recordings.get(caller.who, recording_id)
+    known = caller.application.recordings.get(caller.who, recording_id)
     spoken = language or known.language
-    wish = Wish(language=spoken, engine=engine, lane="now", deadline_h=deadline_h, force=force)
-    asked = Asked(idempotency_key, f"{recording_id}|{wish}|{use_batch_api}")
-    wish = caller.here.by_batch(wish) if use_batch_api else wish
-    task = caller.here.again(caller.who, recording_id, wish, asked)
+    options = TranscriptionOptions(
+        language=spoken, engine=engine, lane="now", deadline_h=deadline_h, force=force
+    )
+    asked = IdempotentRequest(idempotency_key, f"{recording_id}|{options}|{use_batch_api}")
+    options = caller.application.by_batch(options) if use_batch_api else options
+    task = caller.application.again(caller.who, recording_id, options, asked)
     return Again(
         task_id=task.id,
         batch_id=caller.answers.task(task.id).batch_id,
@@ -103,15 +105,15 @@ def transcribe(
 
 
 @sound_router.get("/sound/{recording_id}")
-def sound(recording_id: str, here: Here, ticket: str = "") -> FileResponse:
+def sound(recording_id: str, application: Here, ticket: str = "") -> FileResponse:
     """The bytes of a recording for a player, which can send no key but has a ticket; ranges are served."""
-    if not here.keys.admits(ticket, recording_id):
+    if not application.keys.admits(ticket, recording_id):
         raise KeyRefused
-    row = here.recordings.get(EVERYONE, recording_id)
+    row = application.recordings.get(EVERYONE, recording_id)
     headers = {
         "Content-Disposition": export.disposition(row.filename, inline=True),
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "private, max-age=3600",
     }
     kind = SOUND_TYPES.get(row.format.partition(",")[0], "application/octet-stream")
-    return FileResponse(here.store.path(row.sha256), media_type=kind, headers=headers)
+    return FileResponse(application.store.path(row.sha256), media_type=kind, headers=headers)

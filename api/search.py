@@ -26,9 +26,9 @@ def search(
 ) -> Moments:
     """Moments in your recordings, best first; `link` opens the player there."""
     if recording_id:
-        caller.here.recordings.get(caller.who, recording_id)
+        caller.application.recordings.get(caller.who, recording_id)
     return moments.find(
-        caller.here,
+        caller.application,
         caller.who,
         q,
         mode=mode,

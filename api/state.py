@@ -15,9 +15,9 @@ router = APIRouter(tags=["state"])
 
 
 @router.get("/health", responses={503: {"description": "No work can be accepted now; says why."}})
-def healthy(here: Here) -> JSONResponse:
+def healthy(application: Here) -> JSONResponse:
     """The state of each part; 503 when no work can be accepted."""
-    state = health.check(here, actors.ping)
+    state = health.check(application, actors.ping)
     return JSONResponse(state.as_json(), 200 if state.accepts else 503)
 
 

@@ -13,7 +13,7 @@ from api.orders import Order, fingerprint, form, order
 from api.problems import refusals
 from core.clients import webhooks
 from core.clients.answers import Accepted, Message, Result, TaskAnswer, TaskList
-from core.clients.idempotency import Asked
+from core.clients.idempotency import IdempotentRequest
 from core.database.tables import Task
 from core.storage.blobs import Blob
 from core.transcripts import export
@@ -50,7 +50,7 @@ async def transcribe(
 
 async def bring(request: Request, caller: Caller, wishes: Order, name: str = "") -> Task:
     """The task of an uploaded file, wanted as the address and the form say."""
-    blob, sent = await receive(request, caller.here.store)
+    blob, sent = await receive(request, caller.application.store)
     wanted = order(wishes.model_dump(exclude_unset=True), sent.fields)
     return await run_in_threadpool(submit, caller, blob, sent.filename or "", wanted, name)
 
@@ -58,15 +58,15 @@ async def bring(request: Request, caller: Caller, wishes: Order, name: str = "")
 def submit(caller: Caller, blob: Blob, filename: str, wanted: Order, name: str = "") -> Task:
     """The task of bytes that are in the store, with everything that was asked for besides."""
     if wanted.callback_url:
-        webhooks.check(wanted.callback_url, anywhere=caller.here.settings.api_callbacks_anywhere)
-    asked = Asked(name, fingerprint(blob, wanted), wanted.callback_url)
-    return caller.here.submit(caller.who, blob, filename, wanted.wish(), asked)
+        webhooks.check(wanted.callback_url, anywhere=caller.application.settings.api_callbacks_anywhere)
+    asked = IdempotentRequest(name, fingerprint(blob, wanted), wanted.callback_url)
+    return caller.application.submit(caller.who, blob, filename, wanted.options(), asked)
 
 
 @router.get("/callback-secret", responses=refusals(401, 429))
 def secret(caller: Asking) -> dict[str, str]:
     """With what calls to your `callback_url` are signed: HMAC-SHA256 over `<t>.<body>`."""
-    return {"header": webhooks.SIGNATURE, "secret": caller.here.keys.secret(caller.who.owner)}
+    return {"header": webhooks.SIGNATURE, "secret": caller.application.keys.secret(caller.who.owner)}
 
 
 @router.get("/tasks", responses=refusals(400, 401, 429))

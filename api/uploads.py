@@ -71,14 +71,14 @@ PROGRESS: dict[str, Any] = {
 
 
 @router.options("", status_code=204, response_class=Response)
-def abilities(here: Here) -> Response:
+def abilities(application: Here) -> Response:
     """What this server can do."""
     return Response(
         status_code=204,
         headers={
             "Tus-Version": VERSION,
             "Tus-Extension": "creation,termination",
-            "Tus-Max-Size": f"{here.settings.upload_max_bytes}",
+            "Tus-Max-Size": f"{application.settings.upload_max_bytes}",
         },
     )
 
@@ -102,7 +102,7 @@ def create(caller: Bringing, upload_length: Length, upload_metadata: Metadata = 
     order(facts, {})
     if not upload_length:
         raise UnreadableMedia(EMPTY)
-    row = caller.here.resumables.begin(caller.who, upload_length, facts)
+    row = caller.application.resumable_uploads.begin(caller.who, upload_length, facts)
     return Response(status_code=201, headers={"Location": f"{PREFIX}/{row.id}"})
 
 
@@ -114,7 +114,7 @@ def create(caller: Bringing, upload_length: Length, upload_metadata: Metadata = 
 )
 def progress(upload_id: str, caller: Sending) -> Response:
     """How many bytes have arrived; and the task, once all have."""
-    row = caller.here.resumables.get(caller.who, upload_id)
+    row = caller.application.resumable_uploads.get(caller.who, upload_id)
     task_id = row.task_id or _finished(caller, row)
     return Response(headers={**_progress(caller, row, task_id), "Cache-Control": "no-store"})
 
@@ -139,7 +139,7 @@ async def append(upload_id: str, request: Request, caller: Sending, upload_offse
     """Go on with an upload. The last piece makes the task."""
     if request.headers.get("content-type", "") != CONTENT:
         raise HTTPException(415, WRONG_CONTENT)
-    uploads = caller.here.resumables
+    uploads = caller.application.resumable_uploads
     row = await run_in_threadpool(uploads.get, caller.who, upload_id)
     with uploads.going_on(row, upload_offset) as file:
         try:
@@ -154,18 +154,20 @@ async def append(upload_id: str, request: Request, caller: Sending, upload_offse
 @router.delete("/{upload_id}", status_code=204, dependencies=SPEAKS, responses=refusals(400, 401, 404, 412))
 def stop(upload_id: str, caller: Sending) -> None:
     """Stop an upload and forget what has arrived. A task that it became stays."""
-    caller.here.resumables.forget(caller.here.resumables.get(caller.who, upload_id))
+    caller.application.resumable_uploads.forget(
+        caller.application.resumable_uploads.get(caller.who, upload_id)
+    )
 
 
 def _finished(caller: Caller, row: Resumable) -> str | None:
     """The task that a complete upload becomes; None while bytes are missing."""
-    uploads = caller.here.resumables
+    uploads = caller.application.resumable_uploads
     if uploads.offset(row) < row.size_bytes:
         return None
-    owner = Caller(caller.here, Principal(row.owner), caller.language)
+    owner = Caller(caller.application, Principal(row.owner), caller.language)
     facts = uploads.facts(row)
     try:
-        blob = caller.here.store.adopt(uploads.path(row))
+        blob = caller.application.store.adopt(uploads.path(row))
         task = submit(owner, blob, facts.get("filename", ""), order(facts, {}))
     except StenogramError:
         uploads.forget(row)
@@ -175,7 +177,7 @@ def _finished(caller: Caller, row: Resumable) -> str | None:
 
 
 def _progress(caller: Caller, row: Resumable, task_id: str | None) -> dict[str, str]:
-    arrived = row.size_bytes if task_id else caller.here.resumables.offset(row)
+    arrived = row.size_bytes if task_id else caller.application.resumable_uploads.offset(row)
     told = {"Upload-Offset": f"{arrived}", "Upload-Length": f"{row.size_bytes}"}
     return {**told, TASK: task_id} if task_id else told
 

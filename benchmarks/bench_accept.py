@@ -24,7 +24,7 @@ from pathlib import Path
 import uvicorn
 
 from api import build
-from core.application import Journey
+from core.application import Application
 from core.settings import Settings
 
 RATE = 16_000
@@ -42,11 +42,11 @@ def recording(seconds: int, seed: int) -> bytes:
 def serve(home: str, tell: Connection) -> None:
     """An installation that refuses nobody for asking often; tells its port and a key."""
     limits = {"api_uploads_per_min": 10_000, "api_requests_per_min": 10_000}
-    here = Journey(Settings(stenogram_home=Path(home), **limits))
-    here.warm()
+    app = Application(Settings(stenogram_home=Path(home), **limits))
+    app.warm()
     listening = socket.create_server(("127.0.0.1", 0))
-    tell.send((listening.getsockname()[1], here.keys.make("bench")))
-    uvicorn.Server(uvicorn.Config(build(lambda: here), log_level="error", lifespan="off")).run([listening])
+    tell.send((listening.getsockname()[1], app.keys.make("bench")))
+    uvicorn.Server(uvicorn.Config(build(lambda: app), log_level="error", lifespan="off")).run([listening])
 
 
 def accepted_s(port: int, key: str, content: bytes) -> float:

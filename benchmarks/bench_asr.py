@@ -39,7 +39,7 @@ from core.speech.gigaam.recogniser import Recogniser
 
 
 @dataclass(frozen=True)
-class Work:
+class JobQueue:
     """What is timed, and how many seconds of sound it gets through."""
 
     run: Callable[[], object]
@@ -80,7 +80,7 @@ def seconds_of(segments: list[Waveform]) -> float:
     return sum(map(len, segments)) / SAMPLE_RATE
 
 
-def speed(work: Work) -> float:
+def speed(work: JobQueue) -> float:
     """Seconds of sound a second of time (CLOCK), of one run."""
     _wait()
     begun = CLOCK()
@@ -89,12 +89,12 @@ def speed(work: Work) -> float:
     return work.seconds / (CLOCK() - begun)
 
 
-def best(work: Work, repeats: int) -> float:
+def best(work: JobQueue, repeats: int) -> float:
     """The fastest of some runs, after one to get warm."""
     return max([speed(work) for _ in range(repeats + 1)][1:])
 
 
-def compared(stage: str, ours: Work, loop: Work, package: Work | None, rounds: int) -> Row:
+def compared(stage: str, ours: JobQueue, loop: JobQueue, package: JobQueue | None, rounds: int) -> Row:
     """Medians of some rounds in which they take turns, after one to get warm: a machine's drift meets all."""
     turns = [[speed(work) for work in (ours, loop, package) if work] for _ in range(rounds + 1)][1:]
     medians = [statistics.median(each) for each in zip(*turns, strict=True)]
@@ -111,7 +111,7 @@ def _wait() -> None:
 
 
 def stages(
-    recogniser: Recogniser, segments: list[Waveform], loop: Work | None, options: argparse.Namespace
+    recogniser: Recogniser, segments: list[Waveform], loop: JobQueue | None, options: argparse.Namespace
 ) -> list[Row]:
     """Features, encoder and search alone, in the batches that the recogniser would make."""
     seconds = seconds_of(segments)
@@ -128,11 +128,11 @@ def stages(
 
     with torch.inference_mode():
         rows = [
-            Row("features", best(Work(listen, seconds), options.rounds)),
-            Row("encoder", best(Work(encode, seconds), options.rounds)),
+            Row("features", best(JobQueue(listen, seconds), options.rounds)),
+            Row("encoder", best(JobQueue(encode, seconds), options.rounds)),
         ]
         ready = together(encoded, batches)
-        search = Work(lambda: [recogniser.search(*each) for each in ready], seconds)
+        search = JobQueue(lambda: [recogniser.search(*each) for each in ready], seconds)
         if loop is None:
             return [*rows, Row("token decode", best(search, options.rounds))]
         return [*rows, compared("token decode", search, loop, None, options.rounds)]
@@ -150,7 +150,7 @@ def together(
     ]
 
 
-def loop_search(model: Model, segments: list[Waveform]) -> Work | None:
+def loop_search(model: Model, segments: list[Waveform]) -> JobQueue | None:
     """The textbook loop alone, over encoded segments; none for CTC."""
     if not isinstance(model.head, Transducer):
         return None
@@ -159,7 +159,7 @@ def loop_search(model: Model, segments: list[Waveform]) -> Work | None:
     with torch.inference_mode():
         encoded = [model.encoder(model.features(wave), None)[0] for wave in waves]
     run = lambda: [textbook.transducer(head, each, len(each)) for each in encoded]  # noqa: E731
-    return Work(run, seconds_of(segments))
+    return JobQueue(run, seconds_of(segments))
 
 
 def matmul_tflops(device: Device) -> float:
@@ -167,10 +167,10 @@ def matmul_tflops(device: Device) -> float:
     size = 8192 if device.kind == "cuda" else 2048
     matrix = torch.ones(size, size, dtype=device.dtype, device=device.kind)
     times = torch._int_mm if device.dtype == torch.int8 else torch.matmul
-    return best(Work(lambda: times(matrix, matrix), 2 * size**3 / 1e12), 5)
+    return best(JobQueue(lambda: times(matrix, matrix), 2 * size**3 / 1e12), 5)
 
 
-def package(name: str, folder: Path, segments: list[Waveform]) -> Work | None:
+def package(name: str, folder: Path, segments: list[Waveform]) -> JobQueue | None:
     """The `gigaam` package on the same file, one segment after another; none where it cannot load it."""
     if importlib.util.find_spec("gigaam") is None or importlib.util.find_spec("torchaudio") is None:
         return None
@@ -187,7 +187,7 @@ def package(name: str, folder: Path, segments: list[Waveform]) -> Work | None:
             encoded, ends = model.forward(wave, torch.tensor([wave.size(1)], device=model._device))
             model.decoding.decode(model.head, encoded, ends)
 
-    return Work(torch.inference_mode()(run), seconds_of(segments))
+    return JobQueue(torch.inference_mode()(run), seconds_of(segments))
 
 
 def gflop_a_second(model: Model) -> float:
@@ -222,8 +222,8 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     rows.append(
         compared(
             "end to end",
-            Work(lambda: batcher.transcribe(segments), seconds),
-            Work(lambda: textbook.transcribe(plain, few), seconds_of(few)),
+            JobQueue(lambda: batcher.transcribe(segments), seconds),
+            JobQueue(lambda: textbook.transcribe(plain, few), seconds_of(few)),
             package(name, folder, few),
             options.rounds,
         )

@@ -25,8 +25,8 @@ os.environ.setdefault("STENOGRAM_WORKER", "1")
 import numpy as np
 
 from benchmarks import checkpoints
-from core.application import Journey
-from core.library.recordings import Wish
+from core.application import Application
+from core.library.recordings import TranscriptionOptions
 from core.media.decode import decode, waveform
 from core.media.waveform import SAMPLE_RATE, Waveform
 from core.principal import PAGES, Principal
@@ -52,26 +52,28 @@ def _file(sound: Waveform) -> bytes:
     return out.getvalue()
 
 
-def prepared(home: Path, files: Sequence[bytes], model: str, engine: str) -> tuple[Journey, list[str]]:
+def prepared(home: Path, files: Sequence[bytes], model: str, engine: str) -> tuple[Application, list[str]]:
     """An installation with these recordings decoded and cut, and the jobs that are to be done."""
-    here = Journey(Settings(stenogram_home=home, gigaam_model=model, models_dir=str(home.parent / "models")))
+    app = Application(
+        Settings(stenogram_home=home, gigaam_model=model, models_dir=str(home.parent / "models"))
+    )
     ready: list[tuple[str, str, str]] = []
-    here.work.bell = lambda *job: ready.append(job)
+    app.job_queue.notifier = lambda *job: ready.append(job)
     for n, file in enumerate(files):
-        here.accept(Principal(PAGES), io.BytesIO(file), f"call-{n}.wav", Wish(engine=engine))
+        app.accept(Principal(PAGES), io.BytesIO(file), f"call-{n}.wav", TranscriptionOptions(engine=engine))
     for _, _, job_id in ready[:]:
-        claim = here.work.claim(job_id, "bench")
+        claim = app.job_queue.claim(job_id, "bench")
         assert claim is not None
-        here.prepare(claim)
-    return here, [job_id for _, kind, job_id in ready if kind == "transcribe"]
+        app.prepare(claim)
+    return app, [job_id for _, kind, job_id in ready if kind == "transcribe"]
 
 
-def work_off(here: Journey, jobs: Sequence[str], at_once: int) -> tuple[float, float]:
+def work_off(app: Application, jobs: Sequence[str], at_once: int) -> tuple[float, float]:
     """Do these jobs in so many threads: seconds of the clock, and of all cores."""
     todo: SimpleQueue[str] = SimpleQueue()
     for job in jobs:
         todo.put(job)
-    threads = [threading.Thread(target=_work, args=(here, todo)) for _ in range(at_once)]
+    threads = [threading.Thread(target=_job_queue, args=(app, todo)) for _ in range(at_once)]
     began, used = time.perf_counter(), time.process_time()
     for thread in threads:
         thread.start()
@@ -80,14 +82,14 @@ def work_off(here: Journey, jobs: Sequence[str], at_once: int) -> tuple[float, f
     return time.perf_counter() - began, time.process_time() - used
 
 
-def _work(here: Journey, todo: SimpleQueue[str]) -> None:
+def _job_queue(app: Application, todo: SimpleQueue[str]) -> None:
     while True:
         try:
-            claim = here.work.claim(todo.get(block=False), "bench")
+            claim = app.job_queue.claim(todo.get(block=False), "bench")
         except Empty:
             return
         assert claim is not None
-        here.transcribe(claim)
+        app.transcribe(claim)
 
 
 def main() -> None:
@@ -114,8 +116,8 @@ def main() -> None:
         for turn in range(wanted.repeats):
             for at_once in wanted.at_once:
                 home = Path(folder) / f"{turn}-{at_once}"
-                here, jobs = prepared(home, files, wanted.model, engine)
-                best[at_once] = min(best.get(at_once, (9e9, 9e9)), work_off(here, jobs, at_once))
+                app, jobs = prepared(home, files, wanted.model, engine)
+                best[at_once] = min(best.get(at_once, (9e9, 9e9)), work_off(app, jobs, at_once))
         for at_once, (wall_s, used_s) in best.items():
             sound_s = wanted.calls * wanted.seconds
             print(f"| {at_once} at once | {sound_s / wall_s:,.0f} | {sound_s / used_s:,.0f} |")

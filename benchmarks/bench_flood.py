@@ -21,7 +21,7 @@ import psutil
 import uvicorn
 
 from api import build
-from core.application import Journey
+from core.application import Application
 from core.settings import Settings
 
 CONNECTIONS = 32
@@ -32,10 +32,10 @@ PAUSE_S = 0.02
 
 def serve(home: str, tell: Connection) -> None:
     """An installation with the usual limits; tells its port and keys, the first one for the flood."""
-    here = Journey(Settings(stenogram_home=Path(home)))
-    config = uvicorn.Config(build(lambda: here), log_level="error", lifespan="off")
+    app = Application(Settings(stenogram_home=Path(home)))
+    config = uvicorn.Config(build(lambda: app), log_level="error", lifespan="off")
     listening = socket.create_server(("127.0.0.1", 0))
-    tell.send((listening.getsockname()[1], [here.keys.make(f"{n}") for n in range(40)]))
+    tell.send((listening.getsockname()[1], [app.keys.make(f"{n}") for n in range(40)]))
     uvicorn.Server(config).run([listening])
 
 

@@ -23,8 +23,8 @@ os.environ["STENOGRAM_HOME"] = tempfile.mkdtemp()  # for what the actors open wh
 import psutil
 
 from benchmarks.bench_calls import SPEECH
-from core.application import Journey
-from core.library.recordings import Wish
+from core.application import Application
+from core.library.recordings import TranscriptionOptions
 from core.media.decode import decode, waveform
 from core.media.waveform import SAMPLE_RATE
 from core.principal import EVERYONE
@@ -71,17 +71,17 @@ def recording(hours: float, folder: Path) -> Path:
     return path
 
 
-def measure(here: Journey, path: Path, hours: float, memory: Memory) -> None:
+def measure(app: Application, path: Path, hours: float, memory: Memory) -> None:
     """A row of the table for each step."""
     rung: list[tuple[str, str, str]] = []
-    here.work.bell = lambda *job: rung.append(job)
+    app.job_queue.notifier = lambda *job: rung.append(job)
     with path.open("rb") as file:
-        here.accept(EVERYONE, file, path.name, Wish(language="ru"))
+        app.accept(EVERYONE, file, path.name, TranscriptionOptions(language="ru"))
     while rung:
         _, kind, job_id = rung.pop(0)
         memory.most()
         began = time.perf_counter()
-        actors.perform(here, job_id)
+        actors.perform(app, job_id)
         took_s = time.perf_counter() - began
         print(f"| {hours:g} h | {kind} | {took_s:.1f} | {hours * 3600 / took_s:,.0f} | {memory.most():.0f} |")
 
@@ -96,7 +96,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for hours in parser.parse_args().hours:
             home = Path(folder) / f"home-{hours}"
-            measure(Journey(Settings(stenogram_home=home)), recording(hours, Path(folder)), hours, memory)
+            measure(Application(Settings(stenogram_home=home)), recording(hours, Path(folder)), hours, memory)
     shutil.rmtree(os.environ["STENOGRAM_HOME"])
 
 

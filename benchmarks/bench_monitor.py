@@ -26,7 +26,7 @@ import httpx
 import psutil
 from sqlalchemy import insert
 
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Job, Recording, Row, Run, Tally, Task, Worker, new_id
 from core.monitor import failures, job_list, live, metrics, monitor
 from core.monitor.job_list import Filter
@@ -52,7 +52,7 @@ FAIL, CANCEL = 0.02, 0.01
 REPEATS = 7
 
 
-def generate(here: Journey, jobs: int, *, waiting: int = 200) -> None:
+def generate(app: Application, jobs: int, *, waiting: int = 200) -> None:
     """So many jobs of the last month, most of them done; and some that wait."""
     dice, now = random.Random(7), time.time()
     rows: dict[type[Row], list[dict[str, object]]] = {Recording: [], Task: [], Job: [], Run: []}
@@ -68,7 +68,7 @@ def generate(here: Journey, jobs: int, *, waiting: int = 200) -> None:
         for key, (n, total_s, audio_s) in sums.items()
         if now - int(str(key[2])) < history.KEPT_S.get(int(str(key[0])), float("inf"))
     ]
-    with here.records.write() as session:
+    with app.database.write() as session:
         for table, values in rows.items():
             for start in range(0, len(values), 5000):
                 session.execute(insert(table), values[start : start + 5000])
@@ -152,23 +152,23 @@ def _waits(dice: random.Random, n: int, at: float, rows: dict) -> None:
         rows[table].append(row)
 
 
-def refreshes(here: Journey) -> dict[str, Cost]:
+def refreshes(app: Application) -> dict[str, Cost]:
     """What each view asks for costs so much."""
-    records = here.records
+    database = app.database
     asked: dict[str, Callable[[], object]] = {
-        "now": lambda: live.draw(records, EVERYONE, "ru"),
-        "history, hour": lambda: history.past(records, "hour", time.time()),
-        "history, day": lambda: history.past(records, "day", time.time()),
-        "history, week": lambda: history.past(records, "week", time.time()),
-        "history, month": lambda: history.past(records, "month", time.time()),
-        "jobs": lambda: job_list.find(records, EVERYONE, Filter()),
-        "jobs, failed": lambda: job_list.find(records, EVERYONE, Filter(state="failed")),
-        "jobs, by engine": lambda: job_list.find(records, EVERYONE, Filter(engine="groq")),
-        "jobs, by title": lambda: job_list.find(records, EVERYONE, Filter(recording="щание 77")),
-        "jobs, by error": lambda: job_list.find(records, EVERYONE, Filter(error="refused")),
-        "failures": lambda: failures.groups(records, EVERYONE),
-        "workers": lambda: (monitor.now(records, EVERYONE), here.chores.all()),
-        "metrics": lambda: metrics.text(here),
+        "now": lambda: live.draw(database, EVERYONE, "ru"),
+        "history, hour": lambda: history.past(database, "hour", time.time()),
+        "history, day": lambda: history.past(database, "day", time.time()),
+        "history, week": lambda: history.past(database, "week", time.time()),
+        "history, month": lambda: history.past(database, "month", time.time()),
+        "jobs": lambda: job_list.find(database, EVERYONE, Filter()),
+        "jobs, failed": lambda: job_list.find(database, EVERYONE, Filter(state="failed")),
+        "jobs, by engine": lambda: job_list.find(database, EVERYONE, Filter(engine="groq")),
+        "jobs, by title": lambda: job_list.find(database, EVERYONE, Filter(recording="щание 77")),
+        "jobs, by error": lambda: job_list.find(database, EVERYONE, Filter(error="refused")),
+        "failures": lambda: failures.groups(database, EVERYONE),
+        "workers": lambda: (monitor.now(database, EVERYONE), app.periodic_tasks.all()),
+        "metrics": lambda: metrics.text(app),
     }
     return {name: cost(ask) for name, ask in asked.items()}
 
@@ -274,9 +274,9 @@ def open_pages(browser, web: Web, number: int, seconds: float = 30.0) -> float:
     return (web.cpu_s() - before) / seconds
 
 
-def alive(here: Journey) -> None:
+def alive(app: Application) -> None:
     """A worker, as if one had been seen just now."""
-    with here.records.write() as session:
+    with app.database.write() as session:
         for queue in ("gpu", "cpu", "io"):
             session.merge(
                 Worker(
@@ -294,8 +294,8 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=0)
     asked = parser.parse_args()
     folder = asked.home or Path(tempfile.mkdtemp(prefix="bench-monitor-"))
-    empty, full = (Journey(Settings(stenogram_home=folder / name)) for name in ("empty", "full"))
-    with full.records.read() as session:
+    empty, full = (Application(Settings(stenogram_home=folder / name)) for name in ("empty", "full"))
+    with full.database.read() as session:
         filled = session.query(Run).first() is not None
     if not filled:
         began = time.perf_counter()

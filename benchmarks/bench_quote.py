@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
-from core.application import Journey
+from core.application import Application
 from core.billing import Quote
 from core.planning import plans, proof
 from core.principal import EVERYONE
@@ -27,22 +27,22 @@ UNKNOWN_S = 1800.0
 ROUNDS = (("ru", "ru_meeting.opus"), ("en", "en_meeting.opus"), ("ru", "call_stereo.opus"))
 
 
-def quoted(here: Journey, language: str, durations_s: Sequence[float], **more: float) -> Quote:
+def quoted(app: Application, language: str, durations_s: Sequence[float], **more: float) -> Quote:
     """The quote of the route that will be taken: this machine, vectors now."""
-    answer = here.estimates.answer(durations_s=list(durations_s), language=language, **more)
+    answer = app.estimates.answer(durations_s=list(durations_s), language=language, **more)
     return next(
         quote
         for quote in answer.quotes
-        if quote.blocked is None and quote.lane == "now" and quote.embedder == here.embedder().model
+        if quote.blocked is None and quote.lane == "now" and quote.embedder == app.embedder().model
     )
 
 
-def paid(here: Journey, path: Path, quote: Quote, language: str) -> Decimal:
+def paid(app: Application, path: Path, quote: Quote, language: str) -> Decimal:
     """Send it, do the work, and look into the ledger; USD."""
     with path.open("rb") as file:
-        task = here.accept(EVERYONE, file, path.name, here.estimates.wish(quote, language))
-    perform_all(here)
-    return here.ledger.of_recording(task.recording_id)
+        task = app.accept(EVERYONE, file, path.name, app.estimates.wish(quote, language))
+    perform_all(app)
+    return app.ledger.of_recording(task.recording_id)
 
 
 def main() -> None:
@@ -53,16 +53,16 @@ def main() -> None:
             settings = Settings(
                 stenogram_home=Path(folder) / "home", gemini_api_key="emulated", gemini_base_url=emulator.url
             )
-            here, path = Journey(settings), DATA / name
-            archive = plans.Archive(list(plans.look(list(plans.on_disk([path])), here.records)))
+            app, path = Application(settings), DATA / name
+            archive = plans.Archive(list(plans.look(list(plans.on_disk([path])), app.database)))
             durations_s = archive.durations_s(UNKNOWN_S)
             speech_s = min(sum(said for said, _ in plans.listen(archive.fresh)), sum(durations_s))
             quotes = [
-                quoted(here, language, durations_s),
-                quoted(here, language, durations_s, speech_s=speech_s),
+                quoted(app, language, durations_s),
+                quoted(app, language, durations_s, speech_s=speech_s),
             ]
-            bill = paid(here, path, quotes[0], language)
-            errors = [100 * (proof.error(here.estimates.payable(quote), bill) or 0) for quote in quotes]
+            bill = paid(app, path, quotes[0], language)
+            errors = [100 * (proof.error(app.estimates.payable(quote), bill) or 0) for quote in quotes]
             print(
                 f"{name:16} {sum(durations_s):8.0f} {speech_s:10.0f}"
                 f" {errors[0]:+16.1f} % {errors[1]:+9.1f} % {bill:14f}"

@@ -18,44 +18,44 @@ from sqlalchemy.orm import Session
 
 from core.billing.ledger import Ledger
 from core.billing.tariffs import Tariffs
-from core.clients.idempotency import NOTHING_MORE, Answered, Asked, Promises
+from core.clients.idempotency import NOTHING_MORE, IdempotencyStore, IdempotentRequest, Replayed
 from core.clients.keys import Keys
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Job, Recording, Segment, Task, Transcript
 from core.embedding import embedder as embed
 from core.embedding.embedder import Embedder
 from core.errors import StenogramError, Unavailable, UnreadableMedia
 from core.library import recordings
-from core.library.recordings import Recordings, Wish
+from core.library.recordings import Recordings, TranscriptionOptions
 from core.media import decode
 from core.media.waveform import Waveform
-from core.orders.batch_store import Intents
+from core.orders.batch_store import BatchStore
 from core.orders.batches import Batches
 from core.orders.covers import Covers
 from core.orders.pictures import Pictures
-from core.orders.transcript_purchases import Place, Remote
+from core.orders.transcript_purchases import Place, RemoteTranscription
 from core.planning.estimates import Estimates
-from core.planning.holds import Holds
+from core.planning.holds import BudgetHolds
 from core.planning.proof import Proof
 from core.principal import EVERYONE, Principal
 from core.queue import workers
-from core.queue.jobs import Claim, Work
-from core.queue.periodic import Chores
-from core.search.active_embedder import Active
+from core.queue.jobs import Claim, JobQueue
+from core.queue.periodic import PeriodicTasks
+from core.search.active_embedder import ActiveEmbedder
 from core.search.index import Index, Row, Scope
 from core.search.passages import Passages, counts, publish, wait_again
 from core.search.query import Found, play_s, search
 from core.settings import Settings
 from core.speech import channels, engines
 from core.speech.channels import Channels
-from core.speech.downloads import Downloads
-from core.speech.engine import Computing, Elsewhere, Engine, in_turn
+from core.speech.downloads import ModelDownloads
+from core.speech.engine import Engine, LocalEngine, RemoteEngine, transcribe_groups
 from core.storage.blobs import Blob, clean_name
-from core.storage.mirror import Mirror
-from core.storage.object_store import Storage
-from core.storage.resumable import Resumables
+from core.storage.mirror import MirroredBlobStore
+from core.storage.object_store import ObjectStore
+from core.storage.resumable import ResumableUploads
 from core.transcripts import chunking, transcripts
-from core.transcripts.exports_store import Objects
+from core.transcripts.exports_store import ExportStore
 from core.transcripts.transcripts import Transcripts
 
 COPY_BYTES = 1 << 20
@@ -63,67 +63,72 @@ EMBED_TEXTS = 100
 """Texts a call; Gemini takes no more."""
 
 
-class Journey:
+class Application:
     """One installation: its settings, its state, its engines."""
 
     def __init__(self, settings: Settings) -> None:
         settings.home.mkdir(parents=True, exist_ok=True)
         self.settings = settings
-        self.records = Records(settings.database)
-        self.work = Work(self.records, tasks_per_owner=settings.api_tasks_per_key)
-        self.promises = Promises(self.records)
-        self.chores = Chores(self.records)
-        storage = Storage(settings)
-        self.store = Mirror(settings.home / "blobs", settings.upload_max_bytes, storage)
-        self.resumables = Resumables(settings.home / "uploads", self.records, self.store)
-        self.keys = Keys(self.records, settings.key_pepper.get_secret_value())
-        self.recordings = Recordings(self.records, self.work, share_results=settings.share_results)
-        self.transcripts = Transcripts(self.records, self.work)
-        self.passages = Passages(self.records, self.work)
-        self.objects = Objects(storage, self.records, self.transcripts)
+        self.database = Database(settings.sqlalchemy_url)
+        self.job_queue = JobQueue(self.database, tasks_per_owner=settings.api_tasks_per_key)
+        self.idempotency = IdempotencyStore(self.database)
+        self.periodic_tasks = PeriodicTasks(self.database)
+        storage = ObjectStore(settings)
+        self.store = MirroredBlobStore(settings.home / "blobs", settings.upload_max_bytes, storage)
+        self.resumable_uploads = ResumableUploads(settings.home / "uploads", self.database, self.store)
+        self.keys = Keys(self.database, settings.key_pepper.get_secret_value())
+        self.recordings = Recordings(self.database, self.job_queue, share_results=settings.share_results)
+        self.transcripts = Transcripts(self.database, self.job_queue)
+        self.passages = Passages(self.database, self.job_queue)
+        self.objects = ExportStore(storage, self.database, self.transcripts)
         self.channels = Channels(settings.home / "work", self.store.path)
         self.engines = engines.all(settings)
         self.index_store = Index(settings.index)
-        self.tariffs = Tariffs(self.records)
-        self.ledger = Ledger(self.records, settings.monthly_cap_usd, self.tariffs.book)
-        self.estimates = Estimates(settings, self.records, self.tariffs, self.engines, self.embedder)
-        self.proof = Proof(self.records, self.ledger, self.tariffs, self.estimates)
-        self.holds = Holds(
-            self.records,
-            self.work,
+        self.tariffs = Tariffs(self.database)
+        self.ledger = Ledger(self.database, settings.monthly_cap_usd, self.tariffs.book)
+        self.estimates = Estimates(settings, self.database, self.tariffs, self.engines, self.embedder)
+        self.proof = Proof(self.database, self.ledger, self.tariffs, self.estimates)
+        self.holds = BudgetHolds(
+            self.database,
+            self.job_queue,
             self.ledger,
             self.estimates,
             self.engines,
             self.embedder,
             share_results=settings.share_results,
         )
-        self.remote = Remote(self.records, self.work, self.transcripts, self.ledger)
+        self.remote = RemoteTranscription(self.database, self.job_queue, self.transcripts, self.ledger)
         pictures, breakers, clock = Pictures(settings), self.remote.breakers, self.remote.orders.now
-        self.covers = Covers(self.records, storage, pictures, self.ledger, breakers, clock)
-        self.downloads = Downloads(settings, self.records)
-        intents = Intents(self.records, self.ledger, settings.batch_poll_s)
-        self.active = Active(settings, self.records, self.ledger, self.work.ring)
+        self.covers = Covers(self.database, storage, pictures, self.ledger, breakers, clock)
+        self.downloads = ModelDownloads(settings, self.database)
+        store = BatchStore(self.database, self.ledger, settings.batch_poll_s)
+        self.active = ActiveEmbedder(settings, self.database, self.ledger, self.job_queue.notify)
         self.batches = Batches(
-            settings, self.records, self.index_store, intents, self.ledger, self.active, self.work.ring
+            settings, self.database, self.index_store, store, self.ledger, self.active, self.job_queue.notify
         )
 
     # Intake
 
-    def accept(self, who: Principal, file: IO[bytes], filename: str, wish: Wish) -> Task:
+    def accept(self, who: Principal, file: IO[bytes], filename: str, options: TranscriptionOptions) -> Task:
         """Take a file in and ask for its transcript. The bytes are durable when this returns."""
         with self.store.incoming() as upload:
             while piece := file.read(COPY_BYTES):
                 upload.write(piece)
             blob = upload.finish()
-        return self.submit(who, blob, filename, wish)
+        return self.submit(who, blob, filename, options)
 
     def submit(
-        self, who: Principal, blob: Blob, filename: str, wish: Wish, asked: Asked = NOTHING_MORE
+        self,
+        who: Principal,
+        blob: Blob,
+        filename: str,
+        options: TranscriptionOptions,
+        asked: IdempotentRequest = NOTHING_MORE,
     ) -> Task:
         """Ask for the transcript of bytes that are in the store. Refuses what is no recording."""
-        if (task_id := self.promises.answered(who.owner, asked)) is not None:
+        if (task_id := self.idempotency.answered(who.owner, asked)) is not None:
             return self.recordings.task(who, task_id)
-        wish, engine = self._settled(wish)
+        options, engine = self._settled(options)
         try:
             media = self.recordings.media(blob.sha256) or decode.probe(self.store.path(blob.sha256))
         except UnreadableMedia:  # so it is for everybody who sends it
@@ -131,41 +136,47 @@ class Journey:
             raise
         also = functools.partial(self._promise, sha256=blob.sha256, asked=asked)
         try:
-            return self.recordings.add(who, blob, media, clean_name(filename), engine, wish, also)
-        except Answered as answered:  # the same request overtook this one
+            return self.recordings.add(who, blob, media, clean_name(filename), engine, options, also)
+        except Replayed as answered:  # the same request overtook this one
             return self.recordings.task(who, answered.task_id)
 
-    def again(self, who: Principal, recording_id: str, wish: Wish, asked: Asked = NOTHING_MORE) -> Task:
+    def again(
+        self,
+        who: Principal,
+        recording_id: str,
+        options: TranscriptionOptions,
+        asked: IdempotentRequest = NOTHING_MORE,
+    ) -> Task:
         """Ask for another transcript of a recording; the old one stays until the new one is ready."""
         row = self.recordings.get(who, recording_id)
         blob = Blob(row.sha256, row.size_bytes)
-        return self.submit(Principal(row.owner), blob, row.filename, wish, asked)
+        return self.submit(Principal(row.owner), blob, row.filename, options, asked)
 
-    def choose(self, wish: Wish) -> engines.Choice:
+    def choose(self, options: TranscriptionOptions) -> engines.Choice:
         """The engine that would be used, and why."""
-        return engines.choose(self.engines, wish.engine or self.settings.engine, wish.language)
+        return engines.choose(self.engines, options.engine or self.settings.engine, options.language)
 
-    def by_batch(self, wish: Wish) -> Wish:
+    def by_batch(self, options: TranscriptionOptions) -> TranscriptionOptions:
         """The same, cheaper and later: the engine's batch mode where it has one, else vectors by batch.
 
         A mode that was not named and is not ready is not insisted on.
         """
-        named = wish.engine in self.engines
-        mode = engines.by_batch(self.engines, wish.engine if named else self.choose(wish).engine.name)
+        named = options.engine in self.engines
+        mode = engines.by_batch(self.engines, options.engine if named else self.choose(options).engine.name)
         if not mode or not (named or self.engines[mode].readiness().ready):
-            return replace(wish, lane="batch")
-        return replace(wish, engine=mode, lane="batch" if embed.batching(self.embedder()) else "")
+            return replace(options, lane="batch")
+        return replace(options, engine=mode, lane="batch" if embed.batching(self.embedder()) else "")
 
-    def _settled(self, wish: Wish) -> tuple[Wish, Engine]:
-        lane = self.active.lane(wish.lane)
-        wish = replace(wish, lane=lane, deadline_h=wish.deadline_h if lane == "batch" else None)
-        return wish, self.choose(wish).engine
+    def _settled(self, options: TranscriptionOptions) -> tuple[TranscriptionOptions, Engine]:
+        lane = self.active.lane(options.lane)
+        options = replace(options, lane=lane, deadline_h=options.deadline_h if lane == "batch" else None)
+        return options, self.choose(options).engine
 
-    def _promise(self, session: Session, task: Task, sha256: str, asked: Asked) -> None:
+    def _promise(self, session: Session, task: Task, sha256: str, asked: IdempotentRequest) -> None:
         """What must hold when a task is accepted; nobody deletes bytes while this transaction lasts."""
         if not self.store.place(sha256).is_file():
             raise Unavailable("The file was deleted at this very moment. Send it again.")
-        self.promises.keep(session, task, asked)
+        self.idempotency.keep(session, task, asked)
 
     # The four kinds of work
 
@@ -184,7 +195,7 @@ class Journey:
         duration_s = channels.duration_s(sounds)
         how = channels.policy(engine, subtitles=transcript.subtitles)
         spans = list(channels.spans(sounds, engine, how, self._teller(claim, duration_s, 8, 15)))
-        with self.records.write() as session:
+        with self.database.write() as session:
             session.get_one(Recording, recording.id).duration_s = duration_s
             session.get_one(Transcript, transcript.id).duration_s = duration_s
         self.transcripts.plan(claim, transcript.id, spans)
@@ -194,7 +205,7 @@ class Journey:
         recording, task = self._read(claim)
         transcript = self.transcripts.get(task.transcript_id)
         engine = self.engines[transcript.engine]
-        if isinstance(engine, Elsewhere):
+        if isinstance(engine, RemoteEngine):
             over = self.remote.transcribe(engine, self._place(claim, recording, transcript))
         else:
             over = self._hear(claim, recording, transcript, engine)
@@ -205,23 +216,23 @@ class Journey:
 
     def _hear(self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine) -> bool:
         """False: another task's job is at the same transcript, and this one was put off."""
-        if not self.transcripts.first_at(claim, transcript.id):
+        if not self.transcripts.acquire(claim, transcript.id):
             return False
         total, pending = self.transcripts.count(transcript.id), self.transcripts.pending(transcript.id)
         sounds = self.channels.of(recording, transcript) if pending else {}
-        if pending and isinstance(engine, Computing):
-            workers.tell_device(self.records, engine.device_reason())
+        if pending and isinstance(engine, LocalEngine):
+            workers.tell_device(self.database, engine.device_reason())
         batches = [
             pending[n : n + engine.batch_segments] for n in range(0, len(pending), engine.batch_segments)
         ]
         groups = ([channels.cut(sounds, segment) for segment in batch] for batch in batches)
         done, began = total - len(pending), time.monotonic()
-        with closing(in_turn(engine, groups, transcript.language)) as answers:
+        with closing(transcribe_groups(engine, groups, transcript.language)) as answers:
             for batch, speeches in zip(batches, answers, strict=True):
                 took_s, began = time.monotonic() - began, time.monotonic()
                 self.transcripts.commit(claim, batch, speeches, took_s)
                 done += len(batch)
-                self.work.report(claim, 15 + 80 * done // total)
+                self.job_queue.report(claim, 15 + 80 * done // total)
         return True
 
     def _place(self, claim: Claim, recording: Recording, transcript: Transcript) -> Place:
@@ -233,22 +244,22 @@ class Journey:
     def index(self, claim: Claim) -> None:
         """Cut the transcript into passages and make them searchable by words; the task is complete then."""
         recording, task = self._read(claim)
-        if not self.passages.first_at(claim):
+        if not self.passages.acquire(claim):
             return
         embedder = self.embedder()
         pieces = chunking.passages(self.transcripts.utterances(task.transcript_id))
         passages = self.passages.replace(claim, recording.id, task.transcript_id, pieces, embedder, task.lane)
-        publish(self.records, self.index_store, recording.id)
+        publish(self.database, self.index_store, recording.id)
         self.objects.export(recording, task.transcript_id)
         waiting = any(passage.meaning == "waiting" and passage.lane == "now" for passage in passages)
         complete = functools.partial(recordings.complete, task=task)
         self._finish(claim, ("embed", "io") if waiting else None, complete)
-        self.work.wake_next(task.owner)
+        self.job_queue.wake_next(task.owner)
 
     def embed(self, claim: Claim) -> None:
         """Give each waiting passage its vector; a text that has one already costs nothing."""
         recording, _ = self._read(claim)
-        if not self.passages.first_at(claim):
+        if not self.passages.acquire(claim):
             return
         while self._embed(claim, recording, self.embedder()):
             continue
@@ -270,33 +281,33 @@ class Journey:
         )
         self.passages.mark(claim, recording.id, placed, embedder)
         if len(placed) < len(ids):
-            publish(self.records, self.index_store, recording.id)
+            publish(self.database, self.index_store, recording.id)
         return True
 
     def give_up(self, claim: Claim, error: StenogramError) -> None:
         """A job failed for good; a transcript that is there stays searchable by words."""
-        if not self.work.fail(claim, error):
+        if not self.job_queue.fail(claim, error):
             return
         recording, task = self._read(claim)
-        self.work.wake_next(task.owner)
+        self.job_queue.wake_next(task.owner)
         if claim.kind == "embed":
             self.passages.give_up(recording.id)
 
     def try_later(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> None:
         """A job could not be done now: put it off, or give it up when it was tried often enough."""
-        if not self.work.try_later(claim, error, traceback):
+        if not self.job_queue.try_later(claim, error, traceback):
             self.give_up(claim, error)
 
     def _finish(
         self, claim: Claim, then: tuple[str, str] | None = None, also: Callable[[Session], None] | None = None
     ) -> None:
         """End a job in one write with `also`, and wake who does the task's next one."""
-        with self.records.write() as session:
-            job = self.work.finish(session, claim, then)
+        with self.database.write() as session:
+            job = self.job_queue.finish(session, claim, then)
             if also is not None:
                 also(session)
         if job is not None:
-            self.work.ring(job)
+            self.job_queue.notify(job)
 
     def _read(self, claim: Claim) -> tuple[Recording, Task]:
         task = self.recordings.task(EVERYONE, claim.task_id)
@@ -307,7 +318,7 @@ class Journey:
 
         def tell(seconds: float) -> None:
             part = min(1.0, seconds / total_s) if total_s else 0.5
-            self.work.report(claim, first + round((last - first) * part))
+            self.job_queue.report(claim, first + round((last - first) * part))
 
         return tell
 
@@ -339,7 +350,7 @@ class Journey:
     def warm(self) -> None:
         """Start what the first upload, and the first question by meaning, would wait for."""
         decode.warm()
-        with self.records.read() as session:
+        with self.database.read() as session:
             if counts(session).get("done"):
                 _ = self.embedder().dim
 
@@ -358,9 +369,9 @@ class Journey:
     def retry(self, who: Principal, task_id: str) -> bool:
         """Go on from the stage that failed. False if there is nothing to retry."""
         task = self.recordings.task(who, task_id)
-        if self.work.retry(task.id, functools.partial(self._afresh, task=task)):
+        if self.job_queue.retry(task.id, functools.partial(self._afresh, task=task)):
             return True
-        with self.records.write() as session:
+        with self.database.write() as session:
             return wait_again(session, task.recording_id, ["batch"])  # the next batch takes them, no job
 
     def _afresh(self, session: Session, job: Job, task: Task) -> None:
@@ -372,19 +383,19 @@ class Journey:
     def cancel(self, who: Principal, task_id: str) -> bool:
         """Stop a task and keep what is finished. False if it had already ended."""
         task = self.recordings.task(who, task_id)
-        cancelled = self.work.cancel(task.id)
-        self.work.wake_next(task.owner)
+        cancelled = self.job_queue.cancel(task.id)
+        self.job_queue.wake_next(task.owner)
         return cancelled
 
     def release(self, worker: str) -> None:
         """A worker died: what it held is free again."""
-        self.work.release(worker)
-        self.chores.release(worker)
+        self.job_queue.release(worker)
+        self.periodic_tasks.release(worker)
 
     def drop_unused(self, sha256: str) -> bool:
         """Remove bytes that nobody has; True if so."""
-        with self.records.write() as session:
-            self.records.alone(session, sha256)  # so that nobody takes the same bytes in meanwhile
+        with self.database.write() as session:
+            self.database.advisory_lock(session, sha256)  # so that nobody takes the same bytes in meanwhile
             unused = not self.recordings.has(sha256)
             if unused:
                 self.store.remove(sha256)
@@ -401,6 +412,6 @@ class Journey:
 
 
 @functools.cache
-def current() -> Journey:
+def current() -> Application:
     """The journey of this process, as its settings describe it."""
-    return Journey(Settings())
+    return Application(Settings())

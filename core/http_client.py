@@ -80,7 +80,7 @@ class Answer:
         return value
 
 
-class Wire:
+class HttpClient:
     """The line to one provider: its name for people, its key, and the setting that holds the key."""
 
     def __init__(

@@ -156,7 +156,7 @@ class Settings(BaseSettings):
         return Path(self.models_dir).expanduser() if self.models_dir else self.home / "models"
 
     @property
-    def database(self) -> str:
+    def sqlalchemy_url(self) -> str:
         """SQLAlchemy address of the records."""
         return self.database_url or f"sqlite:///{self.home / 'records.sqlite'}"
 

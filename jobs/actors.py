@@ -21,7 +21,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from core import application, logs
-from core.application import Journey
+from core.application import Application
 from core.errors import Rejected, Unavailable, Withdrawn
 from core.pipeline import periodic
 from core.queue.jobs import Claim
@@ -62,43 +62,43 @@ dramatiq.set_broker(broker)
 
 
 STEPS = {
-    "prepare": Journey.prepare,
-    "transcribe": Journey.transcribe,
-    "index": Journey.index,
-    "embed": Journey.embed,
+    "prepare": Application.prepare,
+    "transcribe": Application.transcribe,
+    "index": Application.index,
+    "embed": Application.embed,
 }
 """What is done for each kind of job."""
 
 
-def perform(here: Journey, job_id: str) -> None:
+def perform(app: Application, job_id: str) -> None:
     """Claim the job, take the step, and leave the job in an honest state whatever happened."""
-    claim = here.work.claim(job_id, WORKER)
+    claim = app.job_queue.claim(job_id, WORKER)
     if claim is None:
         return
     with logs.concerning(job_id=claim.job_id, task_id=claim.task_id, recording_id=claim.recording_id):
         log.info("%s begins, attempt %d", claim.kind, claim.epoch)
-        _step(here, claim)
+        _step(app, claim)
 
 
-def _step(here: Journey, claim: Claim) -> None:
+def _step(app: Application, claim: Claim) -> None:
     try:
-        STEPS[claim.kind](here, claim)
+        STEPS[claim.kind](app, claim)
         log.info("%s is over", claim.kind)
     except Interrupt:
-        here.work.put_back(claim)
+        app.job_queue.put_back(claim)
     except Withdrawn:
         log.info("it was withdrawn")
     except Rejected as error:
         log.warning("given up: %s", error)
-        here.give_up(claim, error)
+        app.give_up(claim, error)
     except Unavailable as error:
         log.warning("put off: %s", error)
-        here.try_later(claim, error)
+        app.try_later(claim, error)
         if error.ends_process:
             over.set()
     except Exception as error:  # a worker survives anything; the job says what happened
         log.exception("it broke")
-        here.try_later(
+        app.try_later(
             claim,
             Unavailable("Unexpected: {what}.", what=type(error).__name__),
             logs.masked(traceback.format_exc()),
@@ -157,7 +157,7 @@ for queue in ("gpu", "cpu", "io", QUICK):
     broker.declare_queue(queue)
 
 
-def ring(queue: str, kind: str, job_id: str) -> None:
+def notify(queue: str, kind: str, job_id: str) -> None:
     """Wake a worker. If the broker is away, the reconciler rings again later."""
     try:
         broker.enqueue(ACTORS[kind].message(job_id).copy(queue_name=queue))
@@ -165,7 +165,7 @@ def ring(queue: str, kind: str, job_id: str) -> None:
         log.warning("broker away, job %s will be woken later: %s", job_id, type(error).__name__)
 
 
-def ring_picture(cover_id: str) -> None:
+def notify_picture(cover_id: str) -> None:
     """The same for a picture; if the broker is away, the chore finds it."""
     try:
         picture.send(cover_id)
@@ -173,5 +173,5 @@ def ring_picture(cover_id: str) -> None:
         log.warning("broker away, picture %s comes later: %s", cover_id, type(error).__name__)
 
 
-application.current().work.bell = ring
-application.current().covers.bell = ring_picture
+application.current().job_queue.notifier = notify
+application.current().covers.notifier = notify_picture

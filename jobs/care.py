@@ -48,7 +48,7 @@ class Living(Protocol):
         """Of the process that runs now."""
 
 
-class Care:
+class Supervisor:
     """Of the workers of one machine and of their jobs."""
 
     def __init__(self) -> None:
@@ -58,12 +58,12 @@ class Care:
     def recover(self) -> None:
         """Free the jobs held by workers of this machine that are gone: nobody else will sooner."""
         host = socket.gethostname()
-        for holder in self._here.work.holders() | self._here.chores.holders():
+        for holder in self._here.job_queue.holders() | self._here.periodic_tasks.holders():
             machine, _, pid = holder.partition("/")
             if machine == host and not psutil.pid_exists(int(pid)):
                 self._here.release(holder)
 
-    def bury(self, pid: int) -> None:
+    def reap(self, pid: int) -> None:
         """Give back the jobs of a worker that has just died."""
         self._quietly(self._here.release, worker_name(pid))
 
@@ -85,21 +85,21 @@ class Care:
         return True
 
     def _renew(self, alive: Sequence[Living]) -> None:
-        self._here.work.renew([worker_name(child.pid) for child in alive])
+        self._here.job_queue.renew([worker_name(child.pid) for child in alive])
         cards = gpu.look()
-        workers.note(self._here.records, [_seen(child, cards) for child in alive])
+        workers.note(self._here.database, [_seen(child, cards) for child in alive])
         for child in alive:
-            if self._here.work.stuck(worker_name(child.pid), SILENT_S):
+            if self._here.job_queue.stuck(worker_name(child.pid), SILENT_S):
                 log.warning("%s shows no progress; killing it", child.name)
                 os.kill(child.pid, signal.SIGKILL)
 
     def _wake(self) -> None:
         began = time.monotonic()
-        self._here.work.reconcile()
+        self._here.job_queue.reconcile()
         if self._is_due("note", NOTE_S):
-            self._here.chores.noted(RECONCILE, time.monotonic() - began)
-        for name in self._here.chores.due():
-            actors.ring("io", "tend", name)
+            self._here.periodic_tasks.noted(RECONCILE, time.monotonic() - began)
+        for name in self._here.periodic_tasks.due():
+            actors.notify("io", "tend", name)
 
     def _quietly(self, care: Callable[..., object], *about: object) -> None:
         try:

@@ -33,7 +33,7 @@ from core import logs
 from core.settings import ROOT, Settings
 
 if TYPE_CHECKING:
-    from jobs.care import Care
+    from jobs.care import Supervisor
 
 LOOK_S = 0.2
 GRACE_S = 25.0
@@ -197,7 +197,7 @@ class Runner:
         finally:
             self.stop()
 
-    def start(self) -> Care:
+    def start(self) -> Supervisor:
         """Broker, web, and while that one reads its libraries, the care; then the workers."""
         if self.broker:
             self._end_orphan()
@@ -205,23 +205,23 @@ class Runner:
             self._ping(10.0)
         if self.web:
             self.web.start()
-        from jobs.care import Care  # noqa: PLC0415 - large: the web server must not wait for it
+        from jobs.care import Supervisor  # noqa: PLC0415 - large: the web server must not wait for it
 
-        care = Care()
+        care = Supervisor()
         care.recover()
         for worker in self.workers:
             worker.start()
         return care
 
-    def look(self, care: Care) -> None:
+    def look(self, care: Supervisor) -> None:
         """One look around: restart the dead and give back their jobs; look after the others."""
         for child in self.children():
             pid = child.watch()
             if pid and child in self.workers:
-                care.bury(pid)
+                care.reap(pid)
         care.look([child for child in self.workers if child.process and child.process.poll() is None])
 
-    def greet(self, care: Care) -> None:
+    def greet(self, care: Supervisor) -> None:
         """Print the address once it answers, and the first key on a fresh installation."""
         import httpx  # noqa: PLC0415 - as large
 

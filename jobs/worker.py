@@ -47,7 +47,7 @@ class Served(dramatiq.Middleware):
         self.count += message.actor_name != actors.tend.actor_name
 
 
-class Wish:
+class TranscriptionOptions:
     """What a person wants of this worker, asked for now and then: to drain, to restart, to go on."""
 
     def __init__(self, worker: dramatiq.Worker) -> None:
@@ -60,7 +60,7 @@ class Wish:
         if time.monotonic() < self._asked_at + ASK_S:
             return False
         self._asked_at = time.monotonic()
-        wish = workers.wish(application.current().records, actors.WORKER)
+        wish = workers.wish(application.current().database, actors.WORKER)
         if (wish == "drain") != self._drained:
             self._drained = wish == "drain"
             (self._worker.pause if self._drained else self._worker.resume)()
@@ -85,7 +85,7 @@ def main(queues: list[str]) -> None:
     )
     worker.queue_prefetch = threads  # a message is fetched when there is a hand for it
     worker.start()
-    wish = Wish(worker)
+    wish = TranscriptionOptions(worker)
     renew_after = application.current().settings.worker_restart_after * (LONG_LIVED if "gpu" in queues else 1)
     while not stop.wait(0.2) and served.count < renew_after and os.getppid() == parent:
         if actors.over.is_set() or wish.restart():

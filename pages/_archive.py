@@ -21,20 +21,20 @@ SHOW_EVERY = 25
 
 def ask() -> list[Candidate]:
     """Files that were dropped, and those of a folder once somebody says so."""
-    here = application.current()
+    app = application.current()
     candidates = plans.dropped(parts.dropped("plan-files"))
-    if not here.settings.folders:
+    if not app.settings.folders:
         return candidates
     with st.container(horizontal=True, vertical_alignment="bottom"):
         folder = st.text_input(
-            say("Or a folder of the server"), str(here.settings.folders[0]), key="plan-folder"
+            say("Or a folder of the server"), str(app.settings.folders[0]), key="plan-folder"
         )
         if st.button(say("Read the folder"), key="read-folder"):
             st.session_state["plan-reading"] = folder
             _read_again()
     if folder and st.session_state.get("plan-reading") == folder:
         try:
-            candidates += plans.in_folder(folder, here.settings.folders)
+            candidates += plans.in_folder(folder, app.settings.folders)
         except StenogramError as error:
             st.error(explain(error))
     return candidates
@@ -63,7 +63,7 @@ def looked(candidates: Sequence[Candidate]) -> Archive | None:
         if len(candidates) > SHOW_EVERY:
             st.button(say("Cancel"), key="cancel-reading", on_click=_stop, args=(names,))
         archive = Archive()
-        for n, found in enumerate(plans.look(candidates, application.current().records)):
+        for n, found in enumerate(plans.look(candidates, application.current().database)):
             archive.found.append(found)
             if n % SHOW_EVERY == 0:
                 bar.progress(n / len(candidates), say("{n} of {total} files", n=n, total=len(candidates)))

@@ -65,8 +65,8 @@ def sample(spoken_language: str) -> None:
     """Tokens counted by the provider on texts like yours, on request."""
     if not parts.may_change():
         return
-    here = application.current()
-    counted = here.estimates.samples.known(spoken_language)
+    app = application.current()
+    counted = app.estimates.samples.known(spoken_language)
     if said := st.session_state.pop("sample-error", None):
         st.error(said)
     if counted:

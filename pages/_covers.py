@@ -10,7 +10,7 @@ from core import application
 from core.database.tables import Recording
 from core.errors import StenogramError
 from core.orders.covers import LIVE
-from core.orders.pictures import MOST_PROMPT, Wish
+from core.orders.pictures import MOST_PROMPT, PictureOptions
 from pages import _parts as parts
 from pages._parts import explain, may_change, reason, say, say_many
 
@@ -31,7 +31,7 @@ def form(recording: Recording) -> None:
         if not st.form_submit_button(say("Make pictures"), type="primary", disabled=not readiness.ready):
             return
         try:
-            covers.ask(recording.id, prompts.splitlines(), Wish(""))
+            covers.ask(recording.id, prompts.splitlines(), PictureOptions(""))
         except StenogramError as error:
             st.error(explain(error))
         else:

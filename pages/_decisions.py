@@ -24,7 +24,7 @@ EITHER = phrase(
 
 def show() -> None:
     """A card for everything that waits; nothing where nothing does."""
-    asked = decisions.waiting(application.current().records, who())
+    asked = decisions.waiting(application.current().database, who())
     held = application.current().batches.view.held()
     if not (asked or held):
         return
@@ -37,7 +37,7 @@ def show() -> None:
 
 def show_of(transcript_id: str) -> None:
     """The same card on the page of the recording, above its transcript."""
-    for one in decisions.waiting(application.current().records, who()):
+    for one in decisions.waiting(application.current().database, who()):
         if one.transcript_id == transcript_id:
             _card(one, titled=False)
 

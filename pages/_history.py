@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Run, utc
 from core.i18n.catalogue import money
 from core.i18n.messages import phrase
@@ -40,13 +40,13 @@ def took(seconds: float | None) -> str:
     return duration(seconds)
 
 
-def show_history(records: Records) -> None:
+def show_history(database: Database) -> None:
     """What ended within a period, by outcome, and how long it took by kind of work."""
     with st.container(horizontal=True):
         period = _choose("period", {name: say(text) for name, text in PERIODS.items()}, first="day")
         queue = _choose("queue", {"": say("Any queue"), **{name: say(text) for name, text in QUEUES.items()}})
         kind = _choose("work", {"": say("Any work"), **{k: say(text) for k, text in monitor.KINDS.items()}})
-    past = history.past(records, period, time.time(), queue, kind)
+    past = history.past(database, period, time.time(), queue, kind)
     if not past.slots:
         st.caption(say("Nothing ended in this time."))
         return

@@ -33,9 +33,9 @@ GONE = phrase("The tasks go for good, and recordings that came by the API with t
 def show_jobs() -> None:
     """The jobs that fit the filter, and what can be done about those that are ticked, or about all."""
     wanted = _filter()
-    records = application.current().records
+    database = application.current().database
     page = st.session_state.get("job-page", 1)
-    found = job_list.find(records, who(), wanted, offset=PAGE * (page - 1))
+    found = job_list.find(database, who(), wanted, offset=PAGE * (page - 1))
     if not found.total:
         st.caption(say("No job fits this filter."))
         return
@@ -60,17 +60,17 @@ def show_jobs() -> None:
         if ticked:
             _chosen(ticked)
         elif st.button(say("Do something with all that fit…"), key="all"):
-            st.session_state[FITTING] = job_list.tasks(records, who(), wanted)
+            st.session_state[FITTING] = job_list.tasks(database, who(), wanted)
     if actions().allowed and FITTING in st.session_state:
         _all_fitting(st.session_state[FITTING])
 
 
 def _filter() -> Filter:
-    records = application.current().records
+    database = application.current().database
     with st.container(horizontal=True):
         states = {"": say("Any state"), **{name: say(text) for name, text in job_list.STATES.items()}}
         kinds = {"": say("Any work"), **{name: say(text) for name, text in monitor.KINDS.items()}}
-        engines = {"": say("Any engine"), **{name: name for name in job_list.engines(records)}}
+        engines = {"": say("Any engine"), **{name: name for name in job_list.engines(database)}}
         state, kind = choose("state", say("State"), states), choose("kind", say("Work"), kinds)
         engine = choose("engine", say("Engine"), engines)
         since = choose("since", say("Time"), {name: say(text) for name, text in SINCE.items()})

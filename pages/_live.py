@@ -65,13 +65,13 @@ def attempt(step: Callable[[], object]) -> None:
 
 
 def _follow(*, sections: bool) -> dict[str, str]:
-    here = application.current()
+    app = application.current()
     result = _board(
         key="board" if sections else "follow",
         data={
             "sections": sections,
-            "first": live.draw(here.records, who(), language()) if sections else None,
-            "ticket": here.keys.ticket(live.purpose(who())),
+            "first": live.draw(app.database, who(), language()) if sections else None,
+            "ticket": app.keys.ticket(live.purpose(who())),
             "language": language(),
             "may": actions().allowed,
             "labels": {

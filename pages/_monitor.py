@@ -9,7 +9,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core import application
-from core.database.tables import Action, Chore, Worker
+from core.database.tables import Action, PeriodicTask, Worker
 from core.i18n import catalogue
 from core.i18n.messages import phrase
 from core.monitor import failures, health, monitor
@@ -85,14 +85,14 @@ def _now() -> None:
 
 
 def _history() -> None:
-    show_history(application.current().records)
+    show_history(application.current().database)
 
 
 # Failures
 
 
 def _failures() -> None:
-    found = failures.groups(application.current().records, who())
+    found = failures.groups(application.current().database, who())
     if not found:
         st.caption(say("Nothing has failed."))
     for n, group in enumerate(found):
@@ -125,12 +125,12 @@ def _group(n: int, group: Group) -> None:
 
 
 def _workers() -> None:
-    here = application.current()
-    now = monitor.now(here.records, who())
+    app = application.current()
+    now = monitor.now(app.database, who())
     busy: dict[str, list[str]] = {}
     for one in now.running:
         busy.setdefault(one.job.worker, []).append(plain(one.recording.title))
-    devices = workers.devices(here.records)
+    devices = workers.devices(app.database)
     waiting = {one.queue: one for one in now.waiting}
     st.subheader(say("Queues"), anchor=False)
     for queue, title in QUEUES.items():
@@ -142,8 +142,8 @@ def _workers() -> None:
         device = devices.get(worker.host, "") if worker.queue == "gpu" else ""
         _worker(worker, ", ".join(busy.get(worker.name, [])), device)
     st.subheader(say("Routines"), anchor=False)
-    for chore in here.chores.all():
-        _chore(chore)
+    for periodic_task in app.periodic_tasks.all():
+        _chore(periodic_task)
 
 
 def _queue(queue: str, title: str, jobs: int, *, paused: bool) -> None:
@@ -173,9 +173,9 @@ def _worker(worker: Worker, doing: str, device: str) -> None:
             st.caption(facts(reason(device), *_about_worker(worker)))
         if not actions().allowed:
             return
-        wish, label = ("undrain", say("Go on")) if worker.wish == "drain" else ("drain", say("Drain"))
+        options, label = ("undrain", say("Go on")) if worker.wish == "drain" else ("drain", say("Drain"))
         with st.popover("", icon=":material/more_horiz:", key=f"ask-worker-{worker.name}", type="tertiary"):
-            button(label, f"{wish}-{worker.name}", lambda: actions().tell(worker.name, wish))
+            button(label, f"{options}-{worker.name}", lambda: actions().tell(worker.name, options))
             button(say("Restart"), f"restart-{worker.name}", lambda: actions().tell(worker.name, "restart"))
 
 
@@ -192,23 +192,30 @@ def _about_worker(worker: Worker) -> list[str]:
     ]
 
 
-def _chore(chore: Chore) -> None:
-    with line(key=f"row-chore-{chore.name}"):
+def _chore(periodic_task: PeriodicTask) -> None:
+    with line(key=f"row-chore-{periodic_task.name}"):
         with tight(width="stretch"):
-            st.markdown(say(TITLES.get(chore.name, chore.name)))
-            st.caption(facts(*_about_chore(chore)))
+            st.markdown(say(TITLES.get(periodic_task.name, periodic_task.name)))
+            st.caption(facts(*_about_chore(periodic_task)))
         if actions().allowed:
-            button(say("Run now"), f"run-{chore.name}", lambda: actions().run_now(chore.name), quiet=True)
+            button(
+                say("Run now"),
+                f"run-{periodic_task.name}",
+                lambda: actions().run_now(periodic_task.name),
+                quiet=True,
+            )
 
 
-def _about_chore(chore: Chore) -> list[str]:
-    every_s = EVERY_S.get(chore.name)
+def _about_chore(periodic_task: PeriodicTask) -> list[str]:
+    every_s = EVERY_S.get(periodic_task.name)
     return [
         say("every {time}", time=duration(every_s)) if every_s else "",
-        say("last {time}", time=moment(chore.ended_at)) if chore.ended_at else say("has not run yet"),
-        say("took {time}", time=took(chore.took_s)) if chore.took_s is not None else "",
-        say("at work") if chore.worker else "",
-        say("failed: {what}", what=plain(chore.error)) if chore.error else "",
+        say("last {time}", time=moment(periodic_task.ended_at))
+        if periodic_task.ended_at
+        else say("has not run yet"),
+        say("took {time}", time=took(periodic_task.took_s)) if periodic_task.took_s is not None else "",
+        say("at work") if periodic_task.worker else "",
+        say("failed: {what}", what=plain(periodic_task.error)) if periodic_task.error else "",
     ]
 
 
@@ -216,9 +223,9 @@ def _about_chore(chore: Chore) -> list[str]:
 
 
 def _health() -> None:
-    here = application.current()
-    _coverage(health.coverage(here, who()))
-    for part in health.check(here, actors.ping).parts:
+    app = application.current()
+    _coverage(health.coverage(app, who()))
+    for part in health.check(app, actors.ping).parts:
         with line(key=f"row-part-{part.name}"):
             with tight(width="stretch"):
                 st.markdown(say(PARTS.get(part.name, part.name)))

@@ -16,7 +16,7 @@ from core.billing import Answer, Quote
 from core.database.tables import Recording, Transcript
 from core.errors import StenogramError
 from core.i18n.messages import phrase
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.planning import plans
 from core.planning.plans import Archive, Candidate, Found
 from core.speech.engine import Engine
@@ -25,7 +25,7 @@ from pages import _parts as parts
 from pages import _plan as plan
 from pages._parts import WHO, duration, facts, say, spoken
 
-USUAL = Wish()
+USUAL = TranscriptionOptions()
 CENT_USD = Decimal("0.01")
 NAMED = 3
 """So many files are named, the rest is counted."""
@@ -43,14 +43,14 @@ READY_BY = {
 }
 
 
-def more(*, one: bool) -> Wish:
+def more(*, one: bool) -> TranscriptionOptions:
     """Ask for what is seldom asked for; a title only where there is one file."""
     title = st.text_input(say("Title"), placeholder=say("The file name"), disabled=not one, max_chars=200)
     tags = parts.tags()
     return replace(how("upload"), title=title if one else "", tags=tags)
 
 
-def how(key: str, usual: Wish = USUAL, *, stereo: bool = True) -> Wish:
+def how(key: str, usual: TranscriptionOptions = USUAL, *, stereo: bool = True) -> TranscriptionOptions:
     """Ask how it is to be heard; speakers are told apart only where there may be two channels."""
     split = stereo and st.checkbox(
         say("Separate the speakers of a stereo call"),
@@ -64,36 +64,36 @@ def how(key: str, usual: Wish = USUAL, *, stereo: bool = True) -> Wish:
         help=say("Pieces of a few seconds instead of whole paragraphs."),
         key=f"{key}-subtitles",
     )
-    return Wish(split_channels=split, subtitles=short)
+    return TranscriptionOptions(split_channels=split, subtitles=short)
 
 
 def again(recording: Recording, heard: Transcript | None) -> None:
     """Ask for another transcript of a recording, in the way of the present one unless told otherwise."""
-    here, key = application.current(), f"again-{recording.transcript_id or recording.id}"
+    app, key = application.current(), f"again-{recording.transcript_id or recording.id}"
     usual = USUAL
     if heard is not None:
-        usual = Wish(split_channels=heard.split_channels, subtitles=heard.subtitles)
-        if heard.engine in here.engines and here.engines[heard.engine].readiness().ready:
+        usual = TranscriptionOptions(split_channels=heard.split_channels, subtitles=heard.subtitles)
+        if heard.engine in app.engines and app.engines[heard.engine].readiness().ready:
             st.session_state.setdefault(f"{key}-engine", heard.engine)
     language, engine, ready = parts.engine(key, heard.language if heard else recording.language)
-    wish = replace(how(key, usual, stereo=recording.channels == 2), language=language, engine=engine)
+    options = replace(how(key, usual, stereo=recording.channels == 2), language=language, engine=engine)
     if ready:
-        st.caption(_again_costs(recording, wish))
+        st.caption(_again_costs(recording, options))
     if heard is not None:
         st.caption(say(KEPT))
     if st.button(say("Transcribe again"), type="primary", disabled=not ready, key="again"):
-        here.again(WHO, recording.id, replace(wish, force=True))
+        app.again(WHO, recording.id, replace(options, force=True))
         st.rerun()
 
 
-def _again_costs(recording: Recording, wish: Wish) -> str:
+def _again_costs(recording: Recording, options: TranscriptionOptions) -> str:
     """Price and time of another transcript; empty where nobody can tell."""
-    here, length_s = application.current(), recording.duration_s
+    app, length_s = application.current(), recording.duration_s
     try:
-        answer = here.estimates.answer(durations_s=[length_s], language=wish.language) if length_s else None
+        answer = app.estimates.answer(durations_s=[length_s], language=options.language) if length_s else None
     except StenogramError:
         return ""
-    return _cost(answer, here.choose(wish).engine.name, here.settings.embedding_lane)
+    return _cost(answer, app.choose(options).engine.name, app.settings.embedding_lane)
 
 
 def way(heard: Transcript | None) -> str:
@@ -106,23 +106,23 @@ def way(heard: Transcript | None) -> str:
     )
 
 
-def draw(files: Sequence[Any], wish: Wish) -> tuple[Wish, int]:
+def draw(files: Sequence[Any], options: TranscriptionOptions) -> tuple[TranscriptionOptions, int]:
     """Ask for the lane, and say what these files cost by each and by other engines. How many are to be heard."""
-    here = application.current()
-    answer, archive = _priced(files, wish.language)
-    engine = here.choose(wish).engine
+    app = application.current()
+    answer, archive = _priced(files, options.language)
+    engine = app.choose(options).engine
     lane = _lane(answer, engine.name)
     deadline_h = _deadline() if lane == "batch" else None
-    many = len(files) if archive is None else _counted(archive, engine, wish)
+    many = len(files) if archive is None else _counted(archive, engine, options)
     if answer is not None:
-        _engines(answer, lane or here.settings.embedding_lane)
-    return replace(wish, lane=lane, deadline_h=deadline_h), many
+        _engines(answer, lane or app.settings.embedding_lane)
+    return replace(options, lane=lane, deadline_h=deadline_h), many
 
 
-def _counted(archive: Archive, engine: Engine, wish: Wish) -> int:
+def _counted(archive: Archive, engine: Engine, options: TranscriptionOptions) -> int:
     """Say which of these files are not new and which cannot be read; how many are to be transcribed."""
     known = archive.left_out("known")
-    done = application.current().recordings.transcribed(WHO, [each.sha256 for each in known], engine, wish)
+    done = application.current().recordings.transcribed(WHO, [each.sha256 for each in known], engine, options)
     said = {
         phrase("Here with this very text, not transcribed again: {names}"): [
             each for each in known if each.sha256 in done

@@ -20,7 +20,7 @@ from core.errors import AdminsOnly, StenogramError
 from core.i18n import catalogue
 from core.i18n.messages import phrase
 from core.library import views
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.library.views import Card, Group, Outcome, Totals
 from core.monitor import monitor
 from core.principal import EVERYONE
@@ -150,7 +150,7 @@ def dropped(key: str) -> list[UploadedFile]:
 
 def tags(given: Sequence[str] = ()) -> tuple[str, ...]:
     """Ask for tags, known or new ones."""
-    known = views.tags(application.current().records, WHO)
+    known = views.tags(application.current().database, WHO)
     hint = say("Choose or type")
     chosen = st.multiselect(
         say("Tags"), known, given, placeholder=hint, accept_new_options=True, max_selections=20
@@ -168,12 +168,12 @@ def seconds(given: str | None) -> float:
 
 def engine(key: str, spoken: str) -> tuple[str, str, bool]:
     """Ask for language and engine, and say which engine that means and why. False: it cannot work."""
-    here = application.current()
+    app = application.current()
     language_ = _spoken_language(key, spoken)
-    titles = {name: _engine_title(name) for name in ("", *here.engines)}
+    titles = {name: _engine_title(name) for name in ("", *app.engines)}
     name = st.selectbox(say("Engine"), titles, format_func=titles.__getitem__, key=f"{key}-engine")
     try:
-        choice = here.choose(Wish(language=language_, engine=name))
+        choice = app.choose(TranscriptionOptions(language=language_, engine=name))
     except StenogramError as error:
         st.warning(explain(error), icon=":material/block:")
         return language_, name, False
@@ -229,9 +229,9 @@ def live(show: Callable[[], bool], *, moving: bool) -> None:
 
 def live_rows(*, title: str = "", tag: str = "", status: str = "", limit: int, offset: int = 0) -> int:
     """Recordings that fit, kept up to date while work on them goes on. How many fit in all."""
-    records = application.current().records
+    database = application.current().database
     find = functools.partial(
-        views.cards, records, WHO, words=title, tag=tag, status=status, limit=limit, offset=offset
+        views.cards, database, WHO, words=title, tag=tag, status=status, limit=limit, offset=offset
     )
     total, cards = find()
     live(lambda: rows(find()[1]), moving=any(card.active for card in cards))
@@ -363,11 +363,11 @@ def outcomes(found: Sequence[Outcome]) -> None:
         if outcome.error:
             st.error(explain(outcome.error), title=plain(outcome.filename), icon=":material/block:")
     ids = dict.fromkeys(outcome.recording_id for outcome in found if outcome.recording_id)
-    find = functools.partial(views.chosen, application.current().records, WHO, list(ids))
+    find = functools.partial(views.chosen, application.current().database, WHO, list(ids))
     live(lambda: rows(find()), moving=any(card.active for card in find()))
 
 
-def take(files: Sequence[Any], wish: Wish) -> list[Outcome]:
+def take(files: Sequence[Any], options: TranscriptionOptions) -> list[Outcome]:
     """Take files in, one after the other, with a bar that says how far."""
     bar = st.progress(0.0)
     found = []
@@ -375,10 +375,10 @@ def take(files: Sequence[Any], wish: Wish) -> list[Outcome]:
         bar.progress(
             n / len(files), say("{n} of {total}: {name}", n=n + 1, total=len(files), name=plain(file.name))
         )
-        here = application.current()
+        app = application.current()
         if isinstance(file, Path):
-            found.append(views.take_path(here, WHO, file, wish))
+            found.append(views.take_path(app, WHO, file, options))
         else:
-            found.append(views.take_in(here, WHO, file, file.name, wish))
+            found.append(views.take_in(app, WHO, file, file.name, options))
     bar.empty()
     return found

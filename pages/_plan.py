@@ -286,13 +286,13 @@ def routes_by_id() -> dict[str, str]:
 
 
 def _engine(answer: Answer, quote: Quote) -> str:
-    here = application.current()
+    app = application.current()
     if not quote.mode:
-        name = here.estimates.engine(quote, answer.work.language)
+        name = app.estimates.engine(quote, answer.work.language)
         device = say("own GPU") if quote.engine_model == "gpu" else say("own processor")
         title = (
-            str(catalogue.reason(here.engines[name].title, parts.language()))
-            if name in here.engines
+            str(catalogue.reason(app.engines[name].title, parts.language()))
+            if name in app.engines
             else "GigaAM"
         )
         return f"{title.partition(' (')[0]}, {device}"
@@ -309,12 +309,12 @@ def run(answer: Answer) -> None:
     if known is None or not known.fresh or answer.best is None:
         return
     if st.button(say("Run this plan"), type="primary", key="run"):
-        here = application.current()
-        wish = here.estimates.wish(answer.best, answer.work.language)
+        app = application.current()
+        options = app.estimates.options(answer.best, answer.work.language)
         sources: list[Any] = [each.candidate.source for each in known.fresh]
-        outcomes = parts.take(sources, wish)
+        outcomes = parts.take(sources, options)
         taken = [outcome.recording_id for outcome in outcomes if outcome.recording_id]
-        here.estimates.keep(answer.best, answer.size.tokens, taken)
+        app.estimates.keep(answer.best, answer.size.tokens, taken)
         st.session_state["plan-outcomes"] = outcomes
         st.session_state.pop("plan-names", None)
         st.rerun()

@@ -42,9 +42,9 @@ _player = st.components.v2.component(
 
 def live_reading(recording_id: str, start_s: float) -> None:
     """Sound and transcript of a recording, with the player at a second; grows while work goes on."""
-    here = application.current()
-    read = functools.partial(views.reading, here, WHO, recording_id)
-    live(lambda: _draw(read(), start_s), moving=views.card(here, WHO, recording_id).active)
+    app = application.current()
+    read = functools.partial(views.reading, app, WHO, recording_id)
+    live(lambda: _draw(read(), start_s), moving=views.card(app, WHO, recording_id).active)
 
 
 def _draw(reading: Reading, start_s: float) -> bool:

@@ -33,8 +33,8 @@ def draw() -> None:
     if not may_change():
         st.caption(explain(AdminsOnly()))
         return
-    here = application.current()
-    book = here.estimates.book()
+    app = application.current()
+    book = app.estimates.book()
     if said := st.session_state.pop("price-error", None):
         st.error(said)
     stale = book.stale(date.today())

@@ -13,7 +13,7 @@ from core import application
 from core.errors import StenogramError
 from core.i18n.messages import phrase
 from core.planning import proof
-from core.planning.holds import Way
+from core.planning.holds import Alternative
 from core.planning.proof import Budgeted, Paid, Proved, Sum
 from pages import _charts as charts
 from pages import _plan as plan
@@ -45,13 +45,13 @@ WAYS = 8
 
 def draw() -> None:
     """The present month, what was saved, the plans that were taken, and every call."""
-    here = application.current()
+    app = application.current()
     _month()
     held = _held()
     if may_change():
         _caps(open_=held)
-    _plans(here.proof.plans())
-    calls = here.proof.paid()
+    _plans(app.proof.plans())
+    calls = app.proof.paid()
     if not calls:
         st.caption(say("Nothing has been paid for yet. Every paid call will stand here, with its estimate."))
         return
@@ -64,8 +64,8 @@ def draw() -> None:
 
 
 def _month() -> None:
-    here = application.current()
-    spent, saved = here.ledger.month(), here.proof.saved()
+    app = application.current()
+    spent, saved = app.ledger.month(), app.proof.saved()
     with st.container(horizontal=True):
         st.metric(say("Spent this month"), usd(spent.spent))
         st.metric(say("Saved by batching"), usd(saved.by_batching))
@@ -85,15 +85,15 @@ def _amounts(spent: Decimal, reserved: Decimal, cap: Decimal) -> dict[str, str]:
 
 def _held() -> bool:
     """What a cap holds, if anything, and for each group of it the cheaper way, if one fits."""
-    here = application.current()
-    waiting, queue = here.proof.held(), here.batches.view.queue()
+    app = application.current()
+    waiting, queue = app.proof.held(), app.batches.view.queue()
     if waiting:
         _reached(
             say_many("{n} piece of work waits", "{n} pieces of work wait", waiting),
             say("Nothing is lost: it goes on when the cap is raised, or now by a cheaper way."),
         )
         titles = plan.routes_by_id()
-        ways = here.holds.ways()
+        ways = app.holds.ways()
         for n, way in enumerate(ways):
             _cheaper(n, way, titles)
         if not ways:
@@ -110,7 +110,7 @@ def _reached(what: str, then: str) -> None:
     st.warning(then, title=title, icon=":material/pause_circle:")
 
 
-def _cheaper(n: int, way: Way, titles: dict[str, str]) -> None:
+def _cheaper(n: int, way: Alternative, titles: dict[str, str]) -> None:
     title = titles.get(way.quote.id, way.quote.id) if way.quote else say("Vectors in a batch")
     with line():
         with tight():
@@ -129,7 +129,7 @@ def _cheaper(n: int, way: Way, titles: dict[str, str]) -> None:
             st.button(say("Send this way"), key=f"cheaper-{n}", on_click=_take, args=(way,))
 
 
-def _take(way: Way) -> None:
+def _take(way: Alternative) -> None:
     application.current().holds.take(way)
 
 
@@ -224,21 +224,21 @@ def _sum(each: Sum, names: dict[str, str]) -> dict[str, object]:
 
 def _replay() -> None:
     """The last month in which something was done, by other ways."""
-    here = application.current()
+    app = application.current()
     now = datetime.now(UTC)
-    months = {each.name: each.name for each in here.proof.sums("month")}
+    months = {each.name: each.name for each in app.proof.sums("month")}
     months.setdefault(now.strftime("%Y-%m"), now.strftime("%Y-%m"))
     with st.expander(say("A month by another way")):
         month = st.selectbox(say("Month"), sorted(months, reverse=True), key="replay-month")
-        paid, quotes = here.proof.replay(month)
+        paid, quotes = app.proof.replay(month)
         if not quotes:
             st.caption(say("Nothing was transcribed in that month."))
             return
-        answer = here.estimates.answer(hours=1)
+        answer = app.estimates.answer(hours=1)
         rows: list[dict[str, Any]] = [
             {"way": say("as it was"), "price": float(paid), "cash": usd(paid), "real": True}
         ]
-        priced = sorted((here.estimates.payable(quote), plan.route(answer, quote)) for quote in quotes)
+        priced = sorted((app.estimates.payable(quote), plan.route(answer, quote)) for quote in quotes)
         rows += [
             {"way": way.replace("\\", ""), "price": float(price), "cash": usd(price), "real": False}
             for price, way in priced[:WAYS]

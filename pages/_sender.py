@@ -8,7 +8,7 @@ import streamlit as st
 
 from core import application
 from core.clients.keys import UPLOAD
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.library.views import Outcome
 from pages._parts import PAGE_BYTES, WHO, language, say, size
 
@@ -30,10 +30,10 @@ _sender = st.components.v2.component(
 )
 
 
-def draw(wish: Wish) -> None:
+def draw(options: TranscriptionOptions) -> None:
     """Choose large files; they go on their way at once, as the page says now."""
-    here = application.current()
-    most = here.settings.upload_max_bytes
+    app = application.current()
+    most = app.settings.upload_max_bytes
     with st.expander(say("Files over {size}", size=size(PAGE_BYTES)), icon=":material/cloud_upload:"):
         st.caption(
             say("Up to {size} each. They are sent in pieces and go on after a break.", size=size(most))
@@ -42,10 +42,10 @@ def draw(wish: Wish) -> None:
             key="sender",
             data={
                 "address": ADDRESS,
-                "ticket": here.keys.ticket(UPLOAD),
+                "ticket": app.keys.ticket(UPLOAD),
                 "most": most,
                 "language": language(),
-                "order": _order(wish),
+                "order": _order(options),
                 "labels": _labels(),
             },
             on_sent_change=lambda: None,
@@ -54,16 +54,16 @@ def draw(wish: Wish) -> None:
         _take(str(told.sent))
 
 
-def _order(wish: Wish) -> dict[str, str]:
+def _order(options: TranscriptionOptions) -> dict[str, str]:
     known = {
-        "language": wish.language,
-        "engine": wish.engine,
-        "lane": wish.lane,
-        "deadline_h": str(wish.deadline_h or ""),
-        "title": wish.title,
-        "tags": ",".join(wish.tags),
-        "split_channels": "true" if wish.split_channels else "",
-        "subtitles": "true" if wish.subtitles else "",
+        "language": options.language,
+        "engine": options.engine,
+        "lane": options.lane,
+        "deadline_h": str(options.deadline_h or ""),
+        "title": options.title,
+        "tags": ",".join(options.tags),
+        "split_channels": "true" if options.split_channels else "",
+        "subtitles": "true" if options.subtitles else "",
     }
     return {name: value for name, value in known.items() if value}
 

@@ -9,8 +9,8 @@ from pages import _meaning
 from pages import _parts as parts
 from pages._parts import WHO, duration, say
 
-here = application.current()
-totals = views.totals(here.records, WHO)
+app = application.current()
+totals = views.totals(app.database, WHO)
 
 st.title("Stenogram", anchor=False)
 
@@ -36,9 +36,9 @@ with st.container(horizontal=True, wrap=False, gap="medium"):
     st.metric(say("Searchable"), duration(totals.words_s))
     st.metric(say("By meaning"), duration(totals.meaning_s))
 with st.container(horizontal=True, wrap=False, gap="medium"):
-    month = here.ledger.month()
+    month = app.ledger.month()
     st.metric(say("Spent this month"), catalogue.money(float(month.spent)))
-    st.metric(say("Saved this month"), catalogue.money(float(here.ledger.saved(month.month))))
+    st.metric(say("Saved this month"), catalogue.money(float(app.ledger.saved(month.month))))
 _meaning.banner()
 
 st.subheader(say("Recent recordings"), anchor=False)

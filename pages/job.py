@@ -9,9 +9,9 @@ from pages import _history as history
 from pages._live import actions, attempt, who
 from pages._parts import explain, plain, say
 
-here = application.current()
+app = application.current()
 try:
-    detail = job_list.detail(here, who(), st.query_params.get("id", ""))
+    detail = job_list.detail(app, who(), st.query_params.get("id", ""))
 except StenogramError as error:
     st.title(explain(error), anchor=False)
     st.page_link("monitor.py", label=say("Monitor"), icon=":material/arrow_back:")

@@ -9,13 +9,13 @@ from pages import _parts as parts
 from pages._parts import WHO, say
 
 PAGE = 20
-records = application.current().records
+database = application.current().database
 
 st.title(say("Library"), anchor=False)
 if gone := st.session_state.pop("deleted", ""):
     st.toast(say("“{title}” is deleted.", title=parts.plain(gone)), icon=":material/delete:")
 
-if not views.totals(records, WHO).recordings:
+if not views.totals(database, WHO).recordings:
     st.write(say("There are no recordings yet."))
     st.page_link("upload.py", label=say("Upload the first recording"), icon=":material/upload:")
     st.stop()
@@ -31,10 +31,10 @@ with st.container(horizontal=True):
     )
     states = {"": say("Any state"), **parts.said(monitor.STATUSES)}
     status = st.selectbox(say("State"), states, format_func=states.__getitem__, label_visibility="collapsed")
-    tags = {"": say("Any tag"), **{tag: tag for tag in views.tags(records, WHO)}}
+    tags = {"": say("Any tag"), **{tag: tag for tag in views.tags(database, WHO)}}
     tag = st.selectbox(say("Tag"), tags, format_func=tags.__getitem__, label_visibility="collapsed")
 
-total, _ = views.cards(records, WHO, words=title, tag=tag, status=status, limit=0)
+total, _ = views.cards(database, WHO, words=title, tag=tag, status=status, limit=0)
 
 if not total:
     st.write(say("No recording fits this filter."))

@@ -13,15 +13,15 @@ from pages import _parts as parts
 from pages._parts import WHO, explain, plain, say
 from pages._player import live_reading
 
-here = application.current()
+app = application.current()
 try:
-    card = views.card(here, WHO, st.query_params.get("id", ""))
+    card = views.card(app, WHO, st.query_params.get("id", ""))
 except StenogramError as error:
     st.title(explain(error), anchor=False)
     st.page_link("library.py", label=say("All recordings"), icon=":material/arrow_back:")
     st.stop()
 recording = card.recording
-heard = here.transcripts.get(recording.transcript_id) if recording.transcript_id else None
+heard = app.transcripts.get(recording.transcript_id) if recording.transcript_id else None
 
 st.title(plain(recording.title), anchor=False)
 st.caption(parts.facts(parts.about(card), _order.way(heard)))
@@ -29,7 +29,7 @@ st.caption(parts.facts(parts.about(card), _order.way(heard)))
 with st.container(horizontal=True, gap="xsmall", key="actions"):
     with st.popover(say("Download"), icon=":material/download:", disabled=not recording.transcript_id):
         for kind, name in views.FORMATS.items():
-            make = functools.partial(views.exported, here, WHO, recording.id, kind)
+            make = functools.partial(views.exported, app, WHO, recording.id, kind)
             file = export.name(recording.filename, kind)
             st.download_button(say(name), make, file, on_click="ignore", type="tertiary", key=kind)
     if parts.may_change():
@@ -37,7 +37,7 @@ with st.container(horizontal=True, gap="xsmall", key="actions"):
             title = st.text_input(say("Title"), recording.title, max_chars=200)
             tags = parts.tags(recording.tags)
             if st.form_submit_button(say("Save"), type="primary"):
-                here.recordings.rename(WHO, recording.id, title, tags)
+                app.recordings.rename(WHO, recording.id, title, tags)
                 st.rerun()
         again = st.popover(say("Transcribe again"), icon=":material/refresh:", disabled=card.active)
         with again, st.container(width=420):
@@ -47,7 +47,7 @@ with st.container(horizontal=True, gap="xsmall", key="actions"):
         with st.popover(say("Delete"), icon=":material/delete:"):
             st.write(say("The recording, its transcript and its place in the search go for good."))
             if st.button(f":red[{say('Delete for good')}]", icon=":material/delete_forever:", key="delete"):
-                here.delete(WHO, recording.id)
+                app.delete(WHO, recording.id)
                 st.session_state["deleted"] = recording.title
                 st.switch_page("library.py")
 

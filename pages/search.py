@@ -8,8 +8,8 @@ from core.library import moments, views
 from pages import _parts as parts
 from pages._parts import WHO, explain, say
 
-here = application.current()
-totals = views.totals(here.records, WHO)
+app = application.current()
+totals = views.totals(app.database, WHO)
 
 st.title(say("Search"), anchor=False)
 
@@ -39,7 +39,7 @@ if not question.strip():
 
 try:
     with st.spinner(say("Searching…")):
-        found = moments.find(here, WHO, question, mode=mode, limit=30)
+        found = moments.find(app, WHO, question, mode=mode, limit=30)
 except StenogramError as error:
     st.error(explain(error))
     st.stop()

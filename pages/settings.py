@@ -7,12 +7,12 @@ from pages import _meaning, _providers
 from pages import _parts as parts
 from pages._parts import facts, reason, say
 
-here = application.current()
+app = application.current()
 parts.admins_only()
 st.title(say("Settings"), anchor=False)
 
 st.subheader(say("Engines"), anchor=False)
-for engine in here.engines.values():
+for engine in app.engines.values():
     readiness = engine.readiness()
     with parts.tight():
         with parts.line():
@@ -24,7 +24,7 @@ st.subheader(say("Search by meaning"), anchor=False)
 _meaning.active()
 _meaning.banner()
 
-if here.downloads.all():
+if app.downloads.all():
     st.subheader(say("Models to download"), anchor=False)
     _providers.models()
 
@@ -32,7 +32,7 @@ st.subheader(say("Providers"), anchor=False)
 _providers.draw()
 
 st.subheader(say("API keys"), anchor=False)
-for key in here.keys.all():
+for key in app.keys.all():
     with parts.tight():
         with parts.line():
             st.text(key.name, width="stretch")
@@ -42,7 +42,7 @@ for key in here.keys.all():
                 with st.popover(say("Revoke"), type="tertiary", key=f"ask-{key.id}"):
                     st.write(say("Programs with this key are refused from then on."))
                     if st.button(say("Revoke for good"), type="primary", key=f"revoke-{key.id}"):
-                        here.keys.revoke(key.id)
+                        app.keys.revoke(key.id)
                         st.rerun()
         st.caption(parts.about_key(key))
 
@@ -50,7 +50,7 @@ with st.form("key", clear_on_submit=True):
     name = st.text_input(say("Name of a new key"), max_chars=60)
     admin = st.checkbox(say("May see and change everything"))
     if st.form_submit_button(say("Create key")) and name.strip():
-        st.session_state["made"] = here.keys.make(name.strip(), admin=admin, language=parts.language())
+        st.session_state["made"] = app.keys.make(name.strip(), admin=admin, language=parts.language())
         st.rerun()
 if made := st.session_state.pop("made", ""):
     st.success(say("Keep this key now: it cannot be shown again."))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from core.application import Journey
-from core.database.tables import Batch, Job, PassageRow, Recording, Task, Text, Transcript
+from core.application import Application
+from core.database.tables import Batch, EmbeddingRequest, Job, PassageRow, Recording, Task, Transcript
 from core.search.index import Row
 from core.search.passages import refresh_meaning
 from core.settings import Settings
@@ -36,29 +36,29 @@ def sentences(number: int, start: int = 0) -> list[str]:
     ]
 
 
-def installation(home: Path, url: str, clock_offset_s: float = 0.0, **settings: object) -> Journey:
+def installation(home: Path, url: str, clock_offset_s: float = 0.0, **settings: object) -> Application:
     """A journey whose vectors come from the emulator at `url`; its clock is ahead by the offset."""
     usual = {"embedding_dim": 64, "batch_min_size": 1, "batch_max_wait_s": 0, "gemini_api_key": "test"}
-    here = Journey(Settings(stenogram_home=home, gemini_base_url=url, **(usual | settings)))
-    set_clock(here, clock_offset_s)
-    return here
+    app = Application(Settings(stenogram_home=home, gemini_base_url=url, **(usual | settings)))
+    set_clock(app, clock_offset_s)
+    return app
 
 
-def set_clock(here: Journey, offset_s: float) -> None:
+def set_clock(app: Application, offset_s: float) -> None:
     """All of batching lives so many seconds ahead."""
 
     def clock() -> float:
         return time.time() + offset_s
 
-    here.batches.now = here.batches.view.now = here.batches.planner.now = here.batches.intents.now = (
-        here.ledger.now
+    app.batches.now = app.batches.view.now = app.batches.planner.now = app.batches.store.now = (
+        app.ledger.now
     ) = clock
 
 
-def recording(here: Journey, texts: Sequence[str], lane: str = "batch", title: str = "r") -> str:
+def recording(app: Application, texts: Sequence[str], lane: str = "batch", title: str = "r") -> str:
     """A transcribed recording with a passage for each text, searchable by words; its id."""
     digest = hashlib.sha256(title.encode()).hexdigest()
-    with here.records.write() as session:
+    with app.database.write() as session:
         transcript = Transcript(
             key=title, sha256=digest, engine="none", engine_version="1", language="ru", complete=True
         )
@@ -86,7 +86,7 @@ def recording(here: Journey, texts: Sequence[str], lane: str = "batch", title: s
         passages = [_passage(row.id, n, text, lane) for n, text in enumerate(texts)]
         session.add_all([task, *passages])
         refresh_meaning(session, row.id)
-    here.index_store.put(row.id, [_row(row, passage) for passage in passages])
+    app.index_store.put(row.id, [_row(row, passage) for passage in passages])
     return row.id
 
 
@@ -111,7 +111,7 @@ def _row(recording: Recording, passage: PassageRow) -> Row:
 
 
 def run(
-    here: Journey,
+    app: Application,
     emulator: Control,
     *,
     done: Callable[[], bool] | None = None,
@@ -121,48 +121,48 @@ def run(
 ) -> None:
     """Tick, with a minute passing between ticks for both sides, until `done`."""
     for _ in range(rounds):
-        set_clock(here, ahead_s)
-        here.batches.tick()
-        embed_now(here)
-        if (done or (lambda: idle(here)))():
+        set_clock(app, ahead_s)
+        app.batches.tick()
+        embed_now(app)
+        if (done or (lambda: idle(app)))():
             return
         emulator.advance(step_s)
         ahead_s += step_s
-    raise AssertionError(f"not done after {rounds} rounds: {states(here)}")
+    raise AssertionError(f"not done after {rounds} rounds: {states(app)}")
 
 
-def embed_now(here: Journey) -> None:
+def embed_now(app: Application) -> None:
     """Do the jobs that make vectors now."""
-    with here.records.read() as session:
+    with app.database.read() as session:
         ready = list(session.scalars(select(Job.id).where(Job.kind == "embed", Job.state == "ready")))
     for job_id in ready:
-        if claim := here.work.claim(job_id, "test"):
-            here.embed(claim)
+        if claim := app.job_queue.claim(job_id, "test"):
+            app.embed(claim)
 
 
-def idle(here: Journey) -> bool:
+def idle(app: Application) -> bool:
     """Nothing waits and nothing is under way."""
-    return not set(meanings(here)) & {"waiting"} and not here.batches.intents.in_flight()[0]
+    return not set(meanings(app)) & {"waiting"} and not app.batches.store.in_flight()[0]
 
 
-def batches(here: Journey) -> list[Batch]:
-    with here.records.read() as session:
+def batches(app: Application) -> list[Batch]:
+    with app.database.read() as session:
         return list(session.scalars(select(Batch).order_by(Batch.created_at)))
 
 
-def states(here: Journey) -> list[str]:
-    return [batch.state for batch in batches(here)]
+def states(app: Application) -> list[str]:
+    return [batch.state for batch in batches(app)]
 
 
-def texts(here: Journey) -> list[Text]:
-    with here.records.read() as session:
-        return list(session.scalars(select(Text)))
+def texts(app: Application) -> list[EmbeddingRequest]:
+    with app.database.read() as session:
+        return list(session.scalars(select(EmbeddingRequest)))
 
 
-def passages(here: Journey) -> list[PassageRow]:
-    with here.records.read() as session:
+def passages(app: Application) -> list[PassageRow]:
+    with app.database.read() as session:
         return list(session.scalars(select(PassageRow).order_by(PassageRow.recording_id, PassageRow.n)))
 
 
-def meanings(here: Journey) -> list[str]:
-    return [passage.meaning for passage in passages(here)]
+def meanings(app: Application) -> list[str]:
+    return [passage.meaning for passage in passages(app)]

@@ -15,12 +15,12 @@ DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture
-def here(tmp_path: Path):
+def app(tmp_path: Path):
     """A whole journey of its own in a temporary folder; nobody rings, `drive.perform_all` does the work."""
-    from core.application import Journey
+    from core.application import Application
     from core.settings import Settings
 
-    return Journey(Settings(stenogram_home=tmp_path / "home"))
+    return Application(Settings(stenogram_home=tmp_path / "home"))
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +49,7 @@ def postgres():
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request, tmp_path):
+def database_url(request, tmp_path):
     """The address of an empty database, of each kind that is supported."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'records.sqlite'}"
@@ -63,13 +63,13 @@ def database(request, tmp_path):
 
 
 @pytest.fixture
-def records(database):
+def database(database_url):
     """Empty records in each kind of database."""
-    from core.database.database import Records
+    from core.database.database import Database
 
-    records = Records(database)
-    yield records
-    records.close()
+    database = Database(database_url)
+    yield database
+    database.close()
 
 
 class Clock:

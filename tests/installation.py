@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from core.application import Journey
+from core.application import Application
 from core.media import decode
 from core.settings import Settings
 from tests import drive
@@ -18,10 +18,10 @@ from tests.serve import Served
 RATE = 16_000
 
 
-def generous(home: Path, **settings: object) -> Journey:
+def generous(home: Path, **settings: object) -> Application:
     """An installation that refuses nobody for asking often."""
     limits = {"api_uploads_per_min": 10_000, "api_requests_per_min": 1_000_000, "api_tasks_per_key": 100}
-    return Journey(Settings(stenogram_home=home, **{**limits, **settings}))
+    return Application(Settings(stenogram_home=home, **{**limits, **settings}))
 
 
 def cut(folder: Path, sample: str = "en_meeting.opus", seconds: int = 3, start_s: int = 0) -> Path:
@@ -43,7 +43,7 @@ def upload(client: httpx.Client, path: Path, name: str | None = None, **fields: 
 def done(served: Served, client: httpx.Client, path: Path, **fields: str) -> str:
     """The id of a finished task."""
     task_id: str = upload(client, path, **fields).json()["task_id"]
-    drive.perform_all(served.here)
+    drive.perform_all(served.app)
     return task_id
 
 

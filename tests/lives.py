@@ -29,12 +29,12 @@ def live(home: Path, url: str, failpoint: str, settings: dict) -> None:
     """Tick until nothing is left to do, minutes, later hours, between ticks; 1 if that never is."""
     os.environ |= {"STENOGRAM_TEST": "1", "STENOGRAM_FAILPOINT": failpoint, "OMP_NUM_THREADS": "1"}
     control = Control(url)
-    here = batching.installation(home, url, offset_s(control), **settings)
+    app = batching.installation(home, url, offset_s(control), **settings)
     for n in range(ROUNDS):
-        batching.set_clock(here, offset_s(control))
-        here.batches.tick()
-        batching.embed_now(here)
-        if batching.idle(here):
+        batching.set_clock(app, offset_s(control))
+        app.batches.tick()
+        batching.embed_now(app)
+        if batching.idle(app):
             os._exit(0)
         control.advance(STEP_S if n < PATIENT_ROUNDS else HOUR_S)
     os._exit(1)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from core.billing.ledger import Call, CapReached, Ledger
-from core.database.database import Records
+from core.database.database import Database
 
 CALLS = 12
 
 
 def spend(url: str, owner: str, tokens: int, start) -> None:  # type: ignore[no-untyped-def]
     """Reserve money for many calls; what the cap refuses is left."""
-    records = Records(url)
-    ledger = Ledger(records)
+    database = Database(url)
+    ledger = Ledger(database)
     start.wait()
     for _ in range(CALLS):
         try:
-            with records.write() as session:
+            with database.write() as session:
                 call = Call("gemini", "gemini-embedding-2", "now", {(owner, owner): tokens})
                 ledger.reserve(session, call)
         except CapReached:

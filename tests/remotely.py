@@ -18,9 +18,9 @@ import jiwer
 from moto.server import ThreadedMotoServer
 from sqlalchemy import select
 
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Job, Task
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from core.settings import Settings
 from tests.conftest import DATA
@@ -43,58 +43,58 @@ class Clock:
         return time.time() + self.ahead_s
 
 
-def journey(home: Path, **settings: object) -> Journey:
+def journey(home: Path, **settings: object) -> Application:
     """An installation with these settings, and a clock of its own at `work.now`."""
-    here = Journey(Settings(stenogram_home=home, **settings))
-    here.work.now = Clock()
-    return here
+    app = Application(Settings(stenogram_home=home, **settings))
+    app.job_queue.now = Clock()
+    return app
 
 
-def accept(here: Journey, engine: str, name: str = "ru_meeting.opus", language: str = "ru") -> Task:
+def accept(app: Application, engine: str, name: str = "ru_meeting.opus", language: str = "ru") -> Task:
     with (DATA / name).open("rb") as file:
-        return here.accept(EVERYONE, file, name, Wish(language=language, engine=engine))
+        return app.accept(EVERYONE, file, name, TranscriptionOptions(language=language, engine=engine))
 
 
-def later(here: Journey, seconds: float, *emulators: object) -> None:
+def later(app: Application, seconds: float, *emulators: object) -> None:
     """Let time pass, for us and for those we ask."""
-    here.work.now.ahead_s += seconds
+    app.job_queue.now.ahead_s += seconds
     for emulator in emulators:
         emulator.advance(seconds)
-    perform_all(here)
+    perform_all(app)
 
 
-def done(here: Journey, task: Task, *emulators: object, most_s: float = 7200, step_s: float = 61) -> Task:
+def done(app: Application, task: Task, *emulators: object, most_s: float = 7200, step_s: float = 61) -> Task:
     """Let time pass until the task has ended."""
-    perform_all(here)
+    perform_all(app)
     passed = 0.0
-    while (task := now(here, task)).status in ("queued", "processing") and passed < most_s:
-        later(here, step_s, *emulators)
+    while (task := now(app, task)).status in ("queued", "processing") and passed < most_s:
+        later(app, step_s, *emulators)
         passed += step_s
     return task
 
 
-def now(here: Journey, task: Task) -> Task:
-    return here.recordings.task(EVERYONE, task.id)
+def now(app: Application, task: Task) -> Task:
+    return app.recordings.task(EVERYONE, task.id)
 
 
-def job(here: Journey, task: Task) -> Job:
+def job(app: Application, task: Task) -> Job:
     """The task's newest job."""
-    with here.records.read() as session:
+    with app.database.read() as session:
         mine = select(Job).where(Job.task_id == task.id).order_by(Job.created_at.desc())
         return session.scalars(mine).first()
 
 
-def heard(here: Journey, task: Task) -> str:
-    return " ".join(part.text for part in here.transcripts.heard(task.transcript_id))
+def heard(app: Application, task: Task) -> str:
+    return " ".join(part.text for part in app.transcripts.heard(task.transcript_id))
 
 
 def plain(text: str) -> str:
     return " ".join(re.sub(r"[^\w' ]", " ", text.lower().replace("ё", "е")).split())
 
 
-def errors(here: Journey, task: Task, name: str = "ru_meeting") -> float:
+def errors(app: Application, task: Task, name: str = "ru_meeting") -> float:
     """The share of wrong words."""
-    return jiwer.wer(plain((DATA / f"{name}.txt").read_text()), plain(heard(here, task)))
+    return jiwer.wer(plain((DATA / f"{name}.txt").read_text()), plain(heard(app, task)))
 
 
 def traces(home: Path) -> list[str]:
@@ -116,16 +116,18 @@ def spoken(seconds: int) -> bytes:
     return file.getvalue()
 
 
-def accept_short(here: Journey, engine: str, seconds: int = 12) -> Task:
-    return here.accept(EVERYONE, io.BytesIO(spoken(seconds)), "a.wav", Wish(language="ru", engine=engine))
+def accept_short(app: Application, engine: str, seconds: int = 12) -> Task:
+    return app.accept(
+        EVERYONE, io.BytesIO(spoken(seconds)), "a.wav", TranscriptionOptions(language="ru", engine=engine)
+    )
 
 
 def live(home: Path, failpoint: str, ahead_s: float, settings: dict) -> None:
     """Do what is ready, in a process of its own that may die."""
     os.environ |= {"STENOGRAM_TEST": "1", "STENOGRAM_FAILPOINT": failpoint, "OMP_NUM_THREADS": "1"}
-    here = journey(home, **settings)
-    here.work.now.ahead_s = ahead_s
-    perform_all(here)
+    app = journey(home, **settings)
+    app.job_queue.now.ahead_s = ahead_s
+    perform_all(app)
     os._exit(0)
 
 

@@ -13,7 +13,7 @@ import httpx
 import uvicorn
 
 from api import build
-from core.application import Journey
+from core.application import Application
 from tests import drive
 
 
@@ -21,41 +21,41 @@ from tests import drive
 class Served:
     """An installation that can be called."""
 
-    here: Journey
+    app: Application
     url: str
 
     def client(self, key: str | None = None, **headers: str) -> httpx.Client:
         """Somebody who calls it, with a new key unless one is given."""
-        key = self.here.keys.make("test") if key is None else key
+        key = self.app.keys.make("test") if key is None else key
         return httpx.Client(base_url=self.url, headers={"X-API-Key": key, **headers}, timeout=60)
 
 
 @contextmanager
-def serve(here: Journey) -> Iterator[Served]:
+def serve(app: Application) -> Iterator[Served]:
     """Serve until this is left."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(build(lambda: here), log_level="warning", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(build(lambda: app), log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     while not server.started:
         assert thread.is_alive()
         time.sleep(0.01)
     try:
-        yield Served(here, f"http://127.0.0.1:{listening.getsockname()[1]}")
+        yield Served(app, f"http://127.0.0.1:{listening.getsockname()[1]}")
     finally:
         server.should_exit = True
         thread.join(10)
 
 
 @contextmanager
-def working(here: Journey) -> Iterator[None]:
+def working(app: Application) -> Iterator[None]:
     """Do ready work beside the test until this is left."""
     stop = threading.Event()
 
     def work() -> None:
         while not stop.wait(0.05):
-            drive.perform_all(here)
+            drive.perform_all(app)
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -54,7 +54,7 @@ def test_the_bytes_are_on_disk_when_the_task_is_accepted(served, me, clip):
     upload(me, clip)
 
     digest = hashlib.sha256(clip.read_bytes()).hexdigest()
-    assert served.here.store.path(digest).read_bytes() == clip.read_bytes()
+    assert served.app.store.path(digest).read_bytes() == clip.read_bytes()
 
 
 def test_a_finished_task_has_its_text(served, me, clip):
@@ -88,7 +88,7 @@ def test_what_was_paid_for_a_recording_stands_in_its_tasks(served, me, clip):
     accepted = upload(me, clip).json()
     paid = {"call_id": "1", "at": 0.0, "month": "2026-11", "provider": "gemini", "model": "m", "lane": "now"}
     counted = {"tokens_estimated": 1, "usd_estimated": "1", "state": "settled"}
-    with served.here.records.write() as session:
+    with served.app.database.write() as session:
         for usd in ("0.0001", "0.00002"):
             whose = {"recording_id": accepted["recording_id"], "owner": "test"}
             session.add(Payment(**paid, **counted, **whose, usd=usd))
@@ -104,8 +104,8 @@ def test_the_same_bytes_are_not_transcribed_twice(served, clip):
 
         assert again.json()["status"] == "completed"
         assert again.json()["estimated_seconds"] == 0
-        assert len(drive.ready(served.here)) == 1
-        drive.perform_all(served.here)
+        assert len(drive.ready(served.app)) == 1
+        drive.perform_all(served.app)
         assert other.get(f"/api/v1/tasks/{theirs.json()['task_id']}/result").status_code == 200
 
 
@@ -134,7 +134,7 @@ def test_a_deleted_task_takes_its_recording_and_bytes_along(tmp_path, clip):
 
         assert me.get("/api/v1/recordings").json()["total"] == 0
         assert not [file for file in (tmp_path / "blobs").rglob("*") if file.is_file()]
-        assert served.here.index_store.count() == 0
+        assert served.app.index_store.count() == 0
         problem(me.get(f"/api/v1/tasks/{first}"), 404)
         problem(me.delete(f"/api/v1/tasks/{first}"), 404)
 
@@ -145,7 +145,7 @@ def test_a_task_is_cancelled_and_tried_again(served, me, clip):
     assert me.post(f"/api/v1/tasks/{task_id}/cancel").json()["status"] == "cancelled"
     assert problem(me.post(f"/api/v1/tasks/{task_id}/cancel"), 409)["code"] == "conflict"
     assert me.post(f"/api/v1/tasks/{task_id}/retry").json()["status"] == "queued"
-    drive.perform_all(served.here)
+    drive.perform_all(served.app)
     assert me.get(f"/api/v1/tasks/{task_id}").json()["status"] == "completed"
     problem(me.post(f"/api/v1/tasks/{task_id}/retry"), 409)
 
@@ -167,7 +167,7 @@ def test_a_moment_is_found_by_a_word_and_leads_to_the_player(served, me, clip):
 
 
 def test_messages_follow_the_reader(served, clip):
-    russian = served.here.keys.make("бот", language="ru")
+    russian = served.app.keys.make("бот", language="ru")
     with served.client(russian) as me:
         upload(me, clip)
         default = me.get("/api/v1/tasks/nothing").json()["detail"]
@@ -180,7 +180,7 @@ def test_messages_follow_the_reader(served, clip):
 
 
 def test_work_goes_on_while_the_client_polls(served, clip):
-    with served.client() as me, working(served.here):
+    with served.client() as me, working(served.app):
         task_id = upload(me, clip, force="true").json()["task_id"]
         seen = []
         while not seen or seen[-1]["status"] in {"queued", "processing"}:

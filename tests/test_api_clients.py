@@ -16,7 +16,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from core.application import Journey
+from core.application import Application
 from core.orders import batch_names
 from core.principal import EVERYONE
 from core.settings import Settings
@@ -39,7 +39,7 @@ def clip(tmp_path_factory):
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """With the usual limits, which these clients must not run into."""
-    with serve(Journey(Settings(stenogram_home=tmp_path_factory.mktemp("clients")))) as served:
+    with serve(Application(Settings(stenogram_home=tmp_path_factory.mktemp("clients")))) as served:
         yield served
 
 
@@ -52,7 +52,7 @@ def workshop(tmp_path, clip):
 
 def script(name: str, served: Served, **replaced: str) -> str:
     text = (CLIENTS / name).read_text(encoding="utf-8")
-    known = {ADDRESS: served.url, "your_api_key_here": served.here.keys.make("client"), **replaced}
+    known = {ADDRESS: served.url, "your_api_key_here": served.app.keys.make("client"), **replaced}
     for placeholder, value in known.items():
         assert placeholder in text or placeholder in replaced
         text = text.replace(placeholder, value)
@@ -82,7 +82,7 @@ def needs(*programs: str) -> None:
 def test_the_python_class_runs_to_the_end(served, workshop):
     (workshop / "client.py").write_text(script("client.py.txt", served), encoding="utf-8")
 
-    with working(served.here):
+    with working(served.app):
         said = run([sys.executable, "client.py"], workshop)
 
     assert "✓ Готово! Время обработки:" in said
@@ -94,7 +94,7 @@ def test_the_bash_script_runs_to_the_end(served, workshop):
     needs("bash", "curl", "jq")
     (workshop / "transcribe.sh").write_text(script("transcribe.sh", served), encoding="utf-8")
 
-    with working(served.here):
+    with working(served.app):
         said = run(["bash", "transcribe.sh", "audio.mp3"], workshop)
 
     assert "Статус: completed - 100%" in said
@@ -114,7 +114,7 @@ def test_every_curl_line_does_what_it_says(served, workshop):
         answers.append(run(["bash", "-c", command], workshop))
         if "-F" in line:
             task_id = re.search(r'"task_id":"(\w+)"', answers[-1])[1]
-            drive.perform_all(served.here)
+            drive.perform_all(served.app)
 
     assert '"status":"completed"' in answers[2]
     assert '"transcription_with_timecodes":"[00:00:0' in answers[3]
@@ -155,7 +155,7 @@ def test_the_small_form(served, clip):
         assert begun.json()["message"]
         address = f"/transcribe/{task_id}"
         before = me.get(address).json()
-        drive.perform_all(served.here)
+        drive.perform_all(served.app)
         after = me.get(address).json()
 
         assert before in ({"task_id": task_id, "status": "PENDING"}, after)
@@ -180,20 +180,20 @@ def test_the_small_form_says_what_failed(served, tmp_path):
 @pytest.fixture
 def official(served):
     with openai.OpenAI(
-        base_url=f"{served.url}/v1", api_key=served.here.keys.make("openai"), max_retries=0
+        base_url=f"{served.url}/v1", api_key=served.app.keys.make("openai"), max_retries=0
     ) as client:
         yield client
 
 
 def test_the_official_client_gets_the_text(served, official, clip):
-    with working(served.here):
+    with working(served.app):
         plain = official.audio.transcriptions.create(model="whisper-1", file=clip)
 
     assert len(plain.text.split()) > 3
 
 
 def test_the_official_client_gets_every_form(served, official, clip):
-    with working(served.here):
+    with working(served.app):
         verbose = official.audio.transcriptions.create(
             model="gigaam-toy",
             file=clip,
@@ -261,8 +261,8 @@ def test_a_batch_is_refused_with_the_reason_where_nothing_is_bought(served, clip
 
 def test_a_batch_has_our_name_until_the_provider_gives_it_one(tmp_path, clip):
     with GeminiEmulator(processing_s=60) as gemini:
-        here = batching.installation(tmp_path, gemini.url, api_requests_per_min=1000)
-        with serve(here) as served, served.client() as me:
+        app = batching.installation(tmp_path, gemini.url, api_requests_per_min=1000)
+        with serve(app) as served, served.client() as me:
             recording_id = upload(me, clip, language="ru").json()["recording_id"]
             once = {"Idempotency-Key": "once"}
             address = f"/api/v1/recordings/{recording_id}/transcribe?use_batch_api=true"
@@ -270,12 +270,12 @@ def test_a_batch_has_our_name_until_the_provider_gives_it_one(tmp_path, clip):
             task = asked["check_status_url"]
 
             assert (asked["mode"], asked["batch_id"]) == ("batch_api", f"batch_{asked['task_id']}")
-            drive.perform_all(here)
+            drive.perform_all(app)
             assert me.get(task).json()["batch_id"] == asked["batch_id"]
             assert (me.get(task).json()["lane"], me.get(task).json()["meaning"]) == ("batch", "waiting")
 
-            here.batches.tick()
-            [batch] = batching.batches(here)
+            app.batches.tick()
+            [batch] = batching.batches(app)
             assert batch.name.startswith("batches/")
             assert me.get(task).json()["batch_id"] == batch.name
             assert me.post(address, headers=once).json() == {
@@ -284,7 +284,7 @@ def test_a_batch_has_our_name_until_the_provider_gives_it_one(tmp_path, clip):
                 "status": "completed",
             }
 
-            batching.run(here, gemini)
+            batching.run(app, gemini)
             assert me.get(task).json()["meaning"] == "done"
             told = {one["task_id"]: one["batch_id"] for one in me.get("/api/v1/tasks").json()["tasks"]}
             assert told.pop(asked["task_id"]) == batch.name
@@ -293,16 +293,16 @@ def test_a_batch_has_our_name_until_the_provider_gives_it_one(tmp_path, clip):
 
 def test_a_batch_that_another_recording_pays_for_is_named_too(tmp_path):
     with GeminiEmulator(processing_s=60) as gemini:
-        here = batching.installation(tmp_path, gemini.url)
+        app = batching.installation(tmp_path, gemini.url)
         for title in ("first", "second"):
-            batching.recording(here, batching.sentences(3), title=title)
-        here.batches.tick()
-        here.batches.tick()
-        _, tasks = here.recordings.tasks(EVERYONE)
+            batching.recording(app, batching.sentences(3), title=title)
+        app.batches.tick()
+        app.batches.tick()
+        _, tasks = app.recordings.tasks(EVERYONE)
 
-        told = batch_names.of_tasks(here.records, tasks)
+        told = batch_names.of_tasks(app.database, tasks)
 
-    assert set(told.values()) == {batch.name for batch in batching.batches(here)}
+    assert set(told.values()) == {batch.name for batch in batching.batches(app)}
     assert set(told) == {task.id for task in tasks}
 
 
@@ -315,7 +315,7 @@ def test_an_estimate_is_that_of_the_cost_page(served):
         hours = me.get("/api/v1/estimate?hours=100").json()
 
         assert told.pop("auto")["engine"]
-        assert told == served.here.estimates.estimate(documents="1000000", tokens_per_document="500")
+        assert told == served.app.estimates.estimate(documents="1000000", tokens_per_document="500")
         assert own["embedding"]["sync_usd"] == "1.5"
         assert own["embedding"]["batch_usd"] == "0.75"
         assert {"embedding", "transcription", "routes"} <= set(hours)

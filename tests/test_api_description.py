@@ -46,8 +46,8 @@ def bare(_context, value):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    here = generous(tmp_path_factory.mktemp("description"), upload_max_bytes=3_000_000)
-    with serve(here) as served, working(here):
+    app = generous(tmp_path_factory.mktemp("description"), upload_max_bytes=3_000_000)
+    with serve(app) as served, working(app):
         yield served
 
 
@@ -55,7 +55,7 @@ def served(tmp_path_factory):
 def known(served, tmp_path_factory):
     """A key, a recording that is transcribed, and ids that are real."""
     clip = cut(tmp_path_factory.mktemp("clip"), seconds=2)
-    key = served.here.keys.make("schema")
+    key = served.app.keys.make("schema")
     with served.client(key, **TUS) as me:
         task_id = done(served, me, clip)
         recording_id = me.get(f"/api/v1/tasks/{task_id}").json()["recording_id"]

@@ -11,7 +11,7 @@ import time
 
 import httpx
 
-from core.application import Journey
+from core.application import Application
 from core.settings import ROOT, Settings
 from tests.installation import cut
 
@@ -51,7 +51,7 @@ def send_until_killed(url, key, sound, seed, accepted):
 def test_every_accepted_file_and_task_outlives_a_kill(tmp_path):
     sound = cut(tmp_path).read_bytes()
     home = tmp_path / "home"
-    key = Journey(Settings(stenogram_home=home)).keys.make("test")
+    key = Application(Settings(stenogram_home=home)).keys.make("test")
     server, url = start(home)
     accepted: dict[str, str] = {}
     senders = [
@@ -71,11 +71,11 @@ def test_every_accepted_file_and_task_outlives_a_kill(tmp_path):
 
     server, url = start(home)
     try:
-        here = Journey(Settings(stenogram_home=home))
+        app = Application(Settings(stenogram_home=home))
         for task_id, sha256 in accepted.items():
             task = httpx.get(f"{url}/api/v1/tasks/{task_id}", headers={"X-API-Key": key}).json()
             assert task["status"] == "queued"
-            assert hashlib.sha256(here.store.path(sha256).read_bytes()).hexdigest() == sha256
+            assert hashlib.sha256(app.store.path(sha256).read_bytes()).hexdigest() == sha256
     finally:
         server.kill()
         server.wait()

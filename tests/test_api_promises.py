@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import update
 
 from core.clients import retention, webhooks
-from core.database.tables import Callback, Recording, Replay, Task
+from core.database.tables import Callback, IdempotencyKey, Recording, Task
 from core.errors import BadRequest
 from tests import drive
 from tests.installation import generous, problem, upload
@@ -96,10 +96,10 @@ def silence(n: int) -> bytes:
         return file.getvalue()
 
 
-def test_first_uploads_of_the_same_bytes_at_once_are_one_recording(tmp_path, database):
+def test_first_uploads_of_the_same_bytes_at_once_are_one_recording(tmp_path, database_url):
     """By one key and by another, with and without a name for the request, in every kind of database."""
-    with serve(generous(tmp_path, database_url=database)) as served, ThreadPoolExecutor(6) as pool:
-        mine, theirs = (served.here.keys.make(name) for name in ("mine", "theirs"))
+    with serve(generous(tmp_path, database_url=database_url)) as served, ThreadPoolExecutor(6) as pool:
+        mine, theirs = (served.app.keys.make(name) for name in ("mine", "theirs"))
 
         def send(n, key, name):
             with served.client(key) as client:
@@ -113,7 +113,7 @@ def test_first_uploads_of_the_same_bytes_at_once_are_one_recording(tmp_path, dat
             recordings = [answer.json()["recording_id"] for answer in sent]
             assert len({recordings[at] for at in (0, 1, 4, 5)}) == len({recordings[at] for at in (2, 3)}) == 1
             assert sent[4].json()["task_id"] == sent[5].json()["task_id"]
-        drive.perform_all(served.here)
+        drive.perform_all(served.app)
 
         for key, number in ((mine, 3), (theirs, 2)):
             with served.client(key) as client:
@@ -121,13 +121,13 @@ def test_first_uploads_of_the_same_bytes_at_once_are_one_recording(tmp_path, dat
                 assert told["total"] == 2 * number
                 assert {task["status"] for task in told["tasks"]} == {"completed"}
                 assert client.get("/api/v1/recordings").json()["total"] == 2
-        served.here.records.close()
+        served.app.database.close()
 
 
 def test_after_a_day_a_name_means_nothing(served, me, clip):
     first = bring(me, clip, "a").json()["task_id"]
-    with served.here.records.write() as session:
-        session.execute(update(Replay).values(created_at=time.time() - 25 * 3600))
+    with served.app.database.write() as session:
+        session.execute(update(IdempotencyKey).values(created_at=time.time() - 25 * 3600))
 
     assert bring(me, clip, "a").json()["task_id"] != first
 
@@ -179,11 +179,11 @@ def listen():
 def test_the_end_of_a_task_is_told_once_and_signed(served, me, clip, listen):
     listener = listen(204)
     accepted = upload(me, clip, callback_url=listener.url).json()
-    assert webhooks.deliver(served.here) == 0
-    drive.perform_all(served.here)
+    assert webhooks.deliver(served.app) == 0
+    drive.perform_all(served.app)
 
-    assert webhooks.deliver(served.here) == 1
-    assert webhooks.deliver(served.here) == 0
+    assert webhooks.deliver(served.app) == 1
+    assert webhooks.deliver(served.app) == 0
 
     [(path, headers, body)] = listener.heard
     assert path == "/ended?of=tasks"
@@ -202,13 +202,13 @@ def test_a_call_that_fails_is_tried_three_times_with_pauses(served, me, clip, li
     end(me, upload(me, clip, force="true", callback_url=listener.url))
 
     for expected in (1, 2, 3, 3):
-        webhooks.deliver(served.here)
+        webhooks.deliver(served.app)
         assert len(listener.heard) == expected
-        webhooks.deliver(served.here)
+        webhooks.deliver(served.app)
         assert len(listener.heard) == expected, "without a pause"
-        with served.here.records.write() as session:
+        with served.app.database.write() as session:
             session.execute(update(Callback).values(next_at=0.0))
-    with served.here.records.read() as session:
+    with served.app.database.read() as session:
         url = session.query(Callback).where(Callback.url == listener.url)
         assert url.one().error == "HTTP 404"
 
@@ -217,7 +217,7 @@ def test_a_cancelled_task_calls_too(served, me, clip, listen):
     listener = listen(200)
     end(me, upload(me, clip, force="true", callback_url=listener.url))
 
-    webhooks.deliver(served.here)
+    webhooks.deliver(served.app)
 
     assert json.loads(listener.heard[0][2])["status"] == "cancelled"
 
@@ -273,7 +273,7 @@ def test_one_who_never_answers_costs_seconds_not_the_worker(served, me, clip, mo
     end(me, upload(me, clip, force="true", callback_url=address))
 
     began = time.monotonic()
-    assert webhooks.deliver(served.here) == 0
+    assert webhooks.deliver(served.app) == 0
 
     assert time.monotonic() - began < 5
     silent.close()
@@ -303,7 +303,7 @@ def test_one_slow_address_does_not_keep_the_others_waiting(served, clip):
             url = f"http://127.0.0.1:{server.server_port}/{n}"
             end(me, upload(me, clip, force="true", callback_url=url))
 
-        assert webhooks.deliver(served.here) == 3
+        assert webhooks.deliver(served.app) == 3
     server.shutdown()
     server.server_close()
 
@@ -314,7 +314,7 @@ def test_a_round_makes_no_more_calls_than_it_can_and_the_next_goes_on(served, cl
         for _ in range(3):
             end(me, upload(me, clip, force="true", callback_url=listener.url))
 
-    assert [webhooks.deliver(served.here, 2) for _ in range(3)] == [2, 1, 0]
+    assert [webhooks.deliver(served.app, 2) for _ in range(3)] == [2, 1, 0]
 
 
 # Fair shares
@@ -327,39 +327,39 @@ def test_the_fourth_task_of_a_key_waits_and_is_not_refused(tmp_path, clip):
         served.client() as other,
     ):
         rung: list[str] = []
-        served.here.work.bell = lambda _queue, _kind, job_id: rung.append(job_id)
+        served.app.job_queue.notifier = lambda _queue, _kind, job_id: rung.append(job_id)
         mine = [upload(me, clip, force="true").json()["task_id"] for _ in range(4)]
         theirs = upload(other, clip, force="true").json()["task_id"]
-        jobs = {job.task_id: job.id for job in drive.ready(served.here)}
+        jobs = {job.task_id: job.id for job in drive.ready(served.app)}
 
-        claims = {task: served.here.work.claim(job, "worker") for task, job in jobs.items()}
+        claims = {task: served.app.job_queue.claim(job, "worker") for task, job in jobs.items()}
 
         assert [claims[task] is not None for task in (*mine, theirs)] == [True, True, True, False, True]
         assert me.get(f"/api/v1/tasks/{mine[3]}").json()["status"] == "queued"
         rung.clear()
         me.post(f"/api/v1/tasks/{mine[0]}/cancel")
         assert rung == [jobs[mine[3]]]
-        assert served.here.work.claim(jobs[mine[3]], "worker") is not None
+        assert served.app.job_queue.claim(jobs[mine[3]], "worker") is not None
 
 
 def test_waiting_tasks_of_a_busy_key_are_not_woken_in_vain(tmp_path, clip):
     with serve(generous(tmp_path, api_tasks_per_key=1)) as served, served.client() as me:
         for _ in range(3):
             upload(me, clip, force="true")
-        first = drive.ready(served.here)[0]
-        assert served.here.work.claim(first.id, "worker")
+        first = drive.ready(served.app)[0]
+        assert served.app.job_queue.claim(first.id, "worker")
         later = time.time() + 60
-        served.here.work.now = lambda: later
-        served.here.work.renew(["worker"])
+        served.app.job_queue.now = lambda: later
+        served.app.job_queue.renew(["worker"])
 
-        assert served.here.work.reconcile() == 0
+        assert served.app.job_queue.reconcile() == 0
 
 
 def test_however_many_are_queued_all_get_done(tmp_path, clip):
     with serve(generous(tmp_path, api_tasks_per_key=1)) as served, served.client() as me:
         tasks = [upload(me, clip, force=force).json()["task_id"] for force in ("true", "false", "false")]
 
-        drive.perform_all(served.here)
+        drive.perform_all(served.app)
 
         assert {me.get(f"/api/v1/tasks/{task}").json()["status"] for task in tasks} == {"completed"}
 
@@ -370,7 +370,7 @@ def test_however_many_are_queued_all_get_done(tmp_path, clip):
 def ended(served, client, clip, hours, **recording):
     """A task that was completed so many hours ago."""
     task_id = upload(client, clip).json()["task_id"]
-    with served.here.records.write() as session:
+    with served.app.database.write() as session:
         long_ago = {"status": "completed", "completed_at": time.time() - hours * 3600}
         session.execute(update(Task).where(Task.id == task_id).values(long_ago))
         if recording:
@@ -383,27 +383,27 @@ def test_after_a_day_a_task_and_its_bytes_are_gone(fresh, clip, hours, forgotten
     with fresh.client() as me:
         task_id = ended(fresh, me, clip, hours)
 
-        assert retention.sweep(fresh.here) == forgotten
+        assert retention.sweep(fresh.app) == forgotten
 
         assert me.get(f"/api/v1/tasks/{task_id}").status_code == (404 if forgotten else 200)
         assert me.get("/api/v1/recordings").json()["total"] == 1 - forgotten
         digest = hashlib.sha256(clip.read_bytes()).hexdigest()
-        assert fresh.here.store.place(digest).exists() == (not forgotten)
+        assert fresh.app.store.place(digest).exists() == (not forgotten)
 
 
 def test_running_tasks_and_recordings_of_the_pages_stay(fresh, clip):
-    from core.library.recordings import Wish
+    from core.library.recordings import TranscriptionOptions
     from core.principal import EVERYONE
 
     with clip.open("rb") as file, fresh.client() as me:
-        fresh.here.accept(EVERYONE, file, "page.wav", Wish(language="en"))
+        fresh.app.accept(EVERYONE, file, "page.wav", TranscriptionOptions(language="en"))
         upload(me, clip)
-    with fresh.here.records.write() as session:
+    with fresh.app.database.write() as session:
         done_long_ago = {"status": "completed", "completed_at": 1.0}
         session.execute(update(Task).where(Task.owner == "pages").values(done_long_ago))
         session.execute(update(Task).where(Task.owner != "pages").values(status="processing", created_at=1.0))
 
-    assert retention.sweep(fresh.here) == 0
+    assert retention.sweep(fresh.app) == 0
 
 
 @pytest.mark.parametrize(("hours", "forgotten"), [(30, 0), (71, 0), (73, 1)])
@@ -411,44 +411,44 @@ def test_vectors_that_are_still_bought_keep_a_task_for_three_days(fresh, clip, h
     with fresh.client() as me:
         ended(fresh, me, clip, hours, meaning="waiting")
 
-    assert retention.sweep(fresh.here) == forgotten
+    assert retention.sweep(fresh.app) == forgotten
 
 
 def test_zero_hours_keep_tasks_for_ever(tmp_path, clip):
     with serve(generous(tmp_path, api_retention_h=0)) as served, served.client() as me:
         ended(served, me, clip, 10_000)
 
-        assert retention.sweep(served.here) == 0
+        assert retention.sweep(served.app) == 0
 
 
 def test_bytes_that_belong_to_nobody_are_swept_away(fresh, clip):
-    folder = fresh.here.store.folder
+    folder = fresh.app.store.folder
     with fresh.client() as me:
         problem(upload(me, clip, language="tlh"), 400)
         [orphan] = list(folder.glob("??/*"))
-        assert retention.sweep_store(fresh.here) == 0
+        assert retention.sweep_store(fresh.app) == 0
         os.utime(orphan, (1, 1))
 
-        assert retention.sweep_store(fresh.here) == 1
+        assert retention.sweep_store(fresh.app) == 1
         assert not orphan.exists()
 
         upload(me, clip)
         for file in folder.glob("??/*"):
             os.utime(file, (1, 1))
-        assert retention.sweep_store(fresh.here) == 0
+        assert retention.sweep_store(fresh.app) == 0
 
 
 def test_decoded_sound_stays_while_a_job_needs_it_and_not_much_longer(fresh, clip):
-    here = fresh.here
+    app = fresh.app
     with fresh.client() as me:
         accepted = upload(me, clip)
-        (job,) = drive.ready(here)
-        here.prepare(here.work.claim(job.id, "w"))
-        [sound] = (here.settings.home / "work").iterdir()
+        (job,) = drive.ready(app)
+        app.prepare(app.job_queue.claim(job.id, "w"))
+        [sound] = (app.settings.home / "work").iterdir()
         os.utime(sound, (1, 1))
-        assert retention.sweep_store(here) == 0
+        assert retention.sweep_store(app) == 0
 
         end(me, accepted)
 
-    assert retention.sweep_store(here) == 1
+    assert retention.sweep_store(app) == 1
     assert not sound.exists()

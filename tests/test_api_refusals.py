@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from api import build
-from core.application import Journey
+from core.application import Application
 from core.settings import Settings
 from tests.installation import done, generous, problem, upload
 from tests.serve import serve
@@ -32,7 +32,7 @@ def test_what_is_no_recording_is_refused_before_it_is_accepted(served, me, tmp_p
     body = problem(upload(me, text), 415)
 
     assert body["code"] == "unreadable_media"
-    assert not served.here.store.place(hashlib.sha256(text.read_bytes()).hexdigest()).exists()
+    assert not served.app.store.place(hashlib.sha256(text.read_bytes()).hexdigest()).exists()
 
 
 def test_an_empty_file_is_refused(me, tmp_path):
@@ -65,13 +65,13 @@ def test_too_large_is_noticed_with_the_first_byte_over(served, me):
     refused = me.post("/api/v1/transcribe", content=body(), headers=headers)
 
     assert problem(refused, 413)["code"] == "too_large"
-    assert not list(served.here.store.folder.glob(".incoming-*"))
+    assert not list(served.app.store.folder.glob(".incoming-*"))
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, clip):
-    here = generous(tmp_path)
-    here.store.reserve_bytes = 1 << 60
-    with serve(here) as served, served.client() as me:
+    app = generous(tmp_path)
+    app.store.reserve_bytes = 1 << 60
+    with serve(app) as served, served.client() as me:
         problem(upload(me, clip), 507)
         assert me.get("/health").status_code == 503
 
@@ -118,12 +118,12 @@ def test_an_aborted_upload_leaves_nothing(served, me, clip):
             + b"x" * 1_500_000
         )
         deadline = time.monotonic() + 5
-        while not list(served.here.store.folder.glob(".incoming-*")) and time.monotonic() < deadline:
+        while not list(served.app.store.folder.glob(".incoming-*")) and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert list(served.here.store.folder.glob(".incoming-*"))
-    while list(served.here.store.folder.glob(".incoming-*")) and time.monotonic() < deadline:
+        assert list(served.app.store.folder.glob(".incoming-*"))
+    while list(served.app.store.folder.glob(".incoming-*")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not list(served.here.store.folder.glob(".incoming-*"))
+    assert not list(served.app.store.folder.glob(".incoming-*"))
 
 
 def test_an_unknown_format_is_refused(served, me, clip):
@@ -163,9 +163,9 @@ def test_what_breaks_inside_stays_inside():
 
 
 def test_a_database_that_is_away_is_a_matter_of_waiting(tmp_path):
-    here = generous(tmp_path)
-    with serve(here) as served, served.client() as me:
-        here.records.close()
+    app = generous(tmp_path)
+    with serve(app) as served, served.client() as me:
+        app.database.close()
         for file in tmp_path.glob("records.sqlite*"):
             file.unlink()
         refused = me.get("/api/v1/tasks")
@@ -176,8 +176,8 @@ def test_a_database_that_is_away_is_a_matter_of_waiting(tmp_path):
 
 
 def test_limits_refuse_and_say_when_to_come_back(tmp_path, clip):
-    here = Journey(Settings(stenogram_home=tmp_path, api_uploads_per_min=2, api_requests_per_min=3))
-    with serve(here) as served, served.client() as me, served.client() as other:
+    app = Application(Settings(stenogram_home=tmp_path, api_uploads_per_min=2, api_requests_per_min=3))
+    with serve(app) as served, served.client() as me, served.client() as other:
         assert [upload(me, clip).status_code for _ in range(3)] == [202, 202, 429]
         assert [me.get("/api/v1/tasks").status_code for _ in range(4)] == [200, 200, 200, 429]
         refused = me.get("/api/v1/tasks")

@@ -47,7 +47,7 @@ def addresses(served, ids):
 
 
 def everything(served):
-    with served.client(served.here.keys.make("boss", admin=True)) as admin:
+    with served.client(served.app.keys.make("boss", admin=True)) as admin:
         tasks, recordings = admin.get("/api/v1/tasks").json(), admin.get("/api/v1/recordings").json()
     return tasks["tasks"], recordings["recordings"]
 
@@ -80,10 +80,10 @@ def test_lists_and_searches_of_a_stranger_are_empty(served, owned):
 
 
 def test_a_revoked_key_is_a_stranger_at_once(served):
-    key = served.here.keys.make("gone")
+    key = served.app.keys.make("gone")
     with served.client(key) as client:
         assert client.get("/api/v1/tasks").status_code == 200
-        served.here.keys.revoke(key[4:12])
+        served.app.keys.revoke(key[4:12])
         problem(client.get("/api/v1/tasks"), 401)
 
 
@@ -131,7 +131,7 @@ def test_a_key_that_is_none_opens_nothing(served, key):
 
 
 def test_a_key_may_come_as_a_bearer(served):
-    key = served.here.keys.make("bearer")
+    key = served.app.keys.make("bearer")
 
     with served.client("", Authorization=f"Bearer {key}") as client:
         del client.headers["X-API-Key"]
@@ -141,7 +141,7 @@ def test_a_key_may_come_as_a_bearer(served):
 def test_an_admin_sees_all_and_others_only_theirs(served, me, clip):
     task_id = upload(me, clip).json()["task_id"]
 
-    with served.client() as other, served.client(served.here.keys.make("boss", admin=True)) as admin:
+    with served.client() as other, served.client(served.app.keys.make("boss", admin=True)) as admin:
         problem(other.get(f"/api/v1/tasks/{task_id}"), 404)
         assert other.get("/api/v1/tasks").json()["total"] == 0
         assert admin.get(f"/api/v1/tasks/{task_id}").status_code == 200

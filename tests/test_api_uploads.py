@@ -58,11 +58,11 @@ def test_a_real_client_uploads_in_pieces_and_gets_a_task(served, me, clip):
     told = me.head(uploader.url)
     task = me.get(f"/api/v1/tasks/{told.headers['stenogram-task-id']}").json()
     assert (task["filename"], task["file_size"]) == ("Совещание.wav", clip.stat().st_size)
-    drive.perform_all(served.here)
+    drive.perform_all(served.app)
     assert me.get(f"/api/v1/tasks/{task['task_id']}/result").json()["transcription"]
     recording = me.get(f"/api/v1/recordings/{task['recording_id']}").json()
     assert recording["tags"] == ["a", "b"]
-    assert not list((served.here.settings.home / "uploads").iterdir())
+    assert not list((served.app.settings.home / "uploads").iterdir())
 
 
 def test_a_real_client_goes_on_after_an_interruption(served, me, clip):
@@ -131,8 +131,10 @@ def test_a_finished_upload_takes_no_more_and_stays_known(served, me, clip):
 def test_an_upload_that_was_complete_when_we_died_becomes_a_task_when_asked_about(served, me, clip):
     content = clip.read_bytes()
     address = begin(me, len(content), language="en")
-    row = served.here.resumables.get(served.here.keys.check(me.headers["X-API-Key"]), address.split("/")[-1])
-    served.here.resumables.path(row).write_bytes(content)
+    row = served.app.resumable_uploads.get(
+        served.app.keys.check(me.headers["X-API-Key"]), address.split("/")[-1]
+    )
+    served.app.resumable_uploads.path(row).write_bytes(content)
 
     assert me.head(address).headers["stenogram-task-id"]
     assert me.get("/api/v1/tasks").json()["total"] == 1
@@ -144,7 +146,7 @@ def test_a_stopped_upload_is_gone(served, me):
 
     assert me.delete(address).status_code == 204
     assert me.head(address).status_code == 404
-    assert not list((served.here.settings.home / "uploads").iterdir())
+    assert not list((served.app.settings.home / "uploads").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -179,19 +181,19 @@ def test_uploads_belong_to_their_key(served, me):
 
 
 def test_a_page_uploads_with_a_ticket_for_the_pages(served, me, clip):
-    ticket = {"X-API-Key": "", "X-Upload-Ticket": served.here.keys.ticket("upload"), **TUS}
+    ticket = {"X-API-Key": "", "X-Upload-Ticket": served.app.keys.ticket("upload"), **TUS}
     with httpx.Client(base_url=served.url, headers=ticket) as page:
         address = begin(page, clip.stat().st_size, language="en")
         task_id = send(page, address, 0, clip.read_bytes()).headers["stenogram-task-id"]
         problem(page.get(f"/api/v1/tasks/{task_id}"), 401)
 
-    assert served.here.recordings.task(EVERYONE, task_id).owner == "pages"
+    assert served.app.recordings.task(EVERYONE, task_id).owner == "pages"
     problem(me.get(f"/api/v1/tasks/{task_id}"), 404)
 
 
 def test_a_ticket_is_good_for_the_uploads_of_the_pages_and_nothing_else(served, me):
     mine = begin(me, 10)
-    ticket = {"X-Upload-Ticket": served.here.keys.ticket("upload"), **TUS}
+    ticket = {"X-Upload-Ticket": served.app.keys.ticket("upload"), **TUS}
     with httpx.Client(base_url=served.url, headers=ticket) as page:
         assert page.head(mine).status_code == 404
         problem(send(page, mine, 0, b"x"), 404)
@@ -199,7 +201,7 @@ def test_a_ticket_is_good_for_the_uploads_of_the_pages_and_nothing_else(served, 
         for address in ("/api/v1/tasks", "/api/v1/recordings", "/api/v1/search?q=a", "/metrics"):
             problem(page.get(address), 401)
         problem(page.post("/api/v1/transcribe"), 401)
-    for forged in ("1-2", served.here.keys.ticket("another"), f"9{ticket['X-Upload-Ticket']}"):
+    for forged in ("1-2", served.app.keys.ticket("another"), f"9{ticket['X-Upload-Ticket']}"):
         headers = {**TUS, "X-Upload-Ticket": forged, "Upload-Length": "10"}
         problem(httpx.post(f"{served.url}/api/v1/uploads", headers=headers), 401)
     assert me.head(mine).headers["upload-offset"] == "0"
@@ -214,19 +216,19 @@ def test_there_is_an_end_to_unfinished_uploads(me):
 
 def test_what_nobody_goes_on_with_is_forgotten(served, me):
     address = begin(me, 10)
-    folder = served.here.settings.home / "uploads"
-    assert retention.sweep(served.here) == 0
+    folder = served.app.settings.home / "uploads"
+    assert retention.sweep(served.app) == 0
     assert list(folder.iterdir())
     from sqlalchemy import update
 
     from core.database.tables import Resumable
 
-    with served.here.records.write() as session:
+    with served.app.database.write() as session:
         session.execute(update(Resumable).values(created_at=time.time() - 25 * 3600))
     for file in folder.iterdir():
         os.utime(file, (1, 1))
 
-    retention.sweep(served.here)
+    retention.sweep(served.app)
 
     assert not list(folder.iterdir())
     assert me.head(address).status_code == 404

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Job, Recording, Task
 from core.embedding.embedder import text_hash
 from core.errors import BadRequest, OutcomeUnknown
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.orders import embedding_requests
 from core.orders.batch_view import STATES
 from core.principal import EVERYONE
@@ -29,366 +29,366 @@ def emulator() -> Iterator[GeminiEmulator]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, emulator: GeminiEmulator) -> Journey:
+def app(tmp_path: Path, emulator: GeminiEmulator) -> Application:
     return batching.installation(tmp_path / "home", emulator.url)
 
 
-def test_russian_speech_is_found_by_meaning_after_a_batch(here, emulator):
-    mine = batching.recording(here, batching.sentences(20))
+def test_russian_speech_is_found_by_meaning_after_a_batch(app, emulator):
+    mine = batching.recording(app, batching.sentences(20))
 
-    batching.run(here, emulator)
+    batching.run(app, emulator)
 
-    assert batching.states(here) == ["complete"]
-    assert here.recordings.get(EVERYONE, mine).meaning == "done"
+    assert batching.states(app) == ["complete"]
+    assert app.recordings.get(EVERYONE, mine).meaning == "done"
     assert len(emulator.ledger().billed) == 20
     assert emulator.ledger().paid_twice == {}
-    found = here.search(EVERYONE, "ремонтировать крыши складов", mode="meaning")
+    found = app.search(EVERYONE, "ремонтировать крыши складов", mode="meaning")
     assert "крыши" in found.matches[0].row.text
 
 
-def test_a_text_that_has_a_vector_is_never_sent_again(here, emulator):
+def test_a_text_that_has_a_vector_is_never_sent_again(app, emulator):
     """Neither for another recording, nor for a new transcript of the same one."""
-    batching.recording(here, batching.sentences(6), title="first")
-    batching.run(here, emulator)
+    batching.recording(app, batching.sentences(6), title="first")
+    batching.run(app, emulator)
 
-    batching.recording(here, batching.sentences(7), title="second")
-    batching.run(here, emulator)
+    batching.recording(app, batching.sentences(7), title="second")
+    batching.run(app, emulator)
 
     assert len(emulator.ledger().texts) == 7
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
 
 
-def test_equal_texts_go_out_once_and_serve_all(here, emulator):
-    batching.recording(here, [*batching.sentences(3), *batching.sentences(3)], title="twice")
+def test_equal_texts_go_out_once_and_serve_all(app, emulator):
+    batching.recording(app, [*batching.sentences(3), *batching.sentences(3)], title="twice")
 
-    batching.run(here, emulator)
+    batching.run(app, emulator)
 
     assert len(emulator.ledger().texts) == 3
-    assert batching.meanings(here) == ["done"] * 6
+    assert batching.meanings(app) == ["done"] * 6
 
 
-def test_empty_passages_are_never_sent(here, emulator):
-    batching.recording(here, ["", "   ", *batching.sentences(2)])
+def test_empty_passages_are_never_sent(app, emulator):
+    batching.recording(app, ["", "   ", *batching.sentences(2)])
 
-    batching.run(here, emulator)
+    batching.run(app, emulator)
 
     assert [text.text for text in emulator.ledger().texts if not text.text.strip()] == []
-    assert sorted(batching.meanings(here)) == ["done", "done", "off", "off"]
+    assert sorted(batching.meanings(app)) == ["done", "done", "off", "off"]
 
 
 def test_few_texts_wait_for_company_but_not_for_ever(tmp_path, emulator):
-    here = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=300)
-    batching.recording(here, batching.sentences(3))
+    app = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=300)
+    batching.recording(app, batching.sentences(3))
 
-    here.batches.tick()
-    assert batching.states(here) == []
-    batching.set_clock(here, 301)
-    here.batches.tick()
+    app.batches.tick()
+    assert batching.states(app) == []
+    batching.set_clock(app, 301)
+    app.batches.tick()
 
-    assert batching.states(here) == ["submitted"]
+    assert batching.states(app) == ["submitted"]
 
 
 def test_flush_sends_what_waits(tmp_path, emulator):
-    here = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=300)
-    batching.recording(here, batching.sentences(3))
-    here.batches.tick()
+    app = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=300)
+    batching.recording(app, batching.sentences(3))
+    app.batches.tick()
 
-    here.batches.flush()
-    here.batches.tick()
+    app.batches.flush()
+    app.batches.tick()
 
-    assert batching.states(here) == ["submitted"]
+    assert batching.states(app) == ["submitted"]
 
 
 def test_many_texts_are_split_by_number(tmp_path, emulator):
-    here = batching.installation(tmp_path, emulator.url, batch_max_requests=4)
-    batching.recording(here, batching.sentences(10))
+    app = batching.installation(tmp_path, emulator.url, batch_max_requests=4)
+    batching.recording(app, batching.sentences(10))
 
-    batching.run(here, emulator)
+    batching.run(app, emulator)
 
-    assert sorted(batch.texts for batch in batching.batches(here)) == [2, 4, 4]
+    assert sorted(batch.texts for batch in batching.batches(app)) == [2, 4, 4]
     assert emulator.ledger().paid_twice == {}
 
 
 def test_many_texts_are_split_by_size(tmp_path, emulator):
-    here = batching.installation(tmp_path, emulator.url, batch_max_bytes=1000)
-    batching.recording(here, batching.sentences(8))
+    app = batching.installation(tmp_path, emulator.url, batch_max_bytes=1000)
+    batching.recording(app, batching.sentences(8))
 
-    batching.run(here, emulator)
+    batching.run(app, emulator)
 
     files = [call for call in emulator.ledger().calls if call.call == "upload_chunk"]
-    assert len(files) == len(batching.batches(here)) > 1
+    assert len(files) == len(batching.batches(app)) > 1
 
 
 def test_the_enqueued_token_limit_lets_the_next_batch_go_when_the_first_has_ended(tmp_path, emulator):
-    here = batching.installation(tmp_path, emulator.url, batch_enqueued_tokens=200, batch_min_size=2)
+    app = batching.installation(tmp_path, emulator.url, batch_enqueued_tokens=200, batch_min_size=2)
     emulator.settings(enqueued_tokens=200)
-    batching.recording(here, batching.sentences(12))
+    batching.recording(app, batching.sentences(12))
 
-    here.batches.tick()
-    assert sum(batch.tokens for batch in batching.batches(here)) <= 200
-    batching.run(here, emulator)
+    app.batches.tick()
+    assert sum(batch.tokens for batch in batching.batches(app)) <= 200
+    batching.run(app, emulator)
 
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
     assert all(call.status == 200 for call in emulator.ledger().calls if call.call == "create")
 
 
 def test_a_smaller_limit_than_expected_is_found_out(tmp_path, emulator):
     """The provider refuses for size without saying how much it would take."""
-    here = batching.installation(tmp_path, emulator.url)
+    app = batching.installation(tmp_path, emulator.url)
     emulator.settings(enqueued_tokens=100)
-    batching.recording(here, batching.sentences(12))
+    batching.recording(app, batching.sentences(12))
 
-    batching.run(here, emulator, rounds=200)
+    batching.run(app, emulator, rounds=200)
 
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
     assert emulator.ledger().paid_twice == {}
 
 
 def test_no_more_jobs_than_allowed_are_under_way(tmp_path, emulator):
-    here = batching.installation(tmp_path, emulator.url, batch_max_requests=2, batch_max_jobs=2)
-    batching.recording(here, batching.sentences(9))
+    app = batching.installation(tmp_path, emulator.url, batch_max_requests=2, batch_max_jobs=2)
+    batching.recording(app, batching.sentences(9))
 
-    here.batches.tick()
+    app.batches.tick()
 
-    assert batching.states(here) == ["submitted"] * 2
+    assert batching.states(app) == ["submitted"] * 2
 
 
-def test_a_text_that_fails_three_times_is_left_to_a_person(here, emulator):
+def test_a_text_that_fails_three_times_is_left_to_a_person(app, emulator):
     emulator.fault("error_line", times=None, count=1, message="Too strange.")
-    batching.recording(here, batching.sentences(4))
+    batching.recording(app, batching.sentences(4))
 
-    batching.run(here, emulator)
+    batching.run(app, emulator)
 
-    assert sorted(batching.meanings(here)) == ["done", "done", "done", "failed"]
-    (text,) = batching.texts(here)
+    assert sorted(batching.meanings(app)) == ["done", "done", "done", "failed"]
+    (text,) = batching.texts(app)
     assert (text.state, text.tries, text.error) == ("failed", 3, "Too strange.")
-    assert [seen.failed for seen in here.batches.view.list()] == [1, 0, 0]
+    assert [seen.failed for seen in app.batches.view.list()] == [1, 0, 0]
 
 
-def test_retry_sends_failed_texts_again(here, emulator):
+def test_retry_sends_failed_texts_again(app, emulator):
     emulator.fault("error_line", times=3, count=1)
-    batching.recording(here, batching.sentences(4))
-    batching.run(here, emulator)
-    last = here.batches.view.list()[0].id
+    batching.recording(app, batching.sentences(4))
+    batching.run(app, emulator)
+    last = app.batches.view.list()[0].id
 
-    assert here.batches.retry_failed(last) == 1
-    batching.run(here, emulator)
+    assert app.batches.retry_failed(last) == 1
+    batching.run(app, emulator)
 
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
 
 
-def test_failed_texts_can_be_embedded_now(here, emulator):
+def test_failed_texts_can_be_embedded_now(app, emulator):
     emulator.fault("error_line", times=3, count=1)
-    batching.recording(here, batching.sentences(4))
-    batching.run(here, emulator)
-    last = here.batches.view.list()[0].id
+    batching.recording(app, batching.sentences(4))
+    batching.run(app, emulator)
+    last = app.batches.view.list()[0].id
 
-    assert here.batches.embed_failed_now(last) == 1
-    batching.embed_now(here)
+    assert app.batches.embed_failed_now(last) == 1
+    batching.embed_now(app)
 
-    assert set(batching.meanings(here)) == {"done"}
-    assert batching.texts(here) == []
+    assert set(batching.meanings(app)) == {"done"}
+    assert batching.texts(app) == []
 
 
-def test_a_late_batch_can_be_finished_now(here, emulator):
+def test_a_late_batch_can_be_finished_now(app, emulator):
     emulator.fault("stuck")
-    batching.recording(here, batching.sentences(4))
-    here.batches.tick()
-    (seen,) = here.batches.view.list()
+    batching.recording(app, batching.sentences(4))
+    app.batches.tick()
+    (seen,) = app.batches.view.list()
 
-    assert here.batches.finish_now(seen.id)
-    batching.run(here, emulator)
+    assert app.batches.finish_now(seen.id)
+    batching.run(app, emulator)
 
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
     assert emulator.ledger().paid_twice == {}
     assert {text.batch for text in emulator.ledger().billed} == {None}
 
 
-def test_finishing_now_keeps_what_the_batch_had_done(here, emulator):
+def test_finishing_now_keeps_what_the_batch_had_done(app, emulator):
     emulator.fault("stuck")
     emulator.fault("cancel_keeps", count=2)
-    batching.recording(here, batching.sentences(4))
-    here.batches.tick()
+    batching.recording(app, batching.sentences(4))
+    app.batches.tick()
 
-    here.batches.finish_now(here.batches.view.list()[0].id)
-    batching.run(here, emulator)
+    app.batches.finish_now(app.batches.view.list()[0].id)
+    batching.run(app, emulator)
 
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
     assert emulator.ledger().paid_twice == {}
     assert len([text for text in emulator.ledger().billed if text.batch]) == 2
 
 
-def test_finishing_now_what_ends_by_itself_buys_nothing_twice(here, emulator):
+def test_finishing_now_what_ends_by_itself_buys_nothing_twice(app, emulator):
     emulator.fault("cancel_late")
-    batching.recording(here, batching.sentences(4))
-    here.batches.tick()
+    batching.recording(app, batching.sentences(4))
+    app.batches.tick()
 
-    here.batches.finish_now(here.batches.view.list()[0].id)
-    batching.run(here, emulator)
+    app.batches.finish_now(app.batches.view.list()[0].id)
+    batching.run(app, emulator)
 
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
     assert all(text.batch for text in emulator.ledger().billed)
 
 
-def test_a_batch_with_a_deadline_finishes_itself(here, emulator):
+def test_a_batch_with_a_deadline_finishes_itself(app, emulator):
     emulator.fault("stuck")
-    mine = batching.recording(here, batching.sentences(4))
-    with here.records.write() as session:
-        session.get_one(Recording, mine).vectors_by = here.batches.now() + 600
+    mine = batching.recording(app, batching.sentences(4))
+    with app.database.write() as session:
+        session.get_one(Recording, mine).vectors_by = app.batches.now() + 600
 
-    batching.run(here, emulator)
+    batching.run(app, emulator)
 
-    assert set(batching.meanings(here)) == {"done"}
-    assert batching.states(here) == ["cancelled"]
+    assert set(batching.meanings(app)) == {"done"}
+    assert batching.states(app) == ["cancelled"]
 
 
-def test_cancelling_keeps_what_is_there_and_leaves_the_rest_to_a_person(here, emulator):
+def test_cancelling_keeps_what_is_there_and_leaves_the_rest_to_a_person(app, emulator):
     emulator.fault("stuck")
     emulator.fault("cancel_keeps", count=1)
-    batching.recording(here, batching.sentences(4))
-    here.batches.tick()
-    (seen,) = here.batches.view.list()
+    batching.recording(app, batching.sentences(4))
+    app.batches.tick()
+    (seen,) = app.batches.view.list()
 
-    assert here.batches.cancel(seen.id)
-    batching.run(here, emulator)
+    assert app.batches.cancel(seen.id)
+    batching.run(app, emulator)
 
-    assert sorted(batching.meanings(here)) == ["done", "failed", "failed", "failed"]
-    assert not here.batches.cancel(seen.id)
-    assert here.batches.view.list()[0].failed == 3
+    assert sorted(batching.meanings(app)) == ["done", "failed", "failed", "failed"]
+    assert not app.batches.cancel(seen.id)
+    assert app.batches.view.list()[0].failed == 3
 
 
-def test_a_batch_that_ended_without_results_has_saved_nothing(here, emulator):
+def test_a_batch_that_ended_without_results_has_saved_nothing(app, emulator):
     emulator.fault("fail")
-    batching.recording(here, batching.sentences(4))
-    here.batches.tick()
-    batching.run(here, emulator)
+    batching.recording(app, batching.sentences(4))
+    app.batches.tick()
+    batching.run(app, emulator)
 
-    seen = {each.state: each for each in here.batches.view.list()}
+    seen = {each.state: each for each in app.batches.view.list()}
 
     assert seen["failed"].saved_usd == 0 < seen["failed"].usd
     assert seen["complete"].saved_usd == seen["complete"].usd > 0
 
 
 def test_the_lane_can_be_changed_while_nothing_was_sent(tmp_path, emulator):
-    here = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=9999)
-    mine = batching.recording(here, batching.sentences(3))
-    here.batches.tick()
+    app = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=9999)
+    mine = batching.recording(app, batching.sentences(3))
+    app.batches.tick()
 
-    here.batches.change_lane(mine, "now")
-    batching.embed_now(here)
-    here.batches.tick()
+    app.batches.change_lane(mine, "now")
+    batching.embed_now(app)
+    app.batches.tick()
 
-    assert set(batching.meanings(here)) == {"done"}
-    assert batching.states(here) == []
+    assert set(batching.meanings(app)) == {"done"}
+    assert batching.states(app) == []
 
 
 def test_without_a_key_passages_wait_and_nothing_fails(tmp_path, emulator):
-    here = batching.installation(tmp_path, emulator.url, gemini_api_key="")
-    here.records.set_fact("embedder", "gemini")
-    batching.recording(here, batching.sentences(3))
+    app = batching.installation(tmp_path, emulator.url, gemini_api_key="")
+    app.database.set_value("embedder", "gemini")
+    batching.recording(app, batching.sentences(3))
 
-    here.batches.tick()
+    app.batches.tick()
 
-    assert set(batching.meanings(here)) == {"waiting"}
-    assert here.batches.view.queue().stopped["facts"]["setting"] == "GEMINI_API_KEY"
+    assert set(batching.meanings(app)) == {"waiting"}
+    assert app.batches.view.queue().stopped["facts"]["setting"] == "GEMINI_API_KEY"
     again = batching.installation(tmp_path, emulator.url)
     batching.run(again, emulator)
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
 
 
-def test_a_refused_key_pauses_the_provider_and_burns_no_try(here, emulator):
+def test_a_refused_key_pauses_the_provider_and_burns_no_try(app, emulator):
     emulator.fault("revoked_key", times=None, code=403)
-    batching.recording(here, batching.sentences(3))
+    batching.recording(app, batching.sentences(3))
     for minute in range(10):
-        batching.set_clock(here, 61 * minute)
-        here.batches.tick()
-    assert here.batches.view.queue().stopped["facts"]["setting"] == "GEMINI_API_KEY"
+        batching.set_clock(app, 61 * minute)
+        app.batches.tick()
+    assert app.batches.view.queue().stopped["facts"]["setting"] == "GEMINI_API_KEY"
     assert len(emulator.ledger().calls) <= 10
 
     emulator.clear_faults()
     emulator.advance(61 * 10)
-    batching.run(here, emulator, ahead_s=61 * 10)
+    batching.run(app, emulator, ahead_s=61 * 10)
 
-    assert set(batching.meanings(here)) == {"done"}
-    assert batching.states(here) == ["complete"]
+    assert set(batching.meanings(app)) == {"done"}
+    assert batching.states(app) == ["complete"]
 
 
 def test_the_monthly_cap_holds_batches_back_and_lets_those_under_way_go_on(tmp_path, emulator):
     tight = {"monthly_cap_usd": "0.000012", "batch_max_requests": 3}
-    here = batching.installation(tmp_path, emulator.url, **tight)
-    batching.recording(here, batching.sentences(9))
+    app = batching.installation(tmp_path, emulator.url, **tight)
+    batching.recording(app, batching.sentences(9))
 
-    batching.run(here, emulator, done=lambda: "complete" in batching.states(here))
+    batching.run(app, emulator, done=lambda: "complete" in batching.states(app))
 
-    assert here.ledger.month().spent <= here.ledger.month().cap
-    assert 0 < batching.meanings(here).count("done") < 9
-    assert here.batches.view.queue().stopped["facts"]["setting"] == "MONTHLY_CAP_USD"
+    assert app.ledger.month().spent <= app.ledger.month().cap
+    assert 0 < batching.meanings(app).count("done") < 9
+    assert app.batches.view.queue().stopped["facts"]["setting"] == "MONTHLY_CAP_USD"
     richer = batching.installation(tmp_path, emulator.url)
     batching.run(richer, emulator, ahead_s=6100)
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
 
 
 def test_the_batch_lane_is_refused_while_vectors_are_made_here(tmp_path):
-    local = Journey(Settings(stenogram_home=tmp_path))
+    local = Application(Settings(stenogram_home=tmp_path))
 
     with pytest.raises(BadRequest, match="on this machine"):
-        local.submit(EVERYONE, Blob("0" * 64, 1), "a.wav", Wish(lane="batch"))
+        local.submit(EVERYONE, Blob("0" * 64, 1), "a.wav", TranscriptionOptions(lane="batch"))
     with pytest.raises(BadRequest, match="on this machine"):
         local.batches.change_lane("any", "batch")
 
 
-def test_a_recording_deleted_under_way_loses_nothing_paid(here, emulator):
-    mine = batching.recording(here, batching.sentences(4))
-    here.batches.tick()
-    with here.records.write() as session:
+def test_a_recording_deleted_under_way_loses_nothing_paid(app, emulator):
+    mine = batching.recording(app, batching.sentences(4))
+    app.batches.tick()
+    with app.database.write() as session:
         session.delete(session.get_one(Recording, mine))
-    here.index_store.remove(mine)
+    app.index_store.remove(mine)
 
-    batching.run(here, emulator, done=lambda: batching.states(here) == ["complete"])
-    batching.recording(here, batching.sentences(4), title="again")
-    batching.run(here, emulator)
+    batching.run(app, emulator, done=lambda: batching.states(app) == ["complete"])
+    batching.recording(app, batching.sentences(4), title="again")
+    batching.run(app, emulator)
 
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
     assert len(emulator.ledger().texts) == 4
 
 
-def test_what_is_seen_of_a_batch(here, emulator):
-    batching.recording(here, batching.sentences(4))
-    here.batches.tick()
+def test_what_is_seen_of_a_batch(app, emulator):
+    batching.recording(app, batching.sentences(4))
+    app.batches.tick()
 
-    (seen,) = here.batches.view.list()
+    (seen,) = app.batches.view.list()
     assert seen.says == STATES["submitted"]
     assert seen.name.startswith("batches/")
     assert (seen.texts, seen.waiting, seen.live, seen.late) == (4, 4, True, False)
     assert seen.saved_usd == seen.usd > 0
     assert (seen.expected.low_s, seen.expected.own) == (600, False)
 
-    batching.run(here, emulator)
-    (seen,) = here.batches.view.list()
+    batching.run(app, emulator)
+    (seen,) = app.batches.view.list()
     assert (seen.good, seen.failed, seen.waiting, seen.live) == (4, 0, 0, False)
-    assert here.ledger.saved() == seen.saved_usd
+    assert app.ledger.saved() == seen.saved_usd
 
 
-def test_each_recording_knows_what_it_cost(here, emulator):
-    first = batching.recording(here, batching.sentences(4), title="first")
-    second = batching.recording(here, batching.sentences(2, start=10), lane="now", title="second")
-    with here.records.write() as session:
+def test_each_recording_knows_what_it_cost(app, emulator):
+    first = batching.recording(app, batching.sentences(4), title="first")
+    second = batching.recording(app, batching.sentences(2, start=10), lane="now", title="second")
+    with app.database.write() as session:
         embedding_requests.embed_job(session, second)
 
-    batching.run(here, emulator)
+    batching.run(app, emulator)
 
-    cost = [here.ledger.of_recording(one) for one in (first, second)]
+    cost = [app.ledger.of_recording(one) for one in (first, second)]
     assert min(cost) > 0
-    assert sum(cost) == here.ledger.month().spent
-    assert here.ledger.month().reserved == 0
+    assert sum(cost) == app.ledger.month().spent
+    assert app.ledger.month().reserved == 0
 
 
 @pytest.mark.parametrize("model", ["gemini-embedding-001", "gemini-embedding-2"])
 def test_both_models_ask_in_their_own_way_and_give_unit_vectors(tmp_path, emulator, model):
-    here = batching.installation(tmp_path, emulator.url, embedding_model=model)
-    batching.recording(here, batching.sentences(3))
+    app = batching.installation(tmp_path, emulator.url, embedding_model=model)
+    batching.recording(app, batching.sentences(3))
 
-    batching.run(here, emulator)
+    batching.run(app, emulator)
 
     asked = emulator.ledger().texts
     if model == "gemini-embedding-001":
@@ -397,8 +397,8 @@ def test_both_models_ask_in_their_own_way_and_give_unit_vectors(tmp_path, emulat
     else:
         assert {text.task_type for text in asked} == {None}
         assert all(text.text.startswith("title: none | text: ") for text in asked)
-    hashes = [text_hash(here.embedder(), passage.text) for passage in batching.passages(here)]
-    kept = here.index_store.vectors_of(here.embedder(), hashes).values()
+    hashes = [text_hash(app.embedder(), passage.text) for passage in batching.passages(app)]
+    kept = app.index_store.vectors_of(app.embedder(), hashes).values()
     assert [round(float(np.linalg.norm(vector)), 5) for vector in kept] == [1.0] * 3
 
 
@@ -408,22 +408,22 @@ def test_another_model_is_offered_with_its_price_and_takes_over_when_complete(tm
     batching.run(before, emulator)
     assert before.active.offer() is None
 
-    here = batching.installation(tmp_path, emulator.url, embedding_dim=128)
-    offer = here.active.offer()
+    app = batching.installation(tmp_path, emulator.url, embedding_dim=128)
+    offer = app.active.offer()
     assert (offer.passages, len(emulator.ledger().texts)) == (6, 6)
     assert 0 < offer.usd["batch"] == offer.usd["now"] / 2
-    assert here.embedder().dim == 64, "nothing changes by itself"
+    assert app.embedder().dim == 64, "nothing changes by itself"
 
-    here.active.switch("batch")
-    here.batches.tick()
-    assert here.search(EVERYONE, "ремонт крыши", mode="meaning").matches, "the old vectors still answer"
-    assert here.active.searched().dim == 64
-    batching.run(here, emulator, ahead_s=6100)
-    here.batches.tick()
+    app.active.switch("batch")
+    app.batches.tick()
+    assert app.search(EVERYONE, "ремонт крыши", mode="meaning").matches, "the old vectors still answer"
+    assert app.active.searched().dim == 64
+    batching.run(app, emulator, ahead_s=6100)
+    app.batches.tick()
 
-    assert here.active.searched().dim == 128
-    assert here.search(EVERYONE, "ремонт крыши", mode="meaning").matches
-    assert here.index_store.count(here.embedder()) == 6
+    assert app.active.searched().dim == 128
+    assert app.search(EVERYONE, "ремонт крыши", mode="meaning").matches
+    assert app.index_store.count(app.embedder()) == 6
 
 
 def test_a_batch_of_the_former_model_ends_among_its_own(tmp_path, emulator):
@@ -432,72 +432,72 @@ def test_a_batch_of_the_former_model_ends_among_its_own(tmp_path, emulator):
     before.batches.tick()
     former = before.embedder()
 
-    here = batching.installation(tmp_path, emulator.url, embedding_dim=128)
-    here.active.switch("batch")
-    batching.run(here, emulator)
+    app = batching.installation(tmp_path, emulator.url, embedding_dim=128)
+    app.active.switch("batch")
+    batching.run(app, emulator)
 
-    assert set(batching.meanings(here)) == {"done"}
-    for embedder in (former, here.embedder()):
-        hashes = [text_hash(embedder, passage.text) for passage in batching.passages(here)]
-        assert len(here.index_store.vectors_of(embedder, hashes)) == 3
+    assert set(batching.meanings(app)) == {"done"}
+    for embedder in (former, app.embedder()):
+        hashes = [text_hash(embedder, passage.text) for passage in batching.passages(app)]
+        assert len(app.index_store.vectors_of(embedder, hashes)) == 3
 
 
-def test_a_broken_connection_never_sends_texts_twice(here, emulator):
+def test_a_broken_connection_never_sends_texts_twice(app, emulator):
     """With aiohttp installed the provider's client would do so by itself."""
     emulator.fault("drop", call="embed")
 
     with pytest.raises(OutcomeUnknown):
-        here.ledger.buy(here.embedder(), "r", "pages", ["текст"])
+        app.ledger.buy(app.embedder(), "r", "pages", ["текст"])
 
     assert emulator.ledger().count("embed") == 1
-    assert here.ledger.payments()[0].state == "disputed"
+    assert app.ledger.payments()[0].state == "disputed"
 
 
-def test_retrying_the_task_sends_failed_texts_again(here, emulator):
+def test_retrying_the_task_sends_failed_texts_again(app, emulator):
     emulator.fault("error_line", times=3, count=1)
-    mine = batching.recording(here, batching.sentences(4))
-    batching.run(here, emulator)
-    [task] = here.recordings.tasks(EVERYONE, recording_id=mine)[1]
+    mine = batching.recording(app, batching.sentences(4))
+    batching.run(app, emulator)
+    [task] = app.recordings.tasks(EVERYONE, recording_id=mine)[1]
 
-    assert here.retry(EVERYONE, task.id)
-    batching.run(here, emulator)
+    assert app.retry(EVERYONE, task.id)
+    batching.run(app, emulator)
 
-    assert set(batching.meanings(here)) == {"done"}
-    assert not here.retry(EVERYONE, task.id)
+    assert set(batching.meanings(app)) == {"done"}
+    assert not app.retry(EVERYONE, task.id)
 
 
-def test_vectors_that_failed_wait_again_only_with_the_job_that_makes_them(here):
-    mine = batching.recording(here, batching.sentences(4), "now")
-    [first] = here.recordings.tasks(EVERYONE, recording_id=mine)[1]
-    with here.records.write() as session:
+def test_vectors_that_failed_wait_again_only_with_the_job_that_makes_them(app):
+    mine = batching.recording(app, batching.sentences(4), "now")
+    [first] = app.recordings.tasks(EVERYONE, recording_id=mine)[1]
+    with app.database.write() as session:
         job = Job(task_id=first.id, kind="embed", queue="io")
         known = {"owner": "pages", "engine": "none", "language": "ru", "status": "completed"}
         second = Task(recording_id=mine, transcript_id=first.transcript_id, **known)
         session.add_all([job, second])
-    here.give_up(here.work.claim(job.id, "test"), BadRequest("No."))
-    assert set(batching.meanings(here)) == {"failed"}
+    app.give_up(app.job_queue.claim(job.id, "test"), BadRequest("No."))
+    assert set(batching.meanings(app)) == {"failed"}
 
-    assert not here.retry(EVERYONE, second.id)
-    assert set(batching.meanings(here)) == {"failed"}
+    assert not app.retry(EVERYONE, second.id)
+    assert set(batching.meanings(app)) == {"failed"}
 
-    assert here.retry(EVERYONE, first.id)
-    batching.embed_now(here)
-    assert set(batching.meanings(here)) == {"done"}
+    assert app.retry(EVERYONE, first.id)
+    batching.embed_now(app)
+    assert set(batching.meanings(app)) == {"done"}
 
 
-def test_every_kind_of_database_carries_a_batch_and_its_failures(tmp_path, database, emulator):
-    here = batching.installation(tmp_path / "home", emulator.url, database_url=database)
+def test_every_kind_of_database_carries_a_batch_and_its_failures(tmp_path, database_url, emulator):
+    app = batching.installation(tmp_path / "home", emulator.url, database_url=database_url)
     emulator.fault("fail")
     emulator.fault("error_line", times=None, count=1)
-    batching.recording(here, batching.sentences(6))
+    batching.recording(app, batching.sentences(6))
 
-    batching.run(here, emulator)
+    batching.run(app, emulator)
     emulator.clear_faults()
-    failed = [seen.id for seen in here.batches.view.list() if seen.failed]
-    assert sum(here.batches.embed_failed_now(batch_id) for batch_id in failed) > 0
-    batching.embed_now(here)
+    failed = [seen.id for seen in app.batches.view.list() if seen.failed]
+    assert sum(app.batches.embed_failed_now(batch_id) for batch_id in failed) > 0
+    batching.embed_now(app)
 
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
     assert emulator.ledger().paid_twice == {}
-    assert here.ledger.month().reserved == 0
-    here.records.close()
+    assert app.ledger.month().reserved == 0
+    app.database.close()

@@ -66,31 +66,31 @@ def soon(ask: Callable[[], object], what: str) -> None:
 
 
 def test_cancel_retry_and_finish_are_done_by_a_worker(tool, provider):
-    here = application.current()
-    soon(lambda: batching.states(here) == ["submitted"] * 2, "a worker to order the batches")
-    first, second = batching.batches(here)
+    app = application.current()
+    soon(lambda: batching.states(app) == ["submitted"] * 2, "a worker to order the batches")
+    first, second = batching.batches(app)
     assert {"now", "stop"} <= buttons()
 
     press("stop", first.id)
     assert ("stop", "-", first.id) not in keys()
     press("stop", second.id)
-    soon(lambda: batching.states(here) == ["cancelled"] * 2, "a worker to cancel them")
-    assert batching.meanings(here) == ["failed"] * 4
+    soon(lambda: batching.states(app) == ["cancelled"] * 2, "a worker to cancel them")
+    assert batching.meanings(app) == ["failed"] * 4
     assert {"now", "again"} <= buttons()
 
     press("now", first.id)
     press("again", second.id)
     soon(
-        lambda: batching.states(here) == ["cancelled", "cancelled", "submitted"], "a worker to order one anew"
+        lambda: batching.states(app) == ["cancelled", "cancelled", "submitted"], "a worker to order one anew"
     )
-    soon(lambda: batching.meanings(here).count("done") == 2, "a worker to make the others now")
+    soon(lambda: batching.meanings(app).count("done") == 2, "a worker to make the others now")
 
-    press("now", batching.batches(here)[2].id)
-    soon(lambda: batching.meanings(here) == ["done"] * 4, "a worker to finish it")
-    assert batching.states(here) == ["cancelled"] * 3
+    press("now", batching.batches(app)[2].id)
+    soon(lambda: batching.meanings(app) == ["done"] * 4, "a worker to finish it")
+    assert batching.states(app) == ["cancelled"] * 3
     assert not buttons() & {"now", "stop", "again"}
-    told = {seen.id: (seen.says, seen.good, seen.at_once) for seen in here.batches.view.list()}
-    assert [told[batch.id] for batch in batching.batches(here)] == [
+    told = {seen.id: (seen.says, seen.good, seen.at_once) for seen in app.batches.view.list()}
+    assert [told[batch.id] for batch in batching.batches(app)] == [
         (FINISHED, 0, 2),
         (STATES["cancelled"], 0, 0),
         (FINISHED, 0, 2),
@@ -98,4 +98,4 @@ def test_cancel_retry_and_finish_are_done_by_a_worker(tool, provider):
     ledger = provider.ledger()
     assert [text.batch for text in ledger.billed] == [None] * 4
     assert (ledger.count("create"), ledger.count("cancel"), ledger.paid_twice) == (3, 3, {})
-    assert here.ledger.month().reserved == 0
+    assert app.ledger.month().reserved == 0

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Recording
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.orders.batch_store import LIVE
 from core.principal import EVERYONE
 from tests import batching, drive, lives
@@ -30,12 +30,12 @@ def emulator() -> Iterator[GeminiEmulator]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, emulator: GeminiEmulator) -> Journey:
+def app(tmp_path: Path, emulator: GeminiEmulator) -> Application:
     return batching.installation(tmp_path / "home", emulator.url)
 
 
-def due_in(here: Journey, recording_id: str, seconds: float) -> None:
-    with here.records.write() as session:
+def due_in(app: Application, recording_id: str, seconds: float) -> None:
+    with app.database.write() as session:
         session.get_one(Recording, recording_id).vectors_by = time.time() + seconds
 
 
@@ -44,29 +44,29 @@ def lanes(emulator: GeminiEmulator) -> list[bool]:
     return [text.batch is not None for text in emulator.ledger().billed]
 
 
-def test_a_program_gives_a_deadline_and_a_late_batch_is_finished_by_itself(here, emulator):
+def test_a_program_gives_a_deadline_and_a_late_batch_is_finished_by_itself(app, emulator):
     emulator.fault("stuck")
     wanted = {"language": "ru", "lane": "batch", "deadline_h": "2"}
-    with serve(here) as served, served.client() as client, (DATA / "ru_meeting.opus").open("rb") as file:
+    with serve(app) as served, served.client() as client, (DATA / "ru_meeting.opus").open("rb") as file:
         told = client.post("/api/v1/transcribe", files={"file": ("a.opus", file)}, data=wanted)
         assert told.status_code == 202, told.text
-        drive.perform_all(here)
+        drive.perform_all(app)
         address = f"/api/v1/tasks/{told.json()['task_id']}"
 
-        batching.run(here, emulator, done=lambda: batching.states(here) == ["submitted"])
-        batching.run(here, emulator, done=lambda: True, ahead_s=2 * HOUR_S - 60)
+        batching.run(app, emulator, done=lambda: batching.states(app) == ["submitted"])
+        batching.run(app, emulator, done=lambda: True, ahead_s=2 * HOUR_S - 60)
         assert (client.get(address).json()["meaning"], lanes(emulator)) == ("waiting", [])
-        batching.run(here, emulator, ahead_s=2 * HOUR_S + 60)
+        batching.run(app, emulator, ahead_s=2 * HOUR_S + 60)
 
         assert client.get(address).json()["meaning"] == "done"
-    assert batching.states(here) == ["cancelled"]
+    assert batching.states(app) == ["cancelled"]
     assert not any(lanes(emulator))
     assert emulator.ledger().paid_twice == {}
 
 
 @pytest.mark.parametrize("wrong", ["0", "-1", "49", "soon", "nan"])
-def test_a_deadline_that_makes_no_sense_is_refused(here, wrong):
-    with serve(here) as served, served.client() as client:
+def test_a_deadline_that_makes_no_sense_is_refused(app, wrong):
+    with serve(app) as served, served.client() as client:
         wanted = {"lane": "batch", "deadline_h": wrong}
         told = client.post("/api/v1/transcribe", files={"file": ("a.wav", b"x")}, data=wanted)
 
@@ -98,78 +98,78 @@ def test_the_upload_page_asks_for_a_deadline_only_by_batch(page):
     assert recording.vectors_by == pytest.approx(time.time() + 3 * HOUR_S, abs=300)
 
 
-def test_a_deadline_given_later_leaves_a_batch_that_is_under_way_as_it_is(here, emulator, page):
+def test_a_deadline_given_later_leaves_a_batch_that_is_under_way_as_it_is(app, emulator, page):
     emulator.fault("stuck")
-    first = batching.recording(here, batching.sentences(2))
-    batching.run(here, emulator, done=lambda: batching.states(here) == ["submitted"])
-    due_in(here, first, -60)
+    first = batching.recording(app, batching.sentences(2))
+    batching.run(app, emulator, done=lambda: batching.states(app) == ["submitted"])
+    due_in(app, first, -60)
 
-    here.batches.tick()
+    app.batches.tick()
 
-    assert [(batch.state, batch.wish) for batch in batching.batches(here)] == [("submitted", "")]
+    assert [(batch.state, batch.wish) for batch in batching.batches(app)] == [("submitted", "")]
     at = visit("upload")
     at.radio(key="lane").set_value("batch").run()
     assert "Batches that are under way already are left" in at.selectbox(key="deadline").help
 
 
-def test_only_what_is_due_leaves_a_late_batch_for_the_full_price(here, emulator):
+def test_only_what_is_due_leaves_a_late_batch_for_the_full_price(app, emulator):
     emulator.fault("stuck")
-    urgent = batching.recording(here, batching.sentences(2), title="urgent")
-    batching.recording(here, batching.sentences(3, start=2), title="patient")
-    due_in(here, urgent, 600)
+    urgent = batching.recording(app, batching.sentences(2), title="urgent")
+    batching.recording(app, batching.sentences(3, start=2), title="patient")
+    due_in(app, urgent, 600)
 
-    batching.run(here, emulator)
+    batching.run(app, emulator)
 
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
     assert sorted(lanes(emulator)) == [False] * 2 + [True] * 3
     assert emulator.ledger().paid_twice == {}
 
 
 def test_what_was_never_sent_is_made_when_it_is_due(tmp_path, emulator):
-    here = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=9 * HOUR_S)
-    due_in(here, batching.recording(here, batching.sentences(3)), 600)
+    app = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=9 * HOUR_S)
+    due_in(app, batching.recording(app, batching.sentences(3)), 600)
 
-    batching.run(here, emulator)
+    batching.run(app, emulator)
 
-    assert set(batching.meanings(here)) == {"done"}
-    assert batching.states(here) == []
+    assert set(batching.meanings(app)) == {"done"}
+    assert batching.states(app) == []
     assert lanes(emulator) == [False] * 3
 
 
-def test_a_text_of_two_recordings_is_due_with_the_earlier(here, emulator):
+def test_a_text_of_two_recordings_is_due_with_the_earlier(app, emulator):
     emulator.fault("stuck")
-    first = batching.recording(here, batching.sentences(2), title="first")
-    second = batching.recording(here, batching.sentences(2), title="second")
-    due_in(here, second, 9 * HOUR_S)
-    due_in(here, first, 600)
+    first = batching.recording(app, batching.sentences(2), title="first")
+    second = batching.recording(app, batching.sentences(2), title="second")
+    due_in(app, second, 9 * HOUR_S)
+    due_in(app, first, 600)
 
-    here.batches.tick()
+    app.batches.tick()
 
-    assert batching.batches(here)[0].deadline_at == pytest.approx(time.time() + 600, abs=60)
+    assert batching.batches(app)[0].deadline_at == pytest.approx(time.time() + 600, abs=60)
 
 
-def test_a_recording_that_is_here_goes_by_batch_with_a_deadline(here):
+def test_a_recording_that_is_here_goes_by_batch_with_a_deadline(app):
     with (DATA / "ru_meeting.opus").open("rb") as file:
-        mine = here.accept(EVERYONE, file, "a.opus", Wish()).recording_id
-    with serve(here) as served, served.client(here.keys.make("admin", admin=True)) as client:
+        mine = app.accept(EVERYONE, file, "a.opus", TranscriptionOptions()).recording_id
+    with serve(app) as served, served.client(app.keys.make("admin", admin=True)) as client:
         wanted = {"use_batch_api": True, "deadline_h": 5}
         told = client.post(f"/api/v1/recordings/{mine}/transcribe", params=wanted)
 
     assert told.status_code == 202, told.text
-    kept = here.recordings.get(EVERYONE, mine).vectors_by
+    kept = app.recordings.get(EVERYONE, mine).vectors_by
     assert kept == pytest.approx(time.time() + 5 * HOUR_S, abs=300)
 
 
-def test_an_old_deadline_does_not_make_a_later_wish_dear(here, emulator):
+def test_an_old_deadline_does_not_make_a_later_wish_dear(app, emulator):
     """The same file again, by batch and without haste."""
-    with serve(here) as served, served.client() as client:
+    with serve(app) as served, served.client() as client:
         for wanted in ({"deadline_h": "1"}, {}):
             with (DATA / "ru_meeting.opus").open("rb") as file:
                 data = {"language": "ru", "lane": "batch", **wanted}
                 client.post("/api/v1/transcribe", files={"file": ("a.opus", file)}, data=data)
-            (recording,) = here.recordings.find(EVERYONE)[1]
+            (recording,) = app.recordings.find(EVERYONE)[1]
             kept = recording.vectors_by
-            due_in(here, recording.id, -60)
+            due_in(app, recording.id, -60)
 
     assert kept is None
 
@@ -187,37 +187,37 @@ HELD_UP = {
 """What keeps a batch in each of its states."""
 
 
-def alarms(here: Journey) -> list[str]:
-    told = [batch.alarm for batch in batching.batches(here)]
+def alarms(app: Application) -> list[str]:
+    told = [batch.alarm for batch in batching.batches(app)]
     return [alarm["message"].format(**alarm["facts"]) for alarm in told if alarm]
 
 
 @pytest.mark.parametrize("state", HELD_UP)
-def test_whatever_holds_a_batch_up_for_fifty_hours_a_person_is_told(here, emulator, state):
+def test_whatever_holds_a_batch_up_for_fifty_hours_a_person_is_told(app, emulator, state):
     HELD_UP[state](emulator)
-    batching.recording(here, batching.sentences(3))
+    batching.recording(app, batching.sentences(3))
     for hour in (0, 1, 49):
-        batching.set_clock(here, hour * HOUR_S)
+        batching.set_clock(app, hour * HOUR_S)
         emulator.advance(HOUR_S / 2)
-        here.batches.tick()
-    assert (batching.states(here), alarms(here)) == ([state], [])
+        app.batches.tick()
+    assert (batching.states(app), alarms(app)) == ([state], [])
 
-    batching.set_clock(here, 50 * HOUR_S + 60)
-    here.batches.tick()
+    batching.set_clock(app, 50 * HOUR_S + 60)
+    app.batches.tick()
 
-    assert (batching.states(here), alarms(here)) == ([state], ["This batch is older than 50 hours."])
-    assert here.batches.view.list()[0].alarm
+    assert (batching.states(app), alarms(app)) == ([state], ["This batch is older than 50 hours."])
+    assert app.batches.view.list()[0].alarm
 
 
-def test_a_refused_key_does_not_keep_the_alarm_from_a_person(here, emulator):
-    batching.recording(here, batching.sentences(3))
-    here.batches.tick()
+def test_a_refused_key_does_not_keep_the_alarm_from_a_person(app, emulator):
+    batching.recording(app, batching.sentences(3))
+    app.batches.tick()
     emulator.fault("revoked_key", times=None)
     for hour in (1, 50.02):
-        batching.set_clock(here, hour * HOUR_S)
-        here.batches.tick()
+        batching.set_clock(app, hour * HOUR_S)
+        app.batches.tick()
 
-    assert alarms(here) == ["This batch is older than 50 hours."]
+    assert alarms(app) == ["This batch is older than 50 hours."]
 
 
 @pytest.mark.parametrize(
@@ -226,34 +226,34 @@ def test_a_refused_key_does_not_keep_the_alarm_from_a_person(here, emulator):
 def test_a_failed_batch_and_its_halves_are_one_step(tmp_path, emulator, point, states):
     """Killed just before or after it: never a batch that failed without halves, nor halves twice."""
     home = tmp_path / "home"
-    here = batching.installation(home, emulator.url)
-    batching.recording(here, batching.sentences(5))
+    app = batching.installation(home, emulator.url)
+    batching.recording(app, batching.sentences(5))
     emulator.fault("fail")
 
     assert lives.spend(home, emulator.url, f"replan.{point}_commit") == lives.KILLED
-    found = batching.batches(here)
+    found = batching.batches(app)
     assert [batch.state for batch in found] == states
     assert sum(batch.texts for batch in found if batch.state in LIVE) == 5
-    assert {text.batch_id for text in batching.texts(here)} == {b.id for b in found if b.state in LIVE}
+    assert {text.batch_id for text in batching.texts(app)} == {b.id for b in found if b.state in LIVE}
 
     assert lives.spend(home, emulator.url) == 0
-    assert [batch.texts for batch in batching.batches(here)] == [5, 3, 2]
+    assert [batch.texts for batch in batching.batches(app)] == [5, 3, 2]
     assert len(lanes(emulator)) == 5
     assert emulator.ledger().paid_twice == {}
-    assert here.ledger.month().reserved == 0
+    assert app.ledger.month().reserved == 0
 
 
 def test_a_half_that_the_cap_forbids_waits_and_the_other_goes_out(tmp_path, emulator):
     """What failed stays booked, so there is room for one half more, not for both."""
-    here = batching.installation(tmp_path, emulator.url)
-    batching.recording(here, batching.sentences(4))
+    app = batching.installation(tmp_path, emulator.url)
+    batching.recording(app, batching.sentences(4))
     emulator.fault("fail")
-    here.batches.tick()
-    cap = Decimal(batching.batches(here)[0].usd) * Decimal("1.7")
-    here.records.close()
-    here = batching.installation(tmp_path, emulator.url, monthly_cap_usd=str(cap))
+    app.batches.tick()
+    cap = Decimal(batching.batches(app)[0].usd) * Decimal("1.7")
+    app.database.close()
+    app = batching.installation(tmp_path, emulator.url, monthly_cap_usd=str(cap))
 
-    batching.run(here, emulator, done=lambda: "failed" in batching.states(here))
+    batching.run(app, emulator, done=lambda: "failed" in batching.states(app))
 
-    assert [batch.texts for batch in batching.batches(here)] == [4, 2]
-    assert sorted(text.state for text in batching.texts(here)) == ["sent"] * 2 + ["waiting"] * 2
+    assert [batch.texts for batch in batching.batches(app)] == [4, 2]
+    assert sorted(text.state for text in batching.texts(app)) == ["sent"] * 2 + ["waiting"] * 2

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from core.database.tables import Payment
 from core.errors import NotFound, OutcomeUnknown, ProviderBusy, Rejected, UnreadableMedia
-from core.http_client import Wire
+from core.http_client import HttpClient
 from core.orders.breakers import Breakers
 from core.storage.object_store import NAME
 from tests import remotely
@@ -20,7 +20,7 @@ from tests.remotely import CANARY
 from tools.groq_emulator import GroqEmulator
 from tools.runpod_emulator import RunPodEmulator
 
-GROQ = Wire("Groq", SecretStr(CANARY), "GROQ_API_KEY")
+GROQ = HttpClient("Groq", SecretStr(CANARY), "GROQ_API_KEY")
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +73,13 @@ def nothing(_file, _language):
 
 def elsewhere(home, engine, **settings):
     """A task that is ready to be transcribed, on a machine that has neither its sound nor its file."""
-    here = remotely.journey(home, **settings)
-    task = remotely.accept_short(here, engine)
-    (job,) = ready(here)
-    here.prepare(here.work.claim(job.id, "w"))
-    here.channels.drop(task.transcript_id)
-    here.store.remove(here.recordings.get(remotely.EVERYONE, task.recording_id).sha256)
-    here.records.close()
+    app = remotely.journey(home, **settings)
+    task = remotely.accept_short(app, engine)
+    (job,) = ready(app)
+    app.prepare(app.job_queue.claim(job.id, "w"))
+    app.channels.drop(task.transcript_id)
+    app.store.remove(app.recordings.get(remotely.EVERYONE, task.recording_id).sha256)
+    app.database.close()
     return task
 
 
@@ -94,18 +94,18 @@ def test_sound_that_cannot_be_fetched_is_no_failure_of_the_provider(
     breaker = away.remote.breakers.state(away.engines[engine].provider)
     assert (breaker.refused, breaker.failures) == (False, 0)
     assert "S3_ACCESS_KEY" in str(remotely.job(away, task).error)
-    with away.records.read() as session:
+    with away.database.read() as session:
         assert not session.scalars(select(Payment)).all(), "no money is promised before there is sound"
 
 
 def test_a_store_that_refuses_the_sound_of_an_order_is_no_failure_of_the_provider(
     tmp_path, providers, bucket, refusing
 ):
-    here = remotely.journey(tmp_path, **providers, **bucket)
-    task = remotely.accept_short(here, "groq-batch")
-    (job,) = ready(here)
-    here.prepare(here.work.claim(job.id, "w"))
-    here.records.close()
+    app = remotely.journey(tmp_path, **providers, **bucket)
+    task = remotely.accept_short(app, "groq-batch")
+    (job,) = ready(app)
+    app.prepare(app.job_queue.claim(job.id, "w"))
+    app.database.close()
 
     away = remotely.journey(tmp_path, **providers, **{**bucket, "s3_endpoint_url": refusing})
     perform_all(away)
@@ -118,9 +118,9 @@ def test_a_store_that_refuses_the_sound_of_an_order_is_no_failure_of_the_provide
 
 @pytest.fixture
 def breakers(tmp_path):
-    here = remotely.journey(tmp_path)
-    yield Breakers(here.records)
-    here.records.close()
+    app = remotely.journey(tmp_path)
+    yield Breakers(app.database)
+    app.database.close()
 
 
 def fail(breakers, error):

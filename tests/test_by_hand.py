@@ -14,10 +14,10 @@ import psutil
 import pytest
 from dramatiq.brokers.redis import RedisBroker
 
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Job, Recording, Segment, Task, Worker
 from core.errors import NotFound, UnreadableMedia
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.media import decode
 from core.monitor import failures, job_list
 from core.monitor.actions import Actions
@@ -37,17 +37,17 @@ NOTICED_S = 60
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory) -> Iterator[Journey]:
+def there(tmp_path_factory) -> Iterator[Application]:
     """A running tool's installation, from outside its processes; its workers are woken by its broker."""
     with Tool(tmp_path_factory.mktemp("tool") / "home", BATCH_POLL_S="3600") as tool:
-        here = Journey(Settings(stenogram_home=tool.home))
-        broker = RedisBroker(url=here.settings.broker)
+        app = Application(Settings(stenogram_home=tool.home))
+        broker = RedisBroker(url=app.settings.broker)
 
-        def ring(queue: str, kind: str, job_id: str) -> None:
+        def notify(queue: str, kind: str, job_id: str) -> None:
             broker.enqueue(actors.ACTORS[kind].message(job_id).copy(queue_name=queue))
 
-        here.work.bell = ring
-        yield here
+        app.job_queue.notifier = notify
+        yield app
 
 
 @pytest.fixture(scope="module")
@@ -76,45 +76,45 @@ def do(there):
     return Actions(there, EVERYONE)
 
 
-def bring(here: Journey, path: Path = MEETING, who: Principal = EVERYONE) -> str:
+def bring(app: Application, path: Path = MEETING, who: Principal = EVERYONE) -> str:
     """The task of a recording that is transcribed whether or not it was before."""
     with path.open("rb") as file:
-        task = here.accept(who, file, path.name, Wish(language="en", force=True))
-    with here.records.read() as session:
+        task = app.accept(who, file, path.name, TranscriptionOptions(language="en", force=True))
+    with app.database.read() as session:
         for job in session.query(Job).filter_by(task_id=task.id, state="ready"):
-            here.work.ring(job)
+            app.job_queue.notify(job)
     return task.id
 
 
-def status(here: Journey, task: str) -> str:
-    return here.recordings.task(EVERYONE, task).status
+def status(app: Application, task: str) -> str:
+    return app.recordings.task(EVERYONE, task).status
 
 
-def jobs(here: Journey, task: str, **known: str) -> list[Job]:
-    with here.records.read() as session:
+def jobs(app: Application, task: str, **known: str) -> list[Job]:
+    with app.database.read() as session:
         return session.query(Job).filter_by(task_id=task, **known).all()
 
 
-def began(here: Journey, task: str) -> Job:
+def began(app: Application, task: str) -> Job:
     """Its first job, once a worker has had it in hand."""
     return until(
-        lambda: next((job for job in jobs(here, task, kind="prepare") if job.started_at), None),
+        lambda: next((job for job in jobs(app, task, kind="prepare") if job.started_at), None),
         PATIENCE_S,
         "the work to begin",
     )
 
 
-def heard(here: Journey, task: str) -> dict[int, str]:
+def heard(app: Application, task: str) -> dict[int, str]:
     """What was heard so far, by segment."""
-    transcript = here.recordings.task(EVERYONE, task).transcript_id
-    with here.records.read() as session:
+    transcript = app.recordings.task(EVERYONE, task).transcript_id
+    with app.database.read() as session:
         rows = session.query(Segment).filter(Segment.transcript_id == transcript, Segment.text.is_not(None))
         return {row.n: str(row.text) for row in rows}
 
 
-def told(here: Journey, job: Job, what: str) -> float | None:
+def told(app: Application, job: Job, what: str) -> float | None:
     """When a worker's log said this about a job."""
-    for path in (here.settings.home / "run").glob("*.log"):
+    for path in (app.settings.home / "run").glob("*.log"):
         for line in path.read_text().splitlines():
             if job.id in line and what in line:
                 return datetime.fromisoformat(json.loads(line)["time"]).timestamp()
@@ -125,21 +125,25 @@ def serves(worker: Worker, queue: str) -> bool:
     return worker.queue == queue and psutil.pid_exists(worker.pid)
 
 
-def alive(here: Journey, queue: str) -> str:
-    seen = until(lambda: [one for one in workers.alive(here.records) if serves(one, queue)], 30, "a worker")
+def alive(app: Application, queue: str) -> str:
+    seen = until(lambda: [one for one in workers.alive(app.database) if serves(one, queue)], 30, "a worker")
     return max(seen, key=lambda worker: worker.started_at).name
 
 
-def ended_at(here: Journey, routine: str) -> float:
-    return next(chore.ended_at or 0.0 for chore in here.chores.all() if chore.name == routine)
+def ended_at(app: Application, routine: str) -> float:
+    return next(
+        periodic_task.ended_at or 0.0
+        for periodic_task in app.periodic_tasks.all()
+        if periodic_task.name == routine
+    )
 
 
-def for_a_while(here: Journey) -> None:
+def for_a_while(app: Application) -> None:
     """What must not happen needs time in which it could: until another worker did two things it was told."""
     for _ in range(2):
-        before = ended_at(here, "history")
-        here.chores.hasten("history")
-        until(lambda before=before: ended_at(here, "history") > before, PATIENCE_S, "a routine to come round")
+        before = ended_at(app, "history")
+        app.periodic_tasks.hasten("history")
+        until(lambda before=before: ended_at(app, "history") > before, PATIENCE_S, "a routine to come round")
 
 
 def test_a_paused_queue_begins_nothing_and_when_it_goes_on_the_urgent_one_is_first(there, do):
@@ -168,7 +172,7 @@ def test_what_waits_is_cancelled_at_once_and_never_begun(there, do):
     assert 0 <= job.finished_at - asked < 5  # a second is promised; this machine may be busy
     do.resume("cpu")
     for_a_while(there)
-    assert history.attempts(there.records, task) == []
+    assert history.attempts(there.database, task) == []
     assert status(there, task) == "cancelled"
 
 
@@ -180,7 +184,7 @@ def test_a_queue_is_emptied_before_a_worker_sees_what_was_in_it(there, do):
 
     do.resume("cpu")
     began(there, next_one := bring(there))
-    assert [history.attempts(there.records, task) for task in tasks] == [[], []]
+    assert [history.attempts(there.database, task) for task in tasks] == [[], []]
     assert {status(there, task) for task in tasks} == {"cancelled"}
     do.cancel([next_one])
 
@@ -252,7 +256,7 @@ def test_a_whole_group_of_failures_is_tried_again_once_the_reason_is_gone(there,
         path.write_bytes(b"no sound at all")
     do.resume("cpu")
     until(lambda: {status(there, task) for task in tasks} == {"failed"}, PATIENCE_S, "both to fail")
-    (group,) = failures.groups(there.records, EVERYONE)
+    (group,) = failures.groups(there.database, EVERYONE)
     assert (group.message, group.kind, group.jobs) == (UnreadableMedia.message, "prepare", 2)
 
     for path, content in good.items():
@@ -260,12 +264,12 @@ def test_a_whole_group_of_failures_is_tried_again_once_the_reason_is_gone(there,
     assert do.retry_group(group.message, group.kind) == 2
 
     until(lambda: all(jobs(there, task, kind="transcribe") for task in tasks), PATIENCE_S, "both to go on")
-    assert failures.groups(there.records, EVERYONE) == []
+    assert failures.groups(there.database, EVERYONE) == []
     do.cancel(tasks)
 
 
-def _recording(here: Journey, task: str) -> Recording:
-    with here.records.read() as session:
+def _recording(app: Application, task: str) -> Recording:
+    with app.database.read() as session:
         return session.get_one(Recording, session.get_one(Task, task).recording_id)
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from core.database.tables import Worker
-from core.queue.periodic import Chores
+from core.queue.periodic import PeriodicTasks
 from core.queue.workers import ALIVE_S
 
 CHORE = "callbacks"
@@ -15,96 +15,96 @@ PATIENCE_S = 60
 
 
 @pytest.fixture
-def chores(records, clock):
-    return Chores(records, clock)
+def periodic_tasks(database, clock):
+    return PeriodicTasks(database, clock)
 
 
 @pytest.fixture
-def look(records, clock):
+def look(database, clock):
     """A runner sees a worker that was born so many seconds ago."""
 
     def look(name: str, age_s: float) -> None:
         host, pid = name.split("/")
         born_at = clock.now - age_s
         row = Worker(name=name, queue="io", host=host, pid=int(pid), started_at=born_at, seen_at=clock.now)
-        with records.write() as session:
+        with database.write() as session:
             session.merge(row)
 
     return look
 
 
-def may_begin(chores: Chores, worker: str) -> bool:
+def may_begin(periodic_tasks: PeriodicTasks, worker: str) -> bool:
     begun = []
-    chores.do(CHORE, worker, lambda: begun.append(worker))
+    periodic_tasks.do(CHORE, worker, lambda: begun.append(worker))
     return bool(begun)
 
 
-def in_the_middle(chores: Chores, worker: str, ask) -> object:
+def in_the_middle(periodic_tasks: PeriodicTasks, worker: str, ask) -> object:
     """What `ask` says while this worker is at the chore."""
     answers: list[object] = []
-    chores.do(CHORE, worker, lambda: answers.append(ask()))
+    periodic_tasks.do(CHORE, worker, lambda: answers.append(ask()))
     (answer,) = answers
     return answer
 
 
-def test_a_chore_is_done_by_one_worker_at_a_time_and_then_by_anybody(chores, clock, look):
+def test_a_chore_is_done_by_one_worker_at_a_time_and_then_by_anybody(periodic_tasks, clock, look):
     look("here/1", age_s=50)
 
     def later() -> bool:
         clock.now += 3600
         look("here/1", age_s=3650)
-        return may_begin(chores, "here/2")
+        return may_begin(periodic_tasks, "here/2")
 
-    assert in_the_middle(chores, "here/1", later) is False
-    assert may_begin(chores, "here/2")
+    assert in_the_middle(periodic_tasks, "here/1", later) is False
+    assert may_begin(periodic_tasks, "here/2")
 
 
-def test_a_worker_that_nobody_has_seen_yet_keeps_its_chore_for_a_while(chores, clock):
+def test_a_worker_that_nobody_has_seen_yet_keeps_its_chore_for_a_while(periodic_tasks, clock):
     def soon() -> bool:
         clock.now += ALIVE_S / 2
-        return may_begin(chores, "here/2")
+        return may_begin(periodic_tasks, "here/2")
 
-    assert in_the_middle(chores, "here/1", soon) is False
+    assert in_the_middle(periodic_tasks, "here/1", soon) is False
 
 
-def test_the_chore_of_a_machine_that_vanished_is_done_by_another(chores, clock, look):
+def test_the_chore_of_a_machine_that_vanished_is_done_by_another(periodic_tasks, clock, look):
     look("gone/1", age_s=50)
 
     def later() -> bool:
         clock.now += ALIVE_S + 1
-        return may_begin(chores, "here/2")
+        return may_begin(periodic_tasks, "here/2")
 
-    assert in_the_middle(chores, "gone/1", later) is True
+    assert in_the_middle(periodic_tasks, "gone/1", later) is True
 
 
-def test_a_new_worker_of_the_same_name_does_not_keep_the_chore_of_the_one_before(chores, clock, look):
+def test_a_new_worker_of_the_same_name_does_not_keep_the_chore_of_the_one_before(periodic_tasks, clock, look):
     """A container that starts anew gives the same numbers to its processes."""
     look("here/1", age_s=50)
 
     def reborn() -> bool:
         clock.now += ALIVE_S + 1
         look("here/1", age_s=5)
-        return may_begin(chores, "here/1")
+        return may_begin(periodic_tasks, "here/1")
 
-    assert in_the_middle(chores, "here/1", reborn) is True
+    assert in_the_middle(periodic_tasks, "here/1", reborn) is True
 
 
-def test_who_was_only_asleep_does_not_end_the_chore_of_whoever_took_it_over(chores, clock):
+def test_who_was_only_asleep_does_not_end_the_chore_of_whoever_took_it_over(periodic_tasks, clock):
     taken, awake = threading.Event(), threading.Event()
 
     def step() -> None:
         taken.set()
         awake.wait(PATIENCE_S)
 
-    other = threading.Thread(target=chores.do, args=(CHORE, "here/1", step))
+    other = threading.Thread(target=periodic_tasks.do, args=(CHORE, "here/1", step))
 
     def asleep() -> bool:
         clock.now += ALIVE_S + 1
         other.start()
         return taken.wait(PATIENCE_S)
 
-    assert in_the_middle(chores, "here/1", asleep) is True
-    assert chores.holders() == {"here/1"}
+    assert in_the_middle(periodic_tasks, "here/1", asleep) is True
+    assert periodic_tasks.holders() == {"here/1"}
     awake.set()
     other.join(PATIENCE_S)
-    assert chores.holders() == set()
+    assert periodic_tasks.holders() == set()

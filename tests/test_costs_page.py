@@ -12,7 +12,7 @@ import pytest
 
 from core import application
 from core.i18n import catalogue
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from core.settings import ROOT
 from tests import drive
@@ -23,7 +23,7 @@ MODEL = "gemini-embedding-2"
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def app(tmp_path, monkeypatch):
     """The journey that pages see, empty, with a folder that may be read."""
     monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("IMPORT_ROOTS", str(tmp_path / "in"))
@@ -39,28 +39,28 @@ def prices(at) -> list[str]:
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize("view", ["plan", "proof", "prices"])
-def test_every_view_opens_in_both_languages(here, language, view):
+def test_every_view_opens_in_both_languages(app, language, view):
     assert visit("costs", language, view=view).title[0].value == {"en": "Costs", "ru": "Расходы"}[language]
 
 
-def test_the_first_screen_says_price_and_time_of_the_cheapest_way(here):
+def test_the_first_screen_says_price_and_time_of_the_cheapest_way(app):
     at = visit("costs", hours="1000")
 
-    answer = here.estimates.answer(hours=1000)
+    answer = app.estimates.answer(hours=1000)
     assert [metric.label for metric in at.metric] == ["Price", "Usually ready in", "9 times in 10 within"]
     assert prices(at)[0] == f"${answer.best.total_usd:,.2f}"
 
 
-def test_page_and_programs_say_the_same(here):
+def test_page_and_programs_say_the_same(app):
     at = visit("costs", by="documents", documents="100000", tokens="1000")
 
-    told = here.estimates.estimate(documents=100_000, tokens_per_document=1000)
+    told = app.estimates.estimate(documents=100_000, tokens_per_document=1000)
     batch = next(row for row in told["routes"] if row["lane"] == "batch")
     assert prices(at)[0] == f"${Decimal(batch['total_usd']):,.2f}" == "$10.00"
     assert "No way can be taken from here yet" in texts(at)
 
 
-def test_the_link_reproduces_the_scenario(here):
+def test_the_link_reproduces_the_scenario(app):
     at = visit("costs", "ru", by="documents", documents="5000", tokens="700", currency="RUB", ready="3600")
 
     said = dict(parse_qsl(at.code[0].value.partition("?")[2]))
@@ -87,21 +87,21 @@ def test_the_link_reproduces_the_scenario(here):
         ({"most": "-3"}, "The most it may cost must not be negative."),
     ],
 )
-def test_senseless_numbers_are_a_sentence(here, said, sentence):
+def test_senseless_numbers_are_a_sentence(app, said, sentence):
     at = visit("costs", **said)
 
     assert [error.value.replace("\\", "") for error in at.error] == [sentence]
 
 
 @pytest.mark.parametrize("nonsense", ["nan", "inf", "1e400", "many", ""])
-def test_nonsense_in_a_link_counts_as_nothing(here, nonsense):
+def test_nonsense_in_a_link_counts_as_nothing(app, nonsense):
     at = visit("costs", hours=nonsense, by=nonsense, currency=nonsense, ready=nonsense, view=nonsense)
 
     assert not at.error
     assert at.number_input(key="hours").value == 100
 
 
-def test_advice_and_reasons_name_the_currency_that_was_chosen(here):
+def test_advice_and_reasons_name_the_currency_that_was_chosen(app):
     at = visit("costs", "ru", by="documents", documents="100000", tokens="500", currency="RUB", most="50")
 
     reasons = next(table.value["why"] for table in at.dataframe if "why" in table.value)
@@ -111,19 +111,19 @@ def test_advice_and_reasons_name_the_currency_that_was_chosen(here):
     assert "$" not in shown
 
 
-def test_little_money_in_roubles_is_not_nothing(here):
+def test_little_money_in_roubles_is_not_nothing(app):
     at = visit("costs", by="documents", documents="1", tokens="50", currency="RUB")
 
     assert re.fullmatch(r"0\.000\d+\xa0₽", prices(at)[0])
 
 
-def test_a_deadline_that_nobody_keeps_is_said(here):
+def test_a_deadline_that_nobody_keeps_is_said(app):
     at = visit("costs", hours="1000000", ready="3600")
 
     assert "No way fits" in at.warning[0].value
 
 
-def test_dropped_files_are_quoted_and_run_through_the_route(here):
+def test_dropped_files_are_quoted_and_run_through_the_route(app):
     at = visit("costs", by="files")
     at.file_uploader[0].upload("a.opus", (DATA / "ru_meeting.opus").read_bytes())
     at.file_uploader[0].upload("b.opus", (DATA / "ru_meeting.opus").read_bytes())
@@ -133,19 +133,19 @@ def test_dropped_files_are_quoted_and_run_through_the_route(here):
     assert "1 new file" in shown
     assert "1 repeated file" in shown
     assert "neither sound nor video" in shown
-    assert here.recordings.find(EVERYONE)[0] == 0
+    assert app.recordings.find(EVERYONE)[0] == 0
 
     at.button(key="run").click().run()
     assert not at.exception
-    drive.perform_all(here)
+    drive.perform_all(app)
 
-    [proved] = here.proof.plans()
-    assert here.recordings.find(EVERYONE)[1][0].title == "a.opus"
+    [proved] = app.proof.plans()
+    assert app.recordings.find(EVERYONE)[1][0].title == "a.opus"
     assert (proved.recordings, proved.complete) == (1, True)
     assert "Plans that were run" in texts(visit("costs", view="proof"))
 
 
-def test_a_folder_of_the_server_is_read_only_where_it_may_be(here, tmp_path):
+def test_a_folder_of_the_server_is_read_only_where_it_may_be(app, tmp_path):
     (tmp_path / "in" / "a.opus").write_bytes((DATA / "ru_meeting.opus").read_bytes())
     at = visit("costs", by="files")
 
@@ -161,32 +161,32 @@ def test_a_folder_of_the_server_is_read_only_where_it_may_be(here, tmp_path):
     assert "There is no such folder" in texts(at)
 
 
-def test_the_upload_page_says_the_price_from_the_same_function(here):
+def test_the_upload_page_says_the_price_from_the_same_function(app):
     at = visit("upload", "ru")
     at.file_uploader[0].upload("a.opus", (DATA / "ru_meeting.opus").read_bytes())
     at.run()
 
-    quote = here.estimates.of_engine(here.estimates.answer(durations_s=[52.2275]), "gigaam-toy", "now")
+    quote = app.estimates.of_engine(app.estimates.answer(durations_s=[52.2275]), "gigaam-toy", "now")
     assert quote.total_usd < Decimal("0.01")
     assert f"Меньше цента  ·  готово примерно через {catalogue.duration(quote.p50_s, 'ru')}" in texts(at)
 
 
-def test_a_cap_is_set_and_taken_back_on_the_page(here):
+def test_a_cap_is_set_and_taken_back_on_the_page(app):
     at = visit("costs", view="proof")
 
     at.number_input(key="cap-").set_value(5.0).run()
-    assert here.ledger.month().cap == Decimal(5)
+    assert app.ledger.month().cap == Decimal(5)
 
     at.number_input(key="cap-").set_value(-1.0).run()
     assert "must not be negative" in texts(at)
-    assert here.ledger.month().cap == Decimal(5)
+    assert app.ledger.month().cap == Decimal(5)
 
     at.number_input(key="cap-").set_value(None).run()
-    assert here.ledger.month().cap is None
+    assert app.ledger.month().cap is None
 
 
-def test_your_price_shows_as_yours_and_changes_the_quote(here):
-    here.tariffs.set_price("gemini", MODEL, "batch", "1")
+def test_your_price_shows_as_yours_and_changes_the_quote(app):
+    app.tariffs.set_price("gemini", MODEL, "batch", "1")
     at = visit("costs", by="documents", documents="1000", tokens="1000")
 
     assert prices(at)[0] == "$0.20"  # now is cheaper than this batch
@@ -194,19 +194,19 @@ def test_your_price_shows_as_yours_and_changes_the_quote(here):
     assert list(table[table["state"] == "yours"]["price"]) == [1.0]
 
 
-def test_stale_prices_are_flagged(here):
+def test_stale_prices_are_flagged(app):
     shown = texts(visit("costs", view="prices"))
 
     assert "fireworks whisper-v3" in shown
 
 
-def test_proof_shows_every_call_with_its_error(here):
+def test_proof_shows_every_call_with_its_error(app):
     from core.billing.ledger import Call
 
-    with here.records.write() as session:
-        call = here.ledger.reserve(session, Call("gemini", MODEL, "now", {("r", "pages"): 1_500_000}))
-    with here.records.write() as session:
-        here.ledger.settle(session, call, {"r": 1_000_000})
+    with app.database.write() as session:
+        call = app.ledger.reserve(session, Call("gemini", MODEL, "now", {("r", "pages"): 1_500_000}))
+    with app.database.write() as session:
+        app.ledger.settle(session, call, {"r": 1_000_000})
 
     at = visit("costs", view="proof")
 
@@ -223,26 +223,26 @@ def test_pages_stay_short_and_define_nothing():
     assert "def " not in text
 
 
-def test_the_table_can_be_taken_along(here):
+def test_the_table_can_be_taken_along(app):
     from core import billing
 
-    answer = here.estimates.answer(hours=10)
+    answer = app.estimates.answer(hours=10)
 
     rows = billing.as_csv(answer.quotes).splitlines()
     told = json.loads(json.dumps(billing.described(answer)))
     assert len(rows) - 1 == len(told["routes"]) == len(answer.quotes)
 
 
-def test_the_link_carries_your_prices_and_says_when_they_differ_from_those_here(here):
-    here.tariffs.set_price("gemini", MODEL, "batch", "1")
-    here.tariffs.set_figure("rub_per_usd", "100")
-    here.tariffs.set_limit("gemini", "", "sync", rpm=7)
+def test_the_link_carries_your_prices_and_says_when_they_differ_from_those_here(app):
+    app.tariffs.set_price("gemini", MODEL, "batch", "1")
+    app.tariffs.set_figure("rub_per_usd", "100")
+    app.tariffs.set_limit("gemini", "", "sync", rpm=7)
     at = visit("costs", by="documents", documents="1000", tokens="1000", currency="RUB")
     said = dict(parse_qsl(at.code[0].value.partition("?")[2]))
     same = visit("costs", **said)
-    here.tariffs.take_back_price("gemini", MODEL, "batch")
-    here.tariffs.take_back_figure("rub_per_usd")
-    here.tariffs.take_back_limit("gemini", "", "sync")
+    app.tariffs.take_back_price("gemini", MODEL, "batch")
+    app.tariffs.take_back_figure("rub_per_usd")
+    app.tariffs.take_back_limit("gemini", "", "sync")
 
     again = visit("costs", **said)
 
@@ -266,14 +266,14 @@ def test_the_link_carries_your_prices_and_says_when_they_differ_from_those_here(
         '{"limits":[{"provider":"gemini","model":"","mode":"sync","rpm":1,"set_at":1e30}]}',
     ],
 )
-def test_nonsense_for_prices_in_a_link_counts_as_nothing(here, own):
+def test_nonsense_for_prices_in_a_link_counts_as_nothing(app, own):
     at = visit("costs", own=own)
 
     assert not at.exception
     assert prices(at) == prices(visit("costs"))
 
 
-def test_a_sample_is_refused_with_a_sentence_without_a_key(here):
+def test_a_sample_is_refused_with_a_sentence_without_a_key(app):
     at = visit("costs")
 
     at.text_area(key="sample").set_value("слово за слово " * 20).run()
@@ -282,19 +282,19 @@ def test_a_sample_is_refused_with_a_sentence_without_a_key(here):
     assert "needs a key: set GEMINI" in texts(at).replace("\\", "")
 
 
-def test_held_work_is_sent_a_cheaper_way_by_a_button(here, monkeypatch):
+def test_held_work_is_sent_a_cheaper_way_by_a_button(app, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", "nobody is asked")
     application.current.cache_clear()
-    here = application.current()
-    here.proof.set_cap("", "0")
+    app = application.current()
+    app.proof.set_cap("", "0")
     with (DATA / "ru_meeting.opus").open("rb") as file:
-        task = here.accept(EVERYONE, file, "a.opus", Wish(engine="groq"))
-    drive.perform_all(here)
+        task = app.accept(EVERYONE, file, "a.opus", TranscriptionOptions(engine="groq"))
+    drive.perform_all(app)
 
     at = visit("costs", view="proof")
     assert "$0.00 instead of" in texts(at).replace("\\", "")
     at.button(key="cheaper-0").click().run()
-    drive.perform_all(here)
+    drive.perform_all(app)
 
-    assert here.recordings.task(EVERYONE, task.id).status == "completed"
+    assert app.recordings.task(EVERYONE, task.id).status == "completed"
     assert not visit("costs", view="proof").warning

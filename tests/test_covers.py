@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import BadRequest, Rejected
 from core.orders.covers import AGAIN_S, BREAKS
-from core.orders.pictures import Wish, comfy, sdxl
+from core.orders.pictures import PictureOptions, comfy, sdxl
 from core.pipeline.periodic import tend
 from core.principal import EVERYONE
 from core.settings import Settings
@@ -26,7 +26,7 @@ def runpod(request):
 
 
 @pytest.fixture
-def here(tmp_path, runpod):
+def app(tmp_path, runpod):
     return remotely.journey(
         tmp_path / "home",
         runpod_api_key=CANARY,
@@ -36,82 +36,82 @@ def here(tmp_path, runpod):
 
 
 @pytest.fixture
-def recording_id(here):
-    return remotely.accept_short(here, "gigaam-toy").recording_id
+def recording_id(app):
+    return remotely.accept_short(app, "gigaam-toy").recording_id
 
 
-def look(here, runpod, seconds=0.0):
-    here.work.now.ahead_s += seconds
+def look(app, runpod, seconds=0.0):
+    app.job_queue.now.ahead_s += seconds
     runpod.advance(seconds)
-    tend(here, "covers", "w")
+    tend(app, "covers", "w")
 
 
-def finish(here, runpod, series, most=20):
-    look(here, runpod)
+def finish(app, runpod, series, most=20):
+    look(app, runpod)
     for _ in range(most):
-        if here.covers.series(series).ended:
+        if app.covers.series(series).ended:
             break
-        look(here, runpod, 31)
-    return here.covers.series(series)
+        look(app, runpod, 31)
+    return app.covers.series(series)
 
 
-def test_a_prompt_becomes_the_recordings_picture(here, runpod, recording_id):
-    series = here.covers.ask(recording_id, ["a quiet lake"], Wish(""))
-    assert here.covers.picture(recording_id) is None
+def test_a_prompt_becomes_the_recordings_picture(app, runpod, recording_id):
+    series = app.covers.ask(recording_id, ["a quiet lake"], PictureOptions(""))
+    assert app.covers.picture(recording_id) is None
 
-    finish(here, runpod, series)
-    assert here.covers.picture(recording_id) == PICTURE
-    assert here.ledger.month().reserved == 0
+    finish(app, runpod, series)
+    assert app.covers.picture(recording_id) == PICTURE
+    assert app.ledger.month().reserved == 0
 
 
-def test_of_three_prompts_one_fails_and_two_succeed(here, runpod, recording_id):
+def test_of_three_prompts_one_fails_and_two_succeed(app, runpod, recording_id):
     runpod.doomed = {"red hair"}
     prompts = ["a girl with blue hair", "a girl with red hair", "a girl with green hair"]
-    done = finish(here, runpod, here.covers.ask(recording_id, prompts, Wish("")))
+    done = finish(app, runpod, app.covers.ask(recording_id, prompts, PictureOptions("")))
 
     assert (done.successful, done.failed, done.total) == (2, 1, 3)
 
 
-def test_successful_of_total_counts_what_failed(here, runpod, recording_id):
+def test_successful_of_total_counts_what_failed(app, runpod, recording_id):
     runpod.fault("fail", None)
-    done = finish(here, runpod, here.covers.ask(recording_id, ["one"], Wish("")))
+    done = finish(app, runpod, app.covers.ask(recording_id, ["one"], PictureOptions("")))
     runpod.clear_faults()
-    good = finish(here, runpod, here.covers.ask(recording_id, ["two", "three"], Wish("")))
+    good = finish(app, runpod, app.covers.ask(recording_id, ["two", "three"], PictureOptions("")))
 
     assert (done.successful, done.failed, done.total) == (0, 1, 1)
     assert (good.successful, good.failed, good.total) == (2, 0, 2)
-    assert "CUDA" in str([cover.error for cover in here.covers.of(recording_id)])
+    assert "CUDA" in str([cover.error for cover in app.covers.of(recording_id)])
 
 
-def test_a_failure_is_tried_three_times_a_minute_apart(here, runpod, recording_id):
+def test_a_failure_is_tried_three_times_a_minute_apart(app, runpod, recording_id):
     runpod.fault("fail", None)
     runpod.run_s = 0
-    here.covers.ask(recording_id, ["one"], Wish(""))
+    app.covers.ask(recording_id, ["one"], PictureOptions(""))
     tries = []
     for _ in range(10):
-        look(here, runpod, AGAIN_S / 2 + 1)
+        look(app, runpod, AGAIN_S / 2 + 1)
         tries.append(len(runpod.jobs))
 
     assert tries[-1] == BREAKS
     assert tries[1] == 1
 
 
-def test_a_picture_that_is_late_is_stopped_there(here, runpod, recording_id):
+def test_a_picture_that_is_late_is_stopped_there(app, runpod, recording_id):
     runpod.fault("stuck", None)
-    here.covers.ask(recording_id, ["one"], Wish(""))
-    look(here, runpod)
-    look(here, runpod, 150)
+    app.covers.ask(recording_id, ["one"], PictureOptions(""))
+    look(app, runpod)
+    look(app, runpod, 150)
     assert [job.status for job in runpod.jobs.values()] == [""]
-    look(here, runpod, 151)
+    look(app, runpod, 151)
 
     (first, *_) = runpod.jobs.values()
     assert first.policy["executionTimeout"] == 300_000
     assert first.status in ("CANCELLED", "TIMED_OUT")
 
 
-def test_the_documents_defaults_are_asked_for(here, runpod, recording_id):
-    here.covers.ask(recording_id, ["a lake"], Wish(""))
-    look(here, runpod)
+def test_the_documents_defaults_are_asked_for(app, runpod, recording_id):
+    app.covers.ask(recording_id, ["a lake"], PictureOptions(""))
+    look(app, runpod)
 
     told = str(next(iter(runpod.jobs.values())).order)
     for value in ("832", "1216", "30", "4.0", "a lake"):
@@ -119,53 +119,59 @@ def test_the_documents_defaults_are_asked_for(here, runpod, recording_id):
 
 
 def test_a_seed_is_kept_and_minus_one_is_any():
-    assert "seed" not in sdxl(Wish("a"))
-    assert sdxl(Wish("a", seed=7))["seed"] == 7
-    assert comfy(Wish("a", seed=7))["workflow"]["5"]["inputs"]["seed"] == 7
-    assert comfy(Wish("a"))["workflow"]["5"]["inputs"]["seed"] >= 0
+    assert "seed" not in sdxl(PictureOptions("a"))
+    assert sdxl(PictureOptions("a", seed=7))["seed"] == 7
+    assert comfy(PictureOptions("a", seed=7))["workflow"]["5"]["inputs"]["seed"] == 7
+    assert comfy(PictureOptions("a"))["workflow"]["5"]["inputs"]["seed"] >= 0
 
 
 def test_prompts_are_enhanced_only_if_wanted():
-    assert sdxl(Wish("a lake"))["prompt"] != "a lake"
-    assert sdxl(Wish("a lake", use_enhanced_prompts=False))["prompt"] == "a lake"
+    assert sdxl(PictureOptions("a lake"))["prompt"] != "a lake"
+    assert sdxl(PictureOptions("a lake", use_enhanced_prompts=False))["prompt"] == "a lake"
 
 
 @pytest.mark.parametrize(
-    "wish", [Wish("", width=0), Wish("", height=5000), Wish("", steps=0), Wish("", seed=-2)]
+    "wish",
+    [
+        PictureOptions("", width=0),
+        PictureOptions("", height=5000),
+        PictureOptions("", steps=0),
+        PictureOptions("", seed=-2),
+    ],
 )
-def test_senseless_wishes_are_refused(here, recording_id, wish):
+def test_senseless_wishes_are_refused(app, recording_id, options):
     with pytest.raises(BadRequest):
-        here.covers.ask(recording_id, ["a lake"], wish)
+        app.covers.ask(recording_id, ["a lake"], options)
 
 
 @pytest.mark.parametrize("prompts", [[], ["  "], ["x" * 2001], ["a"] * 21])
-def test_senseless_prompts_are_refused(here, recording_id, prompts):
+def test_senseless_prompts_are_refused(app, recording_id, prompts):
     with pytest.raises(BadRequest):
-        here.covers.ask(recording_id, prompts, Wish(""))
+        app.covers.ask(recording_id, prompts, PictureOptions(""))
 
 
 def test_without_an_endpoint_the_reason_is_said(tmp_path):
-    here = remotely.journey(tmp_path, runpod_api_key=CANARY)
-    task = remotely.accept_short(here, "gigaam-toy")
+    app = remotely.journey(tmp_path, runpod_api_key=CANARY)
+    task = remotely.accept_short(app, "gigaam-toy")
 
     with pytest.raises(Rejected, match="RUNPOD_IMAGE_URL"):
-        here.covers.ask(task.recording_id, ["a lake"], Wish(""))
+        app.covers.ask(task.recording_id, ["a lake"], PictureOptions(""))
 
 
-def test_pictures_go_with_their_recording(here, runpod, recording_id, tmp_path):
-    finish(here, runpod, here.covers.ask(recording_id, ["a lake"], Wish("")))
-    here.delete(EVERYONE, recording_id)
+def test_pictures_go_with_their_recording(app, runpod, recording_id, tmp_path):
+    finish(app, runpod, app.covers.ask(recording_id, ["a lake"], PictureOptions("")))
+    app.delete(EVERYONE, recording_id)
 
-    assert here.covers.of(recording_id) == []
+    assert app.covers.of(recording_id) == []
     assert not [path for path in (tmp_path / "home" / "objects").rglob("*") if path.is_file()]
 
 
-def test_one_picture_can_be_removed(here, runpod, recording_id):
-    finish(here, runpod, here.covers.ask(recording_id, ["a lake"], Wish("")))
-    (cover,) = here.covers.of(recording_id)
-    here.covers.remove(recording_id, cover.id)
+def test_one_picture_can_be_removed(app, runpod, recording_id):
+    finish(app, runpod, app.covers.ask(recording_id, ["a lake"], PictureOptions("")))
+    (cover,) = app.covers.of(recording_id)
+    app.covers.remove(recording_id, cover.id)
 
-    assert here.covers.picture(recording_id) is None
+    assert app.covers.picture(recording_id) is None
 
 
 @pytest.mark.parametrize(
@@ -182,8 +188,8 @@ def test_one_picture_can_be_removed(here, runpod, recording_id):
         (None, False),
     ],
 )
-def test_answers_of_old_and_new_workers_are_understood_and_others_refused(here, output, good):
-    made = here.covers.pictures._completed(output, 1)
+def test_answers_of_old_and_new_workers_are_understood_and_others_refused(app, output, good):
+    made = app.covers.pictures._completed(output, 1)
 
     assert (made.fate == "done") == good
     assert made.picture == (PICTURE if good else b"")

@@ -9,7 +9,7 @@ import pytest
 from core import application
 from core.database.tables import Batch
 from core.errors import AdminsOnly
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.monitor import decisions, failures, live
 from core.monitor.actions import Actions
 from core.orders import transcript_orders
@@ -34,7 +34,7 @@ def runpod():
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch, runpod):
+def app(tmp_path, monkeypatch, runpod):
     """The installation that pages see; its orders are dear, and cannot be found when they got lost."""
     settings = {
         "STENOGRAM_HOME": str(tmp_path / "home"),
@@ -48,22 +48,22 @@ def here(tmp_path, monkeypatch, runpod):
     application.current.cache_clear()
 
 
-def dear(here):
-    here.work.now = remotely.Clock()
-    here.engines["runpod"].price = lambda _duration_s: ("24 GB L4", "now", DEAR_S)
-    return here
+def dear(app):
+    app.job_queue.now = remotely.Clock()
+    app.engines["runpod"].price = lambda _duration_s: ("24 GB L4", "now", DEAR_S)
+    return app
 
 
-def held(here, runpod, longest_s=None, lost=1):
+def held(app, runpod, longest_s=None, lost=1):
     """A task whose first orders were lost and wait for a person."""
     if longest_s:
-        here.engines["runpod"].max_segment_s = longest_s
+        app.engines["runpod"].max_segment_s = longest_s
     runpod.fault("drop", lost, call="run")
-    task = remotely.accept_short(here, "runpod")
-    (job,) = ready(here)
-    here.prepare(here.work.claim(job.id, "w"))
-    perform_all(here)
-    assert len(here.remote.orders.held()) == lost
+    task = remotely.accept_short(app, "runpod")
+    (job,) = ready(app)
+    app.prepare(app.job_queue.claim(job.id, "w"))
+    perform_all(app)
+    assert len(app.remote.orders.held()) == lost
     return task
 
 
@@ -74,13 +74,13 @@ def press(name, task):
     return at
 
 
-def calls(here):
-    return sorted((call.state, call.usd_estimated) for call in here.ledger.payments())
+def calls(app):
+    return sorted((call.state, call.usd_estimated) for call in app.ledger.payments())
 
 
-def test_the_card_says_what_happened_and_what_it_costs_once_more(here, runpod):
-    held(here, runpod)
-    (asked,) = decisions.waiting(here.records, EVERYONE)
+def test_the_card_says_what_happened_and_what_it_costs_once_more(app, runpod):
+    held(app, runpod)
+    (asked,) = decisions.waiting(app.database, EVERYONE)
 
     shown = texts(visit("monitor", "en"))
     assert "Waiting for your decision" in shown
@@ -92,138 +92,138 @@ def test_the_card_says_what_happened_and_what_it_costs_once_more(here, runpod):
     assert "(соединение оборвалось: RemoteProtocolError)" in russian
 
 
-def test_bought_again_it_is_finished_and_the_book_has_both(here, runpod):
-    task = held(here, runpod)
-    (asked,) = decisions.waiting(here.records, EVERYONE)
+def test_bought_again_it_is_finished_and_the_book_has_both(app, runpod):
+    task = held(app, runpod)
+    (asked,) = decisions.waiting(app.database, EVERYONE)
     at = visit("monitor")
     assert f"RunPod is paid ${asked.usd:.2f}. The first order may be billed as well." in texts(at)
 
     after = press("buy", task)
     assert "Waiting for your decision" not in texts(after)
-    (order,) = here.remote.orders.of(task.transcript_id)
+    (order,) = app.remote.orders.of(task.transcript_id)
     assert order.error["message"] == transcript_orders.AGAIN
-    assert remotely.done(here, task, runpod).status == "completed"
+    assert remotely.done(app, task, runpod).status == "completed"
 
     assert len(runpod.jobs) == 2, "the provider was asked for both"
-    assert calls(here) == [("disputed", str(asked.usd)), ("settled", str(asked.usd))]
-    assert here.ledger.month().spent == 2 * asked.usd
-    (action, *_) = Actions(here, EVERYONE).log()
+    assert calls(app) == [("disputed", str(asked.usd)), ("settled", str(asked.usd))]
+    assert app.ledger.month().spent == 2 * asked.usd
+    (action, *_) = Actions(app, EVERYONE).log()
     assert (action.what, action.who, action.about, action.count) == ("buy again", PAGES, ["a.wav"], 1)
 
 
-def test_the_page_of_the_recording_asks_too(here, runpod):
-    task = held(here, runpod)
+def test_the_page_of_the_recording_asks_too(app, runpod):
+    task = held(app, runpod)
     at = visit("recording", id=task.recording_id)
     assert "RunPod may have been paid for a part already" in texts(at)
 
     at.button(key=f"give-up-{task.transcript_id}").click().run()
 
     assert not at.exception
-    perform_all(here)
+    perform_all(app)
     assert "was not ordered again" in texts(visit("recording", id=task.recording_id))
 
 
-def test_given_up_the_task_says_so_and_the_money_stays_unclear(here, runpod):
-    task = held(here, runpod)
-    (asked,) = decisions.waiting(here.records, EVERYONE)
+def test_given_up_the_task_says_so_and_the_money_stays_unclear(app, runpod):
+    task = held(app, runpod)
+    (asked,) = decisions.waiting(app.database, EVERYONE)
 
     press("give-up", task)
-    failed = remotely.done(here, task, runpod)
+    failed = remotely.done(app, task, runpod)
 
     assert failed.status == "failed"
     assert failed.error["message"] == transcript_orders.GIVEN_UP
     assert "RunPod may have been paid for it (" in texts(visit("recording", id=task.recording_id))
     assert len(runpod.jobs) == 1
-    assert calls(here) == [("disputed", str(asked.usd))]
+    assert calls(app) == [("disputed", str(asked.usd))]
     tables = visit("costs", view="proof").dataframe
     assert "unclear, counted as promised" in " ".join(table.value.to_string() for table in tables)
-    assert Actions(here, EVERYONE).log()[0].what == "give up"
+    assert Actions(app, EVERYONE).log()[0].what == "give up"
 
 
-def test_what_was_given_up_may_be_tried_again(here, runpod):
-    task = held(here, runpod)
+def test_what_was_given_up_may_be_tried_again(app, runpod):
+    task = held(app, runpod)
     press("give-up", task)
-    remotely.done(here, task, runpod)
+    remotely.done(app, task, runpod)
 
-    assert here.retry(EVERYONE, task.id)
-    assert remotely.done(here, task, runpod).status == "completed"
+    assert app.retry(EVERYONE, task.id)
+    assert remotely.done(app, task, runpod).status == "completed"
 
 
-def test_parts_of_one_recording_are_one_question_and_later_ones_another(here, runpod):
-    task = held(here, runpod, longest_s=5, lost=2)
-    (asked,) = decisions.waiting(here.records, EVERYONE)
+def test_parts_of_one_recording_are_one_question_and_later_ones_another(app, runpod):
+    task = held(app, runpod, longest_s=5, lost=2)
+    (asked,) = decisions.waiting(app.database, EVERYONE)
     assert "2 parts" in texts(visit("monitor"))
-    act = Actions(here, EVERYONE)
+    act = Actions(app, EVERYONE)
 
     assert act.buy_again(asked.order_ids[:1]) == 1
-    (left,) = decisions.waiting(here.records, EVERYONE)
+    (left,) = decisions.waiting(app.database, EVERYONE)
     assert left.order_ids == asked.order_ids[1:]
     assert act.buy_again(asked.order_ids) == 1, "what was decided is not bought a third time"
-    assert remotely.done(here, task, runpod).status == "completed"
+    assert remotely.done(app, task, runpod).status == "completed"
 
 
-def test_nobody_is_asked_about_what_nobody_waits_for(here, runpod):
-    task = held(here, runpod)
-    here.cancel(EVERYONE, task.id)
+def test_nobody_is_asked_about_what_nobody_waits_for(app, runpod):
+    task = held(app, runpod)
+    app.cancel(EVERYONE, task.id)
 
-    assert decisions.waiting(here.records, EVERYONE) == []
+    assert decisions.waiting(app.database, EVERYONE) == []
     assert "Waiting for your decision" not in texts(visit("monitor"))
 
 
-def test_a_question_outlives_the_recording_that_was_ordered_first(here, runpod):
-    first = held(here, runpod)
-    sound = here.store.path(here.recordings.get(EVERYONE, first.recording_id).sha256)
+def test_a_question_outlives_the_recording_that_was_ordered_first(app, runpod):
+    first = held(app, runpod)
+    sound = app.store.path(app.recordings.get(EVERYONE, first.recording_id).sha256)
     with sound.open("rb") as file:
-        wish = Wish(language="ru", engine="runpod")
-        second = here.accept(Principal("other"), file, "b.wav", wish)
-    (both,) = decisions.waiting(here.records, EVERYONE)
+        options = TranscriptionOptions(language="ru", engine="runpod")
+        second = app.accept(Principal("other"), file, "b.wav", options)
+    (both,) = decisions.waiting(app.database, EVERYONE)
     assert (both.recording.id, len(both.orders)) == (first.recording_id, 1), "asked once for both"
 
-    here.delete(EVERYONE, first.recording_id)
-    perform_all(here)
+    app.delete(EVERYONE, first.recording_id)
+    perform_all(app)
 
-    (asked,) = decisions.waiting(here.records, Principal("other"))
+    (asked,) = decisions.waiting(app.database, Principal("other"))
     assert asked.recording.id == second.recording_id
-    assert Actions(here, EVERYONE).buy_again(asked.order_ids) == 1
-    assert remotely.done(here, second, runpod).status == "completed"
+    assert Actions(app, EVERYONE).buy_again(asked.order_ids) == 1
+    assert remotely.done(app, second, runpod).status == "completed"
 
 
-def test_whoever_may_only_look_sees_the_question_and_cannot_answer(here, runpod, monkeypatch):
-    task = held(here, runpod)
+def test_whoever_may_only_look_sees_the_question_and_cannot_answer(app, runpod, monkeypatch):
+    task = held(app, runpod)
     monkeypatch.setenv("PAGES_READ_ONLY", "true")
     application.current.cache_clear()
 
     at = visit("monitor")
     assert "RunPod may have been paid" in texts(at)
     assert not at.button
-    onlooker = Actions(here, Principal(PAGES))
+    onlooker = Actions(app, Principal(PAGES))
     for step in (onlooker.buy_again, onlooker.give_up):
         with pytest.raises(AdminsOnly):
-            step([here.remote.orders.of(task.transcript_id)[0].id])
-    assert decisions.waiting(here.records, Principal("somebody else")) == []
+            step([app.remote.orders.of(task.transcript_id)[0].id])
+    assert decisions.waiting(app.database, Principal("somebody else")) == []
 
 
-def test_the_open_board_notices_and_does_not_promise_another_try(here, runpod):
-    before = live.draw(here.records, EVERYONE, "en")
-    task = held(here, runpod)
-    here.work.now = lambda: 0.0
-    after = live.draw(here.records, EVERYONE, "en")
+def test_the_open_board_notices_and_does_not_promise_another_try(app, runpod):
+    before = live.draw(app.database, EVERYONE, "en")
+    task = held(app, runpod)
+    app.job_queue.now = lambda: 0.0
+    after = live.draw(app.database, EVERYONE, "en")
 
     assert before["decisions"] == ""
     assert after["decisions"]
     assert [(line["facts"], line["task"]) for line in after["delayed"]] == [("waits for a decision", "")]
-    (group,) = failures.groups(here.records, EVERYONE)
+    (group,) = failures.groups(app.database, EVERYONE)
     assert "Right now" in group.fix["message"]
-    Actions(here, EVERYONE).give_up([one.id for one in here.remote.orders.of(task.transcript_id)])
-    assert live.draw(here.records, EVERYONE, "en")["decisions"] == ""
+    Actions(app, EVERYONE).give_up([one.id for one in app.remote.orders.of(task.transcript_id)])
+    assert live.draw(app.database, EVERYONE, "en")["decisions"] == ""
 
 
 def test_programs_are_told_that_a_person_must_decide(tmp_path, runpod):
     settings = {"runpod_api_key": CANARY, "runpod_url": runpod.endpoint}
     with serve(dear(generous(tmp_path / "home", **settings))) as served:
-        here = served.here
-        task = held(here, runpod)
-        admin = served.client(here.keys.make("admin", admin=True))
+        app = served.app
+        task = held(app, runpod)
+        admin = served.client(app.keys.make("admin", admin=True))
         with admin:
             told = admin.get(f"/api/v1/tasks/{task.id}").json()
             facts = admin.get("/api/v1/monitor").json()
@@ -241,16 +241,16 @@ def test_programs_are_told_that_a_person_must_decide(tmp_path, runpod):
     assert CANARY not in json.dumps(facts)
 
 
-def test_a_batch_that_a_person_must_look_at_stands_there_too(here):
-    with here.records.write() as session:
+def test_a_batch_that_a_person_must_look_at_stands_there_too(app):
+    with app.database.write() as session:
         row = Batch(model="gemini-embedding-2@64", display_name="gam-1", texts=3, tokens=30, usd="0.01")
-        row.created_at = row.next_at = here.work.now()
+        row.created_at = row.next_at = app.job_queue.now()
         session.add(row)
-    here.batches.intents.hold(row, "The provider does not know this batch any more.")
+    app.batches.store.hold(row, "The provider does not know this batch any more.")
 
     at = visit("monitor")
     assert "The provider does not know this batch any more." in texts(at)
     at.button(key=f"again-{row.id}").click().run()
     assert not at.exception
     assert "Waiting for your decision" not in texts(at)
-    assert here.batches.intents.get(row.id).state == "failed"
+    assert app.batches.store.get(row.id).state == "failed"

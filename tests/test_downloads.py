@@ -10,10 +10,10 @@ import httpx
 import psutil
 import pytest
 
-from core.application import Journey
+from core.application import Application
 from core.errors import NotFound
 from core.settings import Settings
-from core.speech.downloads import Downloads
+from core.speech.downloads import ModelDownloads
 from core.speech.gigaam import download
 
 CONTENT = bytes(range(256)) * 20_000
@@ -41,27 +41,27 @@ def nobody():
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def app(tmp_path, monkeypatch):
     monkeypatch.setitem(download.MD5, MODEL, hashlib.md5(CONTENT).hexdigest())
-    return Journey(Settings(stenogram_home=tmp_path / "home", gigaam_model=MODEL))
+    return Application(Settings(stenogram_home=tmp_path / "home", gigaam_model=MODEL))
 
 
-def downloads(here, connect, step_s=0.0):
+def downloads(app, connect, step_s=0.0):
     ticks = itertools.count(0, step_s)
-    return Downloads(here.settings, here.records, connect, lambda: next(ticks))
+    return ModelDownloads(app.settings, app.database, connect, lambda: next(ticks))
 
 
-def test_nothing_is_fetched_before_somebody_asks(here):
-    models = downloads(here, nobody)
+def test_nothing_is_fetched_before_somebody_asks(app):
+    models = downloads(app, nobody)
 
     models.tick()
 
     assert [(one.name, one.state) for one in models.all()] == [(MODEL, "missing")]
 
 
-def test_a_model_comes_in_slices_and_says_how_far_it_is(here, caplog):
+def test_a_model_comes_in_slices_and_says_how_far_it_is(app, caplog):
     caplog.set_level("INFO")
-    models = downloads(here, publisher, step_s=10)
+    models = downloads(app, publisher, step_s=10)
     models.ask(MODEL)
 
     models.tick()
@@ -72,25 +72,25 @@ def test_a_model_comes_in_slices_and_says_how_far_it_is(here, caplog):
     for _ in range(10):
         models.tick()
     assert models.all()[0].state == "here"
-    assert (here.settings.models / f"{MODEL}.ckpt").read_bytes() == CONTENT
+    assert (app.settings.models / f"{MODEL}.ckpt").read_bytes() == CONTENT
     told = [line for line in caplog.messages if "MB are here" in line]
     assert len(told) > 1
     assert told[-1] == "v3_ctc.ckpt: 5 of 5 MB are here"
 
 
-def test_a_download_that_was_stopped_goes_no_further(here):
-    models = downloads(here, publisher, step_s=10)
+def test_a_download_that_was_stopped_goes_no_further(app):
+    models = downloads(app, publisher, step_s=10)
     models.ask(MODEL)
     models.stop(MODEL)
 
     models.tick()
 
     assert models.all()[0].state == "missing"
-    assert not here.settings.models.exists()
+    assert not app.settings.models.exists()
 
 
-def test_without_a_network_it_says_where_to_find_the_file(here):
-    models = downloads(here, nobody)
+def test_without_a_network_it_says_where_to_find_the_file(app):
+    models = downloads(app, nobody)
     models.ask(MODEL)
 
     models.tick()
@@ -98,18 +98,18 @@ def test_without_a_network_it_says_where_to_find_the_file(here):
     (failed,) = models.all()
     assert failed.state == "failed"
     assert failed.error["facts"]["address"] == failed.address
-    assert failed.folder == str(here.settings.models)
+    assert failed.folder == str(app.settings.models)
 
 
-def test_only_models_of_the_settings_can_be_asked_for(here):
+def test_only_models_of_the_settings_can_be_asked_for(app):
     with pytest.raises(NotFound):
-        here.downloads.ask("../v3")
+        app.downloads.ask("../v3")
 
 
 def test_a_local_model_is_offered_when_the_settings_name_one(tmp_path):
     model = "intfloat/multilingual-e5-small"
     settings = Settings(stenogram_home=tmp_path / "home", local_embedding_model=model)
-    models = Journey(settings).downloads
+    models = Application(settings).downloads
     assert [one.name for one in models.all()][1:] == [model]
 
     snapshot = settings.models / "models--intfloat--multilingual-e5-small" / "snapshots" / "1"
@@ -157,7 +157,7 @@ def hugging_face(monkeypatch):
 @pytest.fixture
 def models(tmp_path, hugging_face):
     settings = Settings(stenogram_home=tmp_path / "home", local_embedding_model="me/model")
-    models = Journey(settings).downloads
+    models = Application(settings).downloads
     models.ask("me/model")
     models.tick()
     yield models

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core import application
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from tests import remotely
 from tests.conftest import DATA
@@ -36,7 +36,7 @@ def providers():
 
 
 @pytest.fixture
-def here(tmp_path, providers, bucket):
+def app(tmp_path, providers, bucket):
     groq, runpod, fireworks = providers
     return remotely.journey(
         tmp_path / "home",
@@ -54,22 +54,22 @@ def here(tmp_path, providers, bucket):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_program_names_an_engine_and_gets_its_words(here, providers, engine, tmp_path):
-    with serve(here) as served, served.client() as client:
+def test_a_program_names_an_engine_and_gets_its_words(app, providers, engine, tmp_path):
+    with serve(app) as served, served.client() as client:
         with (DATA / "ru_meeting.opus").open("rb") as file:
             wanted = {"language": "ru", "engine": engine}
             told = client.post("/api/v1/transcribe", files={"file": ("a.opus", file)}, data=wanted)
         assert told.status_code == 202, told.text
-        task = here.recordings.task(remotely.EVERYONE, told.json()["task_id"])
-        task = remotely.done(here, task, *providers)
+        task = app.recordings.task(remotely.EVERYONE, told.json()["task_id"])
+        task = remotely.done(app, task, *providers)
         shown = client.get(f"/api/v1/tasks/{task.id}").text
         found = client.get("/api/v1/search", params={"q": "бухгалтерией"}).json()
 
     assert task.status == "completed", task.error
     assert (task.engine, task.progress) == (engine, 100)
-    assert remotely.errors(here, task) <= 0.1
+    assert remotely.errors(app, task) <= 0.1
     assert "бухгалтерия" in str(found)
-    assert here.ledger.of_recording(task.recording_id) > 0
+    assert app.ledger.of_recording(task.recording_id) > 0
     assert CANARY not in shown
     assert remotely.traces(tmp_path) == []
 
@@ -78,40 +78,44 @@ def test_a_program_names_an_engine_and_gets_its_words(here, providers, engine, t
     ("asked", "taken"),
     [("groq", "groq-batch"), ("groq-batch", "groq-batch"), ("fireworks", "fireworks-batch")],
 )
-def test_asked_for_a_batch_an_engine_takes_its_batch_mode(here, asked, taken):
-    first = remotely.accept_short(here, "gigaam-toy")
-    with serve(here) as served, served.client(here.keys.make("admin", admin=True)) as client:
+def test_asked_for_a_batch_an_engine_takes_its_batch_mode(app, asked, taken):
+    first = remotely.accept_short(app, "gigaam-toy")
+    with serve(app) as served, served.client(app.keys.make("admin", admin=True)) as client:
         address = f"/api/v1/recordings/{first.recording_id}/transcribe"
         told = client.post(address, params={"use_batch_api": True, "engine": asked})
 
     assert told.status_code == 202, told.text
     assert (told.json()["engine"], told.json()["mode"]) == (taken, "batch_api")
-    assert here.recordings.task(EVERYONE, told.json()["task_id"]).lane == "now", "vectors are made here"
+    assert app.recordings.task(EVERYONE, told.json()["task_id"]).lane == "now", "vectors are made here"
 
 
 @pytest.mark.parametrize("asked", ["runpod", "gigaam-toy", ""])
-def test_by_an_engine_without_a_batch_mode_vectors_go_by_batch(here, asked):
-    assert here.by_batch(Wish(engine=asked)) == Wish(engine=asked, lane="batch")
+def test_by_an_engine_without_a_batch_mode_vectors_go_by_batch(app, asked):
+    assert app.by_batch(TranscriptionOptions(engine=asked)) == TranscriptionOptions(
+        engine=asked, lane="batch"
+    )
 
 
 def test_a_batch_mode_that_was_asked_for_and_cannot_work_says_what_it_lacks(tmp_path):
-    here = remotely.journey(tmp_path / "home", groq_api_key=CANARY)
-    first = remotely.accept_short(here, "gigaam-toy")
-    with serve(here) as served, served.client(here.keys.make("admin", admin=True)) as client:
+    app = remotely.journey(tmp_path / "home", groq_api_key=CANARY)
+    first = remotely.accept_short(app, "gigaam-toy")
+    with serve(app) as served, served.client(app.keys.make("admin", admin=True)) as client:
         address = f"/api/v1/recordings/{first.recording_id}/transcribe"
         told = client.post(address, params={"use_batch_api": True, "engine": "groq"})
 
     assert told.status_code in (400, 409, 422), told.text
     assert "STORAGE_URL" in told.json()["detail"]
-    assert here.by_batch(Wish()) == Wish(lane="batch"), "what nobody named is not insisted on"
+    assert app.by_batch(TranscriptionOptions()) == TranscriptionOptions(lane="batch"), (
+        "what nobody named is not insisted on"
+    )
 
 
 SENT = "The recording is sent there."
 
 
 @pytest.mark.parametrize(("language", "engine"), [("ru", "runpod"), ("en", "groq")])
-def test_a_program_is_told_where_a_recording_would_go_before_it_is_sent(here, language, engine):
-    with serve(here) as served, served.client() as client:
+def test_a_program_is_told_where_a_recording_would_go_before_it_is_sent(app, language, engine):
+    with serve(app) as served, served.client() as client:
         told = client.get("/api/v1/estimate", params={"hours": 1, "language": language}).json()["auto"]
         body = {"file": ("a.wav", remotely.spoken(6))}
         accepted = client.post("/api/v1/transcribe", files=body, data={"language": language}).json()
@@ -122,8 +126,8 @@ def test_a_program_is_told_where_a_recording_would_go_before_it_is_sent(here, la
     assert "v3_e2e_rnnt.ckpt" in told["reason"] or language == "en"
 
 
-def test_an_engine_that_was_named_is_answered_as_asked(here):
-    with serve(here) as served, served.client() as client:
+def test_an_engine_that_was_named_is_answered_as_asked(app):
+    with serve(app) as served, served.client() as client:
         body = {"file": ("a.wav", remotely.spoken(6))}
         told = client.post("/api/v1/transcribe", files=body, data={"language": "ru", "engine": "groq"}).json()
 

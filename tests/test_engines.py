@@ -16,7 +16,7 @@ from core.errors import BadRequest, Rejected
 from core.media.waveform import SAMPLE_RATE
 from core.settings import ROOT, Settings
 from core.speech import engines, vad
-from core.speech.engine import Ordered
+from core.speech.engine import AsyncRemoteEngine
 from core.speech.engines.gigaam_package import INSTALL, knows_v3
 from core.speech.gigaam.download import ADDRESS, files
 from tests import remotely
@@ -72,7 +72,7 @@ def everywhere(known, elsewhere):
 
 def hear(engine, segments, language):
     """What an engine hears, at once or by order."""
-    if not isinstance(engine, Ordered):
+    if not isinstance(engine, AsyncRemoteEngine):
         return engine.transcribe(segments, language)
     ours = [secrets.token_hex(8) for _ in segments]
     theirs = [engine.submit(sound, language, our_id, 0) for sound, our_id in zip(segments, ours, strict=True)]

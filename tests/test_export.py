@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 
 from core.speech.engine import Word
 from core.transcripts import export
-from core.transcripts.transcripts import Heard
+from core.transcripts.transcripts import TranscribedSegment
 
 
-def heard(text: str, start_s: float = 0.0, n: int = 0, channel: str = "mono", pace_s: float = 0.4) -> Heard:
+def heard(
+    text: str, start_s: float = 0.0, n: int = 0, channel: str = "mono", pace_s: float = 0.4
+) -> TranscribedSegment:
     words = [Word(w, start_s + i * pace_s, start_s + (i + 1) * pace_s) for i, w in enumerate(text.split())]
-    return Heard(n, channel, start_s, start_s + max(len(words), 1) * pace_s, text, tuple(words))
+    return TranscribedSegment(n, channel, start_s, start_s + max(len(words), 1) * pace_s, text, tuple(words))
 
 
 SPEECH = [
@@ -65,7 +67,10 @@ def test_captions_are_short_and_in_order_and_lose_no_word():
 def test_a_pause_begins_a_new_caption():
     words = (Word("да", 0.0, 0.3), Word("нет", 2.0, 2.3))
 
-    assert [cue.text for cue in export.cues([Heard(0, "mono", 0, 3, "да нет", words)])] == ["да", "нет"]
+    assert [cue.text for cue in export.cues([TranscribedSegment(0, "mono", 0, 3, "да нет", words)])] == [
+        "да",
+        "нет",
+    ]
 
 
 def test_srt_and_vtt_are_well_formed():
@@ -75,7 +80,7 @@ def test_srt_and_vtt_are_well_formed():
 
 @pytest.mark.parametrize("kind", ["srt", "vtt"])
 def test_nothing_said_can_pose_as_a_cue(kind):
-    evil = [Heard(0, "mono", 0.0, 1.0, "a --> b\n\n2\n00:00 --> 00:01 <script>x</script>", ())]
+    evil = [TranscribedSegment(0, "mono", 0.0, 1.0, "a --> b\n\n2\n00:00 --> 00:01 <script>x</script>", ())]
 
     made = export.file(evil, "x.wav", kind).content.decode()
 

@@ -180,42 +180,42 @@ def test_an_old_file_of_credentials_is_read(tmp_path, monkeypatch):
 
 def test_polling_is_each_ten_seconds_then_parked_and_never_given_up_within_a_day(tmp_path, fireworks):
     fireworks.processing_s = 5 * 3600.0
-    here = remotely.journey(tmp_path, **keys(fireworks))
-    task = remotely.accept_short(here, "fireworks-batch")
-    perform_all(here)
+    app = remotely.journey(tmp_path, **keys(fireworks))
+    task = remotely.accept_short(app, "fireworks-batch")
+    perform_all(app)
 
-    remotely.later(here, 11, fireworks)
+    remotely.later(app, 11, fireworks)
     assert fireworks.count("get") == 1
     for _ in range(60):
-        remotely.later(here, 61, fireworks)
+        remotely.later(app, 61, fireworks)
     busy = fireworks.count("get")
     for _ in range(10):
-        remotely.later(here, PARKED_S + 1, fireworks)
+        remotely.later(app, PARKED_S + 1, fireworks)
     assert fireworks.count("get") <= busy + 11
-    assert remotely.now(here, task).status == "processing"
-    assert remotely.done(here, task, fireworks, most_s=6 * 3600, step_s=601).status == "completed"
+    assert remotely.now(app, task).status == "processing"
+    assert remotely.done(app, task, fireworks, most_s=6 * 3600, step_s=601).status == "completed"
     assert len(fireworks.batches) == 1
 
 
 def test_a_lost_order_over_a_dollar_is_held_for_a_person(tmp_path, fireworks):
-    here = remotely.journey(tmp_path, **keys(fireworks))
-    here.engines["fireworks-batch"].price = lambda _s: ("whisper-v3", "batch", 100_000)
+    app = remotely.journey(tmp_path, **keys(fireworks))
+    app.engines["fireworks-batch"].price = lambda _s: ("whisper-v3", "batch", 100_000)
     fireworks.fault("drop", call="create")
-    task = remotely.accept_short(here, "fireworks-batch")
-    perform_all(here)
+    task = remotely.accept_short(app, "fireworks-batch")
+    perform_all(app)
     for _ in range(5):
-        remotely.later(here, 61, fireworks)
+        remotely.later(app, 61, fireworks)
 
-    assert [order.state for order in here.remote.orders.of(task.transcript_id)] == ["held"]
+    assert [order.state for order in app.remote.orders.of(task.transcript_id)] == ["held"]
     assert len(fireworks.batches) == 1
 
 
 @pytest.mark.parametrize("engine", ["fireworks", "fireworks-batch"])
 def test_a_recording_becomes_its_words(tmp_path, engine):
     with FireworksEmulator(key=CANARY) as fireworks:
-        here = remotely.journey(tmp_path, **keys(fireworks))
-        task = remotely.done(here, remotely.accept(here, engine), fireworks)
+        app = remotely.journey(tmp_path, **keys(fireworks))
+        task = remotely.done(app, remotely.accept(app, engine), fireworks)
 
         assert task.status == "completed", task.error
-        assert remotely.errors(here, task) <= 0.1
+        assert remotely.errors(app, task) <= 0.1
         assert remotely.traces(tmp_path) == []

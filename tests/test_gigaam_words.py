@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks import textbook
-from core.application import Journey
+from core.application import Application
 from core.media.waveform import SAMPLE_RATE
 from core.principal import EVERYONE
 from core.settings import Settings
@@ -134,12 +134,12 @@ def test_silence_and_a_quiet_room_say_nothing(engine):
 
 
 def test_the_road_goes_through_the_transducer_to_a_transcript_that_is_found(settings):
-    here = Journey(settings)
+    app = Application(settings)
 
-    task = done(here, accept(here, "ru_meeting.opus"))
+    task = done(app, accept(app, "ru_meeting.opus"))
 
     assert (task.engine, task.status, task.progress) == ("gigaam-v3_rnnt", "completed", 100)
-    assert errors_percent((DATA / "ru_meeting.txt").read_text(), heard(here, task)) <= 5
-    (best, *_) = here.search(EVERYONE, "бухгалтерией").matches
-    said = here.transcripts.said(task.recording_id, best.play_s, best.play_s + 2)
+    assert errors_percent((DATA / "ru_meeting.txt").read_text(), heard(app, task)) <= 5
+    (best, *_) = app.search(EVERYONE, "бухгалтерией").matches
+    said = app.transcripts.said(task.recording_id, best.play_s, best.play_s + 2)
     assert any(word.text.startswith("бухгалтери") for word in said)

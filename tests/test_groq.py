@@ -14,11 +14,11 @@ from dramatiq.middleware import Shutdown
 from dramatiq.middleware.threading import raise_thread_exception
 
 from core.errors import OutcomeUnknown, ProviderBusy, ProviderRefused, ProviderResting, Rejected
-from core.http_client import Wire
+from core.http_client import HttpClient
 from core.media.waveform import SAMPLE_RATE
 from core.settings import Settings
 from core.speech.engines.groq import ADDRESS, GroqBatchEngine, GroqEngine
-from core.storage.object_store import Storage
+from core.storage.object_store import ObjectStore
 from tests import remotely
 from tests.remotely import CANARY
 from tools.groq_emulator import GroqEmulator
@@ -134,23 +134,23 @@ def test_a_time_to_wait_is_understood_as_number_and_as_date(engine, groq, date):
 def test_a_dripping_reply_ends_at_the_deadline(groq):
     """Each read is quick; only a limit on the whole stops it."""
     groq.fault("drip", piece_bytes=1, pause_s=0.2)
-    wire = Wire("Groq", settings(groq).groq_api_key, "GROQ_API_KEY")
+    http = HttpClient("Groq", settings(groq).groq_api_key, "GROQ_API_KEY")
 
     began = time.monotonic()
     with pytest.raises(OutcomeUnknown, match="no answer"):
-        wire.ask("GET", f"{groq.url}/openai/v1/models", deadline_s=1.0)
+        http.ask("GET", f"{groq.url}/openai/v1/models", deadline_s=1.0)
     assert time.monotonic() - began < 3
 
 
 def test_a_worker_that_must_stop_is_interrupted_in_the_middle_of_a_call(groq):
     """As dramatiq does it: an exception from outside, into the thread that waits."""
     groq.fault("hang", None, seconds=60)
-    wire = Wire("Groq", settings(groq).groq_api_key, "GROQ_API_KEY")
+    http = HttpClient("Groq", settings(groq).groq_api_key, "GROQ_API_KEY")
     ended = []
 
     def work():
         try:
-            wire.ask("GET", f"{groq.url}/openai/v1/models", deadline_s=60)
+            http.ask("GET", f"{groq.url}/openai/v1/models", deadline_s=60)
         except Shutdown:
             ended.append("stopped")
 
@@ -165,10 +165,10 @@ def test_a_worker_that_must_stop_is_interrupted_in_the_middle_of_a_call(groq):
 
 
 def test_a_reply_without_end_is_cut_off(groq):
-    wire = Wire("Groq", settings(groq).groq_api_key, "GROQ_API_KEY")
+    http = HttpClient("Groq", settings(groq).groq_api_key, "GROQ_API_KEY")
 
     with pytest.raises(OutcomeUnknown, match="never ends"):
-        wire.ask("GET", f"{groq.url}/openai/v1/models", most_bytes=20)
+        http.ask("GET", f"{groq.url}/openai/v1/models", most_bytes=20)
 
 
 def test_without_a_key_it_is_not_ready_and_says_what_is_missing():
@@ -207,68 +207,68 @@ def listening():
 
 
 def test_a_recording_becomes_its_words_with_times(tmp_path, listening):
-    here = remotely.journey(tmp_path, **keys(listening))
-    task = remotely.done(here, remotely.accept(here, "groq"))
+    app = remotely.journey(tmp_path, **keys(listening))
+    task = remotely.done(app, remotely.accept(app, "groq"))
 
-    parts = here.transcripts.heard(task.transcript_id)
+    parts = app.transcripts.heard(task.transcript_id)
     assert task.status == "completed"
-    assert remotely.errors(here, task) <= 0.1
+    assert remotely.errors(app, task) <= 0.1
     assert len(parts) > listening.count("transcribe")
     assert all(a.end_s <= b.start_s + 0.05 for a, b in itertools.pairwise(parts))
     assert all(part.start_s <= word.start_s <= part.end_s for part in parts for word in part.words)
 
 
 def test_what_was_bought_is_in_the_book(tmp_path, groq):
-    here = remotely.journey(tmp_path, **keys(groq))
-    task = remotely.done(here, remotely.accept(here, "groq"))
+    app = remotely.journey(tmp_path, **keys(groq))
+    task = remotely.done(app, remotely.accept(app, "groq"))
 
-    assert here.ledger.of_recording(task.recording_id) > 0
-    assert here.ledger.month().reserved == 0
+    assert app.ledger.of_recording(task.recording_id) > 0
+    assert app.ledger.month().reserved == 0
 
 
 def test_the_months_cap_stops_calls_before_they_are_made(tmp_path, groq):
-    here = remotely.journey(tmp_path, monthly_cap_usd="0.000001", **keys(groq))
-    task = remotely.done(here, remotely.accept(here, "groq"), most_s=600)
+    app = remotely.journey(tmp_path, monthly_cap_usd="0.000001", **keys(groq))
+    task = remotely.done(app, remotely.accept(app, "groq"), most_s=600)
 
     assert groq.count("transcribe") == 0
     assert task.status == "processing"
-    assert "MONTHLY_CAP_USD" in str(remotely.job(here, task).error)
+    assert "MONTHLY_CAP_USD" in str(remotely.job(app, task).error)
 
 
 def test_a_key_that_is_refused_pauses_the_work_until_it_is_good(tmp_path, groq):
-    here = remotely.journey(tmp_path, **keys(groq))
+    app = remotely.journey(tmp_path, **keys(groq))
     groq.fault("revoked", None)
-    task = remotely.done(here, remotely.accept(here, "groq"), most_s=3600)
+    task = remotely.done(app, remotely.accept(app, "groq"), most_s=3600)
 
     assert task.status == "processing"
     assert groq.count("transcribe") < 20, "a refused key is tried now and then, not each time"
     groq.clear_faults()
-    assert remotely.done(here, task).status == "completed"
+    assert remotely.done(app, task).status == "completed"
 
 
 def test_an_outage_is_waited_out_without_hammering(tmp_path, groq):
-    here = remotely.journey(tmp_path, **keys(groq))
+    app = remotely.journey(tmp_path, **keys(groq))
     groq.fault("error", None, code=503)
-    task = remotely.done(here, remotely.accept(here, "groq"), most_s=3600, step_s=31)
+    task = remotely.done(app, remotely.accept(app, "groq"), most_s=3600, step_s=31)
 
     asked = groq.count("transcribe")
     assert asked < 12
-    assert here.remote.breakers.state("groq").failures == asked
+    assert app.remote.breakers.state("groq").failures == asked
     groq.clear_faults()
     if task.status == "failed":
-        here.retry(remotely.EVERYONE, task.id)
-    assert remotely.done(here, task).status == "completed"
+        app.retry(remotely.EVERYONE, task.id)
+    assert remotely.done(app, task).status == "completed"
 
 
 def test_no_key_is_in_any_file_log_or_message(tmp_path, groq, caplog):
     caplog.set_level(logging.DEBUG)
-    here = remotely.journey(tmp_path / "home", **keys(groq))
+    app = remotely.journey(tmp_path / "home", **keys(groq))
     groq.fault("error", 1, code=400, message=f"Incorrect API key provided: {CANARY}")
-    task = remotely.done(here, remotely.accept(here, "groq"))
+    task = remotely.done(app, remotely.accept(app, "groq"))
 
     assert task.status == "failed"
     assert "Incorrect API key" in str(task.error)
-    assert CANARY not in str(task.error) + caplog.text + repr(here.settings)
+    assert CANARY not in str(task.error) + caplog.text + repr(app.settings)
     assert remotely.traces(tmp_path) == []
 
 
@@ -285,7 +285,7 @@ def bucket():
 def batches(groq, bucket):
     groq.processing_s = 300.0
     known = settings(groq, **bucket)
-    return GroqBatchEngine(known, Storage(known))
+    return GroqBatchEngine(known, ObjectStore(known))
 
 
 def test_a_batch_is_ordered_and_fetched_when_it_is_ready(batches, groq):
@@ -342,4 +342,4 @@ def test_an_unknown_batch_is_lost_and_a_cancelled_one_ends(batches, groq):
 def test_without_a_store_batches_are_not_offered(groq):
     known = settings(groq)
 
-    assert "STORAGE_URL" in GroqBatchEngine(known, Storage(known)).readiness().reason
+    assert "STORAGE_URL" in GroqBatchEngine(known, ObjectStore(known)).readiness().reason

@@ -7,11 +7,11 @@ from decimal import Decimal
 import pytest
 
 from core import application
-from core.application import Journey
+from core.application import Application
 from core.billing.ledger import Call
 from core.billing.tariffs import ALL
 from core.database.tables import Job
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.pipeline.periodic import tend
 from core.principal import EVERYONE, Principal
 from core.queue.periodic import EVERY_S
@@ -50,7 +50,7 @@ def dear(tmp_path, groq):
 @pytest.fixture
 def gemini(tmp_path):
     with GeminiEmulator(tmp_path / "emulator") as emulator:
-        yield Journey(Settings(stenogram_home=tmp_path / "home", gemini_base_url=emulator.url, **GEMINI))
+        yield Application(Settings(stenogram_home=tmp_path / "home", gemini_base_url=emulator.url, **GEMINI))
 
 
 @pytest.fixture
@@ -64,11 +64,11 @@ def pages(gemini, monkeypatch):
     application.current.cache_clear()
 
 
-def embedding(here: Journey, texts: int = 12) -> str:
+def embedding(app: Application, texts: int = 12) -> str:
     """A recording whose vectors are asked for now; its id."""
-    id_ = recording(here, sentences(texts), "now", f"of {texts}")
-    [task] = here.recordings.tasks(EVERYONE, recording_id=id_)[1]
-    with here.records.write() as session:
+    id_ = recording(app, sentences(texts), "now", f"of {texts}")
+    [task] = app.recordings.tasks(EVERYONE, recording_id=id_)[1]
+    with app.database.write() as session:
         session.add(Job(task_id=task.id, kind="embed", queue="io"))
     return id_
 
@@ -76,8 +76,8 @@ def embedding(here: Journey, texts: int = 12) -> str:
 def test_the_cap_of_one_owner_does_not_hold_the_same_transcript_of_another(dear, groq):
     """Who may pay goes on; when they have, the transcript is there for both."""
     dear.proof.set_cap("anna", "0")
-    wish = Wish(language="ru", engine="groq")
-    capped, free = [dear.accept(Principal(who), RU.open("rb"), RU.name, wish) for who in ("anna", "boris")]
+    options = TranscriptionOptions(language="ru", engine="groq")
+    capped, free = [dear.accept(Principal(who), RU.open("rb"), RU.name, options) for who in ("anna", "boris")]
 
     drive.perform_all(dear)
     meanwhile = [remotely.now(dear, task).status for task in (capped, free)]
@@ -90,16 +90,16 @@ def test_the_cap_of_one_owner_does_not_hold_the_same_transcript_of_another(dear,
 
 
 def test_the_promise_of_a_paid_call_that_broke_off_is_booked_after_an_hour(dear):
-    dear.ledger.now = dear.work.now
+    dear.ledger.now = dear.job_queue.now
     call = Call("groq", "whisper-large-v3-turbo", "now", {("a recording", "anna"): 3600})
-    with dear.records.write() as session:
+    with dear.database.write() as session:
         dear.ledger.reserve(session, call)  # and the process dies
 
     states = []
     for minutes in (50, 20):
         remotely.later(dear, minutes * 60)
-        for chore in EVERY_S:
-            tend(dear, chore, "here/1")
+        for periodic_task in EVERY_S:
+            tend(dear, periodic_task, "here/1")
         states.append([payment.state for payment in dear.ledger.payments()])
 
     assert states == [["reserved"], ["disputed"]]
@@ -181,7 +181,7 @@ def test_texts_of_a_batch_have_no_cheaper_way_and_pages_say_so(gemini, pages):
 def test_the_cap_of_one_key_counts_for_its_work_alone(dear):
     dear.proof.set_cap("abcd1234", "0")
     with RU.open("rb") as file:
-        dear.accept(Principal("abcd1234"), file, "a.opus", Wish(engine="groq"))
+        dear.accept(Principal("abcd1234"), file, "a.opus", TranscriptionOptions(engine="groq"))
     drive.perform_all(dear)
 
     [way] = dear.holds.ways()
@@ -198,7 +198,9 @@ def test_a_paid_transcript_at_hand_is_saved_at_what_the_ledger_says_it_cost(dear
 
     for owner in ("abcd1234", "efgh5678"):
         with RU.open("rb") as file:
-            dear.accept(Principal(owner), file, "again.opus", Wish(language="ru", engine="groq"))
+            dear.accept(
+                Principal(owner), file, "again.opus", TranscriptionOptions(language="ru", engine="groq")
+            )
     drive.perform_all(dear)
 
     assert paid > 0
@@ -209,17 +211,19 @@ def test_a_paid_transcript_at_hand_is_saved_at_what_the_ledger_says_it_cost(dear
 def test_what_was_transcribed_anew_by_force_is_no_saving(dear):
     for force in (False, True):
         with RU.open("rb") as file:
-            dear.accept(EVERYONE, file, "a.opus", Wish(language="ru", engine="groq", force=force))
+            dear.accept(
+                EVERYONE, file, "a.opus", TranscriptionOptions(language="ru", engine="groq", force=force)
+            )
         drive.perform_all(dear)
 
     assert len(dear.ledger.payments()) >= 2
     assert dear.proof.saved().by_not_paying_twice == 0
 
 
-def test_a_transcript_of_this_machine_saves_nothing(here):
+def test_a_transcript_of_this_machine_saves_nothing(app):
     for owner in ("abcd1234", "efgh5678"):
         with RU.open("rb") as file:
-            here.accept(Principal(owner), file, "a.opus", Wish(language="ru"))
-    drive.perform_all(here)
+            app.accept(Principal(owner), file, "a.opus", TranscriptionOptions(language="ru"))
+    drive.perform_all(app)
 
-    assert here.proof.saved().by_not_paying_twice == 0
+    assert app.proof.saved().by_not_paying_twice == 0

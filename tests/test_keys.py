@@ -10,19 +10,19 @@ import sys
 import pytest
 
 from core.clients.keys import FORM, Keys
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Key
 from core.settings import ROOT
 
 
 @pytest.fixture
-def records(tmp_path):
-    return Records(f"sqlite:///{tmp_path / 'records.sqlite'}")
+def database(tmp_path):
+    return Database(f"sqlite:///{tmp_path / 'records.sqlite'}")
 
 
 @pytest.fixture
-def keys(records):
-    return Keys(records)
+def keys(database):
+    return Keys(database)
 
 
 def test_a_key_says_whose_it_is(keys):
@@ -55,7 +55,7 @@ def test_a_spoilt_key_is_nobodys(keys, spoil):
 
 
 def test_a_well_formed_key_of_another_installation_is_nobodys(keys, tmp_path):
-    elsewhere = Keys(Records(f"sqlite:///{tmp_path / 'other.sqlite'}"))
+    elsewhere = Keys(Database(f"sqlite:///{tmp_path / 'other.sqlite'}"))
 
     assert keys.check(elsewhere.make("bot")) is None
 
@@ -69,21 +69,21 @@ def test_a_revoked_key_is_refused_at_once(keys):
     assert keys.check(key) is None
 
 
-def test_the_secret_is_not_in_the_database(keys, records, tmp_path):
+def test_the_secret_is_not_in_the_database(keys, database, tmp_path):
     key = keys.make("bot")
     keys.check(key)
-    records.close()
+    database.close()
 
     kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
 
     assert key[13:56].encode() not in kept
 
 
-def test_another_pepper_opens_nothing(records):
-    key = Keys(records, "one").make("bot")
+def test_another_pepper_opens_nothing(database):
+    key = Keys(database, "one").make("bot")
 
-    assert Keys(records, "another").check(key) is None
-    assert Keys(records, "one").check(key) is not None
+    assert Keys(database, "another").check(key) is None
+    assert Keys(database, "one").check(key) is not None
 
 
 def test_the_first_key_is_made_once(keys):
@@ -93,13 +93,13 @@ def test_the_first_key_is_made_once(keys):
     assert keys.make_first() is None
 
 
-def test_last_use_is_noted_but_not_every_time(keys, records):
+def test_last_use_is_noted_but_not_every_time(keys, database):
     key = keys.make("bot")
     keys.check(key)
-    with records.read() as session:
+    with database.read() as session:
         noted = session.get(Key, key[4:12]).last_used_at
     keys.check(key)
-    with records.read() as session:
+    with database.read() as session:
         assert session.get(Key, key[4:12]).last_used_at == noted is not None
 
 
@@ -124,14 +124,14 @@ def test_make_key_prints_the_key_and_nothing_else(tmp_path):
     made = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
 
     assert re.fullmatch(FORM.pattern + "\n", made.stdout)
-    keys = Keys(Records(f"sqlite:///{tmp_path / 'records.sqlite'}"))
+    keys = Keys(Database(f"sqlite:///{tmp_path / 'records.sqlite'}"))
     assert keys.check(made.stdout.strip()).admin
     assert [key.name for key in keys.all()] == ["телефония"]
 
 
-def test_a_good_key_is_recalled_for_two_seconds_and_a_revoked_one_not(records):
+def test_a_good_key_is_recalled_for_two_seconds_and_a_revoked_one_not(database):
     now = [0.0]
-    keys, elsewhere = Keys(records, clock=lambda: now[0]), Keys(records)
+    keys, elsewhere = Keys(database, clock=lambda: now[0]), Keys(database)
     mine, theirs = keys.make("mine"), keys.make("theirs")
     assert keys.recall(mine) is None
     who = keys.check(mine)

@@ -9,68 +9,70 @@ import pytest
 
 from core.errors import BadRequest, NotFound, UnreadableMedia
 from core.library import views
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE, Principal
 from core.speech.engine import Word
 from core.storage.blobs import Blob
-from core.transcripts.transcripts import Heard
+from core.transcripts.transcripts import TranscribedSegment
 from tests import drive
 from tests.conftest import DATA
 
 STRANGER = Principal("somebody")
 
 
-def send(here, name="call_stereo.opus", who=EVERYONE, **wish):
+def send(app, name="call_stereo.opus", who=EVERYONE, **options):
     with (DATA / name).open("rb") as file:
-        return views.take_in(here, who, file, name, Wish(**wish)).recording_id
+        return views.take_in(app, who, file, name, TranscriptionOptions(**options)).recording_id
 
 
-def said(n: int, start_s: float, end_s: float, channel: str = "mono", text: str = "слово") -> Heard:
-    return Heard(n, channel, start_s, end_s, text, (Word(text, start_s, end_s),))
+def said(
+    n: int, start_s: float, end_s: float, channel: str = "mono", text: str = "слово"
+) -> TranscribedSegment:
+    return TranscribedSegment(n, channel, start_s, end_s, text, (Word(text, start_s, end_s),))
 
 
-def test_a_list_shows_the_newest_task_and_only_what_fits(here):
-    id_ = send(here, title="Планёрка Отдела", tags=("июнь",))
-    here.cancel(EVERYONE, here.recordings.tasks(EVERYONE)[1][0].id)
-    here.again(EVERYONE, id_, Wish())
+def test_a_list_shows_the_newest_task_and_only_what_fits(app):
+    id_ = send(app, title="Планёрка Отдела", tags=("июнь",))
+    app.cancel(EVERYONE, app.recordings.tasks(EVERYONE)[1][0].id)
+    app.again(EVERYONE, id_, TranscriptionOptions())
 
-    total, (card,) = views.cards(here.records, EVERYONE, words="отдела планёрка", tag="июнь")
+    total, (card,) = views.cards(app.database, EVERYONE, words="отдела планёрка", tag="июнь")
     assert (total, card.status, card.active) == (1, "queued", True)
-    assert views.cards(here.records, EVERYONE, status="cancelled") == (0, [])
-    assert views.cards(here.records, EVERYONE, words="100%") == (0, [])
-    assert views.cards(here.records, EVERYONE, limit=5, offset=5) == (1, [])
+    assert views.cards(app.database, EVERYONE, status="cancelled") == (0, [])
+    assert views.cards(app.database, EVERYONE, words="100%") == (0, [])
+    assert views.cards(app.database, EVERYONE, limit=5, offset=5) == (1, [])
 
 
-def test_programs_find_a_title_whatever_its_capitals(here):
-    id_ = send(here, title="Планёрка ОТДЕЛА")
+def test_programs_find_a_title_whatever_its_capitals(app):
+    id_ = send(app, title="Планёрка ОТДЕЛА")
 
-    total, (found,) = here.recordings.find(EVERYONE, words="отдела")
+    total, (found,) = app.recordings.find(EVERYONE, words="отдела")
 
     assert (total, found.id) == (1, id_)
-    assert here.recordings.find(EVERYONE, words="ПЛАНЁРКА О")[0] == 1
-    assert here.recordings.find(EVERYONE, words="отделы")[0] == 0
+    assert app.recordings.find(EVERYONE, words="ПЛАНЁРКА О")[0] == 1
+    assert app.recordings.find(EVERYONE, words="отделы")[0] == 0
 
 
-def test_nobody_sees_what_is_somebody_elses(here):
-    id_ = send(here, tags=("secret",))
+def test_nobody_sees_what_is_somebody_elses(app):
+    id_ = send(app, tags=("secret",))
 
-    assert views.cards(here.records, STRANGER) == (0, [])
-    assert views.tags(here.records, STRANGER) == []
-    assert views.chosen(here.records, STRANGER, [id_]) == []
-    assert views.totals(here.records, STRANGER) == views.Totals(0, 0.0, 0.0, 0.0)
+    assert views.cards(app.database, STRANGER) == (0, [])
+    assert views.tags(app.database, STRANGER) == []
+    assert views.chosen(app.database, STRANGER, [id_]) == []
+    assert views.totals(app.database, STRANGER) == views.Totals(0, 0.0, 0.0, 0.0)
     with pytest.raises(NotFound):
-        views.reading(here, STRANGER, id_)
+        views.reading(app, STRANGER, id_)
     with pytest.raises(NotFound):
-        views.exported(here, STRANGER, id_, "txt")
+        views.exported(app, STRANGER, id_, "txt")
 
 
-def test_titles_and_file_names_are_found_by_any_words_in_any_capitals(here):
-    id_ = send(here)
-    here.recordings.rename(EVERYONE, id_, "Планёрка 100 % в отделе", ["работа"])
+def test_titles_and_file_names_are_found_by_any_words_in_any_capitals(app):
+    id_ = send(app)
+    app.recordings.rename(EVERYONE, id_, "Планёрка 100 % в отделе", ["работа"])
 
-    for records in (here.recordings.find, functools.partial(views.cards, here.records)):
+    for database in (app.recordings.find, functools.partial(views.cards, app.database)):
         assert [
-            records(EVERYONE, words=words, tag=tag)[0]
+            database(EVERYONE, words=words, tag=tag)[0]
             for words, tag in [
                 ("отдел ПЛАНЁРКА", ""),
                 ("100 %", "работа"),
@@ -81,45 +83,45 @@ def test_titles_and_file_names_are_found_by_any_words_in_any_capitals(here):
         ] == [1, 1, 0, 0, 1]
 
 
-def test_a_transcript_is_readable_and_exported_when_it_is_there(here):
-    id_ = send(here)
-    before = views.reading(here, EVERYONE, id_)
+def test_a_transcript_is_readable_and_exported_when_it_is_there(app):
+    id_ = send(app)
+    before = views.reading(app, EVERYONE, id_)
     assert (before.complete, before.paragraphs) == (False, [])
-    assert views.exported(here, EVERYONE, id_, "txt") == b"\n"
+    assert views.exported(app, EVERYONE, id_, "txt") == b"\n"
 
-    drive.perform_all(here)
+    drive.perform_all(app)
 
-    reading = views.reading(here, EVERYONE, id_)
+    reading = views.reading(app, EVERYONE, id_)
     assert reading.complete
     assert "команда" in [word.text for paragraph in reading.paragraphs for word in paragraph.words]
-    assert "бюджет" in views.exported(here, EVERYONE, id_, "srt").decode()
-    totals = views.totals(here.records, EVERYONE)
+    assert "бюджет" in views.exported(app, EVERYONE, id_, "srt").decode()
+    totals = views.totals(app.database, EVERYONE)
     assert totals.words_s == totals.total_s == pytest.approx(23, abs=1)
     assert totals.meaning_s == 0
 
 
-def test_a_refused_file_leaves_a_reason_and_nothing_else(here):
-    outcome = views.take_in(here, EVERYONE, io.BytesIO(b"text"), "a.wav", Wish())
+def test_a_refused_file_leaves_a_reason_and_nothing_else(app):
+    outcome = views.take_in(app, EVERYONE, io.BytesIO(b"text"), "a.wav", TranscriptionOptions())
 
     assert outcome.error
     assert outcome.error["message"] == UnreadableMedia.message
-    assert views.cards(here.records, EVERYONE)[0] == 0
+    assert views.cards(app.database, EVERYONE)[0] == 0
 
 
-def test_only_named_folders_of_the_server_are_read(here, tmp_path):
+def test_only_named_folders_of_the_server_are_read(app, tmp_path):
     with pytest.raises(BadRequest):
-        views.in_folder(here, str(tmp_path))
+        views.in_folder(app, str(tmp_path))
 
 
-def test_again_needs_the_recording_and_keeps_its_owner(here):
-    id_ = send(here, who=STRANGER)
+def test_again_needs_the_recording_and_keeps_its_owner(app):
+    id_ = send(app, who=STRANGER)
 
-    task = here.again(EVERYONE, id_, Wish(force=True))
+    task = app.again(EVERYONE, id_, TranscriptionOptions(force=True))
 
     assert (task.recording_id, task.owner) == (id_, STRANGER.owner)
     with pytest.raises(NotFound):
-        here.again(EVERYONE, "no such", Wish())
-    assert here.store.path(Blob(here.recordings.get(EVERYONE, id_).sha256, 0).sha256).exists()
+        app.again(EVERYONE, "no such", TranscriptionOptions())
+    assert app.store.path(Blob(app.recordings.get(EVERYONE, id_).sha256, 0).sha256).exists()
 
 
 def test_paragraphs_end_at_pauses_speakers_and_after_a_minute():
@@ -143,7 +145,7 @@ def test_paragraphs_end_at_pauses_speakers_and_after_a_minute():
 
 
 def test_a_segment_without_words_is_one_word():
-    (paragraph,) = views.paragraphs([Heard(0, "mono", 1.0, 2.0, "целая фраза", ())])
+    (paragraph,) = views.paragraphs([TranscribedSegment(0, "mono", 1.0, 2.0, "целая фраза", ())])
 
     assert paragraph.words == (Word("целая фраза", 1.0, 2.0),)
 

@@ -6,7 +6,7 @@ import pytest
 
 from core import application
 from core.errors import AdminsOnly, BadRequest
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from pages import _monitor, _plan
 from tests import drive
@@ -30,14 +30,14 @@ def ids(tmp_path, monkeypatch):
     """Of a recording whose work failed, and of that work; another one waits."""
     monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
     application.current.cache_clear()
-    here = application.current()
+    app = application.current()
     for name in ("en_meeting.opus", "call_stereo.opus"):
         with (DATA / name).open("rb") as file:
-            task = here.accept(EVERYONE, file, name, Wish(language="en"))
-    job = drive.ready(here)[0]
-    failed = here.recordings.task(EVERYONE, job.task_id)
-    here.work.fail(here.work.claim(job.id, "w"), BadRequest("No."))
-    here.keys.make("a program")
+            task = app.accept(EVERYONE, file, name, TranscriptionOptions(language="en"))
+    job = drive.ready(app)[0]
+    failed = app.recordings.task(EVERYONE, job.task_id)
+    app.job_queue.fail(app.job_queue.claim(job.id, "w"), BadRequest("No."))
+    app.keys.make("a program")
     assert task.id != failed.id
     yield {"recording": failed.recording_id, "job": job.id}
     application.current.cache_clear()

@@ -7,7 +7,7 @@ import time
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from core.queue.history import percentile, step, upto
 from tests import drive
@@ -23,7 +23,7 @@ def served(tmp_path):
 
 
 def samples(served, key: str | None = None) -> dict[tuple[str, tuple[str, ...]], float]:
-    client = served.client(key or served.here.keys.make("admin", admin=True))
+    client = served.client(key or served.app.keys.make("admin", admin=True))
     answer = client.get("/metrics")
     assert answer.status_code == 200, answer.text
     return {
@@ -36,9 +36,9 @@ def samples(served, key: str | None = None) -> dict[tuple[str, tuple[str, ...]],
     }
 
 
-def bring(here, name: str = "en_meeting.opus") -> None:
+def bring(app, name: str = "en_meeting.opus") -> None:
     with (DATA / name).open("rb") as file:
-        here.accept(EVERYONE, file, name, Wish(language="en"))
+        app.accept(EVERYONE, file, name, TranscriptionOptions(language="en"))
 
 
 def test_only_admins_may_read(served):
@@ -48,16 +48,16 @@ def test_only_admins_may_read(served):
 
 
 def test_a_bearer_key_is_what_prometheus_sends(served):
-    key = served.here.keys.make("prometheus", admin=True)
+    key = served.app.keys.make("prometheus", admin=True)
     with served.client("", Authorization=f"Bearer {key}") as client:
         assert client.get("/metrics").status_code == 200
 
 
 def test_what_waits_is_counted_with_its_age_and_its_sound(served):
-    bring(served.here)
+    bring(served.app)
     at = time.time() + 100
-    with served.here.records.write() as session:
-        for job in drive.ready(served.here):
+    with served.app.database.write() as session:
+        for job in drive.ready(served.app):
             session.merge(job).run_at = at - 200
 
     told = samples(served)
@@ -69,12 +69,12 @@ def test_what_waits_is_counted_with_its_age_and_its_sound(served):
 
 
 def test_finished_work_is_in_the_histograms_and_in_the_sound(served):
-    bring(served.here)
-    drive.perform_all(served.here)
+    bring(served.app)
+    drive.perform_all(served.app)
 
     told = samples(served)
 
-    engine = served.here.choose(Wish(language="en")).engine
+    engine = served.app.choose(TranscriptionOptions(language="en")).engine
     for kind, queue in (("prepare", "cpu"), ("transcribe", engine.queue), ("index", "io")):
         assert told["stenogram_jobs_ended_total", (kind, "done", queue)] == 1
         assert told["stenogram_job_run_seconds_count", (kind, queue)] == 1
@@ -85,7 +85,7 @@ def test_finished_work_is_in_the_histograms_and_in_the_sound(served):
 
 
 def test_a_paused_queue_says_so(served):
-    served.here.work.pause("gpu")
+    served.app.job_queue.pause("gpu")
 
     assert samples(served)["stenogram_queue_paused", ("gpu",)] == 1
 

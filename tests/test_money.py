@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Budget, Payment
 from core.embedding.embedder import text_hash
 from core.embedding.embedders.gemini import passage_form
@@ -96,15 +96,15 @@ class World:
     def __init__(self, home: Path, provider: GeminiEmulator) -> None:
         self.home = home
         self.provider = provider
-        self.here = batching.installation(home, provider.url)
-        batching.recording(self.here, batching.sentences(4), title="a")
-        self.late = batching.recording(self.here, batching.sentences(3, start=3), title="b")
+        self.app = batching.installation(home, provider.url)
+        batching.recording(self.app, batching.sentences(4), title="a")
+        self.late = batching.recording(self.app, batching.sentences(3, start=3), title="b")
 
     def give_deadline(self) -> None:
         """What is not there in an hour is to be bought now."""
         from core.database.tables import Recording
 
-        with self.here.records.write() as session:
+        with self.app.database.write() as session:
             session.get_one(Recording, self.late).vectors_by = time.time() + 3600
 
     def live(self, failpoint: str = "") -> int:
@@ -115,30 +115,30 @@ class World:
 
     def check(self) -> None:
         """Nothing lost, nothing twice, every vector under its own text, and the book agrees."""
-        assert set(batching.meanings(self.here)) == {"done"}
+        assert set(batching.meanings(self.app)) == {"done"}
         ledger = self.provider.ledger()
         assert ledger.paid_twice == {}
-        _each_under_its_own_text(self.here)
-        assert paid(self.here) == ledger.tokens(batch=True) + ledger.tokens(batch=False)
-        with self.here.records.read() as session:
+        _each_under_its_own_text(self.app)
+        assert paid(self.app) == ledger.tokens(batch=True) + ledger.tokens(batch=False)
+        with self.app.database.read() as session:
             assert not any(budget.reserved for budget in session.scalars(select(Budget)))
         assert not list((self.home / "batches").glob("*"))
 
 
-def paid(here: Journey) -> int:
-    with here.records.read() as session:
+def paid(app: Application) -> int:
+    with app.database.read() as session:
         settled = select(Payment.tokens).where(Payment.state == "settled")
         return sum(session.scalars(settled))
 
 
-def _each_under_its_own_text(here: Journey) -> None:
-    embedder = here.embedder()
-    for passage in batching.passages(here):
+def _each_under_its_own_text(app: Application) -> None:
+    embedder = app.embedder()
+    for passage in batching.passages(app):
         true = vectors.embed(passage_form("gemini-embedding-2", passage.text), embedder.dim)
-        kept = here.index_store.vectors_of(embedder, [text_hash(embedder, passage.text)])
+        kept = app.index_store.vectors_of(embedder, [text_hash(embedder, passage.text)])
         (own,) = kept.values()
         assert own @ true > 0.9999
-        found = dict(here.index_store.nearest(embedder, own, limit=3))
+        found = dict(app.index_store.nearest(embedder, own, limit=3))
         assert found[passage.id] > 0.9999
 
 
@@ -160,7 +160,7 @@ def test_whatever_the_provider_does_nothing_is_lost_or_paid_twice(tmp_path, prov
     world = World(tmp_path / "home", provider)
     FAULTS[fault](provider)
 
-    batching.run(world.here, provider, step_s=1800 if "expires" in fault else 61)
+    batching.run(world.app, provider, step_s=1800 if "expires" in fault else 61)
 
     world.check()
 
@@ -206,12 +206,12 @@ def test_killed_while_the_order_travels(tmp_path, provider):
 def test_a_quiet_period_shorter_than_the_lists_lag_pays_twice(tmp_path, provider):
     """Why BATCH_QUIET_S is what it is: this shows that the tests above would notice."""
     home = tmp_path / "home"
-    here = batching.installation(home, provider.url, batch_quiet_s=10)
-    batching.recording(here, batching.sentences(5))
+    app = batching.installation(home, provider.url, batch_quiet_s=10)
+    batching.recording(app, batching.sentences(5))
     provider.settings(list_lag_s=3000, processing_s=2)
     provider.fault("drop", call="create")
 
-    batching.run(here, provider)
+    batching.run(app, provider)
 
     assert provider.ledger().paid_twice
 
@@ -219,15 +219,15 @@ def test_a_quiet_period_shorter_than_the_lists_lag_pays_twice(tmp_path, provider
 def test_an_order_that_came_late_is_cancelled_and_booked(tmp_path, provider):
     """A process that was frozen for longer than the quiet period orders a second time."""
     provider.settings(processing_s=3000)
-    here = batching.installation(tmp_path / "home", provider.url)
-    batching.recording(here, batching.sentences(5))
-    here.batches.tick()
-    (batch,) = batching.batches(here)
-    here.embedder().create_batch(batch.file, batch.display_name)
+    app = batching.installation(tmp_path / "home", provider.url)
+    batching.recording(app, batching.sentences(5))
+    app.batches.tick()
+    (batch,) = batching.batches(app)
+    app.embedder().create_batch(batch.file, batch.display_name)
 
-    batching.run(here, provider)
+    batching.run(app, provider)
 
-    (batch,) = batching.batches(here)
+    (batch,) = batching.batches(app)
     assert batch.state == "complete"
     assert "2 times" in batch.alarm["message"].format(**batch.alarm["facts"])
     assert [remote.state for remote in provider.ledger().batches] == [
@@ -235,64 +235,64 @@ def test_an_order_that_came_late_is_cancelled_and_booked(tmp_path, provider):
         "BATCH_STATE_CANCELLED",
     ]
     assert provider.ledger().paid_twice == {}
-    with here.records.read() as session:
+    with app.database.read() as session:
         states = sorted(session.scalars(select(Payment.state)))
     assert states == ["disputed", "settled"]
 
 
 def test_a_result_that_is_gone_is_never_bought_again_by_itself(tmp_path, provider):
-    here = batching.installation(tmp_path / "home", provider.url)
-    batching.recording(here, batching.sentences(5))
-    here.batches.tick()
+    app = batching.installation(tmp_path / "home", provider.url)
+    batching.recording(app, batching.sentences(5))
+    app.batches.tick()
     provider.advance(49 * 3600 + 100)
-    batching.set_clock(here, 49 * 3600 + 100)
+    batching.set_clock(app, 49 * 3600 + 100)
 
     for _ in range(3):
-        here.batches.tick()
+        app.batches.tick()
 
-    (batch,) = batching.batches(here)
+    (batch,) = batching.batches(app)
     assert batch.state == "held"
     assert batch.alarm["message"] == "The provider does not have the result any more."
     assert provider.ledger().count("create") == 1
 
-    assert here.batches.retry_failed(batch.id) == 5, "a person may decide to buy it again"
-    batching.run(here, provider, ahead_s=50 * 3600)
-    assert set(batching.meanings(here)) == {"done"}
-    assert sorted(payment.state for payment in here.ledger.payments()) == ["disputed", "settled"]
+    assert app.batches.retry_failed(batch.id) == 5, "a person may decide to buy it again"
+    batching.run(app, provider, ahead_s=50 * 3600)
+    assert set(batching.meanings(app)) == {"done"}
+    assert sorted(payment.state for payment in app.ledger.payments()) == ["disputed", "settled"]
 
 
 def test_an_older_copy_of_the_records_put_back_orders_nothing_twice(tmp_path, provider):
     home = tmp_path / "home"
     before = batching.installation(home, provider.url)
     batching.recording(before, batching.sentences(5))
-    before.records.close()
+    before.database.close()
     copy = (home / "records.sqlite").read_bytes()
-    here = batching.installation(home, provider.url)
-    here.batches.tick()
-    here.records.close()
+    app = batching.installation(home, provider.url)
+    app.batches.tick()
+    app.database.close()
     for file in home.glob("records.sqlite*"):
         file.unlink()
     (home / "records.sqlite").write_bytes(copy)
 
-    here = batching.installation(home, provider.url)
-    batching.run(here, provider)
+    app = batching.installation(home, provider.url)
+    batching.run(app, provider)
 
-    assert set(batching.meanings(here)) == {"done"}
+    assert set(batching.meanings(app)) == {"done"}
     assert provider.ledger().count("create") == 1
 
 
 def test_several_processes_at_once_order_every_batch_once(tmp_path, provider):
     """Only one does the chore at a time; if that ever failed, the records would still decide."""
     home = tmp_path / "home"
-    here = batching.installation(home, provider.url, batch_max_requests=2)
-    batching.recording(here, batching.sentences(9))
+    app = batching.installation(home, provider.url, batch_max_requests=2)
+    batching.recording(app, batching.sentences(9))
     homes = [batching.installation(home, provider.url, batch_max_requests=2) for _ in range(4)]
 
     with ThreadPoolExecutor(len(homes)) as pool:
         for ticked in [pool.submit(one.batches.tick) for one in homes]:
             ticked.result()
-    batching.run(here, provider)
+    batching.run(app, provider)
 
     assert provider.ledger().paid_twice == {}
-    assert provider.ledger().count("create") == len(batching.batches(here)) == 5
-    assert set(batching.meanings(here)) == {"done"}
+    assert provider.ledger().count("create") == len(batching.batches(app)) == 5
+    assert set(batching.meanings(app)) == {"done"}

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from core import application, logs
 from core.database.tables import Batch, Job, Recording, Run, Segment, Tally, Task, Transcript, Worker
 from core.errors import BadRequest, ProviderRefused
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.monitor import health, job_list, live, monitor
 from core.monitor.actions import Actions
 from core.monitor.live import Board
@@ -26,18 +26,18 @@ from tests.installation import generous
 from tests.serve import serve
 
 
-def bring(here, name="en_meeting.opus"):
+def bring(app, name="en_meeting.opus"):
     with (DATA / name).open("rb") as file:
-        return here.accept(EVERYONE, file, name, Wish(language="en")).id
+        return app.accept(EVERYONE, file, name, TranscriptionOptions(language="en")).id
 
 
-def claim(here, worker="host/7"):
-    return here.work.claim(drive.ready(here)[0].id, worker)
+def claim(app, worker="host/7"):
+    return app.job_queue.claim(drive.ready(app)[0].id, worker)
 
 
-def a_worker(here, queue="gpu", **known):
+def a_worker(app, queue="gpu", **known):
     workers.note(
-        here.records,
+        app.database,
         [
             Worker(
                 name=f"host/{queue}",
@@ -55,15 +55,15 @@ def a_worker(here, queue="gpu", **known):
 # What ends is kept and summed
 
 
-def test_every_attempt_is_kept_with_its_outcome(here):
-    bring(here)
-    here.work.put_back(claim(here))
-    here.work.release("nobody")
-    mine = claim(here, "dies")
-    here.work.release("dies")
-    here.work.fail(claim(here, "last"), BadRequest("No {thing}.", thing="tea"))
+def test_every_attempt_is_kept_with_its_outcome(app):
+    bring(app)
+    app.job_queue.put_back(claim(app))
+    app.job_queue.release("nobody")
+    mine = claim(app, "dies")
+    app.job_queue.release("dies")
+    app.job_queue.fail(claim(app, "last"), BadRequest("No {thing}.", thing="tea"))
 
-    runs = history.attempts(here.records, mine.task_id)
+    runs = history.attempts(app.database, mine.task_id)
 
     assert [(run.outcome, run.worker) for run in runs] == [
         ("stopped", "host/7"),
@@ -74,30 +74,30 @@ def test_every_attempt_is_kept_with_its_outcome(here):
     assert all(run.started_at <= run.ended_at and run.waited_s >= 0 for run in runs)
 
 
-def test_what_was_cancelled_before_it_began_is_counted_and_was_no_attempt(here):
-    task = bring(here)
-    here.work.cancel(task)
+def test_what_was_cancelled_before_it_began_is_counted_and_was_no_attempt(app):
+    task = bring(app)
+    app.job_queue.cancel(task)
 
-    assert history.attempts(here.records, task) == []
-    (timing,) = history.past(here.records, "hour", time.time()).timings
+    assert history.attempts(app.database, task) == []
+    (timing,) = history.past(app.database, "hour", time.time()).timings
     assert (timing.kind, timing.cancelled, timing.done) == ("prepare", 1, 0)
 
 
 @pytest.mark.parametrize("period", list(history.PERIODS))
-def test_the_past_is_the_same_however_far_one_looks_back(here, period):
+def test_the_past_is_the_same_however_far_one_looks_back(app, period):
     clock = [time.time() + 10]
-    here.work.now = lambda: clock[0]
+    app.job_queue.now = lambda: clock[0]
     for _ in range(3):
-        task = bring(here)
+        task = bring(app)
         for kind in ("prepare", "transcribe"):
-            held = claim(here)
+            held = claim(app)
             clock[0] += 4.0
-            with here.records.write() as session:
-                here.work.finish(session, held, ("transcribe", "gpu") if kind == "prepare" else None)
-        with here.records.write() as session:
+            with app.database.write() as session:
+                app.job_queue.finish(session, held, ("transcribe", "gpu") if kind == "prepare" else None)
+        with app.database.write() as session:
             session.execute(update(Task).where(Task.id == task).values(status="completed"))
 
-    past = history.past(here.records, period, clock[0])
+    past = history.past(app.database, period, clock[0])
 
     found = {timing.kind: timing for timing in past.timings}
     assert found["prepare"].done == found["transcribe"].done == 3
@@ -106,82 +106,82 @@ def test_the_past_is_the_same_however_far_one_looks_back(here, period):
     assert found["transcribe"].speed > 1
     assert sum(slot.jobs for slot in past.slots) == 6
     assert past.audio_h_per_h > 0
-    only = history.past(here.records, period, clock[0], kind="transcribe")
+    only = history.past(app.database, period, clock[0], kind="transcribe")
     assert [timing.kind for timing in only.timings] == ["transcribe"]
 
 
-def test_what_is_old_is_forgotten_and_days_stay(here):
-    task = bring(here)
-    here.work.fail(claim(here), BadRequest("no"))
+def test_what_is_old_is_forgotten_and_days_stay(app):
+    task = bring(app)
+    app.job_queue.fail(claim(app), BadRequest("no"))
     later = time.time() + 100 * history.DAY
 
-    history.forget(here.records, later)
+    history.forget(app.database, later)
 
-    with here.records.read() as session:
+    with app.database.read() as session:
         assert session.query(Run).count() == 0
         assert {tally.span_s for tally in session.query(Tally)} == {history.DAY}
-    assert history.attempts(here.records, task) == []
+    assert history.attempts(app.database, task) == []
 
 
 # The board
 
 
-def test_the_board_says_what_runs_waits_and_is_put_off(here):
-    bring(here)
-    bring(here, "call_stereo.opus")
-    held = claim(here)
-    here.work.report(held, 12)
-    board = live.draw(here.records, EVERYONE, "en")
+def test_the_board_says_what_runs_waits_and_is_put_off(app):
+    bring(app)
+    bring(app, "call_stereo.opus")
+    held = claim(app)
+    app.job_queue.report(held, 12)
+    board = live.draw(app.database, EVERYONE, "en")
 
     assert [(line["title"], line["progress"]) for line in board["running"]] == [("en_meeting.opus", 12)]
     assert "worker 7" in board["running"][0]["facts"]
     assert board["waiting"][0]["facts"].startswith("1 job  ·  ")
     assert "No worker" in board["notice"]
 
-    here.work.try_later(held, BadRequest("No {thing}.", thing="tea"))
-    a_worker(here)
-    board = live.draw(here.records, EVERYONE, "ru")
+    app.job_queue.try_later(held, BadRequest("No {thing}.", thing="tea"))
+    a_worker(app)
+    board = live.draw(app.database, EVERYONE, "ru")
     assert board["running"] == []
     assert "No tea." in board["delayed"][0]["facts"]
     assert board["notice"] == ""
 
 
-def test_the_board_says_when_all_will_be_done_once_a_speed_was_measured(here):
-    bring(here)
-    assert monitor.now(here.records, EVERYONE).done_in_s is None
-    drive.perform_all(here)
-    bring(here, "call_stereo.opus")
-    a_worker(here, here.choose(Wish(language="en")).engine.queue)
+def test_the_board_says_when_all_will_be_done_once_a_speed_was_measured(app):
+    bring(app)
+    assert monitor.now(app.database, EVERYONE).done_in_s is None
+    drive.perform_all(app)
+    bring(app, "call_stereo.opus")
+    a_worker(app, app.choose(TranscriptionOptions(language="en")).engine.queue)
 
-    left_s = monitor.now(here.records, EVERYONE).done_in_s
+    left_s = monitor.now(app.database, EVERYONE).done_in_s
 
     assert left_s is not None
     assert left_s > 0
 
 
-def test_all_is_not_said_to_be_done_before_what_runs(here):
-    test_pages.send(here, "call_stereo.opus", Wish())
-    drive.perform_all(here)
-    test_pages.send(here, "ru_meeting.opus", Wish())
-    actors.perform(here, drive.ready(here)[0].id)
-    held = claim(here)
-    a_worker(here, here.choose(Wish()).engine.queue)
-    with here.records.write() as session:
+def test_all_is_not_said_to_be_done_before_what_runs(app):
+    test_pages.send(app, "call_stereo.opus", TranscriptionOptions())
+    drive.perform_all(app)
+    test_pages.send(app, "ru_meeting.opus", TranscriptionOptions())
+    actors.perform(app, drive.ready(app)[0].id)
+    held = claim(app)
+    a_worker(app, app.choose(TranscriptionOptions()).engine.queue)
+    with app.database.write() as session:
         transcript_id = session.get_one(Task, held.task_id).transcript_id
         session.execute(
             update(Segment).where(Segment.transcript_id == transcript_id, Segment.n == 0).values(text="so")
         )
         session.get_one(Transcript, transcript_id).processing_s = 1e6
 
-    now = monitor.now(here.records, EVERYONE)
+    now = monitor.now(app.database, EVERYONE)
 
     assert now.running[0].left_s > 1e5
     assert now.done_in_s == now.running[0].left_s
 
 
-def test_the_board_names_the_batches_under_way(here):
-    assert live.draw(here.records, EVERYONE, "en")["batches"] == ""
-    with here.records.write() as session:
+def test_the_board_names_the_batches_under_way(app):
+    assert live.draw(app.database, EVERYONE, "en")["batches"] == ""
+    with app.database.write() as session:
         session.add_all(
             Batch(
                 display_name=state,
@@ -196,7 +196,7 @@ def test_the_board_names_the_batches_under_way(here):
             for state in ("submitted", "planned", "complete")
         )
 
-    assert live.draw(here.records, EVERYONE, "ru")["batches"].startswith("2 пакета в работе")
+    assert live.draw(app.database, EVERYONE, "ru")["batches"].startswith("2 пакета в работе")
 
 
 @pytest.mark.parametrize(("n", "digits"), [(0, 2), (12.3, 2), (0.06, 2), (0.0561, 3), (0.00251, 4)])
@@ -205,18 +205,18 @@ def test_a_small_average_shows_digits_that_are_not_0(n, digits):
     assert n == 0 or float(f"{n:.{_history.digits(n)}f}") > 0
 
 
-def test_others_see_only_what_is_theirs(here):
-    bring(here)
+def test_others_see_only_what_is_theirs(app):
+    bring(app)
 
-    assert live.draw(here.records, EVERYONE, "en")["waiting"]
-    assert not live.draw(here.records, Principal("somebody else"), "en")["waiting"]
+    assert live.draw(app.database, EVERYONE, "en")["waiting"]
+    assert not live.draw(app.database, Principal("somebody else"), "en")["waiting"]
 
 
-def test_however_many_look_the_board_is_made_once_a_second(here):
+def test_however_many_look_the_board_is_made_once_a_second(app):
     clock = [0.0]
-    board = Board(here.records, lambda: clock[0])
+    board = Board(app.database, lambda: clock[0])
     first = board.show(EVERYONE, "en")
-    bring(here)
+    bring(app)
 
     assert board.show(EVERYONE, "en") is first
     assert board.show(EVERYONE, "ru") is not first
@@ -224,25 +224,25 @@ def test_however_many_look_the_board_is_made_once_a_second(here):
     assert board.show(EVERYONE, "en")["waiting"]
 
 
-def test_the_stamp_changes_when_work_begins_and_ends(here):
-    stamps = [monitor.stamp(here.records)]
-    bring(here)
-    stamps.append(monitor.stamp(here.records))
-    held = claim(here)
-    stamps.append(monitor.stamp(here.records))
-    here.work.fail(held, BadRequest("no"))
-    stamps.append(monitor.stamp(here.records))
-    here.work.pause("gpu")
-    stamps.append(monitor.stamp(here.records))
+def test_the_stamp_changes_when_work_begins_and_ends(app):
+    stamps = [monitor.stamp(app.database)]
+    bring(app)
+    stamps.append(monitor.stamp(app.database))
+    held = claim(app)
+    stamps.append(monitor.stamp(app.database))
+    app.job_queue.fail(held, BadRequest("no"))
+    stamps.append(monitor.stamp(app.database))
+    app.job_queue.pause("gpu")
+    stamps.append(monitor.stamp(app.database))
 
     assert len(set(stamps)) == len(stamps)
-    assert stamps[-1] == monitor.stamp(here.records)
+    assert stamps[-1] == monitor.stamp(app.database)
 
 
 def test_an_open_page_asks_with_its_ticket_and_is_told_when_nothing_changed(tmp_path):
     with serve(generous(tmp_path)) as served, served.client() as client:
-        bring(served.here)
-        ticket = served.here.keys.ticket(live.purpose(EVERYONE))
+        bring(served.app)
+        ticket = served.app.keys.ticket(live.purpose(EVERYONE))
         first = client.get("/api/live?language=ru", headers={"X-Ticket": ticket})
         assert first.json()["waiting"][0]["title"] == "Чтение файлов"
         again = client.get(
@@ -252,25 +252,25 @@ def test_an_open_page_asks_with_its_ticket_and_is_told_when_nothing_changed(tmp_
         assert client.get("/api/live").status_code == 401
         stale = {"X-Ticket": ticket.replace("-", "-0", 1)}
         assert client.get("/api/live", headers=stale).status_code == 401
-        theirs = served.here.keys.ticket(live.purpose(Principal(PAGES)))
+        theirs = served.app.keys.ticket(live.purpose(Principal(PAGES)))
         assert client.get("/api/live", headers={"X-Ticket": theirs}).status_code == 200
 
 
-def test_health_says_what_share_of_the_hours_is_found_and_what_waits(here):
-    assert health.coverage(here, EVERYONE).share == 0.0
-    bring(here)
-    bring(here, "call_stereo.opus")
-    with here.records.write() as session:
+def test_health_says_what_share_of_the_hours_is_found_and_what_waits(app):
+    assert health.coverage(app, EVERYONE).share == 0.0
+    bring(app)
+    bring(app, "call_stereo.opus")
+    with app.database.write() as session:
         heard, _ = session.query(Recording).order_by(Recording.filename.desc())
         heard.transcript_id, heard.meaning = "t", "waiting"
         lengths_s = [row.duration_s for row in session.query(Recording)]
         waits_s = heard.duration_s
 
-    found = health.coverage(here, EVERYONE)
+    found = health.coverage(app, EVERYONE)
 
     assert found.share == pytest.approx(waits_s / sum(lengths_s))
     assert (found.waiting_s, found.meaning_s) == (pytest.approx(waits_s), 0.0)
-    assert health.coverage(here, Principal("somebody else")).total_s == 0.0
+    assert health.coverage(app, Principal("somebody else")).total_s == 0.0
 
 
 # For programs
@@ -278,19 +278,19 @@ def test_health_says_what_share_of_the_hours_is_found_and_what_waits(here):
 
 def test_programs_read_the_same_facts_as_the_page(tmp_path):
     with serve(generous(tmp_path)) as served:
-        here = served.here
-        bring(here)
-        here.work.fail(claim(here), ProviderRefused("Gemini", "GEMINI_API_KEY"))
-        bring(here, "call_stereo.opus")
-        running = here.work.claim(drive.ready(here)[0].id, "host/cpu")
-        here.work.report(running, 12)
-        a_worker(here, "cpu", rss_bytes=5)
-        here.work.pause("gpu")
-        admin = here.keys.make("admin", admin=True)
+        app = served.app
+        bring(app)
+        app.job_queue.fail(claim(app), ProviderRefused("Gemini", "GEMINI_API_KEY"))
+        bring(app, "call_stereo.opus")
+        running = app.job_queue.claim(drive.ready(app)[0].id, "host/cpu")
+        app.job_queue.report(running, 12)
+        a_worker(app, "cpu", rss_bytes=5)
+        app.job_queue.pause("gpu")
+        admin = app.keys.make("admin", admin=True)
         with served.client(admin) as client:
             told = client.get("/api/v1/monitor", headers={"Accept-Language": "ru"}).json()
 
-    board = live.draw(here.records, EVERYONE, "ru")
+    board = live.draw(app.database, EVERYONE, "ru")
     assert [(line["job_id"], line["title"], line["progress"]) for line in told["running"]] == [
         (line["id"], line["title"], line["progress"]) for line in board["running"]
     ]
@@ -305,7 +305,9 @@ def test_programs_read_the_same_facts_as_the_page(tmp_path):
     assert (failure["kind"], failure["jobs"], failure["titles"]) == ("prepare", 1, ["en_meeting.opus"])
     assert failure["error"].startswith("Gemini не принимает ключ")
     assert "GEMINI_API_KEY" in failure["fix"]
-    assert {routine["name"] for routine in told["routines"]} == {chore.name for chore in here.chores.all()}
+    assert {routine["name"] for routine in told["routines"]} == {
+        periodic_task.name for periodic_task in app.periodic_tasks.all()
+    }
     assert {part["name"] for part in told["parts"]} == set(_monitor.PARTS)
     assert told["past"]["period"] == "day"
     assert [(kind["kind"], kind["failed"]) for kind in told["past"]["kinds"]] == [("prepare", 1)]
@@ -316,7 +318,7 @@ def test_only_admins_may_read_what_everybody_does(tmp_path):
     with serve(generous(tmp_path)) as served, served.client() as ordinary, served.client("") as stranger:
         assert ordinary.get("/api/v1/monitor").status_code == 403
         assert stranger.get("/api/v1/monitor").status_code == 401
-        admin = served.client(served.here.keys.make("admin", admin=True))
+        admin = served.client(served.app.keys.make("admin", admin=True))
         assert admin.get("/api/v1/monitor?period=century").status_code == 400
         described = admin.get("/openapi.json").json()
     answer = described["paths"]["/api/v1/monitor"]["get"]["responses"]["200"]
@@ -326,23 +328,23 @@ def test_only_admins_may_read_what_everybody_does(tmp_path):
 # Workers
 
 
-def test_a_wish_survives_what_the_runner_notes(here):
-    a_worker(here)
-    assert workers.want(here.records, "host/gpu", "drain")
-    a_worker(here, rss_bytes=5)
+def test_a_wish_survives_what_the_runner_notes(app):
+    a_worker(app)
+    assert workers.want(app.database, "host/gpu", "drain")
+    a_worker(app, rss_bytes=5)
 
-    assert workers.wish(here.records, "host/gpu") == "drain"
-    assert not workers.want(here.records, "nobody/1", "drain")
+    assert workers.wish(app.database, "host/gpu") == "drain"
+    assert not workers.want(app.database, "nobody/1", "drain")
 
 
-def test_a_drained_worker_leaves_the_job_to_others(here):
-    bring(here)
-    a_worker(here, "cpu")
-    workers.want(here.records, "host/cpu", "drain")
-    job = drive.ready(here)[0].id
+def test_a_drained_worker_leaves_the_job_to_others(app):
+    bring(app)
+    a_worker(app, "cpu")
+    workers.want(app.database, "host/cpu", "drain")
+    job = drive.ready(app)[0].id
 
-    assert here.work.claim(job, "host/cpu") is None
-    assert here.work.claim(job, "other") is not None
+    assert app.job_queue.claim(job, "host/cpu") is None
+    assert app.job_queue.claim(job, "other") is not None
 
 
 def test_what_the_driver_of_a_card_tells_is_read():
@@ -391,19 +393,19 @@ def test_the_lines_about_a_job_are_found_in_order_in_all_logs(tmp_path):
 @pytest.fixture
 def seen(tmp_path, monkeypatch):
     """The journey that pages see, with one job that failed and one that waits."""
-    here = test_pages._open(tmp_path / "home", monkeypatch)
-    bring(here)
-    here.work.fail(claim(here), BadRequest("No {thing}.", thing="tea"))
-    bring(here, "call_stereo.opus")
-    a_worker(here)
-    yield here
+    app = test_pages._open(tmp_path / "home", monkeypatch)
+    bring(app)
+    app.job_queue.fail(claim(app), BadRequest("No {thing}.", thing="tea"))
+    bring(app, "call_stereo.opus")
+    a_worker(app)
+    yield app
     application.current.cache_clear()
 
 
 def test_every_view_opens_and_a_job_has_a_page(seen):
     for view in _monitor.VIEWS:
         assert test_pages.visit("monitor", "ru", view=view).title[0].value == "Ход работы"
-    with seen.records.read() as session:
+    with seen.database.read() as session:
         failed = session.query(Job).filter_by(state="failed").one()
 
     page = test_pages.visit("job", "en", id=failed.id)
@@ -423,7 +425,7 @@ def test_what_is_done_with_all_that_fit_says_how_many_and_asks_first(seen):
     page.button(key="all-yes").click().run()
 
     assert Actions(seen, EVERYONE).log()[0].what == "retry"
-    assert not job_list.tasks(seen.records, EVERYONE, job_list.Filter(state="failed"))
+    assert not job_list.tasks(seen.database, EVERYONE, job_list.Filter(state="failed"))
 
 
 def test_whoever_may_only_look_finds_nothing_to_press(seen, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import application
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.monitor import live
 from core.principal import EVERYONE
 from core.settings import ROOT
@@ -28,14 +28,14 @@ TITLES = {
 RUDE = "**bold** :red[x] [link](http://evil.example) <b>html</b> :material/home: $x^2$.opus"
 
 
-def _open(home: Path, monkeypatch: pytest.MonkeyPatch) -> application.Journey:
+def _open(home: Path, monkeypatch: pytest.MonkeyPatch) -> application.Application:
     monkeypatch.setenv("STENOGRAM_HOME", str(home))
     application.current.cache_clear()
     return application.current()
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def app(tmp_path, monkeypatch):
     """The journey that pages see, empty."""
     yield _open(tmp_path / "home", monkeypatch)
     application.current.cache_clear()
@@ -54,7 +54,7 @@ def with_gemini(tmp_path, monkeypatch):
 def heard_then_gemini(tmp_path, monkeypatch):
     """A journey with a recording, to which a key came later."""
     before = _open(tmp_path / "home", monkeypatch)
-    send(before, "call_stereo.opus", Wish())
+    send(before, "call_stereo.opus", TranscriptionOptions())
     drive.perform_all(before)
     monkeypatch.setenv("GEMINI_API_KEY", "a-long-secret")
     monkeypatch.setenv("GEMINI_BASE_URL", "http://127.0.0.1:9")
@@ -66,19 +66,19 @@ def heard_then_gemini(tmp_path, monkeypatch):
 def heard(tmp_path_factory):
     """One journey with a recording that was transcribed."""
     with pytest.MonkeyPatch.context() as patch:
-        here = _open(tmp_path_factory.mktemp("heard"), patch)
-        send(here, "call_stereo.opus", Wish(tags=("Звонки",), split_channels=True))
-        drive.perform_all(here)
-        yield here
+        app = _open(tmp_path_factory.mktemp("heard"), patch)
+        send(app, "call_stereo.opus", TranscriptionOptions(tags=("Звонки",), split_channels=True))
+        drive.perform_all(app)
+        yield app
     application.current.cache_clear()
 
 
-def send(here: application.Journey, name: str, wish: Wish, as_name: str = "") -> str:
+def send(app: application.Application, name: str, options: TranscriptionOptions, as_name: str = "") -> str:
     with (DATA / name).open("rb") as file:
-        return here.accept(EVERYONE, file, as_name or name, wish).recording_id
+        return app.accept(EVERYONE, file, as_name or name, options).recording_id
 
 
-def send_silence(here: application.Journey, wish: Wish) -> str:
+def send_silence(app: application.Application, options: TranscriptionOptions) -> str:
     quiet = io.BytesIO()
     with wave.open(quiet, "wb") as sound:
         sound.setnchannels(1)
@@ -86,7 +86,7 @@ def send_silence(here: application.Journey, wish: Wish) -> str:
         sound.setframerate(16_000)
         sound.writeframes(bytes(2 * 16_000 * 3))
     quiet.seek(0)
-    return here.accept(EVERYONE, quiet, "quiet.wav", wish).recording_id
+    return app.accept(EVERYONE, quiet, "quiet.wav", options).recording_id
 
 
 def visit(page: str, language: str = "en", **query: str) -> AppTest:
@@ -108,7 +108,7 @@ def texts(at: AppTest) -> str:
 
 @pytest.mark.parametrize("language", ["en", "ru"])
 @pytest.mark.parametrize(("n", "page"), list(enumerate(PAGES)))
-def test_an_empty_installation_shows_every_page(here, n, page, language):
+def test_an_empty_installation_shows_every_page(app, n, page, language):
     assert visit(page, language).title[0].value.replace("\\", "") == TITLES[language][n]
 
 
@@ -120,11 +120,11 @@ def test_every_page_opens_with_recordings(heard, page, language):
     visit(page, language, id=id_, q="бюджет")
 
 
-def library_ids(here: application.Journey) -> list[str]:
-    return [recording.id for recording in here.recordings.find(EVERYONE)[1]]
+def library_ids(app: application.Application) -> list[str]:
+    return [recording.id for recording in app.recordings.find(EVERYONE)[1]]
 
 
-def test_the_link_chooses_the_language_over_the_visitors_own(here):
+def test_the_link_chooses_the_language_over_the_visitors_own(app):
     at = AppTest.from_file(str(FRAME), default_timeout=30)
     at.context = {"locale": "en-GB"}
     at.query_params["lang"] = "ru"
@@ -133,7 +133,7 @@ def test_the_link_chooses_the_language_over_the_visitors_own(here):
     assert "Загрузите записи" in texts(at)
 
 
-def test_the_switch_changes_the_language(here):
+def test_the_switch_changes_the_language(app):
     at = visit("upload", "en")
 
     at.segmented_control(key="lang").set_value("ru").run()
@@ -141,7 +141,7 @@ def test_the_switch_changes_the_language(here):
     assert at.title[0].value == "Загрузка"
 
 
-def test_the_upload_page_says_which_engine_and_why_before_anything_is_sent(here):
+def test_the_upload_page_says_which_engine_and_why_before_anything_is_sent(app):
     at = visit("upload", "ru")
     assert "GigaAM, игрушечный" in texts(at)
 
@@ -153,7 +153,7 @@ def test_the_upload_page_says_which_engine_and_why_before_anything_is_sent(here)
     assert "не понимает этот язык" in at.warning[0].value
 
 
-def test_an_upload_becomes_a_task_and_each_bad_file_a_sentence(here):
+def test_an_upload_becomes_a_task_and_each_bad_file_a_sentence(app):
     at = visit("upload", "ru")
 
     at.file_uploader[0].upload("разговор.opus", (DATA / "call_stereo.opus").read_bytes())
@@ -168,7 +168,7 @@ def test_an_upload_becomes_a_task_and_each_bad_file_a_sentence(here):
         r"Этот файл не удаётся прочитать как запись\: это не звук и не видео\. "
         r"Подойдёт звук или видео\: MP3\, M4A\, WAV\, OGG\, FLAC\, MP4\, WebM и тому подобное\.",
     ]
-    assert [recording.title for recording in here.recordings.find(EVERYONE)[1]] == ["разговор.opus"]
+    assert [recording.title for recording in app.recordings.find(EVERYONE)[1]] == ["разговор.opus"]
     assert at.page_link[0].value == r"разговор\.opus"
 
 
@@ -188,14 +188,14 @@ def test_before_an_upload_the_page_names_what_will_not_be_transcribed(heard):
     assert at.button(key="transcribe").label == "Transcribe 1 file"
 
 
-def test_a_recording_can_be_renamed_tagged_and_deleted(here):
-    id_ = send(here, "call_stereo.opus", Wish())
+def test_a_recording_can_be_renamed_tagged_and_deleted(app):
+    id_ = send(app, "call_stereo.opus", TranscriptionOptions())
 
     at = visit("recording", id=id_)
     at.text_input[0].set_value("Sales call")
     at.multiselect[0].set_value(["calls", "июнь"])
     at.form_submit_button[0].click().run()
-    renamed = here.recordings.get(EVERYONE, id_)
+    renamed = app.recordings.get(EVERYONE, id_)
     assert (renamed.title, renamed.tags) == ("Sales call", ["calls", "июнь"])
     assert at.title[0].value == "Sales call"
 
@@ -204,30 +204,30 @@ def test_a_recording_can_be_renamed_tagged_and_deleted(here):
     delete.click().run()
     assert not at.exception
     assert [toast.value for toast in at.toast] == ["“Sales call” is deleted."]
-    assert here.recordings.find(EVERYONE)[0] == 0
+    assert app.recordings.find(EVERYONE)[0] == 0
 
 
 @pytest.mark.parametrize(("name", "channels"), [("call_stereo.opus", 2), ("ru_meeting.opus", 1)])
-def test_another_transcript_is_asked_for_in_the_way_of_the_present_one(here, name, channels):
-    id_ = send(here, name, Wish(split_channels=True))
-    drive.perform_all(here)
+def test_another_transcript_is_asked_for_in_the_way_of_the_present_one(app, name, channels):
+    id_ = send(app, name, TranscriptionOptions(split_channels=True))
+    drive.perform_all(app)
 
     at = visit("recording", id=id_)
     usual = {box.key.rpartition("-")[2]: box.value for box in at.checkbox}
     next(box for box in at.checkbox if box.key.endswith("-subtitles")).check()
     at.button(key="again").click().run()
 
-    task = here.recordings.tasks(EVERYONE)[1][0]
-    wanted = here.transcripts.get(task.transcript_id)
+    task = app.recordings.tasks(EVERYONE)[1][0]
+    wanted = app.transcripts.get(task.transcript_id)
     assert usual == {"subtitles": False, **({"split": True} if channels == 2 else {})}
     assert (wanted.subtitles, wanted.split_channels) == (True, channels == 2)
-    assert wanted.id != here.recordings.get(EVERYONE, id_).transcript_id
+    assert wanted.id != app.recordings.get(EVERYONE, id_).transcript_id
 
 
-def test_language_and_engine_of_the_present_transcript_are_kept_whatever_came_first(here):
-    id_ = send_silence(here, Wish(language="ru"))
-    here.again(EVERYONE, id_, Wish(language="en", engine="pocketsphinx"))
-    drive.perform_all(here)
+def test_language_and_engine_of_the_present_transcript_are_kept_whatever_came_first(app):
+    id_ = send_silence(app, TranscriptionOptions(language="ru"))
+    app.again(EVERYONE, id_, TranscriptionOptions(language="en", engine="pocketsphinx"))
+    drive.perform_all(app)
 
     at = visit("recording", "ru", id=id_)
     assert "Английский  ·  PocketSphinx" in texts(at)
@@ -235,14 +235,14 @@ def test_language_and_engine_of_the_present_transcript_are_kept_whatever_came_fi
     assert "Меньше цента" in texts(at)
     at.button(key="again").click().run()
 
-    task = here.recordings.tasks(EVERYONE, recording_id=id_)[1][0]
-    wanted = here.transcripts.get(task.transcript_id)
+    task = app.recordings.tasks(EVERYONE, recording_id=id_)[1][0]
+    wanted = app.transcripts.get(task.transcript_id)
     assert (wanted.language, wanted.engine) == ("en", "pocketsphinx")
 
 
-def test_the_library_says_of_a_silent_recording_that_nobody_speaks_in_it(here):
-    id_ = send_silence(here, Wish())
-    drive.perform_all(here)
+def test_the_library_says_of_a_silent_recording_that_nobody_speaks_in_it(app):
+    id_ = send_silence(app, TranscriptionOptions())
+    drive.perform_all(app)
 
     for page in ("library", "recording"):
         told = texts(visit(page, "ru", id=id_))
@@ -261,8 +261,8 @@ def test_blanks_that_hold_a_number_together_stay():
     assert parts.plain("about\n 1\u00a0234\u00a0₽ ") == "about 1\u00a0234\u00a0₽"
 
 
-def test_names_from_people_are_shown_as_they_are(here):
-    send(here, "call_stereo.opus", Wish(title=RUDE, tags=("*tag*",)))
+def test_names_from_people_are_shown_as_they_are(app):
+    send(app, "call_stereo.opus", TranscriptionOptions(title=RUDE, tags=("*tag*",)))
 
     for page in ("dashboard", "library", "monitor"):
         at = visit(page)
@@ -272,23 +272,23 @@ def test_names_from_people_are_shown_as_they_are(here):
         assert rude or page == "monitor"
 
 
-def test_a_waiting_task_can_be_cancelled_and_tried_again(here):
-    id_ = send(here, "call_stereo.opus", Wish())
+def test_a_waiting_task_can_be_cancelled_and_tried_again(app):
+    id_ = send(app, "call_stereo.opus", TranscriptionOptions())
 
     at = visit("recording", id=id_)
     at.button(key="cancel").click().run()
-    assert here.recordings.tasks(EVERYONE)[1][0].status == "cancelled"
+    assert app.recordings.tasks(EVERYONE)[1][0].status == "cancelled"
 
     at = visit("recording", id=id_)
     at.button(key="retry").click().run()
-    assert here.recordings.tasks(EVERYONE)[1][0].status == "queued"
+    assert app.recordings.tasks(EVERYONE)[1][0].status == "queued"
 
 
-def test_the_monitor_names_what_waits(here):
-    send(here, "call_stereo.opus", Wish())
+def test_the_monitor_names_what_waits(app):
+    send(app, "call_stereo.opus", TranscriptionOptions())
 
     assert visit("monitor", "ru").title[0].value == "Ход работы"
-    (waiting,) = live.draw(here.records, EVERYONE, "ru")["waiting"]
+    (waiting,) = live.draw(app.database, EVERYONE, "ru")["waiting"]
 
     assert waiting["title"] == "Чтение файлов"
     assert "1 задание" in waiting["facts"]
@@ -313,29 +313,29 @@ def test_the_library_can_be_filtered_whatever_the_capitals(heard):
     assert "ничего не подходит" in texts(visit("library", "ru", title="нет такого"))
 
 
-def test_keys_are_shown_once_and_can_be_revoked(here):
+def test_keys_are_shown_once_and_can_be_revoked(app):
     at = visit("settings")
     at.text_input[0].set_value("phone")
     at.form_submit_button[0].click().run()
     key = at.code[0].value
-    assert here.keys.check(key)
+    assert app.keys.check(key)
 
     at.run()
     assert not at.code
 
-    id_ = here.keys.all()[0].id
+    id_ = app.keys.all()[0].id
     at.button(key=f"revoke-{id_}").click().run()
-    assert here.keys.check(key) is None
+    assert app.keys.check(key) is None
 
 
-def test_costs_follow_the_numbers_asked_for(here):
+def test_costs_follow_the_numbers_asked_for(app):
     at = visit("costs", by="documents")
     at.number_input(key="documents").set_value(10_000).run()
 
     assert at.metric[0].value == "$0.50"
 
 
-def test_without_a_batch_the_page_says_why_and_asks_nothing(here):
+def test_without_a_batch_the_page_says_why_and_asks_nothing(app):
     at = visit("upload", "ru")
 
     assert not at.radio
@@ -377,12 +377,12 @@ def test_providers_show_their_state_and_never_a_whole_key(with_gemini):
     assert at.error
 
 
-def test_a_download_can_be_asked_for_and_stopped(here):
+def test_a_download_can_be_asked_for_and_stopped(app):
     at = visit("settings")
     assert "v3_e2e_rnnt_tokenizer.model" in texts(at)
 
     at.button(key="bring-v3_e2e_rnnt").click().run()
-    assert here.downloads.all()[0].state == "asked"
+    assert app.downloads.all()[0].state == "asked"
 
     at.button(key="stop-v3_e2e_rnnt").click().run()
-    assert here.downloads.all()[0].state == "missing"
+    assert app.downloads.all()[0].state == "missing"

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from core.database.tables import Job
 from core.errors import BadRequest, NotFound, UnreadableMedia
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.media import decode
 from core.planning import plans
 from core.planning.measured import measured
@@ -31,23 +31,23 @@ class Held(io.BytesIO):
         self.name, self.size = name, len(content)
 
 
-def archive(folder: Path, here) -> plans.Archive:
-    return plans.Archive(list(plans.look(plans.in_folder(str(folder), [folder.resolve()]), here.records)))
+def archive(folder: Path, app) -> plans.Archive:
+    return plans.Archive(list(plans.look(plans.in_folder(str(folder), [folder.resolve()]), app.database)))
 
 
 def ffmpeg(*words: object) -> None:
     subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", RU, *map(str, words)], check=True)
 
 
-def test_what_is_meant_twice_or_is_here_already_is_taken_out(tmp_path, here):
+def test_what_is_meant_twice_or_is_here_already_is_taken_out(tmp_path, app):
     with RU.open("rb") as file:
-        here.accept(EVERYONE, file, "ru.opus", Wish())
+        app.accept(EVERYONE, file, "ru.opus", TranscriptionOptions())
     folder = tmp_path / "in"
     folder.mkdir()
     for name, source in {"a.opus": RU, "b.opus": EN, "c.opus": EN}.items():
         shutil.copy(source, folder / name)
 
-    found = archive(folder, here)
+    found = archive(folder, app)
 
     assert [each.candidate.name for each in found.fresh] == ["b.opus"]
     assert [each.candidate.name for each in found.left_out("known")] == ["a.opus"]
@@ -55,14 +55,14 @@ def test_what_is_meant_twice_or_is_here_already_is_taken_out(tmp_path, here):
     assert found.durations_s(0) == [pytest.approx(decode.probe(EN).duration_s)]
 
 
-def test_a_file_that_is_no_media_is_refused_with_a_sentence_and_the_others_go_on(tmp_path, here):
+def test_a_file_that_is_no_media_is_refused_with_a_sentence_and_the_others_go_on(tmp_path, app):
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "a.wav").write_text("hello, this is text")
     (folder / "b.mp3").write_bytes(b"")
     shutil.copy(RU, folder / "c.opus")
 
-    found = archive(folder, here)
+    found = archive(folder, app)
 
     assert [type(each.error) for each in found.left_out("refused")] == [UnreadableMedia, UnreadableMedia]
     assert [each.candidate.name for each in found.fresh] == ["c.opus"]
@@ -75,12 +75,12 @@ def test_a_file_that_is_no_media_is_refused_with_a_sentence_and_the_others_go_on
         ("vbr.mp3", ("-c:a", "libmp3lame", "-q:a", "5", "-write_xing", "0")),
     ],
 )
-def test_a_length_that_no_header_says_is_estimated_and_marked(tmp_path, here, name, options):
+def test_a_length_that_no_header_says_is_estimated_and_marked(tmp_path, app, name, options):
     folder = tmp_path / "in"
     folder.mkdir()
     ffmpeg(*options, folder / name)
 
-    found = archive(folder, here)
+    found = archive(folder, app)
 
     assert found.estimated == 1
     assert found.durations_s(0) == [pytest.approx(52.2, rel=0.1)]
@@ -101,10 +101,10 @@ def test_a_streamed_webm_is_estimated_from_its_beginning(tmp_path):
     assert media.duration_s == pytest.approx(52.2, rel=0.15)
 
 
-def test_dropped_files_are_looked_at_like_those_of_a_folder(here):
+def test_dropped_files_are_looked_at_like_those_of_a_folder(app):
     files = [Held("a.opus", RU.read_bytes()), Held("b.opus", RU.read_bytes()), Held("c.wav", b"no sound")]
 
-    found = plans.Archive(list(plans.look(plans.dropped(files), here.records)))
+    found = plans.Archive(list(plans.look(plans.dropped(files), app.database)))
 
     assert [each.candidate.name for each in found.fresh] == ["a.opus"]
     assert len(found.left_out("repeated")) == len(found.left_out("refused")) == 1
@@ -124,19 +124,19 @@ def test_one_child_reads_many_headers_and_a_missing_file_stops_nobody(tmp_path):
     assert [isinstance(each, decode.Media) for each in found].count(True) == 61
 
 
-def test_looking_can_be_stopped_at_any_file(tmp_path, here):
+def test_looking_can_be_stopped_at_any_file(tmp_path, app):
     folder = tmp_path / "in"
     folder.mkdir()
     for n in range(5):
         (folder / f"{n}.wav").write_bytes(b"x" * (n + 1))
 
-    looking = plans.look(plans.in_folder(str(folder), [folder.resolve()]), here.records)
+    looking = plans.look(plans.in_folder(str(folder), [folder.resolve()]), app.database)
     next(looking)
     looking.close()
 
 
-def test_speech_is_measured_on_request(here):
-    found = plans.Archive(list(plans.look(plans.dropped([Held("a.opus", RU.read_bytes())]), here.records)))
+def test_speech_is_measured_on_request(app):
+    found = plans.Archive(list(plans.look(plans.dropped([Held("a.opus", RU.read_bytes())]), app.database)))
 
     [(spoken_s, sound_s)] = plans.listen(found.fresh)
 
@@ -150,48 +150,48 @@ def test_a_sample_is_spread_over_the_archive():
     assert [each.candidate.name for each in plans.sample(fresh, 4)] == ["0", "25", "50", "75"]
 
 
-def test_the_quote_of_files_and_the_one_of_programs_are_the_same(here):
-    answer = here.estimates.answer(durations_s=[3600.0] * 10, language="ru")
-    told = here.estimates.estimate(hours=10, language="ru")
+def test_the_quote_of_files_and_the_one_of_programs_are_the_same(app):
+    answer = app.estimates.answer(durations_s=[3600.0] * 10, language="ru")
+    told = app.estimates.estimate(hours=10, language="ru")
 
     assert told["routes"][0]["id"] == answer.quotes[0].id
     assert {quote.id for quote in answer.quotes} == {row["id"] for row in told["routes"]}
 
 
-def test_a_plan_takes_its_files_through_the_route_that_was_quoted(here):
-    answer = here.estimates.answer(durations_s=[52.2], language="ru")
+def test_a_plan_takes_its_files_through_the_route_that_was_quoted(app):
+    answer = app.estimates.answer(durations_s=[52.2], language="ru")
 
-    wish = here.estimates.wish(answer.best, "ru")
+    wish = app.estimates.options(answer.best, "ru")
     with RU.open("rb") as file:
-        task = here.accept(EVERYONE, file, "a.opus", wish)
-    drive.perform_all(here)
+        task = app.accept(EVERYONE, file, "a.opus", wish)
+    drive.perform_all(app)
 
     assert answer.best.engine == task.engine == "gigaam-toy"
-    assert here.recordings.task(EVERYONE, task.id).status == "completed"
+    assert app.recordings.task(EVERYONE, task.id).status == "completed"
 
 
-def test_what_was_measured_here_replaces_what_was_assumed(here):
+def test_what_was_measured_here_replaces_what_was_assumed(app):
     with RU.open("rb") as file:
-        here.accept(EVERYONE, file, "a.opus", Wish(language="ru"))
-    drive.perform_all(here)
+        app.accept(EVERYONE, file, "a.opus", TranscriptionOptions(language="ru"))
+    drive.perform_all(app)
 
-    book = here.estimates.book("ru")
+    book = app.estimates.book("ru")
 
     assert book.assumptions["times_real_time:gigaam-toy/cpu"].source == "measured on this machine"
     assert 30 < book.assumptions["words_per_minute:ru"].value < 250
     assert book.assumptions["words_per_minute:en"].source == "assumption"
 
 
-def test_jobs_side_by_side_share_the_time_that_is_measured(here):
+def test_jobs_side_by_side_share_the_time_that_is_measured(app):
     with RU.open("rb") as file:
-        task = here.accept(EVERYONE, file, "a.opus", Wish(language="ru"))
-    drive.perform_all(here)
-    with here.records.write() as session:
+        task = app.accept(EVERYONE, file, "a.opus", TranscriptionOptions(language="ru"))
+    drive.perform_all(app)
+    with app.database.write() as session:
         jobs = session.scalars(select(Job).where(Job.task_id == task.id)).all()
         for job in jobs:  # as if both had run in one worker, each through the same ten seconds
             job.worker, job.started_at, job.finished_at = "worker", 100.0, 110.0
 
-    (speed,) = measured(here.records).speeds.values()
+    (speed,) = measured(app.database).speeds.values()
     assert float(speed) == pytest.approx(
-        here.recordings.get(EVERYONE, task.recording_id).duration_s / 10, rel=0.01
+        app.recordings.get(EVERYONE, task.recording_id).duration_s / 10, rel=0.01
     )

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from core.application import Journey
+from core.application import Application
 from core.billing.ledger import Call, CapReached, Ledger
 from core.billing.tariffs import ALL, Tariffs
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Job, PassageRow, Payment, new_id
 from core.embedding.embedder import tokens_at_most
 from core.embedding.embedders.gemini import passage_form
 from core.errors import BadRequest, ProviderRefused
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.planning import proof
 from core.principal import EVERYONE
 from core.settings import Settings
@@ -36,7 +36,7 @@ TEXTS = sentences(12)
 def gemini(tmp_path):
     """A journey whose vectors come from the emulator."""
     with GeminiEmulator(tmp_path / "emulator") as emulator:
-        yield Journey(
+        yield Application(
             Settings(
                 stenogram_home=tmp_path / "home",
                 gemini_api_key="emulated",
@@ -46,19 +46,19 @@ def gemini(tmp_path):
         )
 
 
-def pay(here: Journey, promised: int, counted: int, lane: str = "now", owner: str = "pages") -> None:
+def pay(app: Application, promised: int, counted: int, lane: str = "now", owner: str = "pages") -> None:
     """One call, from its promise to its end."""
     recording_id = new_id()
-    with here.records.write() as session:
-        call_id = here.ledger.reserve(session, Call("gemini", MODEL, lane, {(recording_id, owner): promised}))
-    with here.records.write() as session:
-        here.ledger.settle(session, call_id, {recording_id: counted})
+    with app.database.write() as session:
+        call_id = app.ledger.reserve(session, Call("gemini", MODEL, lane, {(recording_id, owner): promised}))
+    with app.database.write() as session:
+        app.ledger.settle(session, call_id, {recording_id: counted})
 
 
-def test_each_paid_call_shows_its_estimate_what_came_and_the_error(here):
-    pay(here, promised=1_500_000, counted=1_000_000)
+def test_each_paid_call_shows_its_estimate_what_came_and_the_error(app):
+    pay(app, promised=1_500_000, counted=1_000_000)
 
-    [call] = here.proof.paid()
+    [call] = app.proof.paid()
 
     assert (call.promised, call.counted) == (1_500_000, 1_000_000)
     assert (call.promised_usd, call.usd) == (Decimal("0.3"), Decimal("0.2"))
@@ -67,24 +67,24 @@ def test_each_paid_call_shows_its_estimate_what_came_and_the_error(here):
     assert call.waited_s >= 0
 
 
-def test_sums_by_month_provider_and_key_add_up_to_the_month(here):
-    pay(here, 1_000_000, 1_000_000)
-    pay(here, 1_000_000, 500_000, lane="batch", owner="abcd1234")
+def test_sums_by_month_provider_and_key_add_up_to_the_month(app):
+    pay(app, 1_000_000, 1_000_000)
+    pay(app, 1_000_000, 500_000, lane="batch", owner="abcd1234")
 
     for by in ("month", "provider", "owner"):
-        assert sum(each.usd for each in here.proof.sums(by)) == here.ledger.month().spent == Decimal("0.25")
+        assert sum(each.usd for each in app.proof.sums(by)) == app.ledger.month().spent == Decimal("0.25")
 
 
-def test_what_batching_saved_is_the_difference_of_the_lanes(here):
-    pay(here, 1_000_000, 1_000_000, lane="batch")
+def test_what_batching_saved_is_the_difference_of_the_lanes(app):
+    pay(app, 1_000_000, 1_000_000, lane="batch")
 
-    assert here.proof.saved().by_batching == Decimal("0.1")
+    assert app.proof.saved().by_batching == Decimal("0.1")
 
 
 def test_the_second_recording_of_the_same_words_is_not_paid_twice(gemini):
     gemini.ledger.buy(gemini.embedder(), "first", "pages", TEXTS)
     first, second = (recording(gemini, TEXTS, "now", title) for title in ("a", "b"))
-    with gemini.records.write() as session:
+    with gemini.database.write() as session:
         session.execute(update(PassageRow).values(meaning="done"))
         session.execute(update(Payment).values(recording_id=first))
 
@@ -97,58 +97,58 @@ def test_the_second_recording_of_the_same_words_is_not_paid_twice(gemini):
 
 
 def test_a_cap_said_on_the_page_holds_over_the_setting_and_can_be_taken_back(tmp_path):
-    here = Journey(Settings(stenogram_home=tmp_path, monthly_cap_usd=Decimal("0.1")))
+    app = Application(Settings(stenogram_home=tmp_path, monthly_cap_usd=Decimal("0.1")))
 
     with pytest.raises(CapReached):
-        pay(here, 1_000_000, 1_000_000)
-    here.proof.set_cap(ALL, "0.5")
-    pay(here, 1_000_000, 1_000_000)
-    here.proof.set_cap(ALL, None)
+        pay(app, 1_000_000, 1_000_000)
+    app.proof.set_cap(ALL, "0.5")
+    pay(app, 1_000_000, 1_000_000)
+    app.proof.set_cap(ALL, None)
     with pytest.raises(CapReached):
-        pay(here, 1_000_001, 1_000_000)
+        pay(app, 1_000_001, 1_000_000)
 
-    assert here.ledger.month().spent == Decimal("0.2")
+    assert app.ledger.month().spent == Decimal("0.2")
 
 
-def test_a_key_with_a_cap_stops_alone(here):
-    here.proof.set_cap("abcd1234", "0.1")
+def test_a_key_with_a_cap_stops_alone(app):
+    app.proof.set_cap("abcd1234", "0.1")
 
     with pytest.raises(CapReached, match="this key"):
-        pay(here, 1_000_000, 1_000_000, owner="abcd1234")
-    pay(here, 1_000_000, 1_000_000, owner="other")
+        pay(app, 1_000_000, 1_000_000, owner="abcd1234")
+    pay(app, 1_000_000, 1_000_000, owner="other")
 
-    budgets = {each.scope: each for each in here.proof.budgets()}
+    budgets = {each.scope: each for each in app.proof.budgets()}
     assert budgets["abcd1234"].spent == budgets["abcd1234"].reserved == 0
     assert budgets["other"].spent == budgets[ALL].spent == Decimal("0.2")
 
 
 @pytest.mark.parametrize("nonsense", ["-1", "nan", "a lot", 10**12])
-def test_a_cap_must_be_a_sensible_number(here, nonsense):
+def test_a_cap_must_be_a_sensible_number(app, nonsense):
     with pytest.raises(BadRequest):
-        here.proof.set_cap(ALL, nonsense)
+        app.proof.set_cap(ALL, nonsense)
 
 
 def test_eight_processes_racing_never_overshoot_the_cap_of_a_key(tmp_path: Path):
     url = f"sqlite:///{tmp_path}/records.sqlite"
-    Tariffs(Records(url)).set_cap("abcd1234", "1")  # 50 calls of $0.02; 96 are tried
+    Tariffs(Database(url)).set_cap("abcd1234", "1")  # 50 calls of $0.02; 96 are tried
     spawn = multiprocessing.get_context("spawn")
     start = spawn.Event()
-    wish = (url, "abcd1234", 100_000, start)
-    racers = [spawn.Process(target=racing.spend, args=wish) for _ in range(8)]
+    options = (url, "abcd1234", 100_000, start)
+    racers = [spawn.Process(target=racing.spend, args=options) for _ in range(8)]
     for racer in racers:
         racer.start()
     start.set()
     for racer in racers:
         racer.join()
 
-    assert Ledger(Records(url)).month().reserved == Decimal(1)
+    assert Ledger(Database(url)).month().reserved == Decimal(1)
 
 
 def test_work_held_by_a_cap_waits_and_goes_on_when_it_is_raised(gemini):
 
     id_ = recording(gemini, TEXTS, "now", "held")
     [task] = gemini.recordings.tasks(EVERYONE, recording_id=id_)[1]
-    with gemini.records.write() as session:
+    with gemini.database.write() as session:
         session.add(Job(task_id=task.id, kind="embed", queue="io"))
     gemini.proof.set_cap(ALL, "0")
 
@@ -189,121 +189,121 @@ def test_tokens_are_calibrated_by_what_the_provider_counted(gemini):
     assert figure.source == "measured on this machine"
 
 
-def test_last_month_by_another_route_replays_what_was_done(here):
+def test_last_month_by_another_route_replays_what_was_done(app):
 
     with (DATA / "ru_meeting.opus").open("rb") as file:
-        here.accept(EVERYONE, file, "a.opus", Wish())
-    drive.perform_all(here)
+        app.accept(EVERYONE, file, "a.opus", TranscriptionOptions())
+    drive.perform_all(app)
 
-    paid, quotes = here.proof.replay(here.ledger.month().month)
+    paid, quotes = app.proof.replay(app.ledger.month().month)
 
     groq = next(
         quote for quote in quotes if quote.engine_model == "whisper-large-v3" and quote.mode == "sync"
     )
-    sound_s = Decimal(str(here.recordings.find(EVERYONE)[1][0].duration_s))
+    sound_s = Decimal(str(app.recordings.find(EVERYONE)[1][0].duration_s))
     assert paid == 0
     assert groq.transcription_usd == pytest.approx(Decimal("0.111") * sound_s / 3600, rel=Decimal("0.0001"))
 
 
-def test_nothing_was_done_in_a_month_without_recordings(here):
-    assert here.proof.replay("2020-01") == (Decimal(0), [])
+def test_nothing_was_done_in_a_month_without_recordings(app):
+    assert app.proof.replay("2020-01") == (Decimal(0), [])
 
 
 # Your own figures
 
 
-def test_your_price_holds_in_every_quote_and_can_be_taken_back(here):
+def test_your_price_holds_in_every_quote_and_can_be_taken_back(app):
     work = {"documents": 1000, "tokens_per_document": 1000}
-    before = here.estimates.estimate(**work)["embedding"]["sync_usd"]
+    before = app.estimates.estimate(**work)["embedding"]["sync_usd"]
 
-    here.tariffs.set_price("gemini", MODEL, "sync", "1")
-    told = here.estimates.estimate(**work)
+    app.tariffs.set_price("gemini", MODEL, "sync", "1")
+    told = app.estimates.estimate(**work)
     mine = next(row for row in told["prices"] if (row["model"], row["mode"]) == (MODEL, "sync"))
-    here.tariffs.take_back_price("gemini", MODEL, "sync")
+    app.tariffs.take_back_price("gemini", MODEL, "sync")
 
     assert (before, told["embedding"]["sync_usd"]) == ("0.2", "1")
     assert mine["yours"]
-    assert here.estimates.estimate(**work)["embedding"]["sync_usd"] == before
+    assert app.estimates.estimate(**work)["embedding"]["sync_usd"] == before
 
 
-def test_your_price_is_what_the_ledger_books(here):
-    here.tariffs.set_price("gemini", MODEL, "sync", "2")
+def test_your_price_is_what_the_ledger_books(app):
+    app.tariffs.set_price("gemini", MODEL, "sync", "2")
 
-    pay(here, 1_000_000, 1_000_000)
+    pay(app, 1_000_000, 1_000_000)
 
-    assert here.ledger.month().spent == Decimal(2)
+    assert app.ledger.month().spent == Decimal(2)
 
 
-def test_a_route_of_your_own_stands_beside_the_others(here):
-    here.tariffs.set_price("neighbour", "big-box", "sync", "0.01", unit="audio hour")
+def test_a_route_of_your_own_stands_beside_the_others(app):
+    app.tariffs.set_price("neighbour", "big-box", "sync", "0.01", unit="audio hour")
 
-    quotes = here.estimates.answer(hours=100).quotes
+    quotes = app.estimates.answer(hours=100).quotes
 
     mine = next(quote for quote in quotes if quote.engine == "neighbour")
     assert mine.transcription_usd == Decimal(1)
     assert str(mine.blocked) == "For comparison only: this tool is not connected to neighbour."
 
 
-def test_the_rate_of_the_rouble_is_yours_to_change(here):
-    here.tariffs.set_figure("rub_per_usd", "100")
+def test_the_rate_of_the_rouble_is_yours_to_change(app):
+    app.tariffs.set_figure("rub_per_usd", "100")
 
-    told = here.estimates.estimate(hours=1, currency="RUB")
+    told = app.estimates.estimate(hours=1, currency="RUB")
 
     assert told["currency"] == {"code": "RUB", "per_usd": "100", "source": "yours"}
-    here.tariffs.take_back_figure("rub_per_usd")
-    assert here.tariffs.figures() == {}
+    app.tariffs.take_back_figure("rub_per_usd")
+    assert app.tariffs.figures() == {}
 
 
 @pytest.mark.parametrize(
     ("name", "value"), [("rub_per_usd", "-5"), ("rub_per_usd", "nan"), ("no such thing", "1")]
 )
-def test_a_figure_must_make_sense(here, name, value):
+def test_a_figure_must_make_sense(app, name, value):
     with pytest.raises(BadRequest):
-        here.tariffs.set_figure(name, value)
+        app.tariffs.set_figure(name, value)
 
 
 @pytest.mark.parametrize("price", ["-1", "nan", "cheap", "1e9"])
-def test_a_price_must_make_sense(here, price):
+def test_a_price_must_make_sense(app, price):
     with pytest.raises(BadRequest):
-        here.tariffs.set_price("gemini", MODEL, "sync", price)
+        app.tariffs.set_price("gemini", MODEL, "sync", price)
 
 
 # Your own tier
 
 
-def test_your_rate_limits_hold_in_every_quote_field_by_field(here):
+def test_your_rate_limits_hold_in_every_quote_field_by_field(app):
     work = {"documents": 100_000, "tokens_per_document": 500}
-    before = here.estimates.answer(**work).embedding
+    before = app.estimates.answer(**work).embedding
 
-    here.tariffs.set_limit("gemini", "", "sync", rpm=300)
-    here.tariffs.set_limit("gemini", "", "sync", tier="free")
-    slower = here.estimates.answer(**work)
+    app.tariffs.set_limit("gemini", "", "sync", rpm=300)
+    app.tariffs.set_limit("gemini", "", "sync", tier="free")
+    slower = app.estimates.answer(**work)
 
     [mine] = [limit for limit in slower.book.limits if limit.yours]
     assert (mine.rpm, mine.tpm, mine.tier, mine.source) == (300, 1_000_000, "free", "yours")
     assert slower.embedding.sync_p50_s == 100_000 / 300 * 60 > before.sync_p50_s
-    here.tariffs.set_limit("gemini", "", "sync", rpm=None)
-    here.tariffs.set_limit("gemini", "", "sync", tier=None)
-    assert here.estimates.answer(**work).embedding == before
+    app.tariffs.set_limit("gemini", "", "sync", rpm=None)
+    app.tariffs.set_limit("gemini", "", "sync", tier=None)
+    assert app.estimates.answer(**work).embedding == before
 
 
-def test_your_cap_on_enqueued_tokens_holds_over_the_setting(here):
+def test_your_cap_on_enqueued_tokens_holds_over_the_setting(app):
     work = {"documents": 10_000, "tokens_per_document": 500}  # 5 M tokens: ten rounds of 500,000
-    before = here.estimates.answer(**work).embedding.batch_p50_s
+    before = app.estimates.answer(**work).embedding.batch_p50_s
 
-    here.tariffs.set_limit("gemini", "", "batch", enqueued_tokens="5000000")
+    app.tariffs.set_limit("gemini", "", "batch", enqueued_tokens="5000000")
 
-    assert here.estimates.answer(**work).embedding.batch_p50_s == before / 10
-    here.tariffs.take_back_limit("gemini", "", "batch")
-    assert here.estimates.answer(**work).embedding.batch_p50_s == before
+    assert app.estimates.answer(**work).embedding.batch_p50_s == before / 10
+    app.tariffs.take_back_limit("gemini", "", "batch")
+    assert app.estimates.answer(**work).embedding.batch_p50_s == before
 
 
 def test_no_more_calls_at_once_than_the_provider_allows(tmp_path):
-    here = Journey(Settings(stenogram_home=tmp_path, workers_io=8))
+    app = Application(Settings(stenogram_home=tmp_path, workers_io=8))
     asked = {"documents": 1000, "tokens_per_document": 10}
-    here.tariffs.set_limit("gemini", "", "sync", at_once=2, rpm=10**9)
+    app.tariffs.set_limit("gemini", "", "sync", at_once=2, rpm=10**9)
 
-    hundred_each = here.estimates.answer(**asked).embedding.sync_p50_s
+    hundred_each = app.estimates.answer(**asked).embedding.sync_p50_s
 
     assert hundred_each == pytest.approx(10 * 0.2 / 2)
 
@@ -318,11 +318,11 @@ def test_no_more_calls_at_once_than_the_provider_allows(tmp_path):
         (("nobody", "", "sync"), {"rpm": 1}),
     ],
 )
-def test_a_rate_limit_must_make_sense(here, limit, changed):
+def test_a_rate_limit_must_make_sense(app, limit, changed):
     with pytest.raises(BadRequest):
-        here.tariffs.set_limit(*limit, **changed)
+        app.tariffs.set_limit(*limit, **changed)
 
-    assert not any(each.yours for each in here.tariffs.book().limits)
+    assert not any(each.yours for each in app.tariffs.book().limits)
 
 
 # Tokens counted on a sample
@@ -364,8 +364,8 @@ def test_a_sample_that_says_nothing_is_refused(gemini, text, why):
         gemini.estimates.samples.count("ru", text)
 
 
-def test_counting_without_a_key_is_refused_with_a_sentence(here):
+def test_counting_without_a_key_is_refused_with_a_sentence(app):
     with pytest.raises(ProviderRefused, match="GEMINI_API_KEY"):
-        here.estimates.samples.count("ru", " ".join(TEXTS))
+        app.estimates.samples.count("ru", " ".join(TEXTS))
 
-    assert here.estimates.samples.known("ru") is None
+    assert app.estimates.samples.known("ru") is None

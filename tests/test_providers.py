@@ -47,31 +47,31 @@ def everything(groq, runpod):
 
 
 @pytest.fixture
-def here(tmp_path, everything):
+def app(tmp_path, everything):
     return remotely.journey(tmp_path / "home", **everything)
 
 
-def of(here, name):
-    return next(one for one in providers.all(here) if one.name == name)
+def of(app, name):
+    return next(one for one in providers.all(app) if one.name == name)
 
 
 NAMES = ("gemini", "groq", "runpod", "runpod-images", "fireworks", "storage")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_test_makes_a_real_call_and_is_remembered(here, name):
-    assert of(here, name).state == "ready"
-    tested = providers.test(here, name)
+def test_a_test_makes_a_real_call_and_is_remembered(app, name):
+    assert of(app, name).state == "ready"
+    tested = providers.test(app, name)
 
     assert tested.ok, tested.message
     assert 0 <= tested.latency_s < 30
-    assert of(here, name).state == "ok"
-    assert of(here, name).latency_s == tested.latency_s
+    assert of(app, name).state == "ok"
+    assert of(app, name).latency_s == tested.latency_s
 
 
 def test_without_keys_each_says_what_is_missing(tmp_path):
-    here = remotely.journey(tmp_path)
-    told = {one.name: one for one in providers.all(here)}
+    app = remotely.journey(tmp_path)
+    told = {one.name: one for one in providers.all(app)}
 
     assert tuple(told) == NAMES
     assert told["fireworks"].state == "withdrawn"
@@ -79,37 +79,37 @@ def test_without_keys_each_says_what_is_missing(tmp_path):
     for name in ("gemini", "groq", "runpod", "runpod-images"):
         assert told[name].state == "missing"
         assert "not set" in told[name].reason
-        assert not providers.test(here, name).ok
+        assert not providers.test(app, name).ok
 
 
-def test_a_key_is_shown_by_its_last_four_characters(here):
-    shown = {one.name: one.key for one in providers.all(here)}
+def test_a_key_is_shown_by_its_last_four_characters(app):
+    shown = {one.name: one.key for one in providers.all(app)}
 
     assert shown["groq"] == f"…{CANARY[-4:]}"
-    assert CANARY not in repr(providers.all(here))
+    assert CANARY not in repr(providers.all(app))
 
 
-def test_prices_come_with_source_and_date(here):
+def test_prices_come_with_source_and_date(app):
     for name in ("gemini", "groq", "runpod", "fireworks"):
-        assert of(here, name).prices
-        assert all(price.source and price.read_on for price in of(here, name).prices)
-    assert of(here, "groq").limits
+        assert of(app, name).prices
+        assert all(price.source and price.read_on for price in of(app, name).prices)
+    assert of(app, "groq").limits
 
 
-def test_a_refused_key_shows_and_a_good_test_ends_the_pause(here, groq):
+def test_a_refused_key_shows_and_a_good_test_ends_the_pause(app, groq):
     groq.fault("revoked", 1)
-    tested = providers.test(here, "groq")
+    tested = providers.test(app, "groq")
 
     assert not tested.ok
     assert "GROQ_API_KEY" in tested.message
-    assert of(here, "groq").state == "refused"
-    assert providers.test(here, "groq").ok
-    assert of(here, "groq").state == "ok"
+    assert of(app, "groq").state == "refused"
+    assert providers.test(app, "groq").ok
+    assert of(app, "groq").state == "ok"
 
 
-def test_a_new_key_is_not_blamed_for_the_old_one(here, groq, tmp_path, everything):
+def test_a_new_key_is_not_blamed_for_the_old_one(app, groq, tmp_path, everything):
     groq.fault("revoked", 1)
-    providers.test(here, "groq")
+    providers.test(app, "groq")
     groq.key = "new"
     again = remotely.journey(tmp_path / "home", **{**everything, "groq_api_key": "new"})
 
@@ -117,32 +117,32 @@ def test_a_new_key_is_not_blamed_for_the_old_one(here, groq, tmp_path, everythin
     assert providers.test(again, "groq").ok
 
 
-def test_nobody_there_is_said(here, runpod):
+def test_nobody_there_is_said(app, runpod):
     runpod.stop()
-    tested = providers.test(here, "runpod")
+    tested = providers.test(app, "runpod")
 
     assert not tested.ok
     assert "no connection" in tested.message
-    assert of(here, "runpod").state == "resting"
+    assert of(app, "runpod").state == "resting"
 
 
 def test_a_bad_gemini_key_which_comes_as_a_400_is_a_refused_key(tmp_path):
     with GeminiEmulator() as gemini:
-        here = remotely.journey(tmp_path, gemini_api_key=CANARY, gemini_base_url=gemini.url)
+        app = remotely.journey(tmp_path, gemini_api_key=CANARY, gemini_base_url=gemini.url)
         gemini.fault("revoked_key", 1, code=400)
 
-        assert "GEMINI_API_KEY" in providers.test(here, "gemini").message
-        assert of(here, "gemini").state == "refused"
+        assert "GEMINI_API_KEY" in providers.test(app, "gemini").message
+        assert of(app, "gemini").state == "refused"
 
 
-def test_an_unknown_provider_is_not_found(here):
+def test_an_unknown_provider_is_not_found(app):
     with pytest.raises(NotFound):
-        providers.test(here, "nobody")
+        providers.test(app, "nobody")
 
 
-def test_no_key_is_in_any_file_log_or_message(here, tmp_path, caplog):
+def test_no_key_is_in_any_file_log_or_message(app, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
-    said = [repr(providers.test(here, name)) for name in NAMES] + [repr(providers.all(here))]
+    said = [repr(providers.test(app, name)) for name in NAMES] + [repr(providers.all(app))]
 
     assert CANARY not in "".join(said) + caplog.text
     assert remotely.traces(tmp_path) == []

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, inspect, text
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.migrations import migrate
-from core.database.tables import Fact, Row
+from core.database.tables import KeyValue, Row
 from core.settings import ROOT
 
 
@@ -24,14 +24,14 @@ def address(folder: Path) -> str:
 
 def test_sqlite_keeps_what_it_says_it_kept(tmp_path):
     """WAL so that readers never wait, FULL so that a power cut loses no accepted file."""
-    with Records(address(tmp_path)).read() as session:
+    with Database(address(tmp_path)).read() as session:
         pragmas = {name: session.scalar(text(f"PRAGMA {name}")) for name in ("journal_mode", "synchronous")}
         assert pragmas == {"journal_mode": "wal", "synchronous": 2}
         assert session.scalar(text("PRAGMA foreign_keys")) == 1
 
 
-def test_tables_are_what_the_code_expects(database):
-    engine = create_engine(database)
+def test_tables_are_what_the_code_expects(database_url):
+    engine = create_engine(database_url)
     migrate(engine)
     migrate(engine)
 
@@ -71,13 +71,13 @@ def test_an_older_database_gets_what_is_new(tmp_path):
 
 
 def add_facts(url: str, worker: int) -> None:
-    records = Records(url)
+    database = Database(url)
     for n in range(25):
-        with records.write() as session:
-            counter = session.get(Fact, "counter") or Fact(name="counter", value="0")
+        with database.write() as session:
+            counter = session.get(KeyValue, "counter") or KeyValue(name="counter", value="0")
             session.add(counter)
             counter.value = str(int(counter.value) + 1)
-            session.add(Fact(name=f"{worker}-{n}", value=""))
+            session.add(KeyValue(name=f"{worker}-{n}", value=""))
 
 
 def test_writers_in_several_processes_lose_nothing(tmp_path):
@@ -89,12 +89,12 @@ def test_writers_in_several_processes_lose_nothing(tmp_path):
     for writer in writers:
         writer.join(60)
 
-    assert Records(address(tmp_path)).fact("counter") == "100"
+    assert Database(address(tmp_path)).get_value("counter") == "100"
 
 
 def die_in_a_write(url: str) -> None:
-    with Records(url).write() as session:
-        session.add(Fact(name="half", value="written"))
+    with Database(url).write() as session:
+        session.add(KeyValue(name="half", value="written"))
         session.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -105,12 +105,12 @@ def test_a_killed_write_leaves_nothing(tmp_path):
     writer.join(60)
 
     assert writer.exitcode == -signal.SIGKILL
-    assert Records(address(tmp_path)).fact("half") is None
+    assert Database(address(tmp_path)).get_value("half") is None
 
 
-def test_the_first_value_of_a_fact_holds(database):
-    records = Records(database)
+def test_the_first_value_of_a_fact_holds(database_url):
+    database = Database(database_url)
 
-    assert records.keep_first("embedder", "local") == "local"
-    assert records.keep_first("embedder", "gemini") == "local"
-    records.close()
+    assert database.set_if_absent("embedder", "local") == "local"
+    assert database.set_if_absent("embedder", "gemini") == "local"
+    database.close()

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from core.database.tables import Order, Payment
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.orders import transcript_purchases as remote
 from core.pipeline.periodic import tend
 from core.principal import EVERYONE, Principal
@@ -51,7 +51,7 @@ def home(tmp_path):
 
 
 @pytest.fixture
-def here(home, runpod):
+def app(home, runpod):
     """Without a store, nothing that got lost can be found."""
     return remotely.journey(home, **keys(runpod))
 
@@ -62,111 +62,114 @@ def stored(home, runpod, bucket):
     return remotely.journey(home, **keys(runpod), **bucket)
 
 
-def prepared(here, engine="runpod", longest_s=None):
+def prepared(app, engine="runpod", longest_s=None):
     """A task whose segments are planned and whose next job is to transcribe."""
     if longest_s:
-        here.engines[engine].max_segment_s = longest_s
-    task = remotely.accept_short(here, engine)
-    (job,) = ready(here)
-    here.prepare(here.work.claim(job.id, "w"))
+        app.engines[engine].max_segment_s = longest_s
+    task = remotely.accept_short(app, engine)
+    (job,) = ready(app)
+    app.prepare(app.job_queue.claim(job.id, "w"))
     return task
 
 
-def under_way(here, runpod):
+def under_way(app, runpod):
     """A task whose order is in work at the provider for a while."""
     runpod.run_s = 3000
-    task = prepared(here)
-    perform_all(here)
+    task = prepared(app)
+    perform_all(app)
     return task
 
 
-def minutes(here, number, *emulators):
+def minutes(app, number, *emulators):
     for _ in range(number):
-        remotely.later(here, 61, *emulators)
+        remotely.later(app, 61, *emulators)
 
 
-def orders(here, task):
-    return here.remote.orders.of(task.transcript_id)
+def orders(app, task):
+    return app.remote.orders.of(task.transcript_id)
 
 
-def finished(here, task, runpod, **how):
-    task = remotely.done(here, task, runpod, **how)
-    assert task.status == "completed", (task.error, [(o.state, o.error) for o in orders(here, task)])
+def finished(app, task, runpod, **how):
+    task = remotely.done(app, task, runpod, **how)
+    assert task.status == "completed", (task.error, [(o.state, o.error) for o in orders(app, task)])
     return task
 
 
-def assert_taken_once(here, task, runpod):
+def assert_taken_once(app, task, runpod):
     """The answer of the only order comes, and is what was paid for."""
-    finished(here, task, runpod)
+    finished(app, task, runpod)
 
     assert len(runpod.jobs) == 1
-    assert (payments(here, "settled"), payments(here, "disputed")) == (1, 0)
+    assert (payments(app, "settled"), payments(app, "disputed")) == (1, 0)
 
 
-def payments(here, state):
-    with here.records.read() as session:
+def payments(app, state):
+    with app.database.read() as session:
         return session.scalar(select(func.count()).select_from(Payment).where(Payment.state == state))
 
 
 def test_a_recording_becomes_its_words_by_orders(home, tmp_path):
     with RunPodEmulator(key=CANARY, run_s=30) as runpod:
-        here = remotely.journey(home, **keys(runpod))
-        task = finished(here, remotely.accept(here, "runpod"), runpod)
+        app = remotely.journey(home, **keys(runpod))
+        task = finished(app, remotely.accept(app, "runpod"), runpod)
 
-        assert remotely.errors(here, task) <= 0.15, "the toy hears a little less in compressed sound"
-        assert len(runpod.ran) == len(orders(here, task))
+        assert remotely.errors(app, task) <= 0.15, "the toy hears a little less in compressed sound"
+        assert len(runpod.ran) == len(orders(app, task))
 
 
-def test_pieces_are_ordered_at_once_and_joined_by_time(here, runpod):
-    task = prepared(here, longest_s=6)
-    perform_all(here)
+def test_pieces_are_ordered_at_once_and_joined_by_time(app, runpod):
+    task = prepared(app, longest_s=6)
+    perform_all(app)
 
-    assert len(runpod.jobs) == len(orders(here, task)) > 1
-    finished(here, task, runpod)
-    parts = here.transcripts.heard(task.transcript_id)
+    assert len(runpod.jobs) == len(orders(app, task)) > 1
+    finished(app, task, runpod)
+    parts = app.transcripts.heard(task.transcript_id)
     assert len(parts) == 2 * len(runpod.jobs)
     assert [part.start_s for part in parts] == sorted(part.start_s for part in parts)
     assert parts[-1].start_s > 6
 
 
-def test_no_more_orders_are_out_than_may_be(here, runpod):
-    here.engines["runpod"].at_once = 1
-    task = prepared(here, longest_s=6)
-    perform_all(here)
+def test_no_more_orders_are_out_than_may_be(app, runpod):
+    app.engines["runpod"].at_once = 1
+    task = prepared(app, longest_s=6)
+    perform_all(app)
 
     assert len(runpod.jobs) == 1
-    finished(here, task, runpod)
+    finished(app, task, runpod)
 
 
-def test_a_waiting_job_holds_no_worker_and_burns_nothing(here, runpod):
+def test_a_waiting_job_holds_no_worker_and_burns_nothing(app, runpod):
     runpod.run_s = 3000
-    task = prepared(here)
-    minutes(here, 20, runpod)
+    task = prepared(app)
+    minutes(app, 20, runpod)
 
-    job = remotely.job(here, task)
+    job = remotely.job(app, task)
     assert (job.state, job.starts, job.tries) == ("ready", 0, 0)
-    assert job.run_at > here.work.now()
+    assert job.run_at > app.job_queue.now()
 
 
-def test_progress_follows_what_the_provider_says(here, runpod):
+def test_progress_follows_what_the_provider_says(app, runpod):
     runpod.queue_s, runpod.run_s = 100.0, 100.0
-    task, seen = prepared(here), []
+    task, seen = prepared(app), []
     for _ in range(8):
-        perform_all(here)
-        seen.append(remotely.now(here, task).progress)
-        remotely.later(here, 31, runpod)
+        perform_all(app)
+        seen.append(remotely.now(app, task).progress)
+        remotely.later(app, 31, runpod)
 
     assert seen == sorted(seen)
     assert seen[1] <= 20 < seen[5] < 95
 
 
-def test_one_transcript_of_two_owners_is_bought_once(here, runpod):
-    mine = prepared(here)
-    theirs = here.accept(
-        Principal("key1"), io.BytesIO(remotely.spoken(12)), "b.wav", Wish(language="ru", engine="runpod")
+def test_one_transcript_of_two_owners_is_bought_once(app, runpod):
+    mine = prepared(app)
+    theirs = app.accept(
+        Principal("key1"),
+        io.BytesIO(remotely.spoken(12)),
+        "b.wav",
+        TranscriptionOptions(language="ru", engine="runpod"),
     )
-    finished(here, mine, runpod)
-    finished(here, theirs, runpod)
+    finished(app, mine, runpod)
+    finished(app, theirs, runpod)
 
     assert len(runpod.jobs) == 1
 
@@ -174,17 +177,17 @@ def test_one_transcript_of_two_owners_is_bought_once(here, runpod):
 # Deaths
 
 
-def die(here, runpod, point, **bucket):
+def die(app, runpod, point, **bucket):
     """A worker process that goes on with the task is killed at this point; the rest finds out."""
     for _ in range(3):
-        code = remotely.spend(here.settings.home, point, here.work.now.ahead_s, **keys(runpod), **bucket)
+        code = remotely.spend(app.settings.home, point, app.job_queue.now.ahead_s, **keys(runpod), **bucket)
         if code == KILLED:
             break
-        here.work.now.ahead_s += 61
+        app.job_queue.now.ahead_s += 61
         runpod.advance(61)
     assert code == KILLED, f"nothing died at {point}"
-    here.work.now.ahead_s += 30
-    here.work.reconcile()
+    app.job_queue.now.ahead_s += 30
+    app.job_queue.reconcile()
 
 
 @pytest.mark.parametrize("point", remote.POINTS)
@@ -202,16 +205,16 @@ def test_killed_anywhere_an_order_that_can_be_found_is_carried_out_once(stored, 
 
 
 @pytest.mark.parametrize("point", remote.POINTS)
-def test_killed_anywhere_nothing_is_bought_twice_in_silence(here, runpod, point):
+def test_killed_anywhere_nothing_is_bought_twice_in_silence(app, runpod, point):
     """Where an order cannot be found again, a second one is said and booked."""
-    task = prepared(here)
-    die(here, runpod, point)
+    task = prepared(app)
+    die(app, runpod, point)
 
-    finished(here, task, runpod)
-    (order,) = orders(here, task)
+    finished(app, task, runpod)
+    (order,) = orders(app, task)
     assert len(runpod.jobs) <= order.submissions
-    assert len(runpod.jobs) == 1 or (order.doubts == 1 and payments(here, "disputed") == 1)
-    assert here.ledger.month().reserved == 0
+    assert len(runpod.jobs) == 1 or (order.doubts == 1 and payments(app, "disputed") == 1)
+    assert app.ledger.month().reserved == 0
 
 
 # Lost replies
@@ -237,55 +240,55 @@ def test_a_lost_reply_is_not_answered_by_a_second_order_before_the_quiet_time(st
     assert len(runpod.jobs) == 1
 
 
-def test_a_lost_cheap_order_is_bought_again_once_and_said(here, runpod):
+def test_a_lost_cheap_order_is_bought_again_once_and_said(app, runpod):
     runpod.fault("drop", call="run")
-    task = prepared(here)
-    perform_all(here)
+    task = prepared(app)
+    perform_all(app)
 
-    assert "paid twice" in str(remotely.job(here, task).error)
-    finished(here, task, runpod)
+    assert "paid twice" in str(remotely.job(app, task).error)
+    finished(app, task, runpod)
     assert len(runpod.jobs) == 2
-    assert payments(here, "disputed") == 1
+    assert payments(app, "disputed") == 1
 
 
-def test_a_second_lost_reply_is_held_for_a_person(here, runpod):
+def test_a_second_lost_reply_is_held_for_a_person(app, runpod):
     runpod.fault("drop", 2, call="run")
-    task = prepared(here)
-    minutes(here, 10, runpod)
+    task = prepared(app)
+    minutes(app, 10, runpod)
 
-    (held,) = here.remote.orders.held()
+    (held,) = app.remote.orders.held()
     assert len(runpod.jobs) == 2
-    assert "ordered again?" in str(remotely.job(here, task).error)
+    assert "ordered again?" in str(remotely.job(app, task).error)
     assert held.transcript_id == task.transcript_id
 
 
-def dear(here):
+def dear(app):
     """Make every order cost more than a dollar."""
-    here.engines["runpod"].price = lambda _duration_s: ("24 GB L4", "now", 10_000)
+    app.engines["runpod"].price = lambda _duration_s: ("24 GB L4", "now", 10_000)
 
 
-def test_a_lost_dear_order_is_held_and_a_person_decides(here, runpod):
-    dear(here)
+def test_a_lost_dear_order_is_held_and_a_person_decides(app, runpod):
+    dear(app)
     runpod.fault("drop", call="run")
-    task = prepared(here)
-    minutes(here, 5, runpod)
-    (held,) = here.remote.orders.held()
+    task = prepared(app)
+    minutes(app, 5, runpod)
+    (held,) = app.remote.orders.held()
 
     assert Decimal(held.usd) > remote.HOLD_USD
     assert len(runpod.jobs) == 1
-    here.remote.orders.decide(held.id, again=True)
-    finished(here, task, runpod)
+    app.remote.orders.decide(held.id, again=True)
+    finished(app, task, runpod)
     assert len(runpod.jobs) == 2
 
 
-def test_a_person_may_give_a_held_order_up(here, runpod):
-    dear(here)
+def test_a_person_may_give_a_held_order_up(app, runpod):
+    dear(app)
     runpod.fault("drop", call="run")
-    task = prepared(here)
-    remotely.later(here, 61, runpod)
-    here.remote.orders.decide(here.remote.orders.held()[0].id, again=False)
+    task = prepared(app)
+    remotely.later(app, 61, runpod)
+    app.remote.orders.decide(app.remote.orders.held()[0].id, again=False)
 
-    assert remotely.done(here, task, runpod).status == "failed"
+    assert remotely.done(app, task, runpod).status == "failed"
     assert len(runpod.jobs) == 1
 
 
@@ -300,209 +303,209 @@ def test_an_answer_that_turns_up_while_a_person_thinks_is_taken(stored, runpod):
     assert_taken_once(stored, task, runpod)
 
 
-def test_an_order_that_was_too_late_is_taken_when_it_comes_after_all(here, runpod):
-    dear(here)
-    here.engines["runpod"].deadline_s = 600.0
+def test_an_order_that_was_too_late_is_taken_when_it_comes_after_all(app, runpod):
+    dear(app)
+    app.engines["runpod"].deadline_s = 600.0
     runpod.queue_s, runpod.run_s = 1500.0, 30.0
-    task = prepared(here)
-    minutes(here, 15, runpod)
-    assert len(here.remote.orders.held()) == 1
+    task = prepared(app)
+    minutes(app, 15, runpod)
+    assert len(app.remote.orders.held()) == 1
 
-    assert_taken_once(here, task, runpod)
+    assert_taken_once(app, task, runpod)
 
 
-def test_whom_nobody_can_ask_has_not_answered(here, runpod):
+def test_whom_nobody_can_ask_has_not_answered(app, runpod):
     """A provider that lists no orders is not well because a lost one was not found there."""
-    dear(here)
+    dear(app)
     runpod.fault("drop", call="run")
-    prepared(here)
-    minutes(here, 15, runpod)
+    prepared(app)
+    minutes(app, 15, runpod)
 
-    assert len(here.remote.orders.held()) == 1
-    assert here.remote.breakers.state(here.engines["runpod"].provider).failures == 1
+    assert len(app.remote.orders.held()) == 1
+    assert app.remote.breakers.state(app.engines["runpod"].provider).failures == 1
 
 
-def test_an_order_of_hours_is_not_taken_for_a_call_that_died(here, runpod):
-    here.ledger.now = here.work.now
+def test_an_order_of_hours_is_not_taken_for_a_call_that_died(app, runpod):
+    app.ledger.now = app.job_queue.now
     runpod.queue_s, runpod.run_s = 6000.0, 60.0
-    task = prepared(here)
-    minutes(here, 70, runpod)
-    here.ledger.sweep()
-    assert payments(here, "reserved") == 1
+    task = prepared(app)
+    minutes(app, 70, runpod)
+    app.ledger.sweep()
+    assert payments(app, "reserved") == 1
 
-    finished(here, task, runpod)
+    finished(app, task, runpod)
 
-    assert (payments(here, "settled"), payments(here, "disputed")) == (1, 0)
+    assert (payments(app, "settled"), payments(app, "disputed")) == (1, 0)
 
 
-def test_a_request_that_never_left_is_no_doubt(here, runpod):
+def test_a_request_that_never_left_is_no_doubt(app, runpod):
     runpod.stop()
-    task = prepared(here)
-    perform_all(here)
+    task = prepared(app)
+    perform_all(app)
     runpod.start()
 
-    finished(here, task, runpod)
+    finished(app, task, runpod)
     assert len(runpod.jobs) == 1
-    assert payments(here, "disputed") == 0
+    assert payments(app, "disputed") == 0
 
 
 def test_groqs_batch_is_found_by_its_list(home, bucket):
     with GroqEmulator(hear=quick, key=CANARY, processing_s=300) as groq:
         groq_keys = {"groq_api_key": CANARY, "groq_base_url": f"{groq.url}/openai/v1"}
-        here = remotely.journey(home, **groq_keys, **bucket)
+        app = remotely.journey(home, **groq_keys, **bucket)
         groq.fault("drop", call="create")
-        task = finished(here, prepared(here, "groq-batch"), groq)
+        task = finished(app, prepared(app, "groq-batch"), groq)
 
         assert len(groq.made) == 1
-        assert len(groq.billed) == len(orders(here, task))
-        assert here.ledger.payments()[0].lane == "batch"
+        assert len(groq.billed) == len(orders(app, task))
+        assert app.ledger.payments()[0].lane == "batch"
 
 
 # Failures there
 
 
 @pytest.mark.parametrize("quirk", ["fail", "no_output", "time_out", "cancelled"])
-def test_a_run_that_failed_is_ordered_again(here, runpod, quirk):
+def test_a_run_that_failed_is_ordered_again(app, runpod, quirk):
     runpod.fault(quirk)
-    task = finished(here, prepared(here), runpod)
+    task = finished(app, prepared(app), runpod)
 
     assert len(runpod.jobs) == 2
-    assert remotely.heard(here, task) == "раз два три"
+    assert remotely.heard(app, task) == "раз два три"
 
 
-def test_after_a_time_out_the_next_order_gets_more_time(here, runpod):
+def test_after_a_time_out_the_next_order_gets_more_time(app, runpod):
     runpod.fault("time_out")
-    finished(here, prepared(here), runpod)
+    finished(app, prepared(app), runpod)
 
     first, second = (job.policy["executionTimeout"] for job in runpod.jobs.values())
     assert second == 2 * first
 
 
-def test_three_failures_are_enough_and_the_task_says_why(here, runpod):
+def test_three_failures_are_enough_and_the_task_says_why(app, runpod):
     runpod.fault("fail", None)
-    task = remotely.done(here, prepared(here), runpod)
+    task = remotely.done(app, prepared(app), runpod)
 
     assert task.status == "failed"
     assert "CUDA out of memory" in str(task.error)
     assert len(runpod.jobs) == remote.BREAKS
 
 
-def test_of_three_pieces_one_fails_and_the_others_are_not_bought_again(here, runpod):
-    task = prepared(here, longest_s=5)
-    perform_all(here)
-    planned = orders(here, task)
+def test_of_three_pieces_one_fails_and_the_others_are_not_bought_again(app, runpod):
+    task = prepared(app, longest_s=5)
+    perform_all(app)
+    planned = orders(app, task)
     assert len(planned) == 3
     runpod.doomed = {planned[1].id}
-    failed = remotely.done(here, task, runpod)
+    failed = remotely.done(app, task, runpod)
 
     assert failed.status == "failed"
-    assert len(here.transcripts.pending(task.transcript_id)) == 1, "what came is kept"
+    assert len(app.transcripts.pending(task.transcript_id)) == 1, "what came is kept"
     runpod.doomed.clear()
-    here.retry(EVERYONE, task.id)
-    finished(here, task, runpod)
+    app.retry(EVERYONE, task.id)
+    finished(app, task, runpod)
     assert len(runpod.jobs) == 3 + remote.BREAKS
 
 
-def test_a_refused_key_holds_everything_until_it_is_good(here, runpod):
+def test_a_refused_key_holds_everything_until_it_is_good(app, runpod):
     runpod.fault("revoked", None)
-    task = prepared(here)
-    minutes(here, 40, runpod)
+    task = prepared(app)
+    minutes(app, 40, runpod)
 
-    assert remotely.now(here, task).status == "processing"
+    assert remotely.now(app, task).status == "processing"
     assert len(runpod.calls) < 15
-    assert "RUNPOD_API_KEY" in str(remotely.job(here, task).error)
+    assert "RUNPOD_API_KEY" in str(remotely.job(app, task).error)
     runpod.clear_faults()
-    finished(here, task, runpod)
+    finished(app, task, runpod)
     assert len(runpod.jobs) == 1
 
 
-def test_an_outage_while_an_order_is_out_is_waited_out(here, runpod):
-    task = prepared(here)
-    perform_all(here)
+def test_an_outage_while_an_order_is_out_is_waited_out(app, runpod):
+    task = prepared(app)
+    perform_all(app)
     runpod.stop()
-    minutes(here, 20)
+    minutes(app, 20)
     runpod.start()
 
-    finished(here, task, runpod)
+    finished(app, task, runpod)
     assert len(runpod.jobs) == 1
 
 
 # What nobody waits for
 
 
-def test_cancelling_a_task_stops_its_order_there(here, runpod):
-    task = under_way(here, runpod)
-    here.cancel(EVERYONE, task.id)
-    tend(here, "orders", "w")
+def test_cancelling_a_task_stops_its_order_there(app, runpod):
+    task = under_way(app, runpod)
+    app.cancel(EVERYONE, task.id)
+    tend(app, "orders", "w")
 
     assert [job.status for job in runpod.jobs.values()] == ["CANCELLED"]
-    assert [order.state for order in orders(here, task)] == ["cancelled"]
-    assert here.ledger.month().reserved == 0
+    assert [order.state for order in orders(app, task)] == ["cancelled"]
+    assert app.ledger.month().reserved == 0
 
 
-def test_deleting_a_recording_stops_its_order_there(here, runpod):
-    task = under_way(here, runpod)
-    here.delete(EVERYONE, task.recording_id)
-    tend(here, "orders", "w")
+def test_deleting_a_recording_stops_its_order_there(app, runpod):
+    task = under_way(app, runpod)
+    app.delete(EVERYONE, task.recording_id)
+    tend(app, "orders", "w")
 
     assert [job.status for job in runpod.jobs.values()] == ["CANCELLED"]
 
 
-def test_an_order_that_somebody_waits_for_is_left_alone(here, runpod):
-    task = under_way(here, runpod)
-    tend(here, "orders", "w")
+def test_an_order_that_somebody_waits_for_is_left_alone(app, runpod):
+    task = under_way(app, runpod)
+    tend(app, "orders", "w")
 
-    assert [order.state for order in orders(here, task)] == ["submitted"]
+    assert [order.state for order in orders(app, task)] == ["submitted"]
 
 
-def test_a_cancelled_task_can_go_on(here, runpod):
-    task = under_way(here, runpod)
-    here.cancel(EVERYONE, task.id)
-    tend(here, "orders", "w")
+def test_a_cancelled_task_can_go_on(app, runpod):
+    task = under_way(app, runpod)
+    app.cancel(EVERYONE, task.id)
+    tend(app, "orders", "w")
     runpod.run_s = 30
 
-    assert here.retry(EVERYONE, task.id)
-    finished(here, task, runpod)
+    assert app.retry(EVERYONE, task.id)
+    finished(app, task, runpod)
 
 
-def test_an_order_that_is_out_again_is_not_forgotten_for_its_former_end(here, runpod):
-    task = under_way(here, runpod)
-    here.cancel(EVERYONE, task.id)
-    tend(here, "orders", "w")
-    here.work.now.ahead_s += remote.orders.KEPT_S + 1
-    here.retry(EVERYONE, task.id)
-    perform_all(here)
+def test_an_order_that_is_out_again_is_not_forgotten_for_its_former_end(app, runpod):
+    task = under_way(app, runpod)
+    app.cancel(EVERYONE, task.id)
+    tend(app, "orders", "w")
+    app.job_queue.now.ahead_s += remote.orders.KEPT_S + 1
+    app.retry(EVERYONE, task.id)
+    perform_all(app)
 
-    tend(here, "orders", "w")
+    tend(app, "orders", "w")
 
-    assert [order.state for order in orders(here, task)] == ["submitted"]
+    assert [order.state for order in orders(app, task)] == ["submitted"]
 
 
-def test_what_was_given_up_is_forgotten_too(here, runpod):
-    dear(here)
+def test_what_was_given_up_is_forgotten_too(app, runpod):
+    dear(app)
     runpod.fault("drop", call="run")
-    task = prepared(here)
-    remotely.later(here, 61, runpod)
-    here.remote.orders.decide(here.remote.orders.held()[0].id, again=False)
-    perform_all(here)
-    remotely.later(here, remote.orders.KEPT_S + 1)
+    task = prepared(app)
+    remotely.later(app, 61, runpod)
+    app.remote.orders.decide(app.remote.orders.held()[0].id, again=False)
+    perform_all(app)
+    remotely.later(app, remote.orders.KEPT_S + 1)
 
-    tend(here, "orders", "w")
+    tend(app, "orders", "w")
 
-    assert orders(here, task) == []
+    assert orders(app, task) == []
 
 
-def test_old_orders_are_forgotten(here, runpod):
-    finished(here, prepared(here), runpod)
-    remotely.later(here, remote.orders.KEPT_S + 1)
-    tend(here, "orders", "w")
+def test_old_orders_are_forgotten(app, runpod):
+    finished(app, prepared(app), runpod)
+    remotely.later(app, remote.orders.KEPT_S + 1)
+    tend(app, "orders", "w")
 
-    with here.records.read() as session:
+    with app.database.read() as session:
         assert session.scalar(select(func.count()).select_from(Order)) == 0
 
 
-def test_no_key_is_in_any_file(here, home, runpod):
+def test_no_key_is_in_any_file(app, home, runpod):
     runpod.fault("fail")
-    finished(here, prepared(here), runpod)
+    finished(app, prepared(app), runpod)
 
     assert remotely.traces(home) == []

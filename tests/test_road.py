@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Job, Segment, Task
 from core.transcripts.transcripts import ROOM
 from jobs.care import RECONCILE_S
@@ -52,12 +52,12 @@ def long_recording(tmp_path_factory) -> Path:
     return path
 
 
-def records(tool: Tool) -> Records:
-    return Records(f"sqlite:///{tool.home / 'records.sqlite'}")
+def database(tool: Tool) -> Database:
+    return Database(f"sqlite:///{tool.home / 'records.sqlite'}")
 
 
 def segments(tool: Tool, task_id: str) -> list[Segment]:
-    with records(tool).read() as session:
+    with database(tool).read() as session:
         transcript_id = session.get_one(Task, task_id).transcript_id
         return list(session.scalars(select(Segment).where(Segment.transcript_id == transcript_id)))
 
@@ -69,7 +69,7 @@ def in_the_middle(tool: Tool, task_id: str) -> bool:
 
 
 def job_starts(tool: Tool, task_id: str) -> float:
-    with records(tool).read() as session:
+    with database(tool).read() as session:
         newest = select(Job.started_at).where(Job.task_id == task_id, Job.state == "running")
         return session.scalar(newest) or 0.0
 
@@ -130,7 +130,7 @@ def test_work_starts_when_it_is_asked_for(tool):
     ended = tool.ended(task_id, 60)
 
     assert ended["status"] == "completed"
-    with records(tool).read() as session:
+    with database(tool).read() as session:
         first = session.scalars(select(Job).where(Job.task_id == task_id).order_by(Job.created_at)).first()
         assert first.started_at - first.created_at < RECONCILE_S
 

@@ -19,7 +19,7 @@ from core.media.waveform import SAMPLE_RATE
 from core.settings import ROOT, Settings
 from core.speech.engines import gigaam
 from core.speech.engines.runpod import RunPodEngine
-from core.storage.object_store import Storage
+from core.storage.object_store import ObjectStore
 from deploy.runpod.handler import handle, listen
 from tests import remotely
 from tests.remotely import CANARY
@@ -51,7 +51,7 @@ def made(emulator, **others):
             **others,
         }
     )
-    return RunPodEngine(settings, Storage(settings))
+    return RunPodEngine(settings, ObjectStore(settings))
 
 
 @pytest.fixture(params=["gigaam", "faster-whisper"])

@@ -12,7 +12,7 @@ from core.library import views
 from core.pipeline.periodic import tend
 from core.principal import EVERYONE
 from core.settings import Settings
-from core.storage.object_store import Storage
+from core.storage.object_store import ObjectStore
 from core.transcripts import export
 from tests import drive, remotely
 from tests.remotely import CANARY
@@ -33,13 +33,15 @@ def in_bucket(tmp_path, s3, **others):
         "s3_access_key": "me",
         "s3_secret_key": CANARY,
     }
-    return Storage(Settings(**{**wanted, **others}))
+    return ObjectStore(Settings(**{**wanted, **others}))
 
 
 @pytest.fixture(params=["folder", "s3"])
 def storage(request, tmp_path, s3):
     return (
-        Storage(Settings(stenogram_home=tmp_path)) if request.param == "folder" else in_bucket(tmp_path, s3)
+        ObjectStore(Settings(stenogram_home=tmp_path))
+        if request.param == "folder"
+        else in_bucket(tmp_path, s3)
     )
 
 
@@ -87,7 +89,7 @@ def test_a_stranger_writes_by_a_link(tmp_path, s3):
 
 
 def test_a_folder_makes_no_links_and_says_what_would(tmp_path):
-    storage = Storage(Settings(stenogram_home=tmp_path))
+    storage = ObjectStore(Settings(stenogram_home=tmp_path))
 
     assert not storage.can_share
     with pytest.raises(Rejected, match="STORAGE_URL"):
@@ -102,7 +104,7 @@ def test_the_old_names_of_the_settings_are_understood(tmp_path, s3, monkeypatch)
         "ENDPOINT_URL": s3,
     }.items():
         monkeypatch.setenv(f"YANDEX_{name}", value)
-    storage = Storage(Settings(stenogram_home=tmp_path))
+    storage = ObjectStore(Settings(stenogram_home=tmp_path))
     storage.put("old", b"names")
 
     assert storage.can_share
@@ -112,7 +114,7 @@ def test_the_old_names_of_the_settings_are_understood(tmp_path, s3, monkeypatch)
 @pytest.mark.parametrize("url", ["https://bucket", "bucket", "s3://"])
 def test_an_address_that_is_none_is_refused(tmp_path, url):
     with pytest.raises(Rejected, match="s3://bucket"):
-        Storage(Settings(stenogram_home=tmp_path, storage_url=url)).put("a", b"")
+        ObjectStore(Settings(stenogram_home=tmp_path, storage_url=url)).put("a", b"")
 
 
 def test_a_store_that_is_away_is_busy_and_says_no_secret(tmp_path):
@@ -142,125 +144,125 @@ def journey(home, s3):
 
 
 def test_a_recording_has_a_copy_in_the_store_and_comes_back_from_there(tmp_path, s3):
-    here = journey(tmp_path / "home", s3)
-    task = remotely.done(here, remotely.accept_short(here, "gigaam-toy"))
-    sha256 = here.recordings.get(EVERYONE, task.recording_id).sha256
-    content = here.store.path(sha256).read_bytes()
-    here.store.remove(sha256)
+    app = journey(tmp_path / "home", s3)
+    task = remotely.done(app, remotely.accept_short(app, "gigaam-toy"))
+    sha256 = app.recordings.get(EVERYONE, task.recording_id).sha256
+    content = app.store.path(sha256).read_bytes()
+    app.store.remove(sha256)
 
-    assert here.store.path(sha256).read_bytes() == content
-    here.delete(EVERYONE, task.recording_id)
+    assert app.store.path(sha256).read_bytes() == content
+    app.delete(EVERYONE, task.recording_id)
     with pytest.raises(NotFound):
-        here.store.path(sha256)
+        app.store.path(sha256)
 
 
 def test_a_damaged_copy_is_not_taken_for_the_recording(tmp_path, s3):
-    here = journey(tmp_path / "home", s3)
-    task = remotely.done(here, remotely.accept_short(here, "gigaam-toy"))
-    sha256 = here.recordings.get(EVERYONE, task.recording_id).sha256
-    here.store.remove(sha256)
-    Storage(here.settings).put(f"media/{sha256}", b"something else")
+    app = journey(tmp_path / "home", s3)
+    task = remotely.done(app, remotely.accept_short(app, "gigaam-toy"))
+    sha256 = app.recordings.get(EVERYONE, task.recording_id).sha256
+    app.store.remove(sha256)
+    ObjectStore(app.settings).put(f"media/{sha256}", b"something else")
 
     with pytest.raises(ProviderBusy, match="damaged"):
-        here.store.path(sha256)
+        app.store.path(sha256)
 
 
 def test_while_the_store_is_away_work_waits_and_burns_nothing(tmp_path):
-    here = journey(tmp_path / "home", "http://127.0.0.1:9")
-    task = remotely.accept_short(here, "gigaam-toy")
+    app = journey(tmp_path / "home", "http://127.0.0.1:9")
+    task = remotely.accept_short(app, "gigaam-toy")
     for _ in range(8):
-        remotely.later(here, 61)
+        remotely.later(app, 61)
 
-    assert remotely.now(here, task).status == "processing"
-    assert remotely.job(here, task).tries == 0
+    assert remotely.now(app, task).status == "processing"
+    assert remotely.job(app, task).tries == 0
 
 
 def test_deleting_works_while_the_store_is_away(tmp_path):
-    here = journey(tmp_path / "home", "http://127.0.0.1:9")
-    task = remotely.accept_short(here, "gigaam-toy")
+    app = journey(tmp_path / "home", "http://127.0.0.1:9")
+    task = remotely.accept_short(app, "gigaam-toy")
 
-    here.delete(EVERYONE, task.recording_id)
+    app.delete(EVERYONE, task.recording_id)
     assert not [path for path in (tmp_path / "home" / "blobs").rglob("*") if path.is_file()]
 
 
 # What belongs to a recording, there and not longer
 
 
-def objects(here):
-    storage = Storage(here.settings)
+def objects(app):
+    storage = ObjectStore(app.settings)
     folders = ("media/", "covers/", "exports/", "orders/")
     return sorted(name for folder in folders for name, _ in storage.list(folder))
 
 
 def test_a_transcript_is_in_the_store_in_every_format_until_it_is_replaced_or_deleted(tmp_path, s3):
-    here = journey(tmp_path / "home", s3)
-    task = remotely.done(here, remotely.accept_short(here, "gigaam-toy"))
-    recording = here.recordings.get(EVERYONE, task.recording_id)
+    app = journey(tmp_path / "home", s3)
+    task = remotely.done(app, remotely.accept_short(app, "gigaam-toy"))
+    recording = app.recordings.get(EVERYONE, task.recording_id)
     folder = f"exports/{task.recording_id}/{task.transcript_id}"
-    kept = [name for name in objects(here) if name.startswith("exports/")]
+    kept = [name for name in objects(app) if name.startswith("exports/")]
 
     assert kept == sorted(folder + ending for ending, _, _ in export.FORMATS.values())
-    text = Storage(here.settings).get(f"{folder}.txt")
-    assert text == views.exported(here, EVERYONE, recording.id, "txt") != b"\n"
-    here.delete(EVERYONE, task.recording_id)
-    assert objects(here) == []
+    text = ObjectStore(app.settings).get(f"{folder}.txt")
+    assert text == views.exported(app, EVERYONE, recording.id, "txt") != b"\n"
+    app.delete(EVERYONE, task.recording_id)
+    assert objects(app) == []
 
 
 def test_a_store_that_is_away_keeps_no_transcript_back_and_gets_it_later(tmp_path, s3):
-    here = journey(tmp_path / "home", s3)
-    task = remotely.accept_short(here, "gigaam-toy")
+    app = journey(tmp_path / "home", s3)
+    task = remotely.accept_short(app, "gigaam-toy")
     job = None
     while job is None or job.kind != "index":
-        (job,) = drive.ready(here)
+        (job,) = drive.ready(app)
         if job.kind != "index":
-            drive.actors.perform(here, job.id)
+            drive.actors.perform(app, job.id)
     away = remotely.journey(tmp_path / "home", s3="http://127.0.0.1:9")
     drive.perform_all(away)
-    assert remotely.now(here, task).status == "completed"
-    assert not [name for name in objects(here) if name.startswith("exports/")]
+    assert remotely.now(app, task).status == "completed"
+    assert not [name for name in objects(app) if name.startswith("exports/")]
 
-    tend(here, "objects", "w")
+    tend(app, "objects", "w")
 
-    assert len([name for name in objects(here) if name.startswith("exports/")]) == len(export.FORMATS)
-    here.delete(EVERYONE, task.recording_id)
+    assert len([name for name in objects(app) if name.startswith("exports/")]) == len(export.FORMATS)
+    app.delete(EVERYONE, task.recording_id)
 
 
 def test_what_was_deleted_while_the_store_was_away_is_swept(tmp_path, s3):
-    here = journey(tmp_path / "home", s3)
-    gone, stays = (remotely.done(here, remotely.accept_short(here, "gigaam-toy", n)) for n in (6, 12))
-    storage = Storage(here.settings)
+    app = journey(tmp_path / "home", s3)
+    gone, stays = (remotely.done(app, remotely.accept_short(app, "gigaam-toy", n)) for n in (6, 12))
+    storage = ObjectStore(app.settings)
     storage.put(f"covers/{gone.recording_id}/a-cover", b"picture")
     storage.put("orders/an-order.flac", b"sound")
     away = remotely.journey(tmp_path / "home", s3="http://127.0.0.1:9")
     away.delete(EVERYONE, gone.recording_id)
-    before = objects(here)
+    before = objects(app)
 
-    tend(here, "objects", "w")
-    assert objects(here) == before, "what is young may wait for its row"
-    here.objects.sweep(stale_s=-60)
+    tend(app, "objects", "w")
+    assert objects(app) == before, "what is young may wait for its row"
+    app.objects.sweep(stale_s=-60)
 
-    left = objects(here)
-    assert f"media/{here.recordings.get(EVERYONE, stays.recording_id).sha256}" in left
+    left = objects(app)
+    assert f"media/{app.recordings.get(EVERYONE, stays.recording_id).sha256}" in left
     assert len(left) == 1 + len(export.FORMATS)
     assert all(stays.recording_id in name for name in left if name.startswith("exports/"))
-    here.delete(EVERYONE, stays.recording_id)
+    app.delete(EVERYONE, stays.recording_id)
 
 
 def test_the_sound_of_an_order_that_is_under_way_is_not_swept(tmp_path, s3):
-    here = journey(tmp_path / "home", s3)
+    app = journey(tmp_path / "home", s3)
     usual = {"transcript_id": "t", "recording_id": "r", "owner": "pages", "engine": "e"}
-    with here.records.write() as session:
+    with app.database.write() as session:
         for n, state in enumerate(("submitted", "done")):
             session.add(Order(id=state, state=state, n=n, duration_s=1.0, created_at=0.0, **usual))
     for state in ("submitted", "done"):
-        Storage(here.settings).put(f"orders/{state}.flac", b"sound")
+        ObjectStore(app.settings).put(f"orders/{state}.flac", b"sound")
 
-    assert here.objects.sweep(stale_s=-60) == 1
+    assert app.objects.sweep(stale_s=-60) == 1
 
-    assert objects(here) == ["orders/submitted.flac"]
+    assert objects(app) == ["orders/submitted.flac"]
 
 
-def statements(here):
+def statements(app):
     """How often SQL is asked in one sweep."""
     asked = []
 
@@ -269,37 +271,37 @@ def statements(here):
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
-        here.objects.sweep(stale_s=-60)
+        app.objects.sweep(stale_s=-60)
     finally:
         event.remove(Engine, "before_cursor_execute", note)
     return len(asked)
 
 
 def test_a_sweep_asks_no_more_often_for_more_objects(tmp_path):
-    here = remotely.journey(tmp_path / "home")
-    storage = Storage(here.settings)
-    here.objects.sweep()
+    app = remotely.journey(tmp_path / "home")
+    storage = ObjectStore(app.settings)
+    app.objects.sweep()
     counts = []
     for number in (1, 60):
         for n in range(number):
             for name in (f"media/{n}", f"covers/r/{n}", f"exports/r/{n}.txt", f"orders/{n}.flac"):
                 storage.put(name, b"")
-        counts.append(statements(here))
-        assert objects(here) == []
+        counts.append(statements(app))
+        assert objects(app) == []
 
     assert counts[0] == counts[1]
 
 
 def test_objects_of_another_installation_are_left_alone(tmp_path, s3):
     """A bucket that two share, or records that were begun anew beside an old one."""
-    here = journey(tmp_path / "home", s3)
-    task = remotely.done(here, remotely.accept_short(here, "gigaam-toy"))
-    here.objects.sweep(stale_s=-60)
-    kept = objects(here)
+    app = journey(tmp_path / "home", s3)
+    task = remotely.done(app, remotely.accept_short(app, "gigaam-toy"))
+    app.objects.sweep(stale_s=-60)
+    kept = objects(app)
     stranger = journey(tmp_path / "other", s3)
 
     with pytest.raises(Conflict, match="STORAGE_URL"):
         stranger.objects.sweep(stale_s=-60)
 
-    assert objects(here) == kept
+    assert objects(app) == kept
     assert any(task.transcript_id in name for name in kept)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Task
 from core.errors import Unavailable
 from core.principal import EVERYONE, Principal
 from core.queue import history, workers
-from core.queue.jobs import MAX_STARTS
+from core.queue.jobs import MAX_CRASHES
 from core.settings import Settings
 from core.speech.engines.gigaam import TOY
 from core.speech.gigaam.batcher import Batcher
@@ -43,14 +43,12 @@ class Patient(Around):
         return self._batcher.ask(segments)
 
 
-def at_once(here: Journey, jobs: int, meanwhile: Callable[[], object] | None = None) -> Patient:
+def at_once(app: Application, jobs: int, meanwhile: Callable[[], object] | None = None) -> Patient:
     """Prepare what was accepted, then hear all of it at once; so many jobs have something to hand over."""
-    for job in ready(here):
-        actors.perform(here, job.id)
-    engine = here.engines["gigaam-toy"] = Patient(here.engines["gigaam-toy"], jobs, meanwhile)
-    threads = [
-        threading.Thread(target=actors.perform, args=(here, job.id), daemon=True) for job in ready(here)
-    ]
+    for job in ready(app):
+        actors.perform(app, job.id)
+    engine = app.engines["gigaam-toy"] = Patient(app.engines["gigaam-toy"], jobs, meanwhile)
+    threads = [threading.Thread(target=actors.perform, args=(app, job.id), daemon=True) for job in ready(app)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -58,51 +56,51 @@ def at_once(here: Journey, jobs: int, meanwhile: Callable[[], object] | None = N
     return engine
 
 
-def status(here: Journey, task: Task) -> str:
-    return here.recordings.task(EVERYONE, task.id).status
+def status(app: Application, task: Task) -> str:
+    return app.recordings.task(EVERYONE, task.id).status
 
 
 @pytest.fixture
 def alone(tmp_path):
     """What the two Russian samples say when each has the tool for itself."""
-    there = Journey(Settings(stenogram_home=tmp_path / "alone"))
+    there = Application(Settings(stenogram_home=tmp_path / "alone"))
     return [heard(there, done(there, accept(there, name))) for name in SAMPLES]
 
 
-def test_two_recordings_at_once_say_what_each_says_alone(here, alone):
-    tasks = [accept(here, name) for name in SAMPLES]
+def test_two_recordings_at_once_say_what_each_says_alone(app, alone):
+    tasks = [accept(app, name) for name in SAMPLES]
 
-    at_once(here, 2)
-    perform_all(here)
+    at_once(app, 2)
+    perform_all(app)
 
-    assert [heard(here, task) for task in tasks] == alone
-    assert [status(here, task) for task in tasks] == ["completed"] * 2
-    (device,) = workers.devices(here.records).values()
+    assert [heard(app, task) for task in tasks] == alone
+    assert [status(app, task) for task in tasks] == ["completed"] * 2
+    (device,) = workers.devices(app.database).values()
     assert "float32" in device
 
 
-def test_cancelling_one_of_two_leaves_the_other_alone(here, alone):
-    cancelled, other = [accept(here, name) for name in SAMPLES]
+def test_cancelling_one_of_two_leaves_the_other_alone(app, alone):
+    cancelled, other = [accept(app, name) for name in SAMPLES]
 
-    at_once(here, 2, lambda: here.cancel(EVERYONE, cancelled.id))
-    perform_all(here)
+    at_once(app, 2, lambda: app.cancel(EVERYONE, cancelled.id))
+    perform_all(app)
 
-    assert status(here, cancelled) == "cancelled"
-    assert not heard(here, cancelled)
-    assert (heard(here, other), status(here, other)) == (alone[1], "completed")
+    assert status(app, cancelled) == "cancelled"
+    assert not heard(app, cancelled)
+    assert (heard(app, other), status(app, other)) == (alone[1], "completed")
 
 
-def test_the_same_recording_of_two_owners_at_once_is_heard_once(here):
-    tasks = [accept(here, SAMPLES[0], who=Principal(name)) for name in ("anna", "boris")]
+def test_the_same_recording_of_two_owners_at_once_is_heard_once(app):
+    tasks = [accept(app, SAMPLES[0], who=Principal(name)) for name in ("anna", "boris")]
 
-    engine = at_once(here, 1)
-    perform_all(here)
-    waiting = [status(here, task) for task in tasks]
-    here.work.now = lambda: time.time() + 60
-    perform_all(here)
+    engine = at_once(app, 1)
+    perform_all(app)
+    waiting = [status(app, task) for task in tasks]
+    app.job_queue.now = lambda: time.time() + 60
+    perform_all(app)
 
     assert sorted(waiting) == ["completed", "processing"]
-    assert [status(here, task) for task in tasks] == ["completed"] * 2
+    assert [status(app, task) for task in tasks] == ["completed"] * 2
     assert engine.hand_overs == 1
 
 
@@ -113,56 +111,56 @@ class Lost(Around):
         raise DeviceLost(detail="an illegal memory access was encountered")
 
 
-def test_a_lost_device_ends_the_process_and_the_job_runs_again_elsewhere(here):
-    task = accept(here, SAMPLES[0])
-    engine = here.engines["gigaam-toy"]
-    here.engines["gigaam-toy"] = Lost(engine)
+def test_a_lost_device_ends_the_process_and_the_job_runs_again_elsewhere(app):
+    task = accept(app, SAMPLES[0])
+    engine = app.engines["gigaam-toy"]
+    app.engines["gigaam-toy"] = Lost(engine)
     assert not actors.over.is_set()
 
-    perform_all(here)
+    perform_all(app)
     ended = actors.over.is_set()
     actors.over.clear()
-    here.engines["gigaam-toy"] = engine
-    here.work.now = lambda: time.time() + 60
-    perform_all(here)
+    app.engines["gigaam-toy"] = engine
+    app.job_queue.now = lambda: time.time() + 60
+    perform_all(app)
 
     assert ended
-    assert status(here, task) == "completed"
+    assert status(app, task) == "completed"
 
 
-def test_a_job_that_goes_on_after_every_death_of_its_worker_is_never_set_aside(here):
+def test_a_job_that_goes_on_after_every_death_of_its_worker_is_never_set_aside(app):
     """Jobs die with whatever else runs in their process; only one that gets nowhere is to blame."""
-    task = accept(here, SAMPLES[0])
-    for job in ready(here):
-        actors.perform(here, job.id)
-    (job,) = ready(here)
-    for _ in range(2 * MAX_STARTS):
-        claim = here.work.claim(job.id, "doomed")
-        with here.records.write() as session:
-            here.work.advance(session, claim)
-        here.work.release("doomed")
+    task = accept(app, SAMPLES[0])
+    for job in ready(app):
+        actors.perform(app, job.id)
+    (job,) = ready(app)
+    for _ in range(2 * MAX_CRASHES):
+        claim = app.job_queue.claim(job.id, "doomed")
+        with app.database.write() as session:
+            app.job_queue.advance(session, claim)
+        app.job_queue.release("doomed")
 
-    perform_all(here)
+    perform_all(app)
 
-    assert status(here, task) == "completed"
+    assert status(app, task) == "completed"
 
 
-def test_jobs_side_by_side_count_their_share_of_the_workers_time(here):
+def test_jobs_side_by_side_count_their_share_of_the_workers_time(app):
     """Or four jobs at once would look like a worker a quarter as fast, and all estimates with it."""
     for name in SAMPLES:
-        accept(here, name)
-    for job in ready(here):
-        actors.perform(here, job.id)
-    claims = [here.work.claim(job.id, "worker") for job in ready(here)]
-    began = here.work.now()
-    here.work.now = lambda: began + 100
-    with here.records.write() as session:
+        accept(app, name)
+    for job in ready(app):
+        actors.perform(app, job.id)
+    claims = [app.job_queue.claim(job.id, "worker") for job in ready(app)]
+    began = app.job_queue.now()
+    app.job_queue.now = lambda: began + 100
+    with app.database.write() as session:
         for claim in claims:
-            here.work.finish(session, claim)
+            app.job_queue.finish(session, claim)
 
-    with here.records.read() as session:
+    with app.database.read() as session:
         (speed,) = history.speeds(session, 0).values()
-    sound_s = sum(row.duration_s for row in here.recordings.find(EVERYONE)[1])
+    sound_s = sum(row.duration_s for row in app.recordings.find(EVERYONE)[1])
     assert speed == pytest.approx(sound_s / 150, rel=0.02)
 
 
@@ -197,34 +195,34 @@ class Leaving:
         self._asker.leave()
 
 
-def noting(here: Journey) -> tuple[Noting, Task]:
+def noting(app: Application) -> tuple[Noting, Task]:
     """An engine that notes, and a recording that is cut and waits for it."""
-    task = accept(here, SAMPLES[0])
-    for job in ready(here):
-        actors.perform(here, job.id)
-    total = here.transcripts.count(task.transcript_id)
+    task = accept(app, SAMPLES[0])
+    for job in ready(app):
+        actors.perform(app, job.id)
+    total = app.transcripts.count(task.transcript_id)
     engine = Noting(
-        here.engines["gigaam-toy"], lambda: total - len(here.transcripts.pending(task.transcript_id))
+        app.engines["gigaam-toy"], lambda: total - len(app.transcripts.pending(task.transcript_id))
     )
-    here.engines["gigaam-toy"] = engine
+    app.engines["gigaam-toy"] = engine
     return engine, task
 
 
-def test_the_next_segments_are_being_heard_while_the_last_are_written_down(here, alone):
-    engine, task = noting(here)
+def test_the_next_segments_are_being_heard_while_the_last_are_written_down(app, alone):
+    engine, task = noting(app)
 
-    perform_all(here)
+    perform_all(app)
 
-    assert heard(here, task) == alone[0]
+    assert heard(app, task) == alone[0]
     assert engine.written_when_asked == [0, *range(len(engine.written_when_asked) - 1)]
     assert len(engine.written_when_asked) > 2
 
 
-def test_when_a_segment_fails_nobody_waits_for_the_next_ones(here):
-    engine, task = noting(here)
+def test_when_a_segment_fails_nobody_waits_for_the_next_ones(app):
+    engine, task = noting(app)
     engine.fault = Unavailable("The device is away.")
 
-    perform_all(here)
+    perform_all(app)
 
-    assert status(here, task) == "processing"
+    assert status(app, task) == "processing"
     assert (len(engine.written_when_asked), engine.left) == (2, 1)

@@ -179,8 +179,8 @@ def test_a_reason_within_a_reason_is_translated_too():
     )
 
 
-def test_every_engine_says_in_russian_what_it_lacks(here):
-    for engine in here.engines.values():
+def test_every_engine_says_in_russian_what_it_lacks(app):
+    for engine in app.engines.values():
         reason = engine.readiness().reason
         assert not reason or re.search("[а-я]", str(words.reason(reason, "ru"))), reason
 

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Job, Recording, Run, Task
 from core.errors import BadRequest, ProviderBusy, ProviderRefused, Withdrawn
 from core.queue import jobs as works
-from core.queue.jobs import Claim, Work
+from core.queue.jobs import Claim, JobQueue
 from tests.conftest import Clock
 
 
@@ -23,20 +23,20 @@ def rung():
 
 
 @pytest.fixture
-def work(records, clock, rung):
-    work = Work(records, clock)
-    work.bell = lambda _queue, _kind, job_id: rung.append(job_id)
+def work(database, clock, rung):
+    work = JobQueue(database, clock)
+    work.notifier = lambda _queue, _kind, job_id: rung.append(job_id)
     return work
 
 
 @pytest.fixture
-def job(records, clock):
+def job(database, clock):
     """A queued task with its first job."""
-    return queue_job(records, clock)
+    return queue_job(database, clock)
 
 
-def queue_job(records: Records, clock: Clock) -> str:
-    with records.write() as session:
+def queue_job(database: Database, clock: Clock) -> str:
+    with database.write() as session:
         recording = Recording(
             owner="pages", sha256=f"{random.random()}", filename="a", title="a", language="ru", size_bytes=1
         )
@@ -51,20 +51,20 @@ def queue_job(records: Records, clock: Clock) -> str:
         return job.id
 
 
-def state(records: Records, job_id: str) -> tuple[str, str]:
-    with records.read() as session:
+def state(database: Database, job_id: str) -> tuple[str, str]:
+    with database.read() as session:
         job = session.get_one(Job, job_id)
         return job.state, session.get_one(Task, job.task_id).status
 
 
-def claimed(work: Work, job_id: str, worker: str = "w1") -> Claim:
+def claimed(work: JobQueue, job_id: str, worker: str = "w1") -> Claim:
     claim = work.claim(job_id, worker)
     assert claim is not None
     return claim
 
 
-def finish(work: Work, records: Records, claim: Claim) -> None:
-    with records.write() as session:
+def finish(work: JobQueue, database: Database, claim: Claim) -> None:
+    with database.write() as session:
         work.finish(session, claim)
 
 
@@ -75,31 +75,31 @@ def test_a_job_is_claimed_by_one_worker_however_often_it_is_delivered(work, job)
     assert sum(claim is not None for claim in claims) == 1
 
 
-def test_claiming_starts_the_task(work, records, job):
+def test_claiming_starts_the_task(work, database, job):
     claimed(work, job)
 
-    assert state(records, job) == ("running", "processing")
+    assert state(database, job) == ("running", "processing")
 
 
-def test_a_finished_job_cannot_be_claimed_or_written_again(work, records, job):
+def test_a_finished_job_cannot_be_claimed_or_written_again(work, database, job):
     claim = claimed(work, job)
-    finish(work, records, claim)
+    finish(work, database, claim)
 
     assert work.claim(job, "w2") is None
     with pytest.raises(Withdrawn):
         work.report(claim, 50)
 
 
-def test_finishing_queues_the_next_job_in_the_same_write(work, records, job):
+def test_finishing_queues_the_next_job_in_the_same_write(work, database, job):
     claim = claimed(work, job)
-    with records.write() as session:
+    with database.write() as session:
         then = work.finish(session, claim, ("transcribe", "gpu"))
 
     assert then is not None
-    assert state(records, then.id)[0] == "ready"
+    assert state(database, then.id)[0] == "ready"
 
 
-def test_a_worker_that_lost_its_lease_can_write_nothing(work, records, clock, job):
+def test_a_worker_that_lost_its_lease_can_write_nothing(work, database, clock, job):
     """A paused worker wakes up after another one has taken its job over."""
     stale = claimed(work, job, "paused")
     clock.now += works.LEASE_S + 1
@@ -111,41 +111,41 @@ def test_a_worker_that_lost_its_lease_can_write_nothing(work, records, clock, jo
     work.report(fresh, 20)
 
 
-def test_a_renewed_lease_is_not_taken_back(work, records, clock, job):
+def test_a_renewed_lease_is_not_taken_back(work, database, clock, job):
     claimed(work, job, "busy")
     for _ in range(5):
         clock.now += works.LEASE_S - 1
         work.renew(["busy"])
         work.reconcile()
 
-    assert state(records, job)[0] == "running"
+    assert state(database, job)[0] == "running"
 
 
-def test_a_dead_workers_job_is_woken_at_once(work, records, rung, job):
+def test_a_dead_workers_job_is_woken_at_once(work, database, rung, job):
     claimed(work, job, "dead")
     work.release("dead")
 
     assert rung == [job]
-    assert state(records, job) == ("ready", "processing")
+    assert state(database, job) == ("ready", "processing")
 
 
-def test_a_job_that_keeps_killing_its_worker_is_set_aside(work, records, job):
-    for _ in range(works.MAX_STARTS):
+def test_a_job_that_keeps_killing_its_worker_is_set_aside(work, database, job):
+    for _ in range(works.MAX_CRASHES):
         claimed(work, job, "dead")
         work.release("dead")
 
-    assert state(records, job) == ("quarantined", "failed")
+    assert state(database, job) == ("quarantined", "failed")
     assert work.claim(job, "w") is None
 
 
-def test_an_orderly_stop_is_no_death(work, records, job):
-    for _ in range(works.MAX_STARTS + 2):
+def test_an_orderly_stop_is_no_death(work, database, job):
+    for _ in range(works.MAX_CRASHES + 2):
         work.put_back(claimed(work, job))
 
-    assert state(records, job) == ("ready", "processing")
+    assert state(database, job) == ("ready", "processing")
 
 
-def test_a_busy_provider_is_asked_later_and_then_given_up(work, records, clock, job):
+def test_a_busy_provider_is_asked_later_and_then_given_up(work, database, clock, job):
     busy = ProviderBusy("Gemini", "HTTP 503")
     answers = []
     for _ in range(works.MAX_TRIES):
@@ -165,49 +165,49 @@ def test_a_provider_that_names_a_time_is_not_asked_before(work, clock, job):
     assert work.claim(job, "w") is not None
 
 
-def test_a_refused_key_burns_no_attempts(work, records, clock, job):
+def test_a_refused_key_burns_no_attempts(work, database, clock, job):
     for _ in range(works.MAX_TRIES * 2):
         assert work.try_later(claimed(work, job), ProviderRefused("Gemini", "GEMINI_API_KEY"))
         clock.now += works.REFUSED_PAUSE_S + 1
 
-    assert state(records, job)[0] == "ready"
+    assert state(database, job)[0] == "ready"
 
 
-def test_failing_keeps_the_reason_for_every_language(work, records, job):
+def test_failing_keeps_the_reason_for_every_language(work, database, job):
     claim = claimed(work, job)
     assert work.fail(claim, BadRequest("No {thing}.", thing="tea"))
 
-    with records.read() as session:
+    with database.read() as session:
         task = session.get_one(Task, claim.task_id)
         assert (task.status, task.error) == ("failed", {"message": "No {thing}.", "facts": {"thing": "tea"}})
 
 
-def test_retry_goes_on_from_the_failed_job(work, records, rung, job):
+def test_retry_goes_on_from_the_failed_job(work, database, rung, job):
     claim = claimed(work, job)
     work.fail(claim, BadRequest("no"))
 
     assert work.retry(claim.task_id)
     assert rung == [job]
-    assert state(records, job) == ("ready", "queued")
+    assert state(database, job) == ("ready", "queued")
 
 
 def test_there_is_nothing_to_retry_in_a_running_task(work, job):
     assert not work.retry(claimed(work, job).task_id)
 
 
-def test_cancelling_a_queued_task_takes_its_job_away(work, records, job):
-    with records.read() as session:
+def test_cancelling_a_queued_task_takes_its_job_away(work, database, job):
+    with database.read() as session:
         task_id = session.get_one(Job, job).task_id
 
     assert work.cancel(task_id)
     assert work.claim(job, "w") is None
-    assert state(records, job) == ("cancelled", "cancelled")
+    assert state(database, job) == ("cancelled", "cancelled")
 
 
-def test_cancel_and_finish_race_five_hundred_times_to_exactly_one_end(work, records, clock, database):
+def test_cancel_and_finish_race_five_hundred_times_to_exactly_one_end(work, database, clock, database_url):
     """A cancelled job never becomes done, a finished one never cancelled, and one record says which."""
-    races = 500 if database.startswith("sqlite") else 50
-    claims = [claimed(work, queue_job(records, clock)) for _ in range(races)]
+    races = 500 if database_url.startswith("sqlite") else 50
+    claims = [claimed(work, queue_job(database, clock)) for _ in range(races)]
     line = threading.Barrier(2)
 
     def cancel() -> None:
@@ -220,7 +220,7 @@ def test_cancel_and_finish_race_five_hundred_times_to_exactly_one_end(work, reco
         for claim in claims:
             line.wait()
             with contextlib.suppress(Withdrawn):
-                finish(work, records, claim)
+                finish(work, database, claim)
                 done.add(claim.job_id)
         return done
 
@@ -231,7 +231,7 @@ def test_cancel_and_finish_race_five_hundred_times_to_exactly_one_end(work, reco
 
     ends = {claim.job_id: "done" if claim.job_id in done else "cancelled" for claim in claims}
     assert set(ends.values()) == {"done", "cancelled"}, "nobody raced"
-    with records.read() as session:
+    with database.read() as session:
         assert {job.id: job.state for job in session.query(Job)} == ends
         assert {task.status for task in session.query(Task)} == {"cancelled"}
         assert sorted((run.job_id, run.outcome) for run in session.query(Run)) == sorted(ends.items())
@@ -240,7 +240,7 @@ def test_cancel_and_finish_race_five_hundred_times_to_exactly_one_end(work, reco
 def test_a_message_that_was_lost_is_sent_again(work, clock, rung, job):
     work.reconcile()
     assert rung == []
-    clock.now += works.RING_AGAIN_S + 1
+    clock.now += works.NOTIFY_AGAIN_S + 1
     work.reconcile()
 
     assert rung == [job]
@@ -257,16 +257,16 @@ def test_progress_that_stops_is_noticed(work, clock, job):
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
-def test_a_job_that_ends_while_it_is_being_taken_back_has_ended(work, records, job, clock):
+def test_a_job_that_ends_while_it_is_being_taken_back_has_ended(work, database, job, clock):
     """Its lease ran out, and the write that ends it is not through yet when others look for such jobs."""
     claim = claimed(work, job)
     clock.now += works.LEASE_S + 1
     looks = threading.Thread(target=work.reconcile)
 
-    with records.write() as session:
+    with database.write() as session:
         work.finish(session, claim)
         looks.start()
         looks.join(5)
     looks.join(60)
 
-    assert state(records, job)[0] == "done"
+    assert state(database, job)[0] == "done"

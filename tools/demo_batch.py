@@ -13,7 +13,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from core.application import Journey
+from core.application import Application
 from core.embedding.embedders.gemini import EMULATED
 from core.principal import EVERYONE
 from core.settings import ROOT, Settings
@@ -31,13 +31,13 @@ LINES = (
 )
 
 
-def hand_in(here: Journey) -> None:
+def hand_in(app: Application) -> None:
     """The sample recordings, once, for the batch lane; workers find them when they start."""
-    if here.recordings.find(EVERYONE)[0]:
+    if app.recordings.find(EVERYONE)[0]:
         return
-    for path, wish in RECORDINGS:
+    for path, options in RECORDINGS:
         with path.open("rb") as file:
-            here.accept(EVERYONE, file, path.name, replace(wish, lane="batch"))
+            app.accept(EVERYONE, file, path.name, replace(options, lane="batch"))
 
 
 def main() -> int:
@@ -52,7 +52,7 @@ def main() -> int:
             "BATCH_MIN_SIZE": "1",
             "BATCH_MAX_WAIT_S": "10",
         }
-        hand_in(Journey(Settings()))
+        hand_in(Application(Settings()))
         print("\n".join(LINES), flush=True)
         tool = subprocess.Popen([sys.executable, "-m", "jobs.runner"], cwd=ROOT)
         signal.signal(signal.SIGTERM, lambda *_: tool.terminate())

@@ -21,8 +21,8 @@ from urllib.parse import parse_qsl
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from tools.gemini_emulator import faults
-from tools.gemini_emulator.wire import Answer, Request, say
-from tools.hearing import Heard, hear
+from tools.gemini_emulator.http import Answer, Request, say
+from tools.hearing import TranscribedSegment, hear
 from tools.loopback import Server
 
 DONE = {"drop", "hang", "drip", "truncate"}
@@ -74,7 +74,9 @@ class Emulator:
     OPEN: ClassVar[frozenset[str]] = frozenset()
     """Calls that need no key."""
 
-    def __init__(self, *, key: str = "", hear: Callable[[bytes, str], Heard] = hear, port: int = 0) -> None:
+    def __init__(
+        self, *, key: str = "", hear: Callable[[bytes, str], TranscribedSegment] = hear, port: int = 0
+    ) -> None:
         self.key = key
         self.hear = hear
         self.calls: list[Call] = []

@@ -12,8 +12,8 @@ import secrets
 from typing import Any
 
 from tools.emulator import Emulator, Refused, form, serve
-from tools.gemini_emulator.wire import Answer, Request, say
-from tools.hearing import Heard
+from tools.gemini_emulator.http import Answer, Request, say
+from tools.hearing import TranscribedSegment
 
 UPLOAD_BYTES = 1_000_000_000
 
@@ -99,7 +99,7 @@ class FireworksEmulator(Emulator):
         return _verbose(heard, wanted.get("language", "en"))
 
 
-def _verbose(heard: Heard, language: str) -> dict[str, Any]:
+def _verbose(heard: TranscribedSegment, language: str) -> dict[str, Any]:
     words = [
         {**word, "language": language, "probability": 0.98, "hallucination_score": 0.01}
         for part in heard

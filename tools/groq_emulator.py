@@ -12,8 +12,8 @@ from typing import Any
 from urllib.request import urlopen
 
 from tools.emulator import Emulator, Refused, form, serve
-from tools.gemini_emulator.wire import Answer, Request, say
-from tools.hearing import Heard
+from tools.gemini_emulator.http import Answer, Request, say
+from tools.hearing import TranscribedSegment
 
 MODELS = ("whisper-large-v3", "whisper-large-v3-turbo")
 UPLOAD_BYTES = 25_000_000
@@ -144,7 +144,7 @@ class GroqEmulator(Emulator):
         return {**line, "response": {"status_code": 200, "body": body}, "error": None}
 
 
-def verbose(heard: Heard, language: str, duration: float) -> dict[str, Any]:
+def verbose(heard: TranscribedSegment, language: str, duration: float) -> dict[str, Any]:
     """OpenAI's verbose_json; words come without punctuation, as from Whisper."""
     words = [{**word, "word": word["word"].strip(".,?!")} for part in heard for word in part["words"]]
     segments = [

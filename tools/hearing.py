@@ -14,16 +14,16 @@ from core.settings import Settings
 from core.speech import engines, vad
 from core.speech.engine import Engine, Word
 
-Heard = list[dict[str, Any]]
+TranscribedSegment = list[dict[str, Any]]
 """Phrases in order: start, end (seconds), text, words (word, start, end)."""
 
 
-def hear(file: bytes, language: str) -> Heard:
+def hear(file: bytes, language: str) -> TranscribedSegment:
     """The phrases in a sound file of any format."""
     sound = decode(file)
     engine = _engine(language)
     spans = vad.cut(vad.speech(sound), engine.max_segment_s, sound=sound) if len(sound) else []
-    heard: Heard = []
+    heard: TranscribedSegment = []
     for span in spans:
         piece = sound[int(span.start_s * SAMPLE_RATE) : int(span.end_s * SAMPLE_RATE)]
         (speech,) = engine.transcribe([piece], language)

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from core.clients.keys import Keys
-from core.database.database import Records
+from core.database.database import Database
 from core.settings import Settings
 
 
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
         return 2
     settings = Settings()
     settings.home.mkdir(parents=True, exist_ok=True)
-    keys = Keys(Records(settings.database), settings.key_pepper.get_secret_value())
+    keys = Keys(Database(settings.sqlalchemy_url), settings.key_pepper.get_secret_value())
     print(keys.make(asked.name.strip(), admin=asked.admin, language=asked.language))
     return 0
 

@@ -16,8 +16,8 @@ from urllib.request import urlopen
 
 from deploy.runpod.handler import handle
 from tools.emulator import Emulator, Refused, serve
-from tools.gemini_emulator.wire import Answer, Request, say
-from tools.hearing import Heard
+from tools.gemini_emulator.http import Answer, Request, say
+from tools.hearing import TranscribedSegment
 
 PAYLOAD_BYTES = 10_000_000
 RESULT_S = 1800.0
@@ -181,13 +181,13 @@ class RunPodEmulator(Emulator):
             case "no_output":
                 job.status = "COMPLETED"
             case _:
-                job.status, job.output = "COMPLETED", self._work(job)
+                job.status, job.output = "COMPLETED", self._job_queue(job)
                 if isinstance(job.output, dict) and set(job.output) == {"error"}:
                     job.status, job.error, job.output = "FAILED", job.output["error"], None
                 if job.quirk == "wrong_echo":
                     job.output["job_id"] = "another"
 
-    def _work(self, job: Job) -> Any:
+    def _job_queue(self, job: Job) -> Any:
         match self.worker:
             case "gigaam":
                 return handle({"id": job.id, "input": job.order}, self._listen)
@@ -226,7 +226,7 @@ class RunPodEmulator(Emulator):
         }
 
 
-def _text(heard: Heard) -> str:
+def _text(heard: TranscribedSegment) -> str:
     return " ".join(part["text"] for part in heard)
 
 

@@ -14,18 +14,21 @@ from sqlalchemy import select
 from tqdm import tqdm
 
 from core import application
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Job, Task
 from core.errors import StenogramError
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from core.settings import ROOT
 from jobs import actors
 
 SAMPLES = ROOT / "tests" / "data"
 RECORDINGS = [
-    (SAMPLES / "ru_meeting.opus", Wish(title="Планёрка", language="ru", tags=("sample",))),
-    (SAMPLES / "en_meeting.opus", Wish(title="Monday meeting", language="en", tags=("sample",))),
+    (SAMPLES / "ru_meeting.opus", TranscriptionOptions(title="Планёрка", language="ru", tags=("sample",))),
+    (
+        SAMPLES / "en_meeting.opus",
+        TranscriptionOptions(title="Monday meeting", language="en", tags=("sample",)),
+    ),
 ]
 QUESTIONS = [
     ("бюджеты", "a Russian word in another form"),
@@ -36,11 +39,11 @@ BAR = "  {desc:<12}{bar:30}{percentage:4.0f} %  {elapsed}"
 STAGES = {"prepare": "listening", "transcribe": "transcribing", "index": "indexing", "completed": "embedding"}
 
 
-def show(here: Journey, task: Task, done: threading.Event) -> None:
+def show(app: Application, task: Task, done: threading.Event) -> None:
     """A progress bar a stage, following the task's record until it ends."""
     with tqdm(total=100, bar_format=BAR, file=sys.stdout, mininterval=0) as bar:
         while not done.wait(0.2):
-            now = here.recordings.task(EVERYONE, task.id)
+            now = app.recordings.task(EVERYONE, task.id)
             stage, progress = STAGES.get(now.stage, now.stage), now.progress
             if (stage, progress) != (bar.desc, bar.n):
                 bar.desc = stage
@@ -49,47 +52,47 @@ def show(here: Journey, task: Task, done: threading.Event) -> None:
         bar.update(100 - bar.n)
 
 
-def work_off(here: Journey, task: Task) -> None:
+def work_off(app: Application, task: Task) -> None:
     """Do the jobs of this task one after another."""
     mine = select(Job).where(Job.task_id == task.id, Job.state == "ready")
     while True:
-        with here.records.read() as session:
+        with app.database.read() as session:
             job = session.scalars(mine).first()
         if job is None:
             return
-        actors.perform(here, job.id)
+        actors.perform(app, job.id)
 
 
-def transcribe(here: Journey, path: Path, wish: Wish) -> None:
+def transcribe(app: Application, path: Path, options: TranscriptionOptions) -> None:
     """One recording, with its progress and its text."""
-    print(f"\n{wish.title} ({path.name})")
-    print(f"  engine: {here.choose(wish).reason}")
+    print(f"\n{options.title} ({path.name})")
+    print(f"  engine: {app.choose(options).reason}")
     with path.open("rb") as file:
-        task = here.accept(EVERYONE, file, path.name, wish)
+        task = app.accept(EVERYONE, file, path.name, options)
     done = threading.Event()
-    watcher = threading.Thread(target=show, args=(here, task, done))
+    watcher = threading.Thread(target=show, args=(app, task, done))
     watcher.start()
-    work_off(here, task)
+    work_off(app, task)
     done.set()
     watcher.join()
-    text = " ".join(heard.text for heard in here.transcripts.heard(task.transcript_id))
+    text = " ".join(heard.text for heard in app.transcripts.heard(task.transcript_id))
     print(f"  “{text[:150]}…”")
 
 
 def main() -> None:
     """Two recordings, three questions."""
     logging.getLogger().setLevel(logging.ERROR)
-    here = application.current()
-    here.work.bell = lambda *_: None
-    for path, wish in RECORDINGS:
+    app = application.current()
+    app.job_queue.notifier = lambda *_: None
+    for path, options in RECORDINGS:
         try:
-            transcribe(here, path, wish)
+            transcribe(app, path, options)
         except StenogramError as error:  # an ENGINE that knows one language only, say
             print(f"  left out: {error}")
     for question, kind in QUESTIONS:
         print(f"\n? {question}   ({kind})")
-        for match in here.search(EVERYONE, question, limit=1).matches:
-            title = here.recordings.get(EVERYONE, match.row.recording_id).title
+        for match in app.search(EVERYONE, question, limit=1).matches:
+            title = app.recordings.get(EVERYONE, match.row.recording_id).title
             print(f"  {title} at {match.play_s:.0f} s, found by {match.why}: “{match.row.text[:110]}…”")
     print("\nNow: make run, and open the library.")
 

@@ -13,7 +13,7 @@ from core.billing.pace import History, span
 from core.billing.prices import Assumption, Book, Limit, Price, shipped, yours
 from core.billing.quote import Choice, Quote, Speeds, frontier, recommend, routes
 from core.billing.report import Answer, answer, as_csv, described, estimate
-from core.billing.tokens import Work, tokens_of_text, work_of_documents, work_of_files, work_of_hours
+from core.billing.tokens import Workload, tokens_of_text, work_of_documents, work_of_files, work_of_hours
 
 __all__ = [
     "Answer",
@@ -27,7 +27,7 @@ __all__ = [
     "Quote",
     "Speeds",
     "Usd",
-    "Work",
+    "Workload",
     "answer",
     "as_csv",
     "as_json",

@@ -13,7 +13,7 @@ from core.billing.pace import History, span
 from core.billing.prices import Assumption, Book
 from core.billing.quote import Quote, routes
 from core.billing.stages import HOURS_A_YEAR, WORDS, Leg, Terms, embedding_legs
-from core.billing.tokens import Work, measure, work_of_documents
+from core.billing.tokens import Workload, measure, work_of_documents
 from core.errors import BadRequest
 
 MODEL = "gemini-embedding-2"
@@ -97,7 +97,7 @@ def embedding(
 
 
 def vectors(
-    work: Work,
+    work: Workload,
     book: Book,
     *,
     on: date,
@@ -151,7 +151,7 @@ def break_even(
     )
 
 
-def tornado(work: Work, book: Book, quote: Quote, *, on: date) -> tuple[Swing, ...]:
+def tornado(work: Workload, book: Book, quote: Quote, *, on: date) -> tuple[Swing, ...]:
     """Which assumption moves this route's price most: each at both ends of its range, widest first."""
     engine = (quote.engine, quote.engine_model, quote.mode)
     prices = tuple(price for price in book.prices if price.key == engine or price.model == quote.embedder)
@@ -183,7 +183,7 @@ def own_pays_from(usd_per_hour: Decimal, book: Book, device: str = "gpu") -> Dec
     return None if gain <= 0 else (monthly / gain).quantize(Decimal("0.1"))
 
 
-def _lanes(work: Work, book: Book, on: date, model: str, history: History | None) -> tuple[Leg, Leg]:
+def _lanes(work: Workload, book: Book, on: date, model: str, history: History | None) -> tuple[Leg, Leg]:
     """The sync and the batch leg of a model."""
     terms = Terms(book, on, history or History(), embedding_models=(model,))
     legs = {leg.mode: leg for leg in embedding_legs(measure(work, book), work.language, terms)}

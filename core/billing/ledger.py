@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from core.billing import Book, plain, shipped
 from core.billing.tariffs import ALL, cap
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Budget, Payment, new_id
 from core.embedding.embedder import Embedder, Vectors, batching, tokens_at_most
 from core.errors import OutcomeUnknown, ProviderRefused, StenogramError
@@ -68,12 +68,12 @@ class Ledger:
 
     def __init__(
         self,
-        records: Records,
+        database: Database,
         cap_usd: Decimal | None = None,
         book: Callable[[], Book] = shipped,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._records = records
+        self._database = database
         self._cap = cap_usd
         self._book = book
         self.now = clock
@@ -184,17 +184,17 @@ class Ledger:
         if paid is None:
             return embedder.embed(texts)
         guess = sum(map(tokens_at_most, texts))
-        with self._records.write() as session:
+        with self._database.write() as session:
             call = Call(paid.provider, paid.model, "now", {(recording_id, owner): guess})
             call_id = self.reserve(session, call)
         try:
             vectors, tokens = paid.embed_counted(texts)
         except StenogramError as error:
-            with self._records.write() as session:
+            with self._database.write() as session:
                 end = self.dispute if isinstance(error, OutcomeUnknown) else self.release
                 end(session, call_id)
             raise
-        with self._records.write() as session:
+        with self._database.write() as session:
             self.settle(session, call_id, {recording_id: tokens})
         return vectors
 
@@ -207,7 +207,7 @@ class Ledger:
         late = select(Payment.call_id).where(
             of_seconds, Payment.state == "reserved", Payment.at < self.now() - ABANDONED_S
         )
-        with self._records.write() as session:
+        with self._database.write() as session:
             for call_id in set(session.scalars(late)):
                 self.dispute(session, call_id)
 
@@ -232,7 +232,7 @@ class Ledger:
     def month(self, scope: str = ALL) -> Spent:
         """The present month of everybody or of one owner: spent, promised, and the cap."""
         month = _month(self.now())
-        with self._records.read() as session:
+        with self._database.read() as session:
             row = session.get(Budget, f"{month} {scope}".strip()) or Budget(spent=0, reserved=0)
             most = self._most(session, scope)
             return Spent(month, Decimal(row.spent) / BILLION, Decimal(row.reserved) / BILLION, most)
@@ -245,7 +245,7 @@ class Ledger:
         """What each of these recordings has cost so far, USD."""
         paid: dict[str, list[str]] = {recording_id: [] for recording_id in ids}
         theirs = select(Payment.recording_id, Payment.usd).where(Payment.recording_id.in_(ids))
-        with self._records.read() as session:
+        with self._database.read() as session:
             for recording_id, usd in session.execute(theirs):
                 paid[recording_id].append(usd)
         return {recording_id: _sum(amounts) for recording_id, amounts in paid.items()}
@@ -255,14 +255,14 @@ class Ledger:
         paid = select(Payment).where(Payment.lane == "batch", Payment.state == "settled")
         if month:
             paid = paid.where(Payment.month == month)
-        with self._records.read() as session:
+        with self._database.read() as session:
             rows = list(session.scalars(paid))
         dear = sum((self.cost_usd(row.provider, row.model, "now", row.tokens) for row in rows), Decimal(0))
         return dear - _sum(row.usd for row in rows)
 
     def payments(self, limit: int = 100) -> list[Payment]:
         """The newest payments first."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             return list(session.scalars(select(Payment).order_by(Payment.at.desc()).limit(limit)))
 
 

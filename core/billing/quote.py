@@ -12,7 +12,7 @@ from core.billing.money import Note, Usd
 from core.billing.pace import History, Pace
 from core.billing.prices import MEASURED, Book, Limit
 from core.billing.stages import Leg, Part, Terms, embedding_legs, engine_legs, total
-from core.billing.tokens import Work, measure
+from core.billing.tokens import Workload, measure
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Choice:
 
 
 def routes(
-    work: Work,
+    work: Workload,
     book: Book,
     speeds: Speeds | None = None,
     limits: Iterable[Limit] = (),
@@ -97,7 +97,7 @@ def routes(
     return quotes(work, terms)
 
 
-def quotes(work: Work, terms: Terms) -> list[Quote]:
+def quotes(work: Workload, terms: Terms) -> list[Quote]:
     """The same with everything settled: every engine by every lane."""
     size = measure(work, terms.book)
     engines = engine_legs(size, terms) if work.audio_s else [None]

@@ -16,7 +16,15 @@ from core.billing.pace import History
 from core.billing.prices import CURRENCIES, Book, Limit, Price, shipped
 from core.billing.quote import Choice, Quote, Speeds, quotes, recommend
 from core.billing.stages import Leg, Terms, engine_legs
-from core.billing.tokens import HOUR_S, Size, Work, measure, work_of_documents, work_of_files, work_of_hours
+from core.billing.tokens import (
+    HOUR_S,
+    Size,
+    Workload,
+    measure,
+    work_of_documents,
+    work_of_files,
+    work_of_hours,
+)
 from core.errors import BadRequest
 
 MAX_USD = Decimal(1_000_000_000_000)
@@ -28,7 +36,7 @@ COLUMNS = ("id", "transcription_usd", "embedding_usd", "total_usd", "p50_s", "p9
 class Answer:
     """Everything that can be said about some work: by route, by engine, by lane, and what it stands on."""
 
-    work: Work
+    work: Workload
     size: Size
     quotes: tuple[Quote, ...]
     choice: Choice
@@ -83,7 +91,7 @@ def answer(
     known = (speeds or Speeds()).applied(prices).with_limits(limits)
     if currency not in CURRENCIES:
         raise BadRequest("{currency} is not a currency we know the rate of.", currency=currency[:40])
-    work = _work(hours, documents, tokens_per_document, durations_s, speech_s, language, known)
+    work = _job_queue(hours, documents, tokens_per_document, durations_s, speech_s, language, known)
     languages = None if local_languages is None else tuple(local_languages)
     reasons = dict(not_ready or {})
     terms = Terms(known, day, history or History(), reasons, (model,), languages, words_only)
@@ -93,7 +101,7 @@ def answer(
 
 
 def _answer(
-    work: Work, terms: Terms, found: Sequence[Quote], choice: Choice, times: int, currency: str
+    work: Workload, terms: Terms, found: Sequence[Quote], choice: Choice, times: int, currency: str
 ) -> Answer:
     size, [model] = measure(work, terms.book), terms.embedding_models
     return Answer(
@@ -143,7 +151,7 @@ def _priced(book: Book, model: str, prices: Mapping[str, object], on: date) -> B
     return book.with_overrides(old.overridden(asked[mode], on) for mode, old in found.items() if old)
 
 
-def _work(
+def _job_queue(
     hours: object,
     documents: object,
     tokens_per_document: object,
@@ -151,7 +159,7 @@ def _work(
     speech_s: object,
     language: str,
     book: Book,
-) -> Work:
+) -> Workload:
     if sum(asked is not None for asked in (hours, documents, durations_s)) != 1:
         raise BadRequest("Say either how many hours or how many documents.")
     if hours is not None:
@@ -162,7 +170,7 @@ def _work(
     return work_of_documents(documents, tokens, language)
 
 
-def _described(work: Work, size: Size) -> dict[str, Any]:
+def _described(work: Workload, size: Size) -> dict[str, Any]:
     return {
         "hours": plain(money(work.audio_s / HOUR_S) or Decimal(0)),
         "recordings": size.recordings,

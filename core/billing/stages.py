@@ -178,8 +178,8 @@ def _embedded(price: Price, size: Size, terms: Terms) -> Leg:
 
 def _at_once(limit: Limit | None, book: Book) -> Decimal:
     """Calls at the same time: as many as this installation makes, and as the provider allows."""
-    here = book.assume("calls_at_once").value
-    return min(here, Decimal(limit.at_once)) if limit and limit.at_once else here
+    app = book.assume("calls_at_once").value
+    return min(app, Decimal(limit.at_once)) if limit and limit.at_once else app
 
 
 def _local(size: Size, language: str, terms: Terms) -> Leg:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from core.billing import Book, Limit, Price, plain, shipped, yours
 from core.billing.money import amount
 from core.billing.prices import LIMITS
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Cap, OwnFigure, OwnLimit, OwnPrice
 from core.errors import BadRequest
 
@@ -30,8 +30,8 @@ MOST_USD = Decimal(1_000_000_000)
 class Tariffs:
     """What this installation's people say that things cost."""
 
-    def __init__(self, records: Records) -> None:
-        self._records = records
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def book(self) -> Book:
         """The price book with your prices and figures in place of its own."""
@@ -39,7 +39,7 @@ class Tariffs:
 
     def over(self, book: Book) -> Book:
         """Another book with your prices and figures over it."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             prices = list(session.scalars(select(OwnPrice)))
             limits = list(session.scalars(select(OwnLimit)))
             figures = {row.name: Decimal(row.value) for row in session.scalars(select(OwnFigure))}
@@ -68,13 +68,13 @@ class Tariffs:
             currency or (old.currency if old else "USD"),
             (old.minimum_s if old else 0) if minimum_s is None else minimum_s,
         )
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.merge(_as_row(new))
 
     def take_back_price(self, provider: str, model: str, mode: str) -> None:
         """The book's price holds again; a route of yours is gone."""
         mine = delete(OwnPrice).where(OwnPrice.provider == provider)
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.execute(mine.where(OwnPrice.model == model, OwnPrice.mode == mode))
 
     def set_limit(self, provider: str, model: str, mode: str, **changed: object) -> None:
@@ -86,7 +86,7 @@ class Tariffs:
         old = next((limit for limit in shipped().limits if limit.key == key), None)
         if old is None:
             raise BadRequest("The price book has no such limit.")
-        with self._records.write() as session:
+        with self._database.write() as session:
             row = session.get(OwnLimit, key)
             wanted = {**(_said(row) if row else {}), **changed}
             said = {name: value for name, value in wanted.items() if value not in (None, "")}
@@ -107,22 +107,22 @@ class Tariffs:
     def set_figure(self, name: str, value: object) -> None:
         """Your figure for an assumption. Raise BadRequest for a name or a number that makes no sense."""
         checked = self.book().with_assumptions({name: value}).assumptions[name].value
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.merge(OwnFigure(name=name, value=plain(checked), set_at=time.time()))
 
     def take_back_figure(self, name: str) -> None:
         """What was assumed or measured holds again."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.execute(delete(OwnFigure).where(OwnFigure.name == name))
 
     def figures(self) -> dict[str, Decimal]:
         """Your figures by name."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             return {row.name: Decimal(row.value) for row in session.scalars(select(OwnFigure))}
 
     def set_cap(self, scope: str, usd: object) -> None:
         """The most a month may cost, for ALL or an owner; None takes it back. Raise BadRequest."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             if usd is None:
                 session.execute(delete(Cap).where(Cap.scope == scope))
             else:
@@ -131,7 +131,7 @@ class Tariffs:
 
     def caps(self) -> dict[str, Decimal]:
         """Every cap that was set here, by its scope."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             return {row.scope: Decimal(row.usd) for row in session.scalars(select(Cap))}
 
 

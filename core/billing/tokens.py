@@ -18,7 +18,7 @@ HOUR_S = Decimal(3600)
 
 
 @dataclass(frozen=True)
-class Work:
+class Workload:
     """What is to be done: sound, or texts that are there already.
 
     Without `lengths_s` (length of a recording and how many have it) recordings of the assumed mean
@@ -45,29 +45,29 @@ class Size:
     error: Decimal
 
 
-def work_of_hours(hours: object, language: str = "ru") -> Work:
+def work_of_hours(hours: object, language: str = "ru") -> Workload:
     """So many hours of sound. Raise BadRequest for what is no sensible number."""
-    return Work(audio_s=amount(hours, "Hours of sound", MAX_HOURS) * HOUR_S, language=language)
+    return Workload(audio_s=amount(hours, "Hours of sound", MAX_HOURS) * HOUR_S, language=language)
 
 
-def work_of_files(durations_s: Iterable[object], language: str = "ru", speech_s: object = None) -> Work:
+def work_of_files(durations_s: Iterable[object], language: str = "ru", speech_s: object = None) -> Workload:
     """These recordings, by their lengths in seconds; speech as measured, if it was."""
     longest_s = MAX_HOURS * HOUR_S
     checked = (amount(length, "A recording's length", longest_s, zero=True) for length in durations_s)
     lengths = Counter(length for length in checked if length)
     audio_s = amount(sum(lengths.elements()), "Seconds of sound", longest_s)
     speech = None if speech_s is None else amount(speech_s, "Seconds of speech", audio_s, zero=True)
-    return Work(audio_s, tuple(sorted(lengths.items())), speech, language=language)
+    return Workload(audio_s, tuple(sorted(lengths.items())), speech, language=language)
 
 
-def work_of_documents(documents: object, tokens_per_document: object, language: str = "ru") -> Work:
+def work_of_documents(documents: object, tokens_per_document: object, language: str = "ru") -> Workload:
     """So many texts of so many tokens each."""
     texts = whole(documents, "The number of documents", MAX_DOCUMENTS)
     tokens = amount(tokens_per_document, "Tokens a document", MAX_TOKENS)
-    return Work(documents=texts, tokens_per_document=tokens, language=language)
+    return Workload(documents=texts, tokens_per_document=tokens, language=language)
 
 
-def measure(work: Work, book: Book) -> Size:
+def measure(work: Workload, book: Book) -> Size:
     """Recordings, passages and tokens: words a minute × tokens a word × overlap, for sound."""
     if work.documents:
         tokens = _round(work.documents * work.tokens_per_document)

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from core.application import Journey
+from core.application import Application
 from core.billing import plain
 from core.database.tables import Recording, Task, utc
 from core.errors import Conflict, NotReady, StenogramError
 from core.i18n import catalogue
 from core.i18n.messages import phrase
 from core.library.moments import link
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.monitor import decisions
 from core.monitor.eta import Forecast, Forecasts
 from core.orders import batch_names
 from core.principal import Principal
 from core.transcripts import export
-from core.transcripts.transcripts import Heard
+from core.transcripts.transcripts import TranscribedSegment
 
 MESSAGES = {
     "queued": phrase("Waiting for a free worker."),
@@ -172,7 +172,7 @@ class Message:
 class Answers:
     """What one caller is told, in their language."""
 
-    def __init__(self, journey: Journey, who: Principal, language: str) -> None:
+    def __init__(self, journey: Application, who: Principal, language: str) -> None:
         self._here = journey
         self._who = who
         self.language = language
@@ -189,7 +189,7 @@ class Answers:
     def accepted(self, task: Task) -> Accepted:
         """What an upload is answered with."""
         recording = self._recordings([task])[task.recording_id]
-        forecast = Forecasts(self._here.records, time.time()).of(task, recording)
+        forecast = Forecasts(self._here.database, time.time()).of(task, recording)
         return Accepted(
             task_id=task.id,
             recording_id=recording.id,
@@ -251,26 +251,26 @@ class Answers:
         self._here.forget(self._who, task_id)
         return Message(self.say(DELETED))
 
-    def choice(self, wish: Wish) -> dict[str, str]:
+    def choice(self, options: TranscriptionOptions) -> dict[str, str]:
         """The engine that this wish would get now, and why; no engine where nothing is ready."""
         try:
-            choice = self._here.choose(wish)
+            choice = self._here.choose(options)
         except StenogramError as error:
             return {"engine": "", "reason": catalogue.explain(error, self.language)}
         told = {"message": choice.message, "facts": choice.facts}
         return {"engine": choice.engine.name, "reason": catalogue.explain(told, self.language)}
 
     def _why(self, task: Task) -> str:
-        automatic = self.choice(Wish(language=task.language))
+        automatic = self.choice(TranscriptionOptions(language=task.language))
         if automatic["engine"] == task.engine:
             return automatic["reason"]
-        return self.choice(Wish(language=task.language, engine=task.engine))["reason"]
+        return self.choice(TranscriptionOptions(language=task.language, engine=task.engine))["reason"]
 
     def say(self, template: str, **facts: object) -> str:
         """A sentence in the caller's language."""
         return catalogue.say(template, self.language, **facts)
 
-    def _completed(self, task_id: str) -> tuple[Task, Recording, list[Heard]]:
+    def _completed(self, task_id: str) -> tuple[Task, Recording, list[TranscribedSegment]]:
         task = self._here.recordings.task(self._who, task_id)
         if task.status != "completed":
             raise NotReady(status=task.status)
@@ -282,9 +282,9 @@ class Answers:
 
     def _tasks(self, tasks: Sequence[Task]) -> list[TaskAnswer]:
         recordings = self._recordings(tasks)
-        forecasts = Forecasts(self._here.records, time.time())
+        forecasts = Forecasts(self._here.database, time.time())
         paid = self._here.ledger.of_recordings(recordings)
-        batches = batch_names.of_tasks(self._here.records, tasks)
+        batches = batch_names.of_tasks(self._here.database, tasks)
         asked = self._asked(tasks)
         rows = [(task, recordings[task.recording_id]) for task in tasks if task.recording_id in recordings]
         return [
@@ -302,7 +302,7 @@ class Answers:
     def _asked(self, tasks: Sequence[Task]) -> dict[str, str]:
         """What is said of tasks that wait for a person's word; nobody knows how long that takes."""
         open_ = {task.id: task.transcript_id for task in tasks if task.status == "processing"}
-        found = decisions.questions(self._here.records, set(open_.values()))
+        found = decisions.questions(self._here.database, set(open_.values()))
         asked = {id_: found[transcript] for id_, transcript in open_.items() if transcript in found}
         return {
             id_: self.say(UNDECIDED, question=catalogue.explain(question, self.language))
@@ -370,6 +370,6 @@ class Answers:
         return self.say(TAKES if forecast.measured else MAY_TAKE, time=taken)
 
 
-def _segment(heard: Heard) -> SegmentAnswer:
+def _segment(heard: TranscribedSegment) -> SegmentAnswer:
     spoken = [WordAnswer(word.text, word.start_s, word.end_s, word.confidence) for word in heard.words]
     return SegmentAnswer(heard.n, heard.channel, heard.start_s, heard.end_s, heard.text, spoken)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from core.database.database import Records
-from core.database.tables import Callback, Replay, Task
+from core.database.database import Database
+from core.database.tables import Callback, IdempotencyKey, Task
 from core.errors import Conflict
 
 REPLAY_S = 24 * 3600.0
@@ -22,7 +22,7 @@ PAUSES_S = (10.0, 60.0)
 
 
 @dataclass(frozen=True)
-class Asked:
+class IdempotentRequest:
     """What a request wants besides its task: to be answered once under a name, and to be called back."""
 
     name: str = ""
@@ -31,10 +31,10 @@ class Asked:
     callback_url: str = ""
 
 
-NOTHING_MORE = Asked()
+NOTHING_MORE = IdempotentRequest()
 
 
-class Answered(Exception):
+class Replayed(Exception):
     """No error: it undoes a transaction, because the request has its task already."""
 
     def __init__(self, task_id: str) -> None:
@@ -42,27 +42,27 @@ class Answered(Exception):
         self.task_id = task_id
 
 
-class Promises:
+class IdempotencyStore:
     """Keeping them."""
 
-    def __init__(self, records: Records) -> None:
-        self._records = records
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    def answered(self, owner: str, asked: Asked) -> str | None:
+    def answered(self, owner: str, asked: IdempotentRequest) -> str | None:
         """The task that the same request got before. Raises Conflict if that was another request."""
         if not asked.name:
             return None
-        with self._records.read() as session:
+        with self._database.read() as session:
             return _answered(session, owner, asked)
 
-    def keep(self, session: Session, task: Task, asked: Asked) -> None:
+    def keep(self, session: Session, task: Task, asked: IdempotentRequest) -> None:
         """Write down what was promised with the task, in its transaction. Raises Answered, Conflict."""
         if asked.name:
-            self._records.alone(session, f"{task.owner} {asked.name}")
+            self._database.advisory_lock(session, f"{task.owner} {asked.name}")
             if (task_id := _answered(session, task.owner, asked)) is not None:
-                raise Answered(task_id)
+                raise Replayed(task_id)
             session.merge(
-                Replay(
+                IdempotencyKey(
                     owner=task.owner,
                     name=asked.name,
                     body=asked.body,
@@ -78,13 +78,13 @@ class Promises:
         ended = Task.status.in_(("completed", "failed", "cancelled"))
         waiting = select(Callback).join(Task, Task.id == Callback.task_id).where(ended)
         waiting = waiting.where(Callback.done_at.is_(None), Callback.next_at <= time.time())
-        with self._records.read() as session:
+        with self._database.read() as session:
             return list(session.scalars(waiting.order_by(Callback.next_at).limit(at_most)))
 
     def called(self, task_id: str, error: str | None) -> None:
         """A call was made: it is done, or tried again later, or given up after the third time."""
         now = time.time()
-        with self._records.write() as session:
+        with self._database.write() as session:
             row = session.get(Callback, task_id)
             if row is None:
                 return
@@ -97,12 +97,12 @@ class Promises:
 
     def forget(self) -> None:
         """Forget requests that are older than a day."""
-        with self._records.write() as session:
-            session.execute(delete(Replay).where(Replay.created_at < time.time() - REPLAY_S))
+        with self._database.write() as session:
+            session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < time.time() - REPLAY_S))
 
 
-def _answered(session: Session, owner: str, asked: Asked) -> str | None:
-    found = session.get(Replay, (owner, asked.name))
+def _answered(session: Session, owner: str, asked: IdempotentRequest) -> str | None:
+    found = session.get(IdempotencyKey, (owner, asked.name))
     if found is None or found.created_at < time.time() - REPLAY_S:
         return None
     if found.body != asked.body:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from sqlalchemy import select
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Key
 from core.errors import NotFound
 from core.principal import Principal
@@ -35,19 +35,19 @@ class Keys:
     """The keys of this installation."""
 
     def __init__(
-        self, records: Records, pepper: str = "", clock: Callable[[], float] = time.monotonic
+        self, database: Database, pepper: str = "", clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._records = records
+        self._database = database
         self._now = clock
         self._trusted: dict[str, tuple[Principal, float]] = {}
-        self._pepper = (pepper or records.keep_first("key_pepper", secrets.token_hex(32))).encode()
+        self._pepper = (pepper or database.set_if_absent("key_pepper", secrets.token_hex(32))).encode()
 
     def make(self, name: str, *, admin: bool = False, language: str = "en") -> str:
         """A new key, in full; it cannot be shown again."""
         id_, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
         key = f"gam_{id_}_{secret}_{_check(id_, secret)}"
         row = Key(id=id_, name=name, digest=self._digest(key), admin=admin, language=language)
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.add(row)
         return key
 
@@ -60,7 +60,7 @@ class Keys:
         form = FORM.fullmatch(key)
         if form is None or not hmac.compare_digest(form[3], _check(form[1], form[2])):
             return None
-        with self._records.read() as session:
+        with self._database.read() as session:
             row = session.get(Key, form[1])
         digest = row.digest if row else self._digest("nobody")
         if not hmac.compare_digest(digest, self._digest(key)) or row is None or row.revoked_at:
@@ -77,12 +77,12 @@ class Keys:
 
     def all(self) -> list[Key]:
         """All keys, newest first; revoked ones too."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             return list(session.scalars(select(Key).order_by(Key.created_at.desc())))
 
     def revoke(self, id_: str) -> None:
         """Refuse this key from now on."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             row = session.get(Key, id_)
             if row is None:
                 raise NotFound
@@ -91,7 +91,7 @@ class Keys:
 
     def language(self, id_: str) -> str:
         """What the owner of this key reads."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             row = session.get(Key, id_)
         return row.language if row else "en"
 
@@ -112,7 +112,7 @@ class Keys:
 
     def _used(self, row: Key) -> None:
         if time.time() - (row.last_used_at or 0) > USED_EVERY_S:
-            with self._records.write() as session:
+            with self._database.write() as session:
                 session.get_one(Key, row.id).last_used_at = time.time()
 
     def _digest(self, key: str) -> str:

@@ -10,7 +10,7 @@ import time
 
 from sqlalchemy import or_, select
 
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Job, Recording, Task
 from core.errors import NotFound
 from core.principal import EVERYONE, PAGES
@@ -22,50 +22,50 @@ STALE_S = 3600.0
 """Nobody brings a file for so long without writing, or waits so long between bytes and task."""
 
 
-def sweep(here: Journey, now: float | None = None) -> int:
+def sweep(app: Application, now: float | None = None) -> int:
     """Forget what is old enough; says how many tasks. `API_RETENTION_H=0` keeps tasks for ever."""
     now = time.time() if now is None else now
-    here.promises.forget()
-    here.resumables.sweep()
-    here.index_store.forget_vectors(now - here.settings.vector_cache_days * DAY_S)
-    if not here.settings.api_retention_h:
+    app.idempotency.forget()
+    app.resumable_uploads.sweep()
+    app.index_store.forget_vectors(now - app.settings.vector_cache_days * DAY_S)
+    if not app.settings.api_retention_h:
         return 0
-    old = _old(here, now)
+    old = _old(app, now)
     for task_id in old:
         try:
-            here.forget(EVERYONE, task_id)
+            app.forget(EVERYONE, task_id)
         except NotFound:
             continue  # its owner was faster
     return len(old)
 
 
-def sweep_store(here: Journey) -> int:
+def sweep_store(app: Application) -> int:
     """Remove half-written files, and bytes of nobody: their task was refused, or we died before it."""
-    swept = here.store.sweep(STALE_S) + _sweep_sound(here)
-    for sha256 in here.store.kept(STALE_S):
-        swept += not here.recordings.has(sha256) and here.drop_unused(sha256)
+    swept = app.store.sweep(STALE_S) + _sweep_sound(app)
+    for sha256 in app.store.kept(STALE_S):
+        swept += not app.recordings.has(sha256) and app.drop_unused(sha256)
     return swept
 
 
-def _sweep_sound(here: Journey) -> int:
+def _sweep_sound(app: Application) -> int:
     """Decoded sound that no job needs: it was cancelled or given up, or heard on another machine."""
     jobs = select(Task.transcript_id).join(Job, Job.task_id == Task.id)
-    with here.records.read() as session:
+    with app.database.read() as session:
         needed = set(session.scalars(jobs.where(Job.state.in_(("ready", "running")))))
-    left = [name for name in here.channels.kept(STALE_S) if name.partition("-")[0] not in needed]
+    left = [name for name in app.channels.kept(STALE_S) if name.partition("-")[0] not in needed]
     for name in left:
-        here.channels.drop(name)
+        app.channels.drop(name)
     return len(left)
 
 
-def _old(here: Journey, now: float) -> list[str]:
+def _old(app: Application, now: float) -> list[str]:
     ended = Task.status.in_(("completed", "failed", "cancelled"))
     unbought = Recording.meaning == "waiting"
     due = or_(
-        ~unbought & (Task.completed_at < now - here.settings.api_retention_h * 3600),
-        Task.completed_at < now - max(LONGEST_WAIT_H, here.settings.api_retention_h) * 3600,
+        ~unbought & (Task.completed_at < now - app.settings.api_retention_h * 3600),
+        Task.completed_at < now - max(LONGEST_WAIT_H, app.settings.api_retention_h) * 3600,
     )
     tasks = select(Task.id).join(Recording, Recording.id == Task.recording_id)
     tasks = tasks.where(Task.owner != PAGES, ended, due).order_by(Task.completed_at)
-    with here.records.read() as session:
+    with app.database.read() as session:
         return list(session.scalars(tasks.limit(AT_ONCE)))

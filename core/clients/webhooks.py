@@ -21,7 +21,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import TypeAdapter
 
-from core.application import Journey
+from core.application import Application
 from core.clients.answers import Answers, TaskAnswer
 from core.database.tables import Callback
 from core.errors import BadRequest, NotFound
@@ -56,12 +56,12 @@ class _Call:
     signature: str
 
 
-def deliver(here: Journey, at_once: int = AT_ONCE) -> int:
+def deliver(app: Application, at_once: int = AT_ONCE) -> int:
     """Make the calls that are due, side by side; says how many arrived."""
-    calls = list(filter(None, (_prepared(here, due) for due in here.promises.due(at_once))))
-    errors = asyncio.run(_all(calls, anywhere=here.settings.api_callbacks_anywhere))
+    calls = list(filter(None, (_prepared(app, due) for due in app.idempotency.due(at_once))))
+    errors = asyncio.run(_all(calls, anywhere=app.settings.api_callbacks_anywhere))
     for call, error in zip(calls, errors, strict=True):
-        here.promises.called(call.task_id, error)
+        app.idempotency.called(call.task_id, error)
     return errors.count(None)
 
 
@@ -72,15 +72,15 @@ def sign(secret: str, body: bytes, now: float) -> str:
     return f"t={stamp},sha256={digest}"
 
 
-def _prepared(here: Journey, due: Callback) -> _Call | None:
+def _prepared(app: Application, due: Callback) -> _Call | None:
     """None if the task was deleted meanwhile, and its call with it."""
     try:
-        owner = here.recordings.task(EVERYONE, due.task_id).owner
-        answer = Answers(here, EVERYONE, here.keys.language(owner)).task(due.task_id)
+        owner = app.recordings.task(EVERYONE, due.task_id).owner
+        answer = Answers(app, EVERYONE, app.keys.language(owner)).task(due.task_id)
     except NotFound:
         return None
     body = TypeAdapter(TaskAnswer).dump_json(answer)
-    return _Call(due.task_id, due.url, body, sign(here.keys.secret(owner), body, time.time()))
+    return _Call(due.task_id, due.url, body, sign(app.keys.secret(owner), body, time.time()))
 
 
 async def _all(calls: Sequence[_Call], *, anywhere: bool) -> list[str | None]:

@@ -21,10 +21,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from core.database.migrations import migrate
-from core.database.tables import Fact
+from core.database.tables import KeyValue
 
 
-class Records:
+class Database:
     """The one way to the database of this installation."""
 
     def __init__(self, url: str) -> None:
@@ -40,7 +40,7 @@ class Records:
         with self._session(immediate=True) as session, session.begin():
             yield session
 
-    def alone(self, session: Session, name: str) -> None:
+    def advisory_lock(self, session: Session, name: str) -> None:
         """Who writes under this name comes one after the other, until the transaction ends.
 
         SQLite lets only one write at a time anyway; elsewhere two may otherwise both find nothing there.
@@ -57,27 +57,27 @@ class Records:
     def _session(self, *, immediate: bool) -> Session:
         return Session(self._engine.execution_options(immediate=immediate), expire_on_commit=False)
 
-    def fact(self, name: str) -> str | None:
+    def get_value(self, name: str) -> str | None:
         """A named value, or None."""
         with self.read() as session:
-            row = session.get(Fact, name)
+            row = session.get(KeyValue, name)
             return row.value if row else None
 
-    def keep_first(self, name: str, value: str) -> str:
+    def set_if_absent(self, name: str, value: str) -> str:
         """Keep a named value unless there is one; whoever comes first wins. The value that holds."""
         with self.write() as session:
-            self.alone(session, name)
-            row = session.get(Fact, name)
+            self.advisory_lock(session, name)
+            row = session.get(KeyValue, name)
             if row is None:
-                row = Fact(name=name, value=value)
+                row = KeyValue(name=name, value=value)
                 session.add(row)
             return row.value
 
-    def set_fact(self, name: str, value: str) -> None:
+    def set_value(self, name: str, value: str) -> None:
         """Keep a named value, whatever it was before."""
         with self.write() as session:
-            self.alone(session, name)
-            session.merge(Fact(name=name, value=value))
+            self.advisory_lock(session, name)
+            session.merge(KeyValue(name=name, value=value))
 
     def close(self) -> None:
         """Give the connections back."""

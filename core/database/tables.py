@@ -217,7 +217,7 @@ class Key(Row):
     revoked_at: Mapped[float | None]
 
 
-class Fact(Row):
+class KeyValue(Row):
     """A named value that outlives a restart: the active embedder, the pepper of keys, applied migrations."""
 
     __tablename__ = "facts"
@@ -226,7 +226,7 @@ class Fact(Row):
     value: Mapped[str]
 
 
-class Chore(Row):
+class PeriodicTask(Row):
     """Something done again and again: when next, how it went last."""
 
     __tablename__ = "chores"
@@ -301,7 +301,7 @@ class Batch(Row):
     alarm: Mapped[Json | None]
 
 
-class Text(Row):
+class EmbeddingRequest(Row):
     """A text on its way to a vector by batch; at most one batch has it. States: waiting, sent, failed."""
 
     __tablename__ = "batch_texts"
@@ -510,7 +510,7 @@ class Plan(Row):
     facts: Mapped[Json | None]
 
 
-class Replay(Row):
+class IdempotencyKey(Row):
     """A request that was answered with a task, under the key its sender gave it."""
 
     __tablename__ = "replays"

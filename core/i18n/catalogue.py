@@ -65,7 +65,7 @@ def reason(fact: object, language: str) -> object:
 def language(accept_language: str | None, default: str = "en") -> str:
     """The language of ours that fits an Accept-Language header or a locale best."""
     wishes = [_wish(part) for part in (accept_language or "").split(",") if part.strip()]
-    for _, code in sorted(wishes, key=lambda wish: -wish[0]):
+    for _, code in sorted(wishes, key=lambda options: -options[0]):
         if code in LANGUAGES:
             return code
     return default

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Recording
 from core.i18n import catalogue
 from core.principal import Principal
@@ -39,7 +39,7 @@ class Moments:
 
 
 def find(
-    here: Journey,
+    app: Application,
     who: Principal,
     question: str,
     *,
@@ -49,8 +49,8 @@ def find(
     language: str = "en",
 ) -> Moments:
     """Search, and say where each moment is, and in this language what was given up to find any."""
-    found = here.search(who, question, mode=mode, limit=limit, recording_id=recording_id)
-    recordings = here.recordings.named({match.row.recording_id for match in found.matches})
+    found = app.search(who, question, mode=mode, limit=limit, recording_id=recording_id)
+    recordings = app.recordings.named({match.row.recording_id for match in found.matches})
     results = [
         _moment(match, recordings[match.row.recording_id])
         for match in found.matches

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Job, Recording, Task, Transcript
 from core.errors import NotFound
 from core.media.decode import Media
 from core.media.waveform import SAMPLE_RATE
 from core.principal import PAGES, Principal
-from core.queue.jobs import Work
+from core.queue.jobs import JobQueue
 from core.search import embedding_jobs
 from core.speech.engine import Engine
 from core.storage.blobs import Blob
@@ -24,7 +24,7 @@ from core.transcripts import transcripts
 
 
 @dataclass(frozen=True)
-class Wish:
+class TranscriptionOptions:
     """What the person or program asks for with a recording."""
 
     title: str = ""
@@ -55,9 +55,9 @@ def mine(statement: Select, who: Principal, model: type[Recording | Task]) -> Se
 class Recordings:
     """What people gave us, and what they asked for."""
 
-    def __init__(self, records: Records, work: Work, *, share_results: bool) -> None:
-        self._records = records
-        self._work = work
+    def __init__(self, database: Database, work: JobQueue, *, share_results: bool) -> None:
+        self._database = database
+        self._job_queue = work
         self._share = share_results
 
     def add(
@@ -67,19 +67,19 @@ class Recordings:
         media: Media,
         filename: str,
         engine: Engine,
-        wish: Wish,
+        options: TranscriptionOptions,
         also: Also = _nothing,
     ) -> Task:
         """One recording (equal bytes of one owner are one) and a task; finished work is not repeated.
 
         `also` writes what must be kept together with the task; what it raises undoes everything.
         """
-        with self._records.write() as session:
-            self._records.alone(session, blob.sha256)
-            recording = self._recording(session, who, blob, media, filename, wish)
-            transcript = self._transcript(session, who, recording, engine, wish)
+        with self._database.write() as session:
+            self._database.advisory_lock(session, blob.sha256)
+            recording = self._recording(session, who, blob, media, filename, options)
+            transcript = self._transcript(session, who, recording, engine, options)
             session.flush()
-            task, job = _task(recording, transcript, engine, wish)
+            task, job = _task(recording, transcript, engine, options)
             task.filename = filename
             session.add(task)
             session.flush()
@@ -88,11 +88,17 @@ class Recordings:
                 job.task_id = task.id
                 session.add(job)
         if job is not None:
-            self._work.ring(job)
+            self._job_queue.notify(job)
         return task
 
     def _recording(
-        self, session: Session, who: Principal, blob: Blob, media: Media, filename: str, wish: Wish
+        self,
+        session: Session,
+        who: Principal,
+        blob: Blob,
+        media: Media,
+        filename: str,
+        options: TranscriptionOptions,
     ) -> Recording:
         same = select(Recording).where(Recording.owner == who.owner, Recording.sha256 == blob.sha256)
         recording = session.scalars(same).first()
@@ -103,58 +109,67 @@ class Recordings:
                 filename=filename,
                 title=filename,
                 tags=[],
-                language=wish.language,
+                language=options.language,
                 size_bytes=blob.size_bytes,
                 duration_s=media.duration_s,
                 channels=media.channels,
                 format=media.format,
             )
             session.add(recording)
-        recording.title = wish.title or recording.title
-        recording.tags = sorted({*recording.tags, *wish.tags})
+        recording.title = options.title or recording.title
+        recording.tags = sorted({*recording.tags, *options.tags})
         now = time.time()
-        if wish.deadline_h is not None:
-            recording.vectors_by = now + 3600 * wish.deadline_h
+        if options.deadline_h is not None:
+            recording.vectors_by = now + 3600 * options.deadline_h
         elif (recording.vectors_by or now) < now:
             recording.vectors_by = None  # of an earlier wish, long fulfilled
         return recording
 
     def _transcript(
-        self, session: Session, who: Principal, recording: Recording, engine: Engine, wish: Wish
+        self,
+        session: Session,
+        who: Principal,
+        recording: Recording,
+        engine: Engine,
+        options: TranscriptionOptions,
     ) -> Transcript:
-        split = wish.split_channels and recording.channels == 2
+        split = options.split_channels and recording.channels == 2
         wanted = Transcript(
-            key=self._key(who, recording, engine, wish),
+            key=self._key(who, recording, engine, options),
             sha256=recording.sha256,
             engine=engine.name,
             engine_version=engine.version,
-            language=wish.language,
+            language=options.language,
             split_channels=split,
-            subtitles=wish.subtitles,
+            subtitles=options.subtitles,
         )
-        return transcripts.find_or_begin(session, wanted, force=wish.force)
+        return transcripts.find_or_begin(session, wanted, force=options.force)
 
-    def _key(self, who: Principal, recording: Recording, engine: Engine, wish: Wish) -> str:
+    def _key(
+        self, who: Principal, recording: Recording, engine: Engine, options: TranscriptionOptions
+    ) -> str:
         return transcripts.key(
             recording.sha256,
             engine,
-            wish.language,
-            split_channels=wish.split_channels and recording.channels == 2,
-            subtitles=wish.subtitles,
+            options.language,
+            split_channels=options.split_channels and recording.channels == 2,
+            subtitles=options.subtitles,
             owner="" if self._share else who.owner,
         )
 
-    def transcribed(self, who: Principal, sha256s: Collection[str], engine: Engine, wish: Wish) -> set[str]:
+    def transcribed(
+        self, who: Principal, sha256s: Collection[str], engine: Engine, options: TranscriptionOptions
+    ) -> set[str]:
         """Of these bytes those whose whole text, made in this very way, is here: it is not made again."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             rows = session.scalars(select(Recording).where(Recording.sha256.in_(sha256s)))
-            keys = {self._key(who, row, engine, wish): row.sha256 for row in rows}
+            keys = {self._key(who, row, engine, options): row.sha256 for row in rows}
             whole = select(Transcript.key).where(Transcript.key.in_(keys), Transcript.complete)
             return {keys[key] for key in session.scalars(whole)}
 
     def get(self, who: Principal, recording_id: str) -> Recording:
         """One recording; NotFound if it is not there or not theirs."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             row = session.get(Recording, recording_id)
         if row is None or not (who.admin or row.owner == who.owner):
             raise NotFound
@@ -162,12 +177,12 @@ class Recordings:
 
     def named(self, ids: Collection[str]) -> dict[str, Recording]:
         """These recordings by id, whoever they belong to; those that are gone are left out."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             return {row.id: row for row in session.scalars(select(Recording).where(Recording.id.in_(ids)))}
 
     def task(self, who: Principal, task_id: str) -> Task:
         """One task; NotFound if it is not there or not theirs."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             row = session.get(Task, task_id)
         if row is None or not (who.admin or row.owner == who.owner):
             raise NotFound
@@ -178,7 +193,7 @@ class Recordings:
     ) -> tuple[int, list[Recording]]:
         """How many there are, and one page of them, newest first. `words` are parts of title or file name."""
         found = mine(select(Recording), who, Recording)
-        with self._records.read() as session:
+        with self._database.read() as session:
             total, rows = page(session, found, words, tag, limit, offset)
         return total, [row[0] for row in rows]
 
@@ -197,27 +212,27 @@ class Recordings:
             found = found.where(Task.status == status)
         if recording_id:
             found = found.where(Task.recording_id == recording_id)
-        with self._records.read() as session:
+        with self._database.read() as session:
             total, rows = _page(session, found, Task, limit, offset)
         return total, [row[0] for row in rows]
 
     def rename(self, who: Principal, recording_id: str, title: str, tags: tuple[str, ...]) -> None:
         """Change title and tags; never touches text or vectors."""
         self.get(who, recording_id)
-        with self._records.write() as session:
+        with self._database.write() as session:
             row = session.get_one(Recording, recording_id)
             row.title, row.tags = title.strip() or row.filename, sorted(set(tags))
 
     def delete(self, who: Principal, recording_id: str) -> Recording:
         """Forget a recording with its tasks and passages; transcripts too if nobody else has the bytes."""
         self.get(who, recording_id)
-        with self._records.write() as session:
+        with self._database.write() as session:
             return _delete(session, recording_id)
 
     def forget(self, who: Principal, task_id: str) -> Recording | None:
         """Forget a task. If it was the last of a recording that came by the API, forget and give that."""
         task = self.task(who, task_id)
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.execute(delete(Task).where(Task.id == task.id))
             others = select(Task.id).where(Task.recording_id == task.recording_id).limit(1)
             if task.owner == PAGES or session.scalar(others):
@@ -227,13 +242,13 @@ class Recordings:
 
     def media(self, sha256: str) -> Media | None:
         """What is known about these bytes from when somebody brought them before."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             row = session.scalars(select(Recording).where(Recording.sha256 == sha256).limit(1)).first()
         return Media(row.format, row.duration_s, row.channels, SAMPLE_RATE, estimated=False) if row else None
 
     def has(self, sha256: str) -> bool:
         """Whether anybody has these bytes."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             return _has(session, sha256)
 
 
@@ -263,15 +278,15 @@ def _has(session: Session, sha256: str) -> bool:
 
 
 def _task(
-    recording: Recording, transcript: Transcript, engine: Engine, wish: Wish
+    recording: Recording, transcript: Transcript, engine: Engine, options: TranscriptionOptions
 ) -> tuple[Task, Job | None]:
     task = Task(
         recording_id=recording.id,
         transcript_id=transcript.id,
         owner=recording.owner,
         engine=engine.name,
-        language=wish.language,
-        lane=wish.lane,
+        language=options.language,
+        lane=options.lane,
     )
     if transcript.complete and recording.transcript_id == transcript.id:
         now = time.time()

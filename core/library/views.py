@@ -11,20 +11,20 @@ from typing import IO
 from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import aliased
 
-from core.application import Journey
-from core.database.database import Records
+from core.application import Application
+from core.database.database import Database
 from core.database.tables import Json, PassageRow, Recording, Task, Transcript
 from core.errors import NotFound, StenogramError
 from core.i18n.messages import phrase
 from core.library.moments import Moment
-from core.library.recordings import Wish, mine, page
+from core.library.recordings import TranscriptionOptions, mine, page
 from core.principal import Principal
 from core.queue.jobs import as_json
 from core.search.query import marks
 from core.speech.engine import Word
 from core.storage.blobs import folder_files
 from core.transcripts import export
-from core.transcripts.transcripts import Heard
+from core.transcripts.transcripts import TranscribedSegment
 
 FORMATS = {
     "txt": phrase("Text"),
@@ -126,7 +126,7 @@ class Outcome:
 
 
 def cards(
-    records: Records,
+    database: Database,
     who: Principal,
     *,
     words: str = "",
@@ -139,65 +139,65 @@ def cards(
     found, newest = _with_task(who)
     if status:
         found = found.where(newest.status == status)
-    with records.read() as session:
+    with database.read() as session:
         total, rows = page(session, found, words, tag, limit, offset)
     return total, [Card(*row) for row in rows]
 
 
-def chosen(records: Records, who: Principal, ids: Sequence[str]) -> list[Card]:
+def chosen(database: Database, who: Principal, ids: Sequence[str]) -> list[Card]:
     """These recordings, in this order; those that are gone are left out."""
     found, _ = _with_task(who)
-    with records.read() as session:
+    with database.read() as session:
         rows = session.execute(found.where(Recording.id.in_(ids)))
         by_id = {row[0].id: Card(*row) for row in rows}
     return [by_id[id_] for id_ in ids if id_ in by_id]
 
 
-def card(here: Journey, who: Principal, recording_id: str) -> Card:
+def card(app: Application, who: Principal, recording_id: str) -> Card:
     """One recording; NotFound if it is not there or not theirs."""
-    found = chosen(here.records, who, [recording_id])
+    found = chosen(app.database, who, [recording_id])
     if not found:
         raise NotFound
     return found[0]
 
 
-def totals(records: Records, who: Principal) -> Totals:
+def totals(database: Database, who: Principal) -> Totals:
     """How much there is and how much of it can be searched."""
     length = func.sum(Recording.duration_s)
     heard = length.filter(Recording.transcript_id.is_not(None))
     meant = length.filter(Recording.meaning == "done")
-    with records.read() as session:
+    with database.read() as session:
         count, *lengths = session.execute(
             mine(select(func.count(), length, heard, meant).select_from(Recording), who, Recording)
         ).one()
     return Totals(count, *(length_s or 0.0 for length_s in lengths))
 
 
-def tags(records: Records, who: Principal) -> list[str]:
+def tags(database: Database, who: Principal) -> list[str]:
     """Every tag in use, in order."""
-    with records.read() as session:
+    with database.read() as session:
         lists = session.scalars(mine(select(Recording.tags), who, Recording))
         return sorted({tag for given in lists for tag in given})
 
 
-def reading(here: Journey, who: Principal, recording_id: str) -> Reading:
+def reading(app: Application, who: Principal, recording_id: str) -> Reading:
     """The recording's transcript; while there is none yet, what has been heard of it so far."""
-    shown = card(here, who, recording_id)
+    shown = card(app, who, recording_id)
     transcript_id = shown.recording.transcript_id or (shown.task.transcript_id if shown.task else "")
     if not transcript_id:
         return Reading(shown, None, [])
-    heard = here.transcripts.heard(transcript_id)
-    return Reading(shown, here.transcripts.get(transcript_id), paragraphs(heard))
+    heard = app.transcripts.heard(transcript_id)
+    return Reading(shown, app.transcripts.get(transcript_id), paragraphs(heard))
 
 
-def exported(here: Journey, who: Principal, recording_id: str, kind: str) -> bytes:
+def exported(app: Application, who: Principal, recording_id: str, kind: str) -> bytes:
     """The transcript as a file of one of FORMATS; empty while there is none."""
-    recording = here.recordings.get(who, recording_id)
-    heard = here.transcripts.heard(recording.transcript_id) if recording.transcript_id else []
+    recording = app.recordings.get(who, recording_id)
+    heard = app.transcripts.heard(recording.transcript_id) if recording.transcript_id else []
     return export.file(heard, recording.filename, kind).content
 
 
-def paragraphs(heard: Iterable[Heard]) -> list[Paragraph]:
+def paragraphs(heard: Iterable[TranscribedSegment]) -> list[Paragraph]:
     """Segments joined for reading: a new paragraph at a pause, another speaker, or after a minute."""
     found: list[Paragraph] = []
     for segment in heard:
@@ -211,23 +211,25 @@ def paragraphs(heard: Iterable[Heard]) -> list[Paragraph]:
     return found
 
 
-def take_in(here: Journey, who: Principal, file: IO[bytes], filename: str, wish: Wish) -> Outcome:
+def take_in(
+    app: Application, who: Principal, file: IO[bytes], filename: str, options: TranscriptionOptions
+) -> Outcome:
     """One file on its way, or the reason why it cannot be."""
     try:
-        return Outcome(filename, recording_id=here.accept(who, file, filename, wish).recording_id)
+        return Outcome(filename, recording_id=app.accept(who, file, filename, options).recording_id)
     except StenogramError as error:
         return Outcome(filename, error=as_json(error))
 
 
-def in_folder(here: Journey, folder: str) -> list[Path]:
+def in_folder(app: Application, folder: str) -> list[Path]:
     """The media files under a folder of the server that may be read."""
-    return list(folder_files(Path(folder), here.settings.folders))
+    return list(folder_files(Path(folder), app.settings.folders))
 
 
-def take_path(here: Journey, who: Principal, path: Path, wish: Wish) -> Outcome:
+def take_path(app: Application, who: Principal, path: Path, options: TranscriptionOptions) -> Outcome:
     """The same for a file of the server."""
     with path.open("rb") as file:
-        return take_in(here, who, file, path.name, wish)
+        return take_in(app, who, file, path.name, options)
 
 
 def grouped(results: Iterable[Moment], question: str) -> list[Group]:
@@ -277,6 +279,6 @@ def _with_task(who: Principal) -> tuple[Select[Recording, Task, bool], type[Task
     return mine(found, who, Recording), newest
 
 
-def _goes_on(paragraph: Paragraph, segment: Heard) -> bool:
+def _goes_on(paragraph: Paragraph, segment: TranscribedSegment) -> bool:
     together = segment.start_s - paragraph.end_s < PAUSE_S
     return together and segment.end_s - paragraph.start_s <= LONGEST_PARAGRAPH_S

@@ -65,17 +65,17 @@ def _main() -> None:
         _read_headers(parent, descriptors)
         return
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    _work(descriptors[0], order)
+    _job_queue(descriptors[0], order)
 
 
 def _read_headers(parent: socket.socket, descriptors: list[int]) -> None:
     """Probe one file after the other, until the line is cut."""
     while descriptors:
-        _work(descriptors[0], {"task": "probe"})
+        _job_queue(descriptors[0], {"task": "probe"})
         _, descriptors, *_ = socket.recv_fds(parent, 65536, 1)
 
 
-def _work(descriptor: int, order: dict[str, Any]) -> None:
+def _job_queue(descriptor: int, order: dict[str, Any]) -> None:
     """Do what is asked with one file, and say how it went."""
     _say("ready")
     try:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import select
 
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Action, Job, Recording, Task
 from core.errors import AdminsOnly, NotFound
 from core.i18n.messages import phrase
@@ -46,8 +46,8 @@ LISTED = 10_000
 class Actions:
     """What `who` may do here."""
 
-    def __init__(self, here: Journey, who: Principal) -> None:
-        self._here = here
+    def __init__(self, app: Application, who: Principal) -> None:
+        self._here = app
         self._who = who
 
     @property
@@ -68,13 +68,13 @@ class Actions:
 
     def retry_group(self, message: str, kind: str) -> int:
         """Try again all that failed for this reason in this kind of work."""
-        task_ids = failures.tasks(self._here.records, self._who, message, kind)
+        task_ids = failures.tasks(self._here.database, self._who, message, kind)
         return self._to_tasks("retry group", task_ids, self._retry)
 
     def prioritise(self, task_ids: Sequence[str], priority: int) -> int:
         """Have them done before (1) or after (-1) others. How many had not ended."""
         self._must_be_admin()
-        count = self._here.work.urge(task_ids, priority)
+        count = self._here.job_queue.urge(task_ids, priority)
         self._log("priority", self._titles(task_ids), count)
         return count
 
@@ -91,25 +91,29 @@ class Actions:
 
     def pause(self, queue: str) -> None:
         """Begin nothing more in this queue."""
-        self._do("pause", [queue], lambda: self._here.work.pause(_known(queue, QUEUES)))
+        self._do("pause", [queue], lambda: self._here.job_queue.pause(_known(queue, QUEUES)))
 
     def resume(self, queue: str) -> None:
         """Go on with this queue."""
-        self._do("resume", [queue], lambda: self._here.work.resume(_known(queue, QUEUES)))
+        self._do("resume", [queue], lambda: self._here.job_queue.resume(_known(queue, QUEUES)))
 
-    def tell(self, worker: str, wish: str) -> None:
+    def tell(self, worker: str, options: str) -> None:
         """Drain a worker, restart it, or ("undrain") let it go on."""
         self._must_be_admin()
-        if not workers.want(self._here.records, worker, "" if wish == "undrain" else wish):
+        if not workers.want(self._here.database, worker, "" if options == "undrain" else options):
             raise NotFound
-        self._log(wish, [worker], 1)
+        self._log(options, [worker], 1)
 
-    def run_now(self, chore: str) -> None:
+    def run_now(self, periodic_task: str) -> None:
         """Do a routine within seconds instead of when it is due."""
-        if chore == RECONCILE:
-            self._do("run now", [chore], self._here.work.reconcile)
+        if periodic_task == RECONCILE:
+            self._do("run now", [periodic_task], self._here.job_queue.reconcile)
         else:
-            self._do("run now", [chore], lambda: self._here.chores.hasten(_known(chore, EVERY_S)))
+            self._do(
+                "run now",
+                [periodic_task],
+                lambda: self._here.periodic_tasks.hasten(_known(periodic_task, EVERY_S)),
+            )
 
     # Batches
 
@@ -148,7 +152,7 @@ class Actions:
         done = select(Action).order_by(Action.at.desc()).limit(limit)
         if not self._who.admin:
             done = done.where(Action.who == self._who.owner)
-        with self._here.records.read() as session:
+        with self._here.database.read() as session:
             return list(session.scalars(done))
 
     def _must_be_admin(self) -> None:
@@ -157,7 +161,7 @@ class Actions:
 
     def _log(self, what: str, about: Sequence[str], count: int) -> None:
         action = Action(who=self._who.owner, what=what, about=list(about[:LISTED]), count=count)
-        with self._here.records.write() as session:
+        with self._here.database.write() as session:
             session.add(action)
 
     def _do(self, what: str, about: Sequence[str], step: Callable[[], object]) -> None:
@@ -175,14 +179,14 @@ class Actions:
     def _cancel(self, what: str, task_ids: list[str]) -> list[str]:
         cancelled: list[str] = []
         for start in range(0, len(task_ids), AT_ONCE):
-            cancelled += self._here.work.cancel_all(task_ids[start : start + AT_ONCE])
+            cancelled += self._here.job_queue.cancel_all(task_ids[start : start + AT_ONCE])
         for owner in self._owners(cancelled):
-            self._here.work.wake_next(owner)
+            self._here.job_queue.wake_next(owner)
         self._log(what, self._titles(cancelled), len(cancelled))
         return cancelled
 
     def _retry(self, task_id: str) -> bool:
-        return self._here.work.hasten(task_id) or self._here.retry(self._who, task_id)
+        return self._here.job_queue.hasten(task_id) or self._here.retry(self._who, task_id)
 
     def _delete(self, task_id: str) -> bool:
         try:
@@ -209,7 +213,7 @@ class Actions:
 
     def _titles(self, task_ids: Sequence[str]) -> list[str]:
         titled = select(Recording.title).join(Task, Task.recording_id == Recording.id)
-        with self._here.records.read() as session:
+        with self._here.database.read() as session:
             return [
                 title
                 for start in range(0, len(task_ids), AT_ONCE)
@@ -217,7 +221,7 @@ class Actions:
             ]
 
     def _owners(self, task_ids: Sequence[str]) -> set[str]:
-        with self._here.records.read() as session:
+        with self._here.database.read() as session:
             return {
                 owner
                 for start in range(0, len(task_ids), AT_ONCE)
@@ -227,10 +231,10 @@ class Actions:
             }
 
 
-def waiting_in(here: Journey, queue: str) -> list[str]:
+def waiting_in(app: Application, queue: str) -> list[str]:
     """Tasks of which a job waits in this queue."""
     waiting = select(Job.task_id).where(Job.state == "ready", Job.queue == _known(queue, QUEUES))
-    with here.records.read() as session:
+    with app.database.read() as session:
         return list(session.scalars(waiting.order_by(Job.created_at)))
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 
 from sqlalchemy import select
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Batch, Json, Order, Recording, Task
 from core.library.recordings import mine
 from core.orders import transcript_orders
@@ -60,7 +60,7 @@ class Decision:
         return sum((Decimal(order.usd) for order in self.orders), Decimal(0))
 
 
-def waiting(records: Records, who: Principal) -> list[Decision]:
+def waiting(database: Database, who: Principal) -> list[Decision]:
     """What `who` may see of it, those that wait longest first."""
     # Not the recording it was ordered for: that may be gone while another one waits for the same transcript.
     found = (
@@ -68,7 +68,7 @@ def waiting(records: Records, who: Principal) -> list[Decision]:
     )
     found = found.join(Recording, Recording.id == Task.recording_id).order_by(Task.created_at)
     found = found.where(Task.status.in_(("queued", "processing")))
-    with records.read() as session:
+    with database.read() as session:
         rows = sorted(session.execute(mine(found, who, Recording)), key=_transcript)
     groups = [list(group) for _, group in groupby(rows, key=_transcript)]
     decisions = [Decision(group[0][1], tuple(dict.fromkeys(order for order, _ in group))) for group in groups]
@@ -79,17 +79,17 @@ def _transcript(row: tuple[Order, Recording]) -> str:
     return row[0].transcript_id
 
 
-def questions(records: Records, transcript_ids: Collection[str]) -> dict[str, Json]:
+def questions(database: Database, transcript_ids: Collection[str]) -> dict[str, Json]:
     """What a person is asked about these transcripts; only those that wait for an answer."""
     asked = select(Order.transcript_id, Order.error)
     asked = asked.where(Order.state == "held", Order.transcript_id.in_(transcript_ids))
-    with records.read() as session:
+    with database.read() as session:
         return {transcript_id: error or {} for transcript_id, error in session.execute(asked)}
 
 
-def stamp(records: Records) -> str:
+def stamp(database: Database) -> str:
     """Changes when something begins or ceases to wait for a person. Cheap."""
     batches = select(Batch.id).where(Batch.state == "held").order_by(Batch.id)
-    with records.read() as session:
+    with database.read() as session:
         held = [order.id for order in session.scalars(transcript_orders.held())]
         return " ".join([*held, *session.scalars(batches)])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Recording, Task
 
 LAST_TASKS = 20
@@ -34,8 +34,8 @@ class Forecast:
 class Forecasts:
     """Forecasts made at one moment; what was measured is read once."""
 
-    def __init__(self, records: Records, now: float) -> None:
-        self._records = records
+    def __init__(self, database: Database, now: float) -> None:
+        self._database = database
         self._now = now
         self._paces: dict[str, float | None] = {}
 
@@ -66,7 +66,7 @@ class Forecasts:
             .where(Task.engine == engine, Task.status == "completed", Task.completed_at > Task.started_at)
             .order_by(Task.completed_at.desc())
         )
-        with self._records.read() as session:
+        with self._database.read() as session:
             done = session.execute(real.limit(LAST_TASKS)).all()
         sound_s = sum(duration_s or 0.0 for _, duration_s in done)
         worked_s = sum(took_s or 0.0 for took_s, _ in done) - OVERHEAD_S * len(done)
@@ -80,5 +80,5 @@ class Forecasts:
             .where(Task.engine == task.engine, Task.status.in_(("queued", "processing")))
             .where(Task.created_at < task.created_at)
         )
-        with self._records.read() as session:
+        with self._database.read() as session:
             return float(session.scalar(earlier) or 0.0)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from core.application import Journey
+from core.application import Application
 from core.billing import plain
-from core.database.tables import Chore, Json, Worker, utc
+from core.database.tables import Json, PeriodicTask, Worker, utc
 from core.i18n import catalogue
 from core.monitor import decisions, failures, health, monitor
 from core.monitor.decisions import Decision
@@ -202,10 +202,10 @@ class Facts:
 
 
 def look(
-    here: Journey, who: Principal, ping: Callable[[], None], *, period: str = "day", language: str = "en"
+    app: Application, who: Principal, ping: Callable[[], None], *, period: str = "day", language: str = "en"
 ) -> Facts:
     """All of it, as `who` may see it; sentences in their language. `period`: one of history.PERIODS."""
-    now, state = monitor.now(here.records, who), health.check(here, ping)
+    now, state = monitor.now(app.database, who), health.check(app, ping)
     return Facts(
         at=utc(time.time()),
         status=state.status,
@@ -213,18 +213,18 @@ def look(
         running=[_running(one) for one in now.running],
         queues=_queues(now),
         delayed=[_delayed(one, language) for one in now.delayed],
-        decisions=[_decision(one, language) for one in decisions.waiting(here.records, who)],
-        failures=[_failure(one, language) for one in failures.groups(here.records, who)],
-        batches=[_batch(one, language) for one in here.batches.view.list()],
-        texts_waiting_for_a_batch=here.batches.view.queue().texts,
+        decisions=[_decision(one, language) for one in decisions.waiting(app.database, who)],
+        failures=[_failure(one, language) for one in failures.groups(app.database, who)],
+        batches=[_batch(one, language) for one in app.batches.view.list()],
+        texts_waiting_for_a_batch=app.batches.view.queue().texts,
         workers=_workers(now),
-        routines=[_routine(one) for one in here.chores.all()],
-        past=_past(here, period),
+        routines=[_routine(one) for one in app.periodic_tasks.all()],
+        past=_past(app, period),
         parts=[
             PartFact(part.name, part.ok, part.needed, catalogue.explain(part.says, language))
             for part in state.parts
         ],
-        searchable=health.coverage(here, who),
+        searchable=health.coverage(app, who),
     )
 
 
@@ -313,14 +313,14 @@ def _worker(worker: Worker, job_ids: list[str]) -> WorkerFact:
     )
 
 
-def _routine(chore: Chore) -> RoutineFact:
+def _routine(periodic_task: PeriodicTask) -> RoutineFact:
     return RoutineFact(
-        name=chore.name,
-        every_s=EVERY_S.get(chore.name),
-        last_at=_perhaps(chore.ended_at),
-        took_s=chore.took_s,
-        at_work=bool(chore.worker),
-        error=chore.error,
+        name=periodic_task.name,
+        every_s=EVERY_S.get(periodic_task.name),
+        last_at=_perhaps(periodic_task.ended_at),
+        took_s=periodic_task.took_s,
+        at_work=bool(periodic_task.worker),
+        error=periodic_task.error,
     )
 
 
@@ -341,8 +341,8 @@ def _batch(batch: Seen, language: str) -> BatchFact:
     )
 
 
-def _past(here: Journey, period: str) -> PastFact:
-    past = history.past(here.records, period, time.time())
+def _past(app: Application, period: str) -> PastFact:
+    past = history.past(app.database, period, time.time())
     return PastFact(period, past.audio_h_per_h, [_kind(timing) for timing in past.timings])
 
 

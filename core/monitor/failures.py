@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
 from core.billing.ledger import CAP, KEY_CAP
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Job, Json, Recording, Task
 from core.errors import NoSound, NoSpace, ProviderBusy, ProviderRefused, ProviderResting, UnreadableMedia
 from core.i18n.messages import phrase
@@ -65,7 +65,7 @@ SHOWN = 50
 EXAMPLES = 3
 
 
-def groups(records: Records, who: Principal) -> list[Group]:
+def groups(database: Database, who: Principal) -> list[Group]:
     """By reason and kind of work, the most frequent first."""
     reason = func.coalesce(Job.error["message"].as_string(), "")
     alike = [reason, Job.kind]
@@ -82,23 +82,23 @@ def groups(records: Records, who: Principal) -> list[Group]:
     rows = _broken(numbered, who).subquery()
     some = select(rows).where(rows.c.n <= EXAMPLES).order_by(rows.c.jobs.desc(), rows.c.reason, rows.c.n)
     found: dict[tuple[str, str], Group] = {}
-    with records.read() as session:
+    with database.read() as session:
         for message, kind, jobs, since, _, error, title in session.execute(some.limit(SHOWN * EXAMPLES)):
             group = found.get((message, kind)) or Group(message, kind, jobs, since, error or {}, ())
             found[message, kind] = replace(group, titles=(*group.titles, title))
     return list(found.values())
 
 
-def tasks(records: Records, who: Principal, message: str, kind: str) -> list[str]:
+def tasks(database: Database, who: Principal, message: str, kind: str) -> list[str]:
     """Tasks whose job of this kind failed for this reason."""
-    with records.read() as session:
+    with database.read() as session:
         return list(session.scalars(_members(select(Task.id), who, message, kind)))
 
 
-def reasons(records: Records) -> list[str]:
+def reasons(database: Database) -> list[str]:
     """Every template that any job keeps as its error."""
     distinct = select(Job.error["message"].as_string()).where(_kept()).distinct()
-    with records.read() as session:
+    with database.read() as session:
         return [message for message in session.scalars(distinct) if message]
 
 

@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Json, Recording
 from core.errors import StenogramError, Unavailable
 from core.i18n import catalogue
 from core.i18n.messages import phrase
 from core.library import views
-from core.library.recordings import Wish, mine
+from core.library.recordings import TranscriptionOptions, mine
 from core.principal import Principal
 from core.queue import workers
 from core.queue.jobs import as_json
@@ -88,27 +88,27 @@ class Coverage:
         return self.words_s / self.total_s if self.total_s else 0.0
 
 
-def coverage(here: Journey, who: Principal) -> Coverage:
+def coverage(app: Application, who: Principal) -> Coverage:
     """What a search can find of everything they may see."""
-    totals = views.totals(here.records, who)
+    totals = views.totals(app.database, who)
     waits = select(func.sum(Recording.duration_s)).where(Recording.meaning == "waiting")
-    with here.records.read() as session:
+    with app.database.read() as session:
         waiting_s = session.scalar(mine(waits, who, Recording)) or 0.0
     return Coverage(totals.total_s, totals.words_s, totals.meaning_s, waiting_s)
 
 
-def check(here: Journey, ping: Callable[[], None]) -> Health:
+def check(app: Application, ping: Callable[[], None]) -> Health:
     """Look at every part once. `ping` raises Unavailable while the broker does not answer."""
-    return Health(tuple(_parts(here, ping)))
+    return Health(tuple(_parts(app, ping)))
 
 
-def _parts(here: Journey, ping: Callable[[], None]) -> Iterator[Part]:
-    yield _part("database", lambda: _database(here))
+def _parts(app: Application, ping: Callable[[], None]) -> Iterator[Part]:
+    yield _part("database", lambda: _database(app))
     yield _part("broker", lambda: _broker(ping), needed=False)
-    yield _part("workers", lambda: _workers(here), needed=False)
-    yield _part("index", lambda: _index(here), needed=False)
-    yield _part("disk", lambda: _disk(here))
-    yield _part("engine", lambda: _engine(here))
+    yield _part("workers", lambda: _workers(app), needed=False)
+    yield _part("index", lambda: _index(app), needed=False)
+    yield _part("disk", lambda: _disk(app))
+    yield _part("engine", lambda: _engine(app))
 
 
 def _part(name: str, look: Callable[[], Json], *, needed: bool = True) -> Part:
@@ -118,9 +118,9 @@ def _part(name: str, look: Callable[[], Json], *, needed: bool = True) -> Part:
         return Part(name, ok=False, says=as_json(error), needed=needed)
 
 
-def _database(here: Journey) -> Json:
+def _database(app: Application) -> Json:
     try:
-        with here.records.read() as session:
+        with app.database.read() as session:
             session.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         raise Unavailable("The database does not answer.") from error
@@ -132,25 +132,25 @@ def _broker(ping: Callable[[], None]) -> Json:
     return {"message": ANSWERS}
 
 
-def _workers(here: Journey) -> Json:
-    alive = {worker.queue for worker in workers.alive(here.records)}
+def _workers(app: Application) -> Json:
+    alive = {worker.queue for worker in workers.alive(app.database)}
     if missing := [queue for queue in QUEUES if queue not in alive]:
         raise Unavailable("No worker is alive for: {queues}.", queues=", ".join(missing))
     return {"message": phrase("alive for {queues}"), "facts": {"queues": ", ".join(QUEUES)}}
 
 
-def _index(here: Journey) -> Json:
-    answering = here.index_store.check()
+def _index(app: Application) -> Json:
+    answering = app.index_store.check()
     return {"message": LEGS[WORDS in answering, any(name != WORDS for name in answering)]}
 
 
-def _disk(here: Journey) -> Json:
-    here.store.admit(0)
-    free = shutil.disk_usage(here.store.folder).free
+def _disk(app: Application) -> Json:
+    app.store.admit(0)
+    free = shutil.disk_usage(app.store.folder).free
     return {"message": phrase("{size} free"), "facts": {"size": human_bytes(free)}}
 
 
-def _engine(here: Journey) -> Json:
-    language = next(iter(here.engines.values())).languages[0]
-    choice = here.choose(Wish(language=language))
+def _engine(app: Application) -> Json:
+    language = next(iter(app.engines.values())).languages[0]
+    choice = app.choose(TranscriptionOptions(language=language))
     return {"message": choice.message, "facts": dict(choice.facts)}

@@ -9,8 +9,8 @@ from decimal import Decimal
 from sqlalchemy import Select, func, or_, select
 
 from core import logs
-from core.application import Journey
-from core.database.database import Records
+from core.application import Application
+from core.database.database import Database
 from core.database.tables import Job, Recording, Run, Task
 from core.errors import NotFound
 from core.i18n import catalogue
@@ -104,78 +104,78 @@ class Detail:
     log: list[str]
 
 
-def find(records: Records, who: Principal, wanted: Filter, *, offset: int = 0, limit: int = PAGE) -> Listed:
+def find(database: Database, who: Principal, wanted: Filter, *, offset: int = 0, limit: int = PAGE) -> Listed:
     """The jobs that fit, one page of them."""
-    fitting = _fitting(records, who, wanted)
+    fitting = _fitting(database, who, wanted)
     some = fitting.with_only_columns(Job.id).order_by(None).limit(COUNTED).subquery()
-    with records.read() as session:
+    with database.read() as session:
         total = session.scalar(select(func.count()).select_from(some)) or 0
         rows = session.execute(fitting.order_by(Job.created_at.desc()).limit(limit).offset(offset)).all()
     return Listed([Line(*row) for row in rows], total)
 
 
-def tasks(records: Records, who: Principal, wanted: Filter) -> list[str]:
+def tasks(database: Database, who: Principal, wanted: Filter) -> list[str]:
     """The tasks of all jobs that fit, each once, however many there are."""
-    fitting = _fitting(records, who, wanted).with_only_columns(Job.task_id).order_by(None)
-    with records.read() as session:
+    fitting = _fitting(database, who, wanted).with_only_columns(Job.task_id).order_by(None)
+    with database.read() as session:
         return list(session.scalars(fitting.distinct()))
 
 
-def engines(records: Records) -> list[str]:
+def engines(database: Database) -> list[str]:
     """Engines that any task was given to."""
-    with records.read() as session:
+    with database.read() as session:
         return sorted(session.scalars(select(Task.engine).distinct()))
 
 
-def detail(here: Journey, who: Principal, job_id: str) -> Detail:
+def detail(app: Application, who: Principal, job_id: str) -> Detail:
     """One job with its task's timeline; NotFound if it is not there or not theirs."""
-    with here.records.read() as session:
+    with app.database.read() as session:
         job = session.get(Job, job_id)
     if job is None:
         raise NotFound
-    task = here.recordings.task(who, job.task_id)
-    recording = here.recordings.get(who, task.recording_id)
-    log = logs.about(here.settings.home / "run", job_id) if who.admin else []
-    usd = here.ledger.of_recording(recording.id)
-    return Detail(job, task, recording, _stages(here.records, task.id), usd, log)
+    task = app.recordings.task(who, job.task_id)
+    recording = app.recordings.get(who, task.recording_id)
+    log = logs.about(app.settings.home / "run", job_id) if who.admin else []
+    usd = app.ledger.of_recording(recording.id)
+    return Detail(job, task, recording, _stages(app.database, task.id), usd, log)
 
 
-def _stages(records: Records, task_id: str) -> list[Stage]:
-    attempts = history.attempts(records, task_id)
-    with records.read() as session:
+def _stages(database: Database, task_id: str) -> list[Stage]:
+    attempts = history.attempts(database, task_id)
+    with database.read() as session:
         jobs = session.scalars(select(Job).where(Job.task_id == task_id).order_by(Job.created_at))
         return [Stage(job, [run for run in attempts if run.job_id == job.id]) for job in jobs]
 
 
-def _fitting(records: Records, who: Principal, wanted: Filter) -> Select[Job, Task, Recording]:
+def _fitting(database: Database, who: Principal, wanted: Filter) -> Select[Job, Task, Recording]:
     found = select(Job, Task, Recording).join(Task, Task.id == Job.task_id)
     found = mine(found.join(Recording, Recording.id == Task.recording_id), who, Task)
     for column, value in ((Job.state, wanted.state), (Job.kind, wanted.kind), (Task.engine, wanted.engine)):
         found = found.where(column == value) if value else found
     if wanted.recording:
-        found = found.where(Task.recording_id.in_(_titled(records, wanted.recording)))
+        found = found.where(Task.recording_id.in_(_titled(database, wanted.recording)))
     if wanted.since:
         found = found.where(Job.created_at >= wanted.since)
     if wanted.error:
-        found = found.where(failures.is_reason(_reasons(records, wanted)))
+        found = found.where(failures.is_reason(_reasons(database, wanted)))
     return found
 
 
-def _titled(records: Records, part: str) -> list[str]:
+def _titled(database: Database, part: str) -> list[str]:
     """Recordings with this in their title; databases know no capitals beyond English, so we name some."""
     forms = {part, part.lower(), part.upper(), part.capitalize()}
     some = select(Recording.id).where(
         or_(*(Recording.title.contains(form, autoescape=True) for form in forms))
     )
-    with records.read() as session:
+    with database.read() as session:
         return list(session.scalars(some.order_by(Recording.created_at.desc()).limit(COUNTED)))
 
 
-def _reasons(records: Records, wanted: Filter) -> Sequence[str]:
+def _reasons(database: Database, wanted: Filter) -> Sequence[str]:
     """Templates that read like this in the language of whoever asks."""
     part = wanted.error.casefold()
     return [
         message
-        for message in failures.reasons(records)
+        for message in failures.reasons(database)
         if part in catalogue.say(message, wanted.language).casefold() or part in message.casefold()
     ]

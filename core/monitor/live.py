@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from core.database.database import Records
+from core.database.database import Database
 from core.i18n import catalogue
 from core.monitor import decisions, monitor
 from core.monitor.monitor import Delayed, Now, Running, Waiting
@@ -29,8 +29,8 @@ def purpose(who: Principal) -> str:
 class Board:
     """The same board for everybody who may see the same, in the same language."""
 
-    def __init__(self, records: Records, clock: Callable[[], float] = time.monotonic) -> None:
-        self._records = records
+    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
+        self._database = database
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: dict[tuple[Principal, str], tuple[float, Shown]] = {}
@@ -40,17 +40,17 @@ class Board:
         with self._lock:
             made_at, shown = self._kept.get((who, language), (-FRESH_S, {}))
             if self._clock() >= made_at + FRESH_S:
-                shown = draw(self._records, who, language)
+                shown = draw(self._database, who, language)
                 self._kept[who, language] = (self._clock(), shown)
             return shown
 
 
-def draw(records: Records, who: Principal, language: str) -> Shown:
+def draw(database: Database, who: Principal, language: str) -> Shown:
     """The board as it is now."""
-    now = monitor.now(records, who)
+    now = monitor.now(database, who)
     return {
-        "stamp": monitor.stamp(records),
-        "decisions": decisions.stamp(records),
+        "stamp": monitor.stamp(database),
+        "decisions": decisions.stamp(database),
         "notice": _notice(now, language),
         "running": [_running(one, language) for one in now.running],
         "waiting": [_waiting(one, language) for one in now.waiting],

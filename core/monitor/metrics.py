@@ -15,7 +15,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
-from core.application import Journey
+from core.application import Application
 from core.database.tables import Batch
 from core.monitor import monitor
 from core.principal import EVERYONE
@@ -29,33 +29,33 @@ BOUNDS = tuple(range(STEPS, HIGHEST_STEP + 1, STEPS))
 """One bucket an octave is enough for a graph."""
 
 
-def text(here: Journey) -> bytes:
+def text(app: Application) -> bytes:
     """Everything in the text format of Prometheus."""
     registry = CollectorRegistry()
-    registry.register(_Installation(here))
+    registry.register(_Installation(app))
     return generate_latest(registry)
 
 
 class _Installation(Collector):
-    def __init__(self, here: Journey) -> None:
-        self._here = here
+    def __init__(self, app: Application) -> None:
+        self._here = app
 
     def collect(self) -> Iterable[Metric]:
         """Every family, each read once."""
         yield from _queues(self._here)
-        totals = history.totals(self._here.records)
+        totals = history.totals(self._here.database)
         yield from _jobs(totals)
         yield from _speed(self._here, totals)
         yield from _money(self._here)
         yield from _workers(self._here)
 
 
-def _queues(here: Journey) -> Iterator[Metric]:
+def _queues(app: Application) -> Iterator[Metric]:
     depth = GaugeMetricFamily("stenogram_queue_jobs", "Jobs that wait.", labels=["queue"])
     age = GaugeMetricFamily("stenogram_queue_age_seconds", "How long the oldest job waits.", labels=["queue"])
     sound = GaugeMetricFamily("stenogram_queue_audio_seconds", "Sound that waits.", labels=["queue"])
     paused = GaugeMetricFamily("stenogram_queue_paused", "Whether a person paused it.", labels=["queue"])
-    now = monitor.now(here.records, EVERYONE)
+    now = monitor.now(app.database, EVERYONE)
     waiting = {one.queue: one for one in now.waiting}
     for queue in QUEUES:
         one = waiting.get(queue)
@@ -66,7 +66,7 @@ def _queues(here: Journey) -> Iterator[Metric]:
     running = GaugeMetricFamily(
         "stenogram_jobs_running", "Jobs that a worker has in hand.", value=len(now.running)
     )
-    held = len(here.remote.orders.held())
+    held = len(app.remote.orders.held())
     asked = GaugeMetricFamily("stenogram_orders_held", "Orders that wait for a person's word.", value=held)
     yield from (depth, age, sound, paused, running, asked)
 
@@ -99,7 +99,7 @@ def _buckets(steps: Iterable[tuple[int, int, float]]) -> list[tuple[str, float]]
     return [*below, ("+Inf", float(sum(n for _, n, _ in known)))]
 
 
-def _speed(here: Journey, totals: Sequence[Total]) -> Iterator[Metric]:
+def _speed(app: Application, totals: Sequence[Total]) -> Iterator[Metric]:
     audio = CounterMetricFamily("stenogram_audio_seconds", "Sound that was transcribed.")
     heard_s = sum(
         total.audio_s
@@ -111,31 +111,31 @@ def _speed(here: Journey, totals: Sequence[Total]) -> Iterator[Metric]:
     speed = GaugeMetricFamily(
         "stenogram_speed_ratio", "Seconds of sound that a worker transcribes a second.", labels=["queue"]
     )
-    with here.records.read() as session:
+    with app.database.read() as session:
         for queue, ratio in history.speeds(session, time.time() - history.DAY).items():
             speed.add_metric([queue], ratio)
     yield speed
 
 
-def _money(here: Journey) -> Iterator[Metric]:
-    month = here.ledger.month()
+def _money(app: Application) -> Iterator[Metric]:
+    month = app.ledger.month()
     yield GaugeMetricFamily("stenogram_month_spent_usd", "Spent this month.", value=float(month.spent))
     yield GaugeMetricFamily(
         "stenogram_month_reserved_usd", "Promised to calls under way.", value=float(month.reserved)
     )
     batches = GaugeMetricFamily("stenogram_batches", "Batches by state.", labels=["state"])
-    with here.records.read() as session:
+    with app.database.read() as session:
         for state, n in session.execute(select(Batch.state, func.count()).group_by(Batch.state)):
             batches.add_metric([state], n)
     yield batches
 
 
-def _workers(here: Journey) -> Iterator[Metric]:
+def _workers(app: Application) -> Iterator[Metric]:
     alive = GaugeMetricFamily("stenogram_workers", "Workers alive.", labels=["queue"])
     memory = GaugeMetricFamily(
         "stenogram_worker_memory_bytes", "Memory of a worker.", labels=["worker", "queue"]
     )
-    seen = workers.alive(here.records)
+    seen = workers.alive(app.database)
     for queue in QUEUES:
         alive.add_metric([queue], sum(worker.queue == queue for worker in seen))
     for worker in seen:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Batch, Job, Recording, Run, Segment, Task, Transcript, Worker
 from core.i18n.messages import phrase
 from core.library.recordings import mine
@@ -92,11 +92,11 @@ class Now:
         return bool(self.running or self.waiting)
 
 
-def now(records: Records, who: Principal) -> Now:
+def now(database: Database, who: Principal) -> Now:
     """What runs and waits."""
     at = time.time()
-    alive = workers.alive(records)
-    with records.read() as session:
+    alive = workers.alive(database)
+    with database.read() as session:
         held = queues.paused(session)
         running = _running(session, who)
         ears = [worker.queue for worker in alive if worker.queue not in held]
@@ -111,21 +111,21 @@ def now(records: Records, who: Principal) -> Now:
         )
 
 
-def stamp(records: Records) -> str:
+def stamp(database: Database) -> str:
     """Changes when a job begins, ends or is put off, or a queue is paused. Cheap."""
     last = select(func.max(Run.ended_at))
     moving = select(Job.state, func.count(), func.max(Job.started_at)).where(
         Job.state.in_(("ready", "running"))
     )
-    with records.read() as session:
+    with database.read() as session:
         counted = [tuple(row) for row in session.execute(moving.group_by(Job.state))]
         return f"{session.scalar(last)} {counted} {sorted(queues.paused(session))}"
 
 
-def active(records: Records) -> bool:
+def active(database: Database) -> bool:
     """Whether anything runs or is ready to run. Cheap."""
     moving = select(Job.id).where(Job.state.in_(("ready", "running")), Job.run_at <= time.time()).limit(1)
-    with records.read() as session:
+    with database.read() as session:
         return session.scalar(moving) is not None
 
 
@@ -187,13 +187,13 @@ def _waiting(session: Session, who: Principal, at: float, held: set[str]) -> lis
 
 def _done_in_s(session: Session, ears: Sequence[str], least_s: float) -> float | None:
     """How long workers of these queues need for all unheard sound; no less than one that runs still needs."""
-    unheard = (
+    no_op = (
         select(func.sum(Recording.duration_s * (100 - Task.progress) / 100))
         .join(Task, Task.recording_id == Recording.id)
         .join(Job, Job.task_id == Task.id)
         .where(Job.state.in_(("ready", "running")), Job.kind.in_(("prepare", "transcribe")))
     )
-    left_s = session.scalar(unheard) or 0.0
+    left_s = session.scalar(no_op) or 0.0
     speeds = history.speeds(session, time.time() - history.DAY) or history.speeds(session, 0)
     together = sum(speeds.get(queue, 0.0) for queue in ears)
     return max(left_s / together, least_s) if left_s and together else None

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.application import Journey
+from core.application import Application
 from core.billing import Limit, Price, shipped
 from core.database.tables import Breaker
 from core.errors import NotFound, ProviderRefused, Rejected, StenogramError
-from core.http_client import Answer, Wire, told
+from core.http_client import Answer, HttpClient, told
 from core.i18n.messages import phrase
 from core.orders.breakers import Line
 from core.orders.pictures import Pictures
@@ -19,7 +19,7 @@ from core.speech.engine import Readiness
 from core.speech.engines.fireworks import WITHDRAWN, FireworksEngine
 from core.speech.engines.groq import GroqEngine
 from core.speech.engines.runpod import RunPodEngine
-from core.storage.object_store import Storage
+from core.storage.object_store import ObjectStore
 
 GEMINI = "https://generativelanguage.googleapis.com"
 
@@ -90,14 +90,14 @@ class _Known:
     withdrawn: bool = field(default=False)
 
 
-def all(here: Journey) -> list[Provider]:  # noqa: A001 - `providers.all` reads as it should
+def all(app: Application) -> list[Provider]:  # noqa: A001 - `providers.all` reads as it should
     """Every provider, as it stands. Asks nobody."""
-    return [_provider(known, here.remote.breakers.state(known.name)) for known in _known(here.settings)]
+    return [_provider(known, app.remote.breakers.state(known.name)) for known in _known(app.settings)]
 
 
-def test(here: Journey, name: str) -> Tested:
+def test(app: Application, name: str) -> Tested:
     """Make the cheapest real call, and remember how it went. Raise NotFound for an unknown name."""
-    known = next((known for known in _known(here.settings) if known.name == name), None)
+    known = next((known for known in _known(app.settings) if known.name == name), None)
     if known is None:
         raise NotFound
     if not known.readiness.ready:
@@ -105,9 +105,9 @@ def test(here: Journey, name: str) -> Tested:
     try:
         latency_s = known.ask()
     except StenogramError as error:
-        here.remote.breakers.failed_test(name, error, known.line.fingerprint)
+        app.remote.breakers.failed_test(name, error, known.line.fingerprint)
         return Tested(False, error=error)
-    here.remote.breakers.worked(name, latency_s, known.line.fingerprint)
+    app.remote.breakers.worked(name, latency_s, known.line.fingerprint)
     return Tested(True, latency_s)
 
 
@@ -144,7 +144,7 @@ def _state(known: _Known, breaker: Breaker) -> tuple[State, str, Mapping[str, ob
 
 
 def _known(settings: Settings) -> list[_Known]:
-    storage = Storage(settings)
+    storage = ObjectStore(settings)
     groq, fireworks = GroqEngine(settings), FireworksEngine(settings)
     runpod, pictures = RunPodEngine(settings, storage), Pictures(settings)
     return [
@@ -154,8 +154,8 @@ def _known(settings: Settings) -> list[_Known]:
         _Known(
             "runpod-images",
             "RunPod, pictures",
-            pictures.wire,
-            pictures.wire.masked,
+            pictures.http,
+            pictures.http.masked,
             pictures.readiness(),
             lambda: pictures.test().took_s,
             "runpod",
@@ -169,9 +169,9 @@ def _engine(engine: GroqEngine | RunPodEngine | FireworksEngine, ask: Callable[[
     readiness = engine.readiness()
     return _Known(
         engine.provider,
-        engine.wire.provider,
-        engine.wire,
-        engine.wire.masked,
+        engine.http.provider,
+        engine.http,
+        engine.http.masked,
         readiness,
         lambda: ask().took_s,
         engine.provider,
@@ -180,21 +180,21 @@ def _engine(engine: GroqEngine | RunPodEngine | FireworksEngine, ask: Callable[[
 
 
 def _gemini(settings: Settings) -> _Known:
-    wire = Wire("Gemini", settings.gemini_api_key, "GEMINI_API_KEY", scheme="", header="x-goog-api-key")
+    http = HttpClient("Gemini", settings.gemini_api_key, "GEMINI_API_KEY", scheme="", header="x-goog-api-key")
     address = f"{(settings.gemini_base_url or GEMINI).rstrip('/')}/v1beta/models?pageSize=1"
 
     def ask() -> float:
-        answer = wire.ask("GET", address, accept={400})
+        answer = http.ask("GET", address, accept={400})
         if answer.status == 400 and "key" in told(answer.body).lower():  # their way to refuse one
             raise ProviderRefused("Gemini", "GEMINI_API_KEY")
         if answer.status == 400:
             raise Rejected("{provider} refused: {detail}.", provider="Gemini", detail=told(answer.body)[:200])
         return answer.took_s
 
-    missing = "" if wire.has_key else "GEMINI_API_KEY is not set"
-    return _Known("gemini", "Gemini", wire, wire.masked, Readiness(wire.has_key, missing), ask, "gemini")
+    missing = "" if http.has_key else "GEMINI_API_KEY is not set"
+    return _Known("gemini", "Gemini", http, http.masked, Readiness(http.has_key, missing), ask, "gemini")
 
 
-def _store(settings: Settings, storage: Storage) -> _Known:
-    line = Wire("The object store", settings.s3_access_key, "S3_ACCESS_KEY")
+def _store(settings: Settings, storage: ObjectStore) -> _Known:
+    line = HttpClient("The object store", settings.s3_access_key, "S3_ACCESS_KEY")
     return _Known("storage", storage.title, line, line.masked, Readiness(True), storage.test)

@@ -11,7 +11,7 @@ from core.errors import NotFound, ProviderBusy
 from core.failpoints import hit
 from core.i18n.messages import phrase
 from core.orders import batch_results
-from core.orders.batch_store import Intents
+from core.orders.batch_store import BatchStore
 from core.orders.embedding_requests import Texts
 from core.search.index import Index
 
@@ -20,13 +20,13 @@ class Fetcher:
     """Brings results home."""
 
     def __init__(
-        self, folder: Path, index: Index, texts: Texts, intents: Intents, ring: Callable[[Job], None]
+        self, folder: Path, index: Index, texts: Texts, store: BatchStore, notify: Callable[[Job], None]
     ) -> None:
         self._folder = folder
         self._index = index
         self._texts = texts
-        self._intents = intents
-        self._ring = ring
+        self._store = store
+        self._notify = notify
 
     def fetch(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
         """Bring the result to disk, whole. A count that the provider contradicts is fetched twice."""
@@ -35,16 +35,16 @@ class Fetcher:
         try:
             embedder.download(batch.result or "", path)
         except NotFound:
-            self._intents.hold(batch, phrase("The provider does not have the result any more."))
+            self._store.hold(batch, phrase("The provider does not have the result any more."))
             return None
         digest, lines = batch_results.digest(path), batch_results.count(path)
         if batch.lines not in (None, lines) and batch.sha256 != digest:
-            self._intents.later(batch, sha256=digest)
+            self._store.later(batch, sha256=digest)
             return None
         hit("fetch.before_rename")
         batch_results.keep(path, self._path(batch, "result.jsonl"))
         hit("fetch.after_rename")
-        batch = self._intents.move(batch, "saved", sha256=digest)
+        batch = self._store.move(batch, "saved", sha256=digest)
         hit("save.after_commit")
         return batch
 
@@ -52,7 +52,7 @@ class Fetcher:
         """Keep every good vector under its text, see that it is there, and settle."""
         path = self._path(batch, "result.jsonl")
         if not path.exists() or batch_results.digest(path) != batch.sha256:
-            return self._intents.move(batch, "ended")
+            return self._store.move(batch, "ended")
         claimed = {row.custom_id: row for row in self._texts.sent(batch.id)}
         match = batch_results.Match({key: row.tokens for key, row in claimed.items()}, embedder.dim)
         for keys, vectors in match.vectors(path):
@@ -65,8 +65,8 @@ class Fetcher:
         errors = {claimed[key].hash: why for key, why in match.errors.items()}
         errors |= {claimed[key].hash: "missing in the result" for key in match.missing}
         alarm = phrase("The result has texts that nobody asked for.") if match.suspicious else ""
-        for job in self._intents.complete(batch, good, errors, alarm):
-            self._ring(job)
+        for job in self._store.complete(batch, good, errors, alarm):
+            self._notify(job)
         path.unlink()
         return None
 

@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.database.database import Records
-from core.database.tables import Batch, Order, PassageRow, Payment, Task, Text
+from core.database.database import Database
+from core.database.tables import Batch, EmbeddingRequest, Order, PassageRow, Payment, Task
 from core.speech.engine import BATCH
 
 
-def of_tasks(records: Records, tasks: Sequence[Task]) -> dict[str, str]:
+def of_tasks(database: Database, tasks: Sequence[Task]) -> dict[str, str]:
     """The name of the newest batch of each task that goes by batch, by task; of the others nothing.
 
     A transcript ordered by the engine goes before vectors. What was bought before a task is none of its.
@@ -20,7 +20,7 @@ def of_tasks(records: Records, tasks: Sequence[Task]) -> dict[str, str]:
     batched = [task for task in tasks if task.lane == "batch" or task.engine.endswith(BATCH)]
     if not batched:
         return {}
-    with records.read() as session:
+    with database.read() as session:
         heard = _transcripts(session, {task.transcript_id for task in batched})
         bought = _bought(session, {task.recording_id for task in batched})
         waiting = _waiting(session, {task.recording_id for task in batched})
@@ -53,7 +53,11 @@ def _bought(session: Session, ids: Collection[str]) -> dict[str, list[tuple[floa
 def _waiting(session: Session, ids: Collection[str]) -> dict[str, str]:
     """By recording: the batch under way that has its texts, which another recording may pay for."""
     theirs = select(PassageRow.recording_id, Batch.name).distinct()
-    theirs = theirs.join(Text, Text.hash == PassageRow.text_hash).join(Batch, Batch.id == Text.batch_id)
-    named = theirs.where(PassageRow.recording_id.in_(ids), Batch.name.is_not(None), Text.state == "sent")
+    theirs = theirs.join(EmbeddingRequest, EmbeddingRequest.hash == PassageRow.text_hash).join(
+        Batch, Batch.id == EmbeddingRequest.batch_id
+    )
+    named = theirs.where(
+        PassageRow.recording_id.in_(ids), Batch.name.is_not(None), EmbeddingRequest.state == "sent"
+    )
     found = session.execute(named.order_by(Batch.created_at).add_columns(Batch.created_at))
     return {recording_id: name or "" for recording_id, name, _ in found}

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from core.billing.ledger import CapReached
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Batch
 from core.embedding.embedder import BatchEmbedder
-from core.orders.batch_store import Intents
+from core.orders.batch_store import BatchStore
 from core.orders.embedding_requests import Line, Pending, Texts
 from core.queue.jobs import as_json
 from core.settings import Settings
@@ -29,15 +29,15 @@ class Planner:
     def __init__(
         self,
         settings: Settings,
-        records: Records,
+        database: Database,
         texts: Texts,
-        intents: Intents,
+        store: BatchStore,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
-        self._records = records
+        self._database = database
         self._texts = texts
-        self._intents = intents
+        self._store = store
         self.now = clock
 
     def flush_queue(
@@ -47,7 +47,7 @@ class Planner:
         min_size = self._settings.batch_min_size if min_size is None else min_size
         max_wait_s = self._settings.batch_max_wait_s if max_wait_s is None else max_wait_s
         pending = self._texts.pending(embedder)
-        asked = float(self._records.fact(FLUSH) or 0)
+        asked = float(self._database.get_value(FLUSH) or 0)
         early = pending.since > max(self.now() - max_wait_s, asked)
         if (
             not pending.number
@@ -60,22 +60,22 @@ class Planner:
 
     def _has_room(self, pending: Pending, min_size: int) -> bool:
         """Whether looking at the texts is worth while: neither cap nor limits stand in the way."""
-        capped = json.loads(self._records.fact(CAPPED) or "{}")
+        capped = json.loads(self._database.get_value(CAPPED) or "{}")
         if self.now() < capped.get("at", 0) + CAPPED_PAUSE_S:
             return False
-        jobs, tokens = self._intents.in_flight()
+        jobs, tokens = self._store.in_flight()
         least = pending.tokens // pending.number * min(min_size, pending.number)
         fits = self._enqueued_tokens() - tokens >= least
         return jobs == 0 or (fits and jobs < self._settings.batch_max_jobs)
 
     def flush(self) -> None:
         """Send what waits now with the next tick, however little it is."""
-        self._records.set_fact(FLUSH, str(self.now()))
+        self._database.set_value(FLUSH, str(self.now()))
 
     def _plan(self, embedder: BatchEmbedder, lines: Sequence[Line], min_size: int) -> list[Batch]:
         planned: list[Batch] = []
         while lines:
-            jobs, tokens = self._intents.in_flight()
+            jobs, tokens = self._store.in_flight()
             room = self._enqueued_tokens() - tokens
             part = self._fitting(embedder, lines, room, alone=jobs == 0)
             crumbs = len(part) < min(min_size, len(lines)) and jobs > 0
@@ -91,11 +91,11 @@ class Planner:
     def _reserve(self, embedder: BatchEmbedder, part: Sequence[Line]) -> Batch | None:
         """A planned batch with its money, or None; what is under way goes on when the cap is reached."""
         try:
-            batch = self._intents.plan(embedder, part)
+            batch = self._store.plan(embedder, part)
         except CapReached as error:
-            self._records.set_fact(CAPPED, json.dumps({"at": self.now(), **as_json(error)}))
+            self._database.set_value(CAPPED, json.dumps({"at": self.now(), **as_json(error)}))
             return None
-        self._records.set_fact(CAPPED, "")
+        self._database.set_value(CAPPED, "")
         return batch
 
     def _fitting(
@@ -113,16 +113,16 @@ class Planner:
 
     def _enqueued_tokens(self) -> int:
         """What the provider lets us have under way: the setting, or less where it was found to be less."""
-        found = int(self._records.fact(ROOM) or 0)
+        found = int(self._database.get_value(ROOM) or 0)
         return min(found, self._settings.batch_enqueued_tokens) or self._settings.batch_enqueued_tokens
 
     def refused(self, tokens: int) -> None:
         """So many tokens under way were too many: try with half of them."""
-        self._records.set_fact(ROOM, str(max(1, tokens // 2)))
+        self._database.set_value(ROOM, str(max(1, tokens // 2)))
 
     def accepted(self) -> None:
         """The provider took an order: after a refusal, try with a little more the next time."""
-        found = int(self._records.fact(ROOM) or 0)
+        found = int(self._database.get_value(ROOM) or 0)
         if found:
             grown = found + found // 4 + 1
-            self._records.set_fact(ROOM, str(grown if grown < self._settings.batch_enqueued_tokens else 0))
+            self._database.set_value(ROOM, str(grown if grown < self._settings.batch_enqueued_tokens else 0))

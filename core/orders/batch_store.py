@@ -25,8 +25,8 @@ from sqlalchemy.orm import Session
 
 from core.billing import plain
 from core.billing.ledger import Call, CapReached, Ledger
-from core.database.database import Records
-from core.database.tables import Batch, Job, Json, Text
+from core.database.database import Database
+from core.database.tables import Batch, EmbeddingRequest, Job, Json
 from core.embedding.embedder import BatchEmbedder, RemoteBatch
 from core.errors import StenogramError, Unavailable, Withdrawn
 from core.failpoints import hit
@@ -48,38 +48,38 @@ OLD_S = 50 * 3600.0
 """A live batch older than this needs a person: providers end theirs after 48 hours."""
 
 
-class Intents:
+class BatchStore:
     """The batches of one installation, as SQL knows them."""
 
     def __init__(
-        self, records: Records, ledger: Ledger, poll_s: float, clock: Callable[[], float] = time.time
+        self, database: Database, ledger: Ledger, poll_s: float, clock: Callable[[], float] = time.time
     ) -> None:
-        self._records = records
+        self._database = database
         self._ledger = ledger
         self._poll_s = poll_s
         self.now = clock
 
     def get(self, batch_id: str) -> Batch:
         """One batch, as it is now."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             return session.get_one(Batch, batch_id)
 
     def live(self) -> list[Batch]:
         """Batches that have not ended, oldest first."""
         mine = select(Batch).where(Batch.state.in_(LIVE)).order_by(Batch.created_at)
-        with self._records.read() as session:
+        with self._database.read() as session:
             return list(session.scalars(mine))
 
     def due(self) -> list[Batch]:
         """Live batches whose next step is due, those that wait longest first."""
         mine = select(Batch).where(Batch.state.in_(LIVE), Batch.next_at <= self.now())
-        with self._records.read() as session:
+        with self._database.read() as session:
             return list(session.scalars(mine.order_by(Batch.next_at)))
 
     def in_flight(self) -> tuple[int, int]:
         """How many batches live, and how many tokens they hold at the provider or soon will."""
         counted = select(func.count(), func.coalesce(func.sum(Batch.tokens), 0))
-        with self._records.read() as session:
+        with self._database.read() as session:
             number = session.scalar(select(func.count()).where(Batch.state.in_(LIVE))) or 0
             tokens = session.execute(counted.where(Batch.state.in_((*FREE, *ASKED)))).one()[1]
             return number, int(tokens)
@@ -92,7 +92,7 @@ class Intents:
         Raise CapReached when the month's cap does not allow it; then nothing is changed.
         """
         try:
-            with self._records.write() as session:
+            with self._database.write() as session:
                 batch = self._insert(session, embedder, lines)
                 hit("plan.before_commit")
         except Withdrawn:
@@ -122,7 +122,7 @@ class Intents:
 
     def move(self, batch: Batch, to: str, **values: Any) -> Batch:
         """One step to another state. Raise Withdrawn if somebody else has moved it meanwhile."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             self._move(session, batch, to, **values)
         return self.get(batch.id)
 
@@ -138,7 +138,7 @@ class Intents:
         """The provider has it: from now on it is known by its name there. Twins are booked as well."""
         values: dict[str, Any] = {"name": remote.name, "remote_state": remote.state}
         values |= {"submitted_at": self.now(), "next_at": self.now() + self._poll_s}
-        with self._records.write() as session:
+        with self._database.write() as session:
             self._move(session, batch, "submitted", **values)
             if twins:
                 self._book_twins(session, batch, len(twins))
@@ -147,7 +147,7 @@ class Intents:
 
     def twins(self, batch: Batch, number: int) -> None:
         """The provider turned out to have a batch more than once: a person should know, the book too."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             self._book_twins(session, batch, number)
 
     def _book_twins(self, session: Session, batch: Batch, number: int) -> None:
@@ -161,7 +161,7 @@ class Intents:
         """Nothing new, or it could not be done now: look again later, with growing pauses."""
         values |= {"polls": batch.polls + 1, "next_at": self.now() + self.pause_s(batch, error)}
         values["error"] = as_json(error) if error else None
-        with self._records.write() as session:
+        with self._database.write() as session:
             mine = update(Batch).where(
                 Batch.id == batch.id, Batch.state == batch.state, Batch.epoch == batch.epoch
             )
@@ -192,7 +192,7 @@ class Intents:
         alarm = _alarm(phrase("This batch is older than {hours} hours."), hours=int(OLD_S / 3600))
         old = [batch for batch in self.live() if batch.created_at < self.now() - OLD_S and not batch.alarm]
         for batch in old:
-            with self._records.write() as session:
+            with self._database.write() as session:
                 session.execute(update(Batch).where(Batch.id == batch.id).values(alarm=alarm))
 
     # Ends
@@ -204,7 +204,7 @@ class Intents:
 
         `good` are the tokens of good texts by hash, `errors` what was wrong with the others. Jobs to ring.
         """
-        with self._records.write() as session:
+        with self._database.write() as session:
             usd = self._ledger.settle(session, batch.id, embedding_requests.billed(session, good))
             self._move(
                 session,
@@ -226,12 +226,14 @@ class Intents:
         self, batch: Batch, state: str, error: StenogramError | None = None, *, disputed: bool = False
     ) -> list[Job]:
         """It ended without results. Money is free again unless `disputed`. Jobs to ring after that."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             why = as_json(error) if error else None
             self._move(session, batch, state, finished_at=self.now(), error=why)
             settle = self._ledger.dispute if disputed else self._ledger.release
             settle(session, batch.id)
-            mine = select(Text.hash).where(Text.batch_id == batch.id, Text.state == "sent")
+            mine = select(EmbeddingRequest.hash).where(
+                EmbeddingRequest.batch_id == batch.id, EmbeddingRequest.state == "sent"
+            )
             hashes = list(session.scalars(mine))
             if error is None and batch.wish in ("", "late"):
                 embedding_requests.put_back(session, batch.id)
@@ -245,7 +247,7 @@ class Intents:
 
         Whether it is billed is not known, so it stays booked. If the cap is reached, the texts wait.
         """
-        with self._records.write() as session:
+        with self._database.write() as session:
             failure = _alarm(phrase("The provider says: {why}"), why=why)
             self._move(session, batch, state, finished_at=self.now(), error=failure)
             self._ledger.dispute(session, batch.id)
@@ -264,7 +266,7 @@ class Intents:
     def wish(self, batch_id: str, wish: str) -> bool:
         """Note what a person wants of a live batch; its next step is due now. False if it has ended."""
         mine = update(Batch).where(Batch.id == batch_id, Batch.state.in_(LIVE))
-        with self._records.write() as session:
+        with self._database.write() as session:
             return changed(session, mine.values(wish=wish, next_at=self.now(), polls=0))
 
     def finished(self, session: Session, batch_id: str) -> None:

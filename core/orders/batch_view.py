@@ -13,8 +13,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.billing.ledger import Ledger
-from core.database.database import Records
-from core.database.tables import Batch, Json, Text
+from core.database.database import Database
+from core.database.tables import Batch, EmbeddingRequest, Json
 from core.embedding.embedder import Embedder, batching
 from core.i18n.messages import phrase
 from core.orders.batch_planner import CAPPED
@@ -120,20 +120,20 @@ class View:
     def __init__(
         self,
         settings: Settings,
-        records: Records,
+        database: Database,
         ledger: Ledger,
         embedder: Callable[[], Embedder],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
-        self._records = records
+        self._database = database
         self._ledger = ledger
         self._embedder = embedder
         self.now = clock
 
     def list(self, limit: int = 50) -> list[Seen]:
         """Batches, those under way first, then the newest."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             rows = list(session.scalars(select(Batch).order_by(Batch.created_at.desc()).limit(limit)))
             failed = _failed(session, [row.id for row in rows])
             expected = _expected(_durations(session))
@@ -143,26 +143,30 @@ class View:
     def held(self) -> Sequence[Seen]:
         """Batches that a person must look at, the oldest first."""
         waiting = select(Batch).where(Batch.state == "held").order_by(Batch.created_at)
-        with self._records.read() as session:
+        with self._database.read() as session:
             expected = _expected(_durations(session))
             return [self._seen(row, 0, expected) for row in session.scalars(waiting)]
 
     def paused(self) -> Json | None:
         """Why the provider is not asked at the moment: its key was refused; None if it is."""
-        paused: Json = json.loads(self._records.fact(PAUSED) or "{}")
+        paused: Json = json.loads(self._database.get_value(PAUSED) or "{}")
         return paused if self.now() < float(paused.get("until", 0)) else None
 
     def queue(self) -> Queue:
         """What waits in the batch lane."""
         embedder = batching(self._embedder())
         name = embedder.name if embedder else ""
-        idle = select(func.count(), func.min(Text.since), func.coalesce(func.sum(Text.tokens), 0))
-        with self._records.read() as session:
+        idle = select(
+            func.count(),
+            func.min(EmbeddingRequest.since),
+            func.coalesce(func.sum(EmbeddingRequest.tokens), 0),
+        )
+        with self._database.read() as session:
             number, since, tokens = session.execute(
-                idle.where(Text.state == "waiting", Text.model == name)
+                idle.where(EmbeddingRequest.state == "waiting", EmbeddingRequest.model == name)
             ).one()
         usd, saved = self._price(name, int(tokens))
-        capped = json.loads(self._records.fact(CAPPED) or "null") if number else None
+        capped = json.loads(self._database.get_value(CAPPED) or "null") if number else None
         age_s = self.now() - since if number else None
         stopped = self.paused() or capped
         return Queue(number, age_s, int(tokens), usd, saved, stopped, capped=bool(capped))
@@ -213,8 +217,10 @@ def _says(row: Batch, *, live: bool, left: int) -> str:
 
 
 def _failed(session: Session, batch_ids: Sequence[str]) -> dict[str, int]:
-    grouped = select(Text.batch_id, func.count()).where(Text.batch_id.in_(batch_ids), Text.state == "failed")
-    return {str(key): number for key, number in session.execute(grouped.group_by(Text.batch_id))}
+    grouped = select(EmbeddingRequest.batch_id, func.count()).where(
+        EmbeddingRequest.batch_id.in_(batch_ids), EmbeddingRequest.state == "failed"
+    )
+    return {str(key): number for key, number in session.execute(grouped.group_by(EmbeddingRequest.batch_id))}
 
 
 def _durations(session: Session) -> list[float]:

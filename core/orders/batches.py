@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from core.billing.ledger import Ledger
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Batch, Job, new_id
 from core.embedding.embedder import BatchEmbedder, RemoteBatch, batching
 from core.errors import (
@@ -29,11 +29,11 @@ from core.i18n.messages import phrase
 from core.orders import embedding_requests
 from core.orders.batch_fetcher import Fetcher
 from core.orders.batch_planner import Planner
-from core.orders.batch_store import FREE, PREFIX, Intents
+from core.orders.batch_store import FREE, PREFIX, BatchStore
 from core.orders.batch_view import PAUSED, View
 from core.orders.embedding_requests import Texts
 from core.queue.jobs import as_json
-from core.search.active_embedder import Active
+from core.search.active_embedder import ActiveEmbedder
 from core.search.index import Index
 from core.settings import Settings
 
@@ -57,38 +57,38 @@ class Batches:
     def __init__(
         self,
         settings: Settings,
-        records: Records,
+        database: Database,
         index: Index,
-        intents: Intents,
+        store: BatchStore,
         ledger: Ledger,
-        active: Active,
-        ring: Callable[[Job], None],
+        active: ActiveEmbedder,
+        notify: Callable[[Job], None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
-        self._records = records
+        self._database = database
         self._index = index
-        self.intents = intents
+        self.store = store
         self._active = active
         self._embedder = active.embedder
-        self._ring = ring
+        self._notify = notify
         self._folder = settings.home / "batches"
-        self.texts = Texts(records, index)
-        self.fetcher = Fetcher(self._folder, index, self.texts, intents, ring)
-        self.planner = Planner(settings, records, self.texts, intents, clock)
-        self.view = View(settings, records, ledger, active.embedder, clock)
+        self.texts = Texts(database, index)
+        self.fetcher = Fetcher(self._folder, index, self.texts, store, notify)
+        self.planner = Planner(settings, database, self.texts, store, clock)
+        self.view = View(settings, database, ledger, active.embedder, clock)
         self.now = clock
 
     def tick(self) -> None:
         """One round over all batches. Nothing is asked while a key is refused."""
         self._active.tick()
-        self.intents.watch()
+        self.store.watch()
         if self.view.paused():
             return
         embedder = batching(self._embedder())
         end = time.monotonic() + TICK_S
         try:
-            self._move_on(self.intents.due(), end)
+            self._move_on(self.store.due(), end)
             if embedder is None:
                 return  # those of an earlier embedder go on, new ones are not made
             while time.monotonic() < end and self.texts.enrol(embedder, self.now()):
@@ -101,13 +101,13 @@ class Batches:
 
     def _hurry(self) -> None:
         """What waits in no batch and is due by now is made now."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             if not embedding_requests.overdue(session, self.now()):
                 return
-        with self._records.write() as session:
+        with self._database.write() as session:
             jobs = embedding_requests.to_now(session, embedding_requests.overdue(session, self.now()))
         for job in jobs:
-            self._ring(job)
+            self._notify(job)
 
     def _move_on(self, batches: Sequence[Batch], end: float) -> None:
         for batch in batches:
@@ -119,11 +119,11 @@ class Batches:
         """As many steps as can be done now, by the embedder that the batch was made for."""
         embedder = batching(self._active.named(batch.model))
         if embedder is None or embedder.name != batch.model:
-            self.intents.hold(batch, phrase("The embedder of this batch is not there any more."))
+            self.store.hold(batch, phrase("The embedder of this batch is not there any more."))
             return
         if batch.deadline_at is not None and self.now() > batch.deadline_at and not batch.wish:
-            self.intents.wish(batch.id, "late")
-            batch = self.intents.get(batch.id)
+            self.store.wish(batch.id, "late")
+            batch = self.store.get(batch.id)
         current: Batch | None = batch
         try:
             while current is not None and current.state in STEPS:
@@ -134,7 +134,7 @@ class Batches:
         except ProviderRefused:
             raise
         except Unavailable as error:
-            self.intents.later(batch, error)
+            self.store.later(batch, error)
         except Rejected as error:
             self._refuse(batch, error)
 
@@ -143,20 +143,20 @@ class Batches:
         if batch.state in FREE:
             self._end(batch, "failed", error)
         else:
-            self.intents.later(batch, error)
+            self.store.later(batch, error)
 
     def _sweep(self, embedder: BatchEmbedder) -> None:
         """Now and then: files of batches that have ended, and orders that came to be made twice.
 
         A process frozen between its last look and the order can order late; the twin is cancelled.
         """
-        live = {batch.id: batch for batch in self.intents.live()}
+        live = {batch.id: batch for batch in self.store.live()}
         for path in self._folder.glob("*"):
             if path.name.partition(".")[0] not in live:
                 path.unlink(missing_ok=True)
-        if self.now() < float(self._records.fact(SWEPT) or 0) + SWEEP_S:
+        if self.now() < float(self._database.get_value(SWEPT) or 0) + SWEEP_S:
             return
-        self._records.set_fact(SWEPT, str(self.now()))
+        self._database.set_value(SWEPT, str(self.now()))
         if not any(batch.name for batch in live.values()):
             return
         try:
@@ -171,7 +171,7 @@ class Batches:
         if batch.name and same and not batch.alarm:
             for twin in same:
                 self._cancel_remote(embedder, twin.name)
-            self.intents.twins(batch, len(same))
+            self.store.twins(batch, len(same))
 
     # What people see and want
 
@@ -181,35 +181,35 @@ class Batches:
 
     def cancel(self, batch_id: str) -> bool:
         """Stop a batch; what it finished is kept, the rest is listed for a person. False: it has ended."""
-        return self.intents.wish(batch_id, "cancel")
+        return self.store.wish(batch_id, "cancel")
 
     def finish_now(self, batch_id: str) -> bool:
         """Stop a batch and make its missing vectors now, at the full price. False: it has ended.
 
         Nothing is paid twice: the rest is bought only when the provider has confirmed the end.
         """
-        return self.intents.wish(batch_id, "now")
+        return self.store.wish(batch_id, "now")
 
     def retry_failed(self, batch_id: str) -> int:
         """Texts that were given up, or are held, wait for the next batch. How many."""
         held = self._let_go(batch_id, "")
-        with self._records.write() as session:
+        with self._database.write() as session:
             return held + embedding_requests.again(session, batch_id)
 
     def embed_failed_now(self, batch_id: str) -> int:
         """Texts that were given up, or are held, are embedded now, at the full price. How many."""
         held = self._let_go(batch_id, "now")
-        with self._records.write() as session:
+        with self._database.write() as session:
             hashes = embedding_requests.failed(session, batch_id)
             jobs = embedding_requests.to_now(session, hashes)
-            self.intents.finished(session, batch_id)
+            self.store.finished(session, batch_id)
         for job in jobs:
-            self._ring(job)
+            self._notify(job)
         return held + len(hashes)
 
     def _let_go(self, batch_id: str, wish: str) -> int:
         """A person looked at a held batch and wants its texts anew; what it may have cost stays booked."""
-        batch = self.intents.get(batch_id)
+        batch = self.store.get(batch_id)
         if batch.state != "held":
             return 0
         batch.wish = wish
@@ -219,16 +219,16 @@ class Batches:
 
     def waiting(self, recording_id: str) -> dict[str, int]:
         """How many passages of a recording wait and are in no batch yet, by lane."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             return embedding_requests.idle(session, recording_id)
 
     def change_lane(self, recording_id: str, lane: str) -> None:
         """Passages that wait and are in no batch yet go by the other lane. Raise BadRequest."""
         lane = self._active.lane(lane)
-        with self._records.write() as session:
+        with self._database.write() as session:
             job = embedding_requests.change_lane(session, recording_id, lane)
         if job is not None:
-            self._ring(job)
+            self._notify(job)
 
     # Ordering
 
@@ -246,24 +246,22 @@ class Batches:
         name = embedder.upload(path, f"{batch.display_name}-{batch.epoch}")
         hit("upload.after")
         path.unlink()
-        return self.intents.move(batch, "uploaded", file=name, uploaded_at=self.now())
+        return self.store.move(batch, "uploaded", file=name, uploaded_at=self.now())
 
     def _submit(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
         if batch.wish:
             return self._end(batch, "cancelled")
         if batch.uploaded_at is None or self.now() - batch.uploaded_at > UPLOAD_LIVES_S:
-            return self.intents.move(batch, "planned", epoch=batch.epoch + 1)
+            return self.store.move(batch, "planned", epoch=batch.epoch + 1)
         polls = batch.polls
         if self._ordered_before(embedder, batch):
-            return self.intents.move(batch, "submitting", submit_at=self.now())
+            return self.store.move(batch, "submitting", submit_at=self.now())
         hit("submit.before_commit")
-        batch = self.intents.move(
-            batch, "submitting", submit_at=self.now(), epoch=batch.epoch + 1, polls=polls
-        )
+        batch = self.store.move(batch, "submitting", submit_at=self.now(), epoch=batch.epoch + 1, polls=polls)
         committed = time.monotonic()
         hit("submit.before_send")
         if time.monotonic() - committed > SEND_WITHIN_S:
-            return self.intents.move(batch, "uploaded")
+            return self.store.move(batch, "uploaded")
         return self._order(embedder, batch)
 
     def _ordered_before(self, embedder: BatchEmbedder, batch: Batch) -> bool:
@@ -280,27 +278,27 @@ class Batches:
             self._too_busy(batch, error)
             return None
         except ProviderRefused as error:
-            self.intents.refused(batch, error)
+            self.store.refused(batch, error)
             raise
         except Rejected as error:
             hit("refuse.before_commit")
             return self._end(batch, "failed", error)
         hit("submit.after_reply")
         self.planner.accepted()
-        self.intents.submitted(batch, remote)
+        self.store.submitted(batch, remote)
         return None
 
     def _too_busy(self, batch: Batch, error: ProviderBusy) -> None:
         """Refused for now. Without a waiting time it is the enqueued-token limit: ask for less at once."""
         limit = error.retry_after_s is None and error.facts.get("detail") == "HTTP 429"
-        jobs, tokens = self.intents.in_flight()
+        jobs, tokens = self.store.in_flight()
         if limit:
             self.planner.refused(tokens)
         if limit and jobs <= 1 and batch.texts > 1:
             hit("refuse.before_commit")
             self._end(batch, "split")
         else:
-            self.intents.refused(batch, error)
+            self.store.refused(batch, error)
 
     def _find(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
         """An order whose answer is unknown: adopt what the provider has, or order anew after a while.
@@ -312,11 +310,11 @@ class Batches:
             for twin in found[1:]:
                 self._cancel_remote(embedder, twin.name)
             hit("adopt.before_commit")
-            self.intents.submitted(batch, found[0], found[1:])
+            self.store.submitted(batch, found[0], found[1:])
             return None
         if self.now() > (batch.submit_at or 0) + self._settings.batch_quiet_s:
-            return self.intents.move(batch, "uploaded", epoch=batch.epoch + 1)
-        self.intents.later(batch)
+            return self.store.move(batch, "uploaded", epoch=batch.epoch + 1)
+        self.store.later(batch)
         return None
 
     # Waiting
@@ -329,7 +327,7 @@ class Batches:
         try:
             remote = embedder.batch(name)
         except NotFound:
-            self.intents.hold(batch, phrase("The provider does not know this batch any more."))
+            self.store.hold(batch, phrase("The provider does not know this batch any more."))
             return None
         hit("poll.after_reply")
         return self._read(embedder, batch, remote)
@@ -339,7 +337,7 @@ class Batches:
         match remote.state:
             case "succeeded" | "partially_succeeded" | "cancelled" if remote.result:
                 values = {"remote_state": remote.state, "result": remote.result, "lines": remote.lines}
-                batch = self.intents.move(batch, "ended", ended_at=self.now(), **values)
+                batch = self.store.move(batch, "ended", ended_at=self.now(), **values)
                 hit("end.after_commit")
                 return batch
             case "cancelled":
@@ -349,9 +347,9 @@ class Batches:
                 why = remote.error or remote.state
                 if batch.wish:
                     return self._end(batch, remote.state, disputed=True)
-                self.intents.replan(batch, embedder, lines, remote.state, why)
+                self.store.replan(batch, embedder, lines, remote.state, why)
                 return None
-        self.intents.later(batch, remote_state=remote.state)
+        self.store.later(batch, remote_state=remote.state)
         return None
 
     def _cancel_remote(self, embedder: BatchEmbedder, name: str) -> None:
@@ -363,8 +361,8 @@ class Batches:
     def _end(
         self, batch: Batch, state: str, error: Rejected | None = None, *, disputed: bool = False
     ) -> Batch | None:
-        for job in self.intents.abandon(batch, state, error, disputed=disputed):
-            self._ring(job)
+        for job in self.store.abandon(batch, state, error, disputed=disputed):
+            self._notify(job)
         return None
 
     # Pausing
@@ -372,7 +370,7 @@ class Batches:
     def _pause(self, error: ProviderRefused) -> None:
         """Ask nothing for a minute; what waits goes on by itself when the key works or the cap allows."""
         paused = {"until": self.now() + REFUSED_PAUSE_S, **as_json(error)}
-        self._records.set_fact(PAUSED, json.dumps(paused))
+        self._database.set_value(PAUSED, json.dumps(paused))
 
 
 STEPS: dict[str, Step] = {
@@ -380,6 +378,6 @@ STEPS: dict[str, Step] = {
     "uploaded": Batches._submit,
     "submitting": Batches._find,
     "submitted": Batches._poll,
-    "ended": lambda here, embedder, batch: here.fetcher.fetch(embedder, batch),
-    "saved": lambda here, embedder, batch: here.fetcher.store(embedder, batch),
+    "ended": lambda app, embedder, batch: app.fetcher.fetch(embedder, batch),
+    "saved": lambda app, embedder, batch: app.fetcher.store(embedder, batch),
 }

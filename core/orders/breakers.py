@@ -14,7 +14,7 @@ from typing import Protocol
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Breaker
 from core.errors import ProviderBusy, ProviderRefused, ProviderResting, Rejected, StenogramError
 from core.queue.jobs import as_json, changed
@@ -43,8 +43,8 @@ class Line(Protocol):
 class Breakers:
     """How every provider answered lately."""
 
-    def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
-        self._records = records
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
         self.now = clock
 
     @contextmanager
@@ -65,7 +65,7 @@ class Breakers:
 
     def state(self, name: str) -> Breaker:
         """How a provider answered lately."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             return session.get(Breaker, name) or Breaker(
                 provider=name, fingerprint="", failures=0, refused=False, open_until=0.0
             )
@@ -74,13 +74,13 @@ class Breakers:
         """A call was answered; `latency_s` and the key's fingerprint if it was a test of the connection."""
         good: dict[str, object] = {"failures": 0, "refused": False, "open_until": 0.0, "error": None}
         if latency_s is None:
-            with self._records.read() as session:
+            with self._database.read() as session:
                 row = session.get(Breaker, name)
                 if row is None or not (row.failures or row.refused or row.open_until):
                     return
         else:
             good |= {"tested_at": self.now(), "latency_s": latency_s, "fingerprint": fingerprint}
-        with self._records.write() as session:
+        with self._database.write() as session:
             self._row(session, name)
             session.execute(update(Breaker).where(Breaker.provider == name).values(good))
 
@@ -88,7 +88,7 @@ class Breakers:
         """A test of the connection ended so."""
         if isinstance(error, ProviderRefused | ProviderBusy):
             self._failed(name, error)
-        with self._records.write() as session:
+        with self._database.write() as session:
             row = self._row(session, name)
             row.tested_at, row.latency_s, row.error = self.now(), None, as_json(error)
             row.fingerprint = fingerprint
@@ -118,18 +118,18 @@ class Breakers:
         raise ProviderResting(line.provider, detail, left_s)
 
     def _begin(self, name: str, fingerprint: str) -> None:
-        with self._records.write() as session:
+        with self._database.write() as session:
             row = self._row(session, name)
             row.fingerprint, row.failures, row.refused = fingerprint, 0, False
             row.open_until, row.error = 0.0, None
 
     def _probe(self, row: Breaker, now: float) -> bool:
         mine = update(Breaker).where(Breaker.provider == row.provider, Breaker.open_until == row.open_until)
-        with self._records.write() as session:
+        with self._database.write() as session:
             return changed(session, mine.values(open_until=now + PROBE_S))
 
     def _failed(self, name: str, error: ProviderRefused | ProviderBusy) -> None:
-        with self._records.write() as session:
+        with self._database.write() as session:
             row = self._row(session, name)
             row.failures += 1
             row.error = as_json(error)

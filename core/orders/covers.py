@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from core.billing.ledger import Call, Ledger
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Cover, Recording, new_id
 from core.errors import (
     BadRequest,
@@ -24,9 +24,9 @@ from core.errors import (
     StenogramError,
 )
 from core.orders.breakers import Breakers
-from core.orders.pictures import Made, Pictures, Wish
+from core.orders.pictures import Made, PictureOptions, Pictures
 from core.queue.jobs import as_json, changed
-from core.storage.object_store import Storage
+from core.storage.object_store import ObjectStore
 
 PROVIDER = "runpod-images"
 LIVE = ("planned", "submitting", "submitted")
@@ -60,48 +60,48 @@ class Covers:
 
     def __init__(
         self,
-        records: Records,
-        storage: Storage,
+        database: Database,
+        storage: ObjectStore,
         pictures: Pictures,
         ledger: Ledger,
         breakers: Breakers,
         clock: Callable[[], float],
     ) -> None:
-        self._records = records
+        self._database = database
         self._storage = storage
         self.pictures = pictures
         self._ledger = ledger
         self._breakers = breakers
         self.now = clock
-        self.bell: Callable[[str], None] = _unheard
+        self.notifier: Callable[[str], None] = _no_op
 
-    def ask(self, recording_id: str, prompts: Sequence[str], wish: Wish) -> str:
+    def ask(self, recording_id: str, prompts: Sequence[str], options: PictureOptions) -> str:
         """Ask for a picture a prompt; the id of the series. Raise BadRequest, or Rejected if not ready."""
-        wishes = [replace(wish, prompt=prompt.strip()).checked() for prompt in prompts if prompt.strip()]
+        wishes = [replace(options, prompt=prompt.strip()).checked() for prompt in prompts if prompt.strip()]
         if not 1 <= len(wishes) <= MOST_PROMPTS:
             raise BadRequest("Ask for 1 to {most} pictures.", most=MOST_PROMPTS)
         readiness = self.pictures.readiness()
         if not readiness.ready:
             raise Rejected("Not ready: {reason}", reason=readiness.reason)
         series = new_id()
-        rows = [Cover(recording_id=recording_id, series=series, wish=one.as_json()) for one in wishes]
-        with self._records.write() as session:
+        rows = [Cover(recording_id=recording_id, series=series, options=one.as_json()) for one in wishes]
+        with self._database.write() as session:
             session.add_all(rows)
         for row in rows:
-            self.bell(row.id)
+            self.notifier(row.id)
         return series
 
     def tick(self) -> None:
         """Bring every picture forward that is due."""
         due = select(Cover.id).where(Cover.state.in_(LIVE), Cover.next_at <= self.now())
-        with self._records.read() as session:
+        with self._database.read() as session:
             found = list(session.scalars(due.order_by(Cover.created_at)))
         for cover_id in found:
             self.step(cover_id)
 
     def step(self, cover_id: str) -> None:
         """Bring one picture forward. Trouble with the provider only makes it wait."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             cover = session.get(Cover, cover_id)
         if cover is None or cover.state not in LIVE or cover.next_at > self.now():
             return
@@ -124,15 +124,15 @@ class Covers:
         if not self._intend(cover):
             return
         try:
-            with self._breakers.around(PROVIDER, self.pictures.wire):
-                remote_id = self.pictures.submit(Wish(**cover.wish))
+            with self._breakers.around(PROVIDER, self.pictures.http):
+                remote_id = self.pictures.submit(PictureOptions(**cover.wish))
         except OutcomeUnknown as error:
             self._broken(cover, Made("broken", reason=str(error.facts["detail"])))
         except Rejected as error:
             self._fail(cover, error)
         except StenogramError as error:
             wait_s = getattr(error, "retry_after_s", None) or AGAIN_S
-            with self._records.write() as session:
+            with self._database.write() as session:
                 self._ledger.release(session, _call_id(cover))
                 later = {"state": "planned", "error": as_json(error), "next_at": self.now() + wait_s}
                 session.execute(_as_known(cover).values(later))
@@ -142,7 +142,7 @@ class Covers:
 
     def _intend(self, cover: Cover) -> bool:
         """Commit that it is about to be ordered, with its money. Raise CapReached."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             recording = session.get_one(Recording, cover.recording_id)
             next_at = self.now() + LOST_S
             if not changed(session, _as_known(cover).values(state="submitting", next_at=next_at)):
@@ -154,7 +154,7 @@ class Covers:
         return True
 
     def _poll(self, cover: Cover) -> None:
-        with self._breakers.around(PROVIDER, self.pictures.wire):
+        with self._breakers.around(PROVIDER, self.pictures.http):
             made = self.pictures.poll(cover.remote_id or "")
             late = self.now() > (cover.submitted_at or 0.0) + self.pictures.timeout_s
             if late and made.fate in ("waiting", "working"):
@@ -173,7 +173,7 @@ class Covers:
         name = f"covers/{cover.recording_id}/{cover.id}"
         self._storage.put(name, made.picture)
         done = {"state": "done", "object": name, "finished_at": self.now(), "error": None}
-        with self._records.write() as session:
+        with self._database.write() as session:
             if changed(session, _as_known(cover).values(done)):
                 self._settle(session, cover, made)
 
@@ -183,13 +183,13 @@ class Covers:
             self._fail(cover, error)
             return
         again = {"state": "planned", "breaks": cover.breaks + 1, "next_at": self.now() + AGAIN_S}
-        with self._records.write() as session:
+        with self._database.write() as session:
             if changed(session, _as_known(cover).values({**again, "error": as_json(error)})):
                 self._settle(session, cover, made)
 
     def _fail(self, cover: Cover, error: Rejected) -> None:
         ended = {"state": "failed", "finished_at": self.now(), "error": as_json(error)}
-        with self._records.write() as session:
+        with self._database.write() as session:
             if changed(session, _as_known(cover).values(ended)):
                 self._ledger.dispute(session, _call_id(cover))
 
@@ -201,7 +201,7 @@ class Covers:
             self._ledger.settle(session, _call_id(cover), {cover.recording_id: made.gpu_s})
 
     def _move(self, cover: Cover, to: str, **values: object) -> None:
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.execute(_as_known(cover).values(state=to, **values))
 
     # Views
@@ -209,12 +209,12 @@ class Covers:
     def of(self, recording_id: str) -> list[Cover]:
         """All pictures of a recording, the newest first."""
         mine = select(Cover).where(Cover.recording_id == recording_id).order_by(Cover.created_at.desc())
-        with self._records.read() as session:
+        with self._database.read() as session:
             return list(session.scalars(mine))
 
     def series(self, series: str) -> Series:
         """How far the pictures are that were asked for together."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             states = list(session.scalars(select(Cover.state).where(Cover.series == series)))
         return Series(len(states), states.count("done"), states.count("failed"))
 
@@ -230,7 +230,7 @@ class Covers:
 
     def remove(self, recording_id: str, cover_id: str) -> None:
         """Forget one picture."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             cover = session.get(Cover, cover_id)
             if cover is None or cover.recording_id != recording_id:
                 raise NotFound
@@ -248,5 +248,5 @@ def _call_id(cover: Cover) -> str:
     return f"{cover.id}/{cover.breaks}"
 
 
-def _unheard(_cover_id: str) -> None:
+def _no_op(_cover_id: str) -> None:
     """Wake nobody: the chore will, some seconds later."""

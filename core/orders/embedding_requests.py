@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
-from core.database.database import Records
-from core.database.tables import Job, PassageRow, Recording, Text
+from core.database.database import Database
+from core.database.tables import EmbeddingRequest, Job, PassageRow, Recording
 from core.embedding.embedder import BatchEmbedder, Embedder, text_hash, tokens_at_most
 from core.search.embedding_jobs import embed_job
 from core.search.index import Index
@@ -56,8 +56,8 @@ class Pending:
 class Texts:
     """The texts of one installation."""
 
-    def __init__(self, records: Records, index: Index) -> None:
-        self._records = records
+    def __init__(self, database: Database, index: Index) -> None:
+        self._database = database
         self._index = index
 
     def enrol(self, embedder: BatchEmbedder, now: float) -> int:
@@ -74,7 +74,7 @@ class Texts:
         have = [passage for passage in passages if hashes[passage.id] in known]
         for recording_id, mine in _by_recording(have):
             self._adopt(embedder, recording_id, mine, {p.id: known[hashes[p.id]] for p in mine}, hashes)
-        with self._records.write() as session:
+        with self._database.write() as session:
             if not is_active(session, embedder):
                 return 0
             for passage in passages:
@@ -84,9 +84,11 @@ class Texts:
 
     def _fresh(self, embedder: Embedder) -> list[PassageRow]:
         """Waiting passages of the batch lane that no text of this model stands for."""
-        stands = exists().where(Text.hash == PassageRow.text_hash, Text.model == embedder.name)
+        stands = exists().where(
+            EmbeddingRequest.hash == PassageRow.text_hash, EmbeddingRequest.model == embedder.name
+        )
         waits = select(PassageRow).where(PassageRow.meaning == "waiting", PassageRow.lane == "batch", ~stands)
-        with self._records.read() as session:
+        with self._database.read() as session:
             return list(session.scalars(waits.order_by(PassageRow.recording_id).limit(ENROLLED_AT_ONCE)))
 
     def _adopt(
@@ -97,7 +99,7 @@ class Texts:
         vectors: Mapping[str, NDArray[np.float32]],
         hashes: Mapping[str, str],
     ) -> None:
-        with self._records.read() as session:
+        with self._database.read() as session:
             recording = session.get(Recording, recording_id)
         if recording is None:
             return
@@ -105,10 +107,10 @@ class Texts:
         wanted = [hashes[one] for one in ids]
         found = [vectors[one] for one in ids]
         placed = self._index.put_vectors(embedder, recording_id, recording.owner, ids, wanted, found)
-        with self._records.write() as session:
+        with self._database.write() as session:
             mark(session, recording_id, placed, embedder)
         if len(placed) < len(ids):
-            publish(self._records, self._index, recording_id)
+            publish(self._database, self._index, recording_id)
 
     def waiting(self, embedder: BatchEmbedder, limit: int) -> list[Line]:
         """Texts to send, those that wait longest first.
@@ -116,16 +118,25 @@ class Texts:
         Dropped are texts that nobody needs any more, and those that got a vector by the other lane.
         """
         needed = exists().where(
-            PassageRow.text_hash == Text.hash, PassageRow.meaning == "waiting", PassageRow.lane == "batch"
+            PassageRow.text_hash == EmbeddingRequest.hash,
+            PassageRow.meaning == "waiting",
+            PassageRow.lane == "batch",
         )
-        with self._records.write() as session:
-            idle = Text.state == "waiting"
-            session.execute(delete(Text).where(idle, (Text.model != embedder.name) | ~needed))
-            oldest = select(Text).where(idle).order_by(Text.since, Text.hash).limit(limit)
+        with self._database.write() as session:
+            idle = EmbeddingRequest.state == "waiting"
+            session.execute(
+                delete(EmbeddingRequest).where(idle, (EmbeddingRequest.model != embedder.name) | ~needed)
+            )
+            oldest = (
+                select(EmbeddingRequest)
+                .where(idle)
+                .order_by(EmbeddingRequest.since, EmbeddingRequest.hash)
+                .limit(limit)
+            )
             lines = _lines(session, list(session.scalars(oldest)))
         known = self._known(embedder, [line.hash for line in lines])
         if known:
-            with self._records.write() as session:
+            with self._database.write() as session:
                 done(session, known)
         return [line for line in lines if line.hash not in known]
 
@@ -135,33 +146,49 @@ class Texts:
 
     def of_batch(self, batch_id: str) -> list[Line]:
         """The texts that a batch has, as far as somebody still needs them."""
-        with self._records.read() as session:
-            mine = select(Text).where(Text.batch_id == batch_id, Text.state == "sent").order_by(Text.hash)
+        with self._database.read() as session:
+            mine = (
+                select(EmbeddingRequest)
+                .where(EmbeddingRequest.batch_id == batch_id, EmbeddingRequest.state == "sent")
+                .order_by(EmbeddingRequest.hash)
+            )
             return _lines(session, list(session.scalars(mine)))
 
-    def sent(self, batch_id: str) -> list[Text]:
+    def sent(self, batch_id: str) -> list[EmbeddingRequest]:
         """Everything that a batch has claimed."""
-        with self._records.read() as session:
-            return list(session.scalars(select(Text).where(Text.batch_id == batch_id, Text.state == "sent")))
+        with self._database.read() as session:
+            return list(
+                session.scalars(
+                    select(EmbeddingRequest).where(
+                        EmbeddingRequest.batch_id == batch_id, EmbeddingRequest.state == "sent"
+                    )
+                )
+            )
 
     def pending(self, embedder: Embedder) -> Pending:
         """What waits to be sent."""
-        idle = select(func.count(), func.coalesce(func.sum(Text.tokens), 0), func.min(Text.since))
-        mine = idle.where(Text.state == "waiting", Text.model == embedder.name)
-        with self._records.read() as session:
+        idle = select(
+            func.count(),
+            func.coalesce(func.sum(EmbeddingRequest.tokens), 0),
+            func.min(EmbeddingRequest.since),
+        )
+        mine = idle.where(EmbeddingRequest.state == "waiting", EmbeddingRequest.model == embedder.name)
+        with self._database.read() as session:
             number, tokens, since = session.execute(mine).one()
         return Pending(number, int(tokens), since or 0.0)
 
     def _revive(self) -> None:
         """Failed texts whose passages wait again, because a person said so, get all their tries again."""
-        needed = exists().where(PassageRow.text_hash == Text.hash, PassageRow.meaning == "waiting")
-        revived = (Text.state == "failed", needed)
-        with self._records.read() as session:
-            if session.scalar(select(Text.hash).where(*revived).limit(1)) is None:
+        needed = exists().where(
+            PassageRow.text_hash == EmbeddingRequest.hash, PassageRow.meaning == "waiting"
+        )
+        revived = (EmbeddingRequest.state == "failed", needed)
+        with self._database.read() as session:
+            if session.scalar(select(EmbeddingRequest.hash).where(*revived).limit(1)) is None:
                 return
-        with self._records.write() as session:
+        with self._database.write() as session:
             again = {"state": "waiting", "tries": 0, "batch_id": None, "error": None}
-            session.execute(update(Text).where(*revived).values(again))
+            session.execute(update(EmbeddingRequest).where(*revived).values(again))
 
 
 def claim(session: Session, lines: Sequence[Line], batch_id: str) -> bool:
@@ -186,7 +213,7 @@ def billed(session: Session, tokens: Mapping[str, int]) -> dict[str, int]:
 def done(session: Session, hashes: Iterable[str]) -> None:
     """Their vectors are kept: passages find them by hash from now on."""
     for some in _pieces(hashes):
-        session.execute(delete(Text).where(Text.hash.in_(some)))
+        session.execute(delete(EmbeddingRequest).where(EmbeddingRequest.hash.in_(some)))
 
 
 def fail(session: Session, errors: Mapping[str, str], *, spent: bool = False) -> None:
@@ -208,15 +235,21 @@ def still_waiting(session: Session, lines: Sequence[Line]) -> list[Line]:
 
 def overdue(session: Session, now: float) -> list[str]:
     """Hashes of texts that wait in no batch though a recording's deadline for them is over."""
-    mine = select(Text.hash).where(Text.state == "waiting", Recording.vectors_by <= now).distinct()
-    mine = mine.join(PassageRow, PassageRow.text_hash == Text.hash)
+    mine = (
+        select(EmbeddingRequest.hash)
+        .where(EmbeddingRequest.state == "waiting", Recording.vectors_by <= now)
+        .distinct()
+    )
+    mine = mine.join(PassageRow, PassageRow.text_hash == EmbeddingRequest.hash)
     mine = mine.join(Recording, Recording.id == PassageRow.recording_id)
     return list(session.scalars(mine.where(PassageRow.meaning == "waiting", PassageRow.lane == "batch")))
 
 
 def put_back(session: Session, batch_id: str) -> None:
     """A batch gives up its texts before they were paid for: they wait again, no try is counted."""
-    mine = update(Text).where(Text.batch_id == batch_id, Text.state == "sent")
+    mine = update(EmbeddingRequest).where(
+        EmbeddingRequest.batch_id == batch_id, EmbeddingRequest.state == "sent"
+    )
     session.execute(mine.values(state="waiting", batch_id=None))
 
 
@@ -225,8 +258,8 @@ def again(session: Session, batch_id: str) -> int:
     hashes = failed(session, batch_id)
     for some in _pieces(hashes):
         session.execute(
-            update(Text)
-            .where(Text.hash.in_(some))
+            update(EmbeddingRequest)
+            .where(EmbeddingRequest.hash.in_(some))
             .values(state="waiting", batch_id=None, tries=0, error=None)
         )
     _mark(session, hashes, "failed", "waiting")
@@ -235,7 +268,9 @@ def again(session: Session, batch_id: str) -> int:
 
 def failed(session: Session, batch_id: str) -> list[str]:
     """Hashes of a batch's texts that were given up."""
-    mine = select(Text.hash).where(Text.batch_id == batch_id, Text.state == "failed")
+    mine = select(EmbeddingRequest.hash).where(
+        EmbeddingRequest.batch_id == batch_id, EmbeddingRequest.state == "failed"
+    )
     return list(session.scalars(mine))
 
 
@@ -252,7 +287,9 @@ def idle(session: Session, recording_id: str) -> dict[str, int]:
 
 
 def _idle(recording_id: str) -> tuple[ColumnElement[bool], ...]:
-    under_way = exists().where(Text.hash == PassageRow.text_hash, Text.state == "sent")
+    under_way = exists().where(
+        EmbeddingRequest.hash == PassageRow.text_hash, EmbeddingRequest.state == "sent"
+    )
     return PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting", ~under_way
 
 
@@ -263,25 +300,25 @@ def to_now(session: Session, hashes: Sequence[str]) -> list[Job]:
         mine = PassageRow.text_hash.in_(some) & PassageRow.meaning.in_(("waiting", "failed"))
         recordings.update(session.scalars(select(PassageRow.recording_id).where(mine).distinct()))
         session.execute(update(PassageRow).where(mine).values(lane="now", meaning="waiting"))
-        session.execute(delete(Text).where(Text.hash.in_(some)))
+        session.execute(delete(EmbeddingRequest).where(EmbeddingRequest.hash.in_(some)))
     jobs = [embed_job(session, recording_id) for recording_id in sorted(recordings)]
     return [job for job in jobs if job is not None]
 
 
-def _enrol(session: Session, passage: PassageRow, text: Text) -> None:
+def _enrol(session: Session, passage: PassageRow, text: EmbeddingRequest) -> None:
     mine = update(PassageRow).where(PassageRow.id == passage.id)
     if not passage.text.strip():
         session.execute(mine.values(meaning="off"))
         refresh_meaning(session, passage.recording_id)
         return
     session.execute(mine.values(text_hash=text.hash))
-    if session.get(Text, text.hash) is None:
+    if session.get(EmbeddingRequest, text.hash) is None:
         session.add(text)
         session.flush()
 
 
-def _new(passage: PassageRow, key: str, embedder: BatchEmbedder, now: float) -> Text:
-    return Text(
+def _new(passage: PassageRow, key: str, embedder: BatchEmbedder, now: float) -> EmbeddingRequest:
+    return EmbeddingRequest(
         hash=key,
         custom_id=f"chunk_{passage.id}",
         model=embedder.name,
@@ -291,7 +328,7 @@ def _new(passage: PassageRow, key: str, embedder: BatchEmbedder, now: float) -> 
     )
 
 
-def _lines(session: Session, texts: Sequence[Text]) -> list[Line]:
+def _lines(session: Session, texts: Sequence[EmbeddingRequest]) -> list[Line]:
     """Texts with their words, and for whom first; one whose last passage is gone has none and is left out."""
     spoken: dict[str, tuple[str, Recording]] = {}
     for some in _pieces([text.hash for text in texts]):
@@ -307,7 +344,7 @@ def _due_at(recording: Recording) -> float:
     return recording.vectors_by or math.inf
 
 
-def _line(text: Text, words: str, recording: Recording) -> Line:
+def _line(text: EmbeddingRequest, words: str, recording: Recording) -> Line:
     return Line(
         text.hash,
         text.custom_id,
@@ -319,9 +356,11 @@ def _line(text: Text, words: str, recording: Recording) -> Line:
     )
 
 
-def _rows(session: Session, hashes: Iterable[str]) -> list[Text]:
+def _rows(session: Session, hashes: Iterable[str]) -> list[EmbeddingRequest]:
     return [
-        row for some in _pieces(hashes) for row in session.scalars(select(Text).where(Text.hash.in_(some)))
+        row
+        for some in _pieces(hashes)
+        for row in session.scalars(select(EmbeddingRequest).where(EmbeddingRequest.hash.in_(some)))
     ]
 
 

@@ -10,9 +10,9 @@ from math import ceil
 from typing import Any
 
 from core.errors import BadRequest, OutcomeUnknown, Rejected
-from core.http_client import Answer, Wire
+from core.http_client import Answer, HttpClient
 from core.settings import Settings
-from core.speech.engine import Fate, Readiness
+from core.speech.engine import OrderFate, Readiness
 from core.speech.engines.runpod import failure
 
 NEGATIVE = "text, watermark, signature, blurry, low quality, deformed"
@@ -28,7 +28,7 @@ _COMFY_CHECKPOINT = "sd_xl_base_1.0.safetensors"
 
 
 @dataclass(frozen=True)
-class Wish:
+class PictureOptions:
     """What a picture is to be. Sides in pixels; a seed of -1 is any."""
 
     prompt: str
@@ -42,7 +42,7 @@ class Wish:
     negative_prompt: str = NEGATIVE
     use_enhanced_prompts: bool = True
 
-    def checked(self) -> Wish:
+    def checked(self) -> PictureOptions:
         """The same. Raise BadRequest where it makes no sense."""
         least, most = SIDE
         if not self.prompt.strip() or len(self.prompt) > MOST_PROMPT:
@@ -62,7 +62,7 @@ class Wish:
 class Made:
     """How an order for a picture stands; `picture` when done, `gpu_s` when it is known."""
 
-    fate: Fate
+    fate: OrderFate
     picture: bytes = b""
     reason: str = ""
     gpu_s: int | None = None
@@ -76,29 +76,29 @@ class Pictures:
         self.timeout_s = settings.runpod_timeout_s
         self.gpu = settings.runpod_gpu
         self.comfy = settings.runpod_image_worker == "comfyui"
-        self.wire = Wire("RunPod", settings.runpod_api_key, "RUNPOD_API_KEY")
-        self._plain = Wire("RunPod", type(settings.runpod_api_key)(""), "RUNPOD_API_KEY")
+        self.http = HttpClient("RunPod", settings.runpod_api_key, "RUNPOD_API_KEY")
+        self._plain = HttpClient("RunPod", type(settings.runpod_api_key)(""), "RUNPOD_API_KEY")
 
     def readiness(self) -> Readiness:
         """Ready with a key and an image endpoint."""
-        if not self.wire.has_key:
+        if not self.http.has_key:
             return Readiness(False, "RUNPOD_API_KEY is not set")
         if not self.address:
             return Readiness(False, "RUNPOD_IMAGE_URL is not set: the address of an image endpoint")
         return Readiness(True)
 
-    def submit(self, wish: Wish) -> str:
+    def submit(self, options: PictureOptions) -> str:
         """Order a picture; its id there."""
         readiness = self.readiness()
         if not readiness.ready:
             raise Rejected("Not ready: {reason}", reason=readiness.reason)
         policy = {"executionTimeout": ceil(self.timeout_s * 1000), "ttl": ceil(TTL_S * 1000)}
-        order = {"input": comfy(wish) if self.comfy else sdxl(wish), "policy": policy}
-        return self.wire.ask("POST", f"{self.address}/run", json=order).text("id")
+        order = {"input": comfy(options) if self.comfy else sdxl(options), "policy": policy}
+        return self.http.ask("POST", f"{self.address}/run", json=order).text("id")
 
     def poll(self, remote_id: str) -> Made:
         """How the order stands; the picture itself when it is ready."""
-        answer = self.wire.ask("GET", f"{self.address}/status/{remote_id}", accept={404})
+        answer = self.http.ask("GET", f"{self.address}/status/{remote_id}", accept={404})
         if answer.status == 404:
             return Made("lost", reason="the order is no longer known there")
         told = answer.json()
@@ -135,43 +135,43 @@ class Pictures:
 
     def cancel(self, remote_id: str) -> None:
         """Ask to stop."""
-        self.wire.ask("POST", f"{self.address}/cancel/{remote_id}", accept={400, 404})
+        self.http.ask("POST", f"{self.address}/cancel/{remote_id}", accept={400, 404})
 
     def test(self) -> Answer:
         """The cheapest real call: how the endpoint's workers are."""
-        return self.wire.ask("GET", f"{self.address}/health")
+        return self.http.ask("GET", f"{self.address}/health")
 
 
-def _prompt(wish: Wish) -> str:
-    return f"{wish.prompt}, {ENHANCED}" if wish.use_enhanced_prompts else wish.prompt
+def _prompt(options: PictureOptions) -> str:
+    return f"{options.prompt}, {ENHANCED}" if options.use_enhanced_prompts else options.prompt
 
 
-def sdxl(wish: Wish) -> dict[str, Any]:
+def sdxl(options: PictureOptions) -> dict[str, Any]:
     """Input of worker-sdxl, which refuses words that it does not know."""
     told = {
-        "prompt": _prompt(wish),
-        "negative_prompt": wish.negative_prompt,
-        "width": wish.width,
-        "height": wish.height,
-        "num_inference_steps": wish.steps,
-        "guidance_scale": wish.cfg_scale,
-        "scheduler": _SDXL_SCHEDULERS.get(wish.scheduler.lower(), wish.scheduler),
+        "prompt": _prompt(options),
+        "negative_prompt": options.negative_prompt,
+        "width": options.width,
+        "height": options.height,
+        "num_inference_steps": options.steps,
+        "guidance_scale": options.cfg_scale,
+        "scheduler": _SDXL_SCHEDULERS.get(options.scheduler.lower(), options.scheduler),
         "num_images": 1,
     }
-    return told if wish.seed < 0 else {**told, "seed": wish.seed}
+    return told if options.seed < 0 else {**told, "seed": options.seed}
 
 
-def comfy(wish: Wish) -> dict[str, Any]:
+def comfy(options: PictureOptions) -> dict[str, Any]:
     """Input of worker-comfyui: the smallest graph that makes one picture."""
-    seed = wish.seed if wish.seed >= 0 else random.randrange(SEEDS)
-    sampler = "euler_ancestral" if wish.scheduler.lower().endswith(" a") else wish.sampler_name.lower()
-    sampling = {"seed": seed, "steps": wish.steps, "cfg": wish.cfg_scale, "denoise": 1}
+    seed = options.seed if options.seed >= 0 else random.randrange(SEEDS)
+    sampler = "euler_ancestral" if options.scheduler.lower().endswith(" a") else options.sampler_name.lower()
+    sampling = {"seed": seed, "steps": options.steps, "cfg": options.cfg_scale, "denoise": 1}
     links = {"model": ["1", 0], "positive": ["2", 0], "negative": ["3", 0], "latent_image": ["4", 0]}
-    size = {"width": wish.width, "height": wish.height, "batch_size": 1}
+    size = {"width": options.width, "height": options.height, "batch_size": 1}
     nodes = {
         "1": ("CheckpointLoaderSimple", {"ckpt_name": _COMFY_CHECKPOINT}),
-        "2": ("CLIPTextEncode", {"text": _prompt(wish), "clip": ["1", 1]}),
-        "3": ("CLIPTextEncode", {"text": wish.negative_prompt, "clip": ["1", 1]}),
+        "2": ("CLIPTextEncode", {"text": _prompt(options), "clip": ["1", 1]}),
+        "3": ("CLIPTextEncode", {"text": options.negative_prompt, "clip": ["1", 1]}),
         "4": ("EmptyLatentImage", size),
         "5": ("KSampler", {**sampling, **links, "sampler_name": sampler, "scheduler": "normal"}),
         "6": ("VAEDecode", {"samples": ["5", 0], "vae": ["1", 2]}),

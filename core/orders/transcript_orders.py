@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 
 from core.billing import plain
 from core.billing.ledger import Call, Ledger
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Job, Order, Recording, Segment, Task
 from core.errors import NotFound, Rejected, StenogramError, Unavailable
 from core.i18n.messages import phrase
-from core.queue.jobs import Claim, Work, as_json, changed
-from core.speech.engine import Elsewhere, Ordered
+from core.queue.jobs import Claim, JobQueue, as_json, changed
+from core.speech.engine import AsyncRemoteEngine, RemoteEngine
 
 LIVE = ("planned", "submitting", "submitted", "held")
 HELD = phrase("{provider} may have been paid for a part already ({reason}). Shall it be ordered again?")
@@ -32,7 +32,7 @@ GUESS = (60.0, 0.1)
 """Without history: seconds for an order, and for each second of sound."""
 
 
-def call(engine: Elsewhere, recording: Recording, duration_s: float) -> Call:
+def call(engine: RemoteEngine, recording: Recording, duration_s: float) -> Call:
     """What the ledger is told about a transcript of so many seconds."""
     model, lane, quantity = engine.price(duration_s)
     return Call(engine.provider, model, lane, {(recording.id, recording.owner): quantity})
@@ -53,21 +53,23 @@ def held() -> Select[Order]:
 class Orders:
     """The book of orders."""
 
-    def __init__(self, records: Records, work: Work, ledger: Ledger) -> None:
-        self._records = records
-        self._work = work
+    def __init__(self, database: Database, work: JobQueue, ledger: Ledger) -> None:
+        self._database = database
+        self._job_queue = work
         self._ledger = ledger
 
     def now(self) -> float:
         """Unix seconds, by the clock of all work."""
-        return self._work.now()
+        return self._job_queue.now()
 
     # What becomes of an order
 
-    def plan(self, claim: Claim, engine: Ordered, recording: Recording, pending: Iterable[Segment]) -> None:
+    def plan(
+        self, claim: Claim, engine: AsyncRemoteEngine, recording: Recording, pending: Iterable[Segment]
+    ) -> None:
         """An order for each segment that has none; they stand in SQL before anything is sent."""
-        with self._records.write() as session:
-            self._work.keep(session, claim)
+        with self._database.write() as session:
+            self._job_queue.keep(session, claim)
             for segment in pending:
                 mine = select(Order.id).where(
                     Order.transcript_id == segment.transcript_id, Order.n == segment.n
@@ -75,7 +77,7 @@ class Orders:
                 if session.scalar(mine) is None:
                     session.add(self._new(engine, recording, segment))
 
-    def _new(self, engine: Ordered, recording: Recording, segment: Segment) -> Order:
+    def _new(self, engine: AsyncRemoteEngine, recording: Recording, segment: Segment) -> Order:
         duration_s = segment.end_s - segment.start_s
         model, lane, quantity = engine.price(duration_s)
         return Order(
@@ -92,19 +94,19 @@ class Orders:
     def due(self, transcript_id: str) -> list[Order]:
         """Orders to look at now: first those that are out, then those that wait to be sent."""
         mine = select(Order).where(Order.transcript_id == transcript_id, Order.next_at <= self.now())
-        with self._records.read() as session:
+        with self._database.read() as session:
             rows = list(session.scalars(mine.where(Order.state != "done").order_by(Order.n)))
         return sorted(rows, key=lambda order: order.state in ("planned", "cancelled"))
 
-    def intend(self, claim: Claim, engine: Ordered, recording: Recording, order: Order) -> bool:
+    def intend(self, claim: Claim, engine: AsyncRemoteEngine, recording: Recording, order: Order) -> bool:
         """Commit that the order is about to be sent, with its money; False while enough are out."""
         out = select(func.count()).select_from(Order)
         out = out.where(Order.engine == engine.name, Order.state.in_(("submitting", "submitted")))
         sent, now = order.submissions + 1, self.now()
         values = {"submissions": sent, "submit_at": now, "remote_id": None, "fate": ""}
         values |= {"working_at": None, "finished_at": None}
-        with self._records.write() as session:
-            self._work.keep(session, claim)
+        with self._database.write() as session:
+            self._job_queue.keep(session, claim)
             if (session.scalar(out) or 0) >= engine.at_once:
                 return False
             if not changed(session, _as_known(order).values(state="submitting", **values)):
@@ -116,18 +118,18 @@ class Orders:
     def not_ordered(self, order: Order, error: StenogramError) -> None:
         """It is sure that nothing was ordered: as before, and no money promised."""
         state = "failed" if isinstance(error, Rejected) else "planned"
-        with self._records.write() as session:
+        with self._database.write() as session:
             if changed(session, _as_known(order).values(state=state, error=as_json(error))):
                 self._ledger.release(session, _call_id(order))
 
     def move(self, order: Order, to: str, **values: object) -> bool:
         """From the state we know to another; False if somebody was faster."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             return changed(session, _as_known(order).values(state=to, **values))
 
     def again(self, order: Order, **values: object) -> None:
         """Back to be sent anew; what was promised for the last time stays booked as disputed."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             if changed(session, _as_known(order).values(state="planned", **values)):
                 self._ledger.dispute(session, _call_id(order))
 
@@ -140,7 +142,7 @@ class Orders:
     def end(self, order: Order, state: str, error: StenogramError | None = None) -> None:
         """For good, without a transcript; nobody knows what was billed."""
         kept = {"error": as_json(error)} if error else {}
-        with self._records.write() as session:
+        with self._database.write() as session:
             if changed(session, _as_known(order).values(state=state, finished_at=self.now(), **kept)):
                 self._ledger.dispute(session, _call_id(order))
 
@@ -148,7 +150,7 @@ class Orders:
 
     def held(self) -> list[Order]:
         """Orders that wait for a person, the oldest first."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             return list(session.scalars(held()))
 
     def decide(self, order_id: str, *, again: bool) -> None:
@@ -156,7 +158,7 @@ class Orders:
         state, says = ("planned", AGAIN) if again else ("failed", GIVEN_UP)
         mine = update(Order).where(Order.id == order_id, Order.state == "held")
         over_at = None if again else self.now()
-        with self._records.write() as session:
+        with self._database.write() as session:
             if not changed(session, mine.values(state=state, doubts=0, next_at=0.0, finished_at=over_at)):
                 raise NotFound
             order = session.get_one(Order, order_id)
@@ -166,7 +168,7 @@ class Orders:
             for job in jobs:
                 job.run_at = self.now()
         for job in jobs:
-            self._work.ring(job)
+            self._job_queue.notify(job)
 
     def revive(self, session: Session, transcript_id: str) -> None:
         """A person asks again: what had failed starts afresh."""
@@ -181,7 +183,7 @@ class Orders:
     def of(self, transcript_id: str) -> list[Order]:
         """The orders of a transcript, in the order of its segments."""
         mine = select(Order).where(Order.transcript_id == transcript_id).order_by(Order.n)
-        with self._records.read() as session:
+        with self._database.read() as session:
             return list(session.scalars(mine))
 
     def trouble(self, orders: Sequence[Order]) -> StenogramError | None:
@@ -210,19 +212,19 @@ class Orders:
     def expected_s(self, engine: str, duration_s: float) -> float:
         """How long an order of so much sound will take, by those of this engine that have ended."""
         done = select(func.sum(Order.finished_at - Order.submitted_at), func.sum(Order.duration_s))
-        with self._records.read() as session:
+        with self._database.read() as session:
             took_s, sound_s = session.execute(done.where(Order.engine == engine, Order.state == "done")).one()
         return duration_s * (took_s or 0.0) / sound_s if sound_s else GUESS[0] + GUESS[1] * duration_s
 
     def abandoned(self) -> list[Order]:
         """Live orders of transcripts on which no job works any more."""
         live = select(Order).where(Order.state.in_(LIVE), Order.transcript_id.not_in(_waited_for()))
-        with self._records.read() as session:
+        with self._database.read() as session:
             return list(session.scalars(live))
 
     def forget(self) -> None:
         """Old orders have served as history for long enough."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.execute(delete(Order).where(Order.finished_at < self.now() - KEPT_S))
 
 

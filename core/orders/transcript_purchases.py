@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from core.billing.ledger import Ledger
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Order, Recording, Segment, Transcript
 from core.errors import OutcomeUnknown, ProviderBusy, ProviderRefused, Rejected, StenogramError, Unavailable
 from core.failpoints import hit
@@ -23,8 +23,8 @@ from core.media.waveform import Waveform
 from core.orders import transcript_orders
 from core.orders.breakers import Breakers
 from core.orders.transcript_orders import Orders
-from core.queue.jobs import Claim, Work, as_json
-from core.speech.engine import Elsewhere, Engine, Ordered, Report, Speech
+from core.queue.jobs import Claim, JobQueue, as_json
+from core.speech.engine import AsyncRemoteEngine, Engine, RemoteEngine, Report, Speech
 from core.transcripts.transcripts import Transcripts
 
 POINTS = (
@@ -67,60 +67,60 @@ class Place:
     sound: Callable[[Segment], Waveform]
 
 
-class Remote:
+class RemoteTranscription:
     """Engines elsewhere, and the orders they have."""
 
-    def __init__(self, records: Records, work: Work, transcripts: Transcripts, ledger: Ledger) -> None:
-        self._records = records
-        self._work = work
+    def __init__(self, database: Database, work: JobQueue, transcripts: Transcripts, ledger: Ledger) -> None:
+        self._database = database
+        self._job_queue = work
         self._transcripts = transcripts
         self._ledger = ledger
-        self.orders = Orders(records, work, ledger)
-        self.breakers = Breakers(records, self.orders.now)
+        self.orders = Orders(database, work, ledger)
+        self.breakers = Breakers(database, self.orders.now)
 
-    def transcribe(self, engine: Elsewhere, place: Place) -> bool:
+    def transcribe(self, engine: RemoteEngine, place: Place) -> bool:
         """Bring a transcript forward. False: there is something to wait for, and its job was put off."""
-        if not self._transcripts.first_at(place.claim, place.transcript.id):
+        if not self._transcripts.acquire(place.claim, place.transcript.id):
             return False
-        if not isinstance(engine, Ordered):
+        if not isinstance(engine, AsyncRemoteEngine):
             self._hear_all(engine, place)
             return True
         looked = self._tick(engine, place)
         if looked.wait_s is not None:
-            self._work.wait(place.claim, looked.wait_s, looked.trouble)
+            self._job_queue.wait(place.claim, looked.wait_s, looked.trouble)
         return looked.wait_s is None
 
-    def _hear_all(self, engine: Elsewhere, place: Place) -> None:
+    def _hear_all(self, engine: RemoteEngine, place: Place) -> None:
         total = self._transcripts.count(place.transcript.id)
         pending = self._transcripts.pending(place.transcript.id)
         for start in range(0, len(pending), engine.batch_segments):
             self._hear(engine, place, pending[start : start + engine.batch_segments])
             left = max(0, len(pending) - start - engine.batch_segments)
-            self._work.report(place.claim, 95 - 80 * left // total)
+            self._job_queue.report(place.claim, 95 - 80 * left // total)
 
-    def _hear(self, engine: Elsewhere, place: Place, segments: Sequence[Segment]) -> None:
+    def _hear(self, engine: RemoteEngine, place: Place, segments: Sequence[Segment]) -> None:
         """Buy the transcripts of these segments at once, and keep them."""
         began = time.monotonic()
         duration_s = sum(segment.end_s - segment.start_s for segment in segments)
         sounds = [place.sound(one) for one in segments]
-        with self._records.write() as session:
-            self._work.keep(session, place.claim)
+        with self._database.write() as session:
+            self._job_queue.keep(session, place.claim)
             call_id = self._ledger.reserve(
                 session, transcript_orders.call(engine, place.recording, duration_s)
             )
         try:
-            with self.breakers.around(engine.provider, engine.wire):
+            with self.breakers.around(engine.provider, engine.http):
                 speeches = engine.transcribe(sounds, place.transcript.language)
         except StenogramError as error:
-            with self._records.write() as session:
+            with self._database.write() as session:
                 end = self._ledger.dispute if isinstance(error, OutcomeUnknown) else self._ledger.release
                 end(session, call_id)
             raise
-        with self._records.write() as session:
+        with self._database.write() as session:
             self._ledger.settle(session, call_id, {place.recording.id: engine.price(duration_s)[2]})
         self._transcripts.commit(place.claim, segments, speeches, time.monotonic() - began)
 
-    def _tick(self, engine: Ordered, place: Place) -> Looked:
+    def _tick(self, engine: AsyncRemoteEngine, place: Place) -> Looked:
         """Look at what is out, keep what has come, and order what is still to be ordered.
 
         Raise Rejected when a segment cannot be had. Trouble with the provider only makes us wait.
@@ -140,14 +140,14 @@ class Remote:
                 break
         return self._outlook(place, trouble)
 
-    def _step(self, engine: Ordered, place: Place, order: Order, segment: Segment) -> None:
+    def _step(self, engine: AsyncRemoteEngine, place: Place, order: Order, segment: Segment) -> None:
         _Step(self.orders, self._transcripts, self.breakers, engine, place, order, segment).take()
 
     def _outlook(self, place: Place, trouble: StenogramError | None) -> Looked:
         if not self._transcripts.pending(place.transcript.id):
             return Looked(None)
-        mine, now = self.orders.of(place.transcript.id), self._work.now()
-        self._work.report(place.claim, self.orders.progress(mine))
+        mine, now = self.orders.of(place.transcript.id), self._job_queue.now()
+        self._job_queue.report(place.claim, self.orders.progress(mine))
         nexts = [
             order.next_at - now
             for order in mine
@@ -160,17 +160,17 @@ class Remote:
         """Cancel what nobody waits for any more, and forget old orders."""
         for order in self.orders.abandoned():
             engine = engines.get(order.engine)
-            if isinstance(engine, Ordered):
+            if isinstance(engine, AsyncRemoteEngine):
                 self._abandon(order, engine)
         self.orders.forget()
 
-    def _abandon(self, order: Order, engine: Ordered) -> None:
+    def _abandon(self, order: Order, engine: AsyncRemoteEngine) -> None:
         """Stop an order there if it is known there. A request that may be on its way is waited for."""
         on_its_way = order.state == "submitting"
-        if on_its_way and self._work.now() < (order.submit_at or 0.0) + QUIET_S:
+        if on_its_way and self._job_queue.now() < (order.submit_at or 0.0) + QUIET_S:
             return
         try:
-            with self.breakers.around(engine.provider, engine.wire):
+            with self.breakers.around(engine.provider, engine.http):
                 found = engine.find(order.id) if on_its_way else order.remote_id
                 if isinstance(found, str) and order.state != "planned":
                     engine.cancel(found)
@@ -187,7 +187,7 @@ class _Step:
         book: Orders,
         transcripts: Transcripts,
         breakers: Breakers,
-        engine: Ordered,
+        engine: AsyncRemoteEngine,
         place: Place,
         order: Order,
         segment: Segment,
@@ -207,7 +207,7 @@ class _Step:
             case "planned" | "cancelled":
                 self._submit()
             case "submitting":
-                self._doubt(OutcomeUnknown(self._engine.wire.provider, "the reply to an order was lost"))
+                self._doubt(OutcomeUnknown(self._engine.http.provider, "the reply to an order was lost"))
             case "submitted":
                 self._poll()
             case "held":
@@ -223,7 +223,7 @@ class _Step:
             return
         hit("order.before_send")
         try:
-            with self._breakers.around(self._engine.provider, self._engine.wire):
+            with self._breakers.around(self._engine.provider, self._engine.http):
                 remote_id = self._engine.submit(sound, language, order.id, order.patience)
         except OutcomeUnknown as error:
             self._doubt(error)
@@ -269,16 +269,16 @@ class _Step:
         """What a look for the order finds; a provider that cannot be asked has not answered either."""
         if not self._engine.findable:
             return None
-        with self._breakers.around(self._engine.provider, self._engine.wire):
+        with self._breakers.around(self._engine.provider, self._engine.http):
             return self._engine.find(self._order.id)
 
     def _brought(self) -> Speech | None:
         """What an order that was too late has brought by now."""
-        with self._breakers.around(self._engine.provider, self._engine.wire):
+        with self._breakers.around(self._engine.provider, self._engine.http):
             return self._engine.poll(self._order.remote_id or "", self._order.id).speech
 
     def _poll(self) -> None:
-        with self._breakers.around(self._engine.provider, self._engine.wire):
+        with self._breakers.around(self._engine.provider, self._engine.http):
             report = self._engine.poll(self._order.remote_id or "", self._order.id)
         hit("order.after_poll")
         match report.fate:
@@ -317,7 +317,7 @@ class _Step:
             breaks=order.breaks + 1,
             patience=order.patience + report.too_slow,
             next_at=self._now + AGAIN_S,
-            error=as_json(ProviderBusy(self._engine.wire.provider, reason)),
+            error=as_json(ProviderBusy(self._engine.http.provider, reason)),
         )
 
     def _lost(self, report: Report) -> None:
@@ -329,7 +329,7 @@ class _Step:
             self._buy_again_or_hold(report.reason)
 
     def _buy_again_or_hold(self, reason: str) -> None:
-        order, provider = self._order, self._engine.wire.provider
+        order, provider = self._order, self._engine.http.provider
         if Decimal(order.usd) > HOLD_USD or order.doubts:
             held = Unavailable(transcript_orders.HELD, provider=provider, reason=reason)
             self._book.move(order, "held", error=as_json(held))
@@ -351,7 +351,7 @@ class _Step:
     def _fail(self, reason: str) -> None:
         error = Rejected(
             "{provider} could not transcribe a part: {reason}.",
-            provider=self._engine.wire.provider,
+            provider=self._engine.http.provider,
             reason=reason,
         )
         self._book.end(self._order, "failed", error)

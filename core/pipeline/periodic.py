@@ -5,30 +5,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from core.application import Journey
+from core.application import Application
 from core.clients import retention, webhooks
 from core.queue import history
 from core.search import passages
 
 
-def tend(here: Journey, name: str, worker: str) -> None:
+def tend(app: Application, name: str, worker: str) -> None:
     """Do one chore, unless somebody else is at it."""
-    chores: dict[str, Callable[[], object]] = {
-        "batches": here.batches.tick,
-        "covers": here.covers.tick,
-        "models": here.downloads.tick,
-        "objects": here.objects.sweep,
-        "orders": lambda: here.remote.sweep(here.engines),
-        "payments": here.ledger.sweep,
-        "callbacks": lambda: webhooks.deliver(here),
-        "retention": lambda: retention.sweep(here),
-        "index": lambda: _index(here),
-        "history": lambda: history.forget(here.records, time.time()),
-        "store": lambda: retention.sweep_store(here),
+    periodic_tasks: dict[str, Callable[[], object]] = {
+        "batches": app.batches.tick,
+        "covers": app.covers.tick,
+        "models": app.downloads.tick,
+        "objects": app.objects.sweep,
+        "orders": lambda: app.remote.sweep(app.engines),
+        "payments": app.ledger.sweep,
+        "callbacks": lambda: webhooks.deliver(app),
+        "retention": lambda: retention.sweep(app),
+        "index": lambda: _index(app),
+        "history": lambda: history.forget(app.database, time.time()),
+        "store": lambda: retention.sweep_store(app),
     }
-    here.chores.do(name, worker, chores[name])
+    app.periodic_tasks.do(name, worker, periodic_tasks[name])
 
 
-def _index(here: Journey) -> None:
-    here.index_store.maintain()
-    passages.sweep(here.records, here.index_store)
+def _index(app: Application) -> None:
+    app.index_store.maintain()
+    passages.sweep(app.database, app.index_store)

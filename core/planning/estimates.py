@@ -18,17 +18,17 @@ from core import billing
 from core.billing import Answer, Book, History, Limit, Quote, shipped
 from core.billing.prices import MEASURED
 from core.billing.tariffs import Tariffs
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Plan
 from core.embedding import embedder as embed
 from core.embedding.embedder import Embedder
 from core.embedding.embedders import gemini
-from core.library.recordings import Wish
+from core.library.recordings import TranscriptionOptions
 from core.planning import links
 from core.planning.measured import Measured, measured
 from core.planning.samples import Samples
 from core.settings import Settings
-from core.speech.engine import Elsewhere, Engine
+from core.speech.engine import Engine, RemoteEngine
 
 MEASURE_EVERY_S = 30.0
 UNMEASURED = {"pocketsphinx": Decimal(2), "gigaam-toy": Decimal(20)}
@@ -45,17 +45,17 @@ class Estimates:
     def __init__(
         self,
         settings: Settings,
-        records: Records,
+        database: Database,
         tariffs: Tariffs,
         engines: Mapping[str, Engine],
         embedder: Callable[[], Embedder],
     ) -> None:
         self._settings = settings
-        self._records = records
+        self._database = database
         self._tariffs = tariffs
         self._engines = engines
         self._embedder = embedder
-        self.samples = Samples(records, gemini(settings))
+        self.samples = Samples(database, gemini(settings))
         self._measured: tuple[float, Measured] = (float("-inf"), Measured())
 
     def answer(self, *, language: str = "ru", own: str = "", **asked: Any) -> Answer:
@@ -105,11 +105,11 @@ class Estimates:
         """Waits of batches here."""
         return History(self._known().waits_s)
 
-    def wish(self, quote: Quote, language: str) -> Wish:
+    def options(self, quote: Quote, language: str) -> TranscriptionOptions:
         """What to ask for so that a recording takes this route."""
         batches = embed.batching(self._embedder()) is not None
         lane = quote.lane if batches else ""
-        return Wish(language=language, engine=self.engine(quote, language), lane=lane)
+        return TranscriptionOptions(language=language, engine=self.engine(quote, language), lane=lane)
 
     def engine(self, quote: Quote, language: str) -> str:
         """Our engine's name for a route."""
@@ -120,7 +120,7 @@ class Estimates:
 
     def providers(self) -> dict[str, str]:
         """Engines here whose transcripts are paid for, and the provider of each in the price book."""
-        return {name: each.provider for name, each in self._engines.items() if isinstance(each, Elsewhere)}
+        return {name: each.provider for name, each in self._engines.items() if isinstance(each, RemoteEngine)}
 
     def of_engine(self, said: Answer, engine: str, lane: str) -> Quote | None:
         """The cheapest quote with this engine of ours and this lane; None if the book has none."""
@@ -139,7 +139,7 @@ class Estimates:
 
     def keep(self, quote: Quote, tokens: int, recordings: Sequence[str]) -> None:
         """Remember what was promised of these recordings, so that it can be compared with what came."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.add(
                 Plan(
                     route=quote.id,
@@ -156,7 +156,7 @@ class Estimates:
     def _known(self) -> Measured:
         at, known = self._measured
         if time.monotonic() - at > MEASURE_EVERY_S:
-            known = measured(self._records)
+            known = measured(self._database)
             self._measured = (time.monotonic(), known)
         return known
 
@@ -192,9 +192,9 @@ class Estimates:
 
     def _local_reasons(self, language: str) -> dict[str, str]:
         local = self._local(language)
-        here = next(leg for leg in local.values() if leg.startswith("gigaam/"))
-        other = "gigaam/cpu" if here.endswith("gpu") else "gigaam/gpu"
-        missing = "this machine works on its GPU" if here.endswith("gpu") else "this machine has no GPU"
+        app = next(leg for leg in local.values() if leg.startswith("gigaam/"))
+        other = "gigaam/cpu" if app.endswith("gpu") else "gigaam/gpu"
+        missing = "this machine works on its GPU" if app.endswith("gpu") else "this machine has no GPU"
         reasons = {leg: self._reason(name, language) for name, leg in local.items()}
         return {other: missing, **{leg: reason for leg, reason in reasons.items() if reason}}
 

@@ -16,13 +16,13 @@ from sqlalchemy.orm import Session
 from core.billing import Quote
 from core.billing.ledger import CAP, KEY_CAP, Ledger, Spent
 from core.billing.tariffs import ALL
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Job, PassageRow, Recording, Task, Transcript
 from core.embedding.embedder import Embedder, batching, tokens_at_most
 from core.orders import embedding_requests
 from core.planning.estimates import Estimates
 from core.queue import history
-from core.queue.jobs import Work, changed
+from core.queue.jobs import JobQueue, changed
 from core.speech.engine import Engine
 from core.transcripts import transcripts
 
@@ -43,7 +43,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Way:
+class Alternative:
     """A cheaper way for a group: what is still to be paid to others by it, and by the present one, USD."""
 
     group: Group
@@ -55,13 +55,13 @@ class Way:
     before_usd: Decimal
 
 
-class Holds:
+class BudgetHolds:
     """Work that waits for money."""
 
     def __init__(
         self,
-        records: Records,
-        work: Work,
+        database: Database,
+        work: JobQueue,
         ledger: Ledger,
         estimates: Estimates,
         engines: Mapping[str, Engine],
@@ -69,8 +69,8 @@ class Holds:
         *,
         share_results: bool,
     ) -> None:
-        self._records = records
-        self._work = work
+        self._database = database
+        self._job_queue = work
         self._ledger = ledger
         self._estimates = estimates
         self._engines = engines
@@ -85,22 +85,22 @@ class Holds:
             .join(Task, Task.id == Job.task_id)
             .join(Recording, Recording.id == Task.recording_id)
         )
-        with self._records.read() as session:
+        with self._database.read() as session:
             for job_id, kind, task, length_s in session.execute(held.where(Job.id.in_(capped(session)))):
                 key = (task.owner, kind, task.engine, task.language, task.lane)
                 found.setdefault(key, []).append((job_id, task.recording_id, length_s or 0.0))
         groups = [_group(key, rows) for key, rows in found.items()]
         return sorted(groups, key=lambda group: -len(group.jobs))
 
-    def ways(self) -> list[Way]:
+    def ways(self) -> list[Alternative]:
         """For each group the cheapest way that costs less than its own and fits under the cap."""
         return [way for group in self.groups() if (way := self._way(group)) is not None]
 
-    def take(self, way: Way) -> int:
+    def take(self, way: Alternative) -> int:
         """Send a group on by its cheaper way. How much of it was still held."""
         jobs: list[Job] = []
         taken = 0
-        with self._records.write() as session:
+        with self._database.write() as session:
             for job_id in way.group.jobs:
                 if (task := self._let_go(session, job_id)) is None:
                     continue
@@ -110,12 +110,12 @@ class Holds:
                 else:
                     jobs.append(self._begin(session, task, way))
         for job in jobs:
-            self._work.ring(job)
+            self._job_queue.notify(job)
         return taken
 
     # What costs less
 
-    def _way(self, group: Group) -> Way | None:
+    def _way(self, group: Group) -> Alternative | None:
         if group.kind == "embed":
             return self._by_batch(group)
         said = self._estimates.answer(durations_s=group.audio_s, language=group.language)
@@ -125,11 +125,11 @@ class Holds:
         for quote in said.quotes:
             usd = self._estimates.payable(quote)
             if quote.blocked is None and usd <= room and before is not None and usd < before:
-                wish = self._estimates.wish(quote, group.language)
-                return Way(group, quote, wish.engine, wish.lane or group.lane, usd, before)
+                options = self._estimates.options(quote, group.language)
+                return Alternative(group, quote, options.engine, options.lane or group.lane, usd, before)
         return None
 
-    def _by_batch(self, group: Group) -> Way | None:
+    def _by_batch(self, group: Group) -> Alternative | None:
         """Vectors at half the price."""
         paid = batching(self._embedder())
         if paid is None or group.lane == "batch":
@@ -137,13 +137,13 @@ class Holds:
         waiting = select(PassageRow.text).where(
             PassageRow.recording_id.in_(group.recordings), PassageRow.meaning == "waiting"
         )
-        with self._records.read() as session:
+        with self._database.read() as session:
             tokens = sum(map(tokens_at_most, session.scalars(waiting)))
         usd, before = (
             self._ledger.cost_usd(paid.provider, paid.model, lane, tokens) for lane in ("batch", "now")
         )
         fits = usd < before and usd <= self._room(group.owner)
-        return Way(group, None, group.engine, "batch", usd, before) if fits else None
+        return Alternative(group, None, group.engine, "batch", usd, before) if fits else None
 
     def _room(self, owner: str) -> Decimal:
         """What may still be spent this month by somebody."""
@@ -154,13 +154,13 @@ class Holds:
     def _let_go(self, session: Session, job_id: str) -> Task | None:
         """The task of a job that is still held; the job itself is over."""
         held = update(Job).where(Job.id == job_id, Job.state == "ready", Job.error.is_not(None))
-        if not changed(session, held.values(state="cancelled", finished_at=self._work.now())):
+        if not changed(session, held.values(state="cancelled", finished_at=self._job_queue.now())):
             return None
         job = session.get_one(Job, job_id, populate_existing=True)
-        history.note(session, job, "cancelled", self._work.now(), ran=False)
+        history.note(session, job, "cancelled", self._job_queue.now(), ran=False)
         return session.get_one(Task, job.task_id)
 
-    def _begin(self, session: Session, task: Task, way: Way) -> Job:
+    def _begin(self, session: Session, task: Task, way: Alternative) -> Job:
         """The same task, from its beginning, with another engine."""
         old, engine = session.get_one(Transcript, task.transcript_id), self._engines[way.engine]
         owner = "" if self._share else task.owner
@@ -184,7 +184,7 @@ class Holds:
         session.flush()
         task.engine, task.lane, task.transcript_id = engine.name, way.lane, found.id
         kind, queue = ("index", "io") if found.complete else ("prepare", "cpu")
-        now = self._work.now()
+        now = self._job_queue.now()
         job = Job(task_id=task.id, kind=kind, queue=queue, run_at=now, rung_at=now, created_at=now)
         session.add(job)
         session.flush()

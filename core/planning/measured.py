@@ -13,7 +13,7 @@ from decimal import Decimal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Batch, Job, Order, PassageRow, Payment, Recording, Segment, Task, Transcript
 
 ENOUGH_TOKENS = 200
@@ -48,9 +48,9 @@ class _Talk:
     passage_letters: int = 0
 
 
-def measured(records: Records) -> Measured:
+def measured(database: Database) -> Measured:
     """All that is known by now; what was not measured is missing."""
-    with records.read() as session:
+    with database.read() as session:
         talk = _talk(session)
         letters = _letters_a_token(session)
         figures = {**_of_talk(talk, letters), **_of_calls(session)}

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from sqlalchemy import select
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Recording
 from core.errors import NotFound, StenogramError
 from core.media import decode
@@ -106,10 +106,10 @@ def dropped(files: Iterable[Held]) -> list[Candidate]:
     return [Candidate(file.name, file.size, _spiller(file), file) for file in files]
 
 
-def look(candidates: Sequence[Candidate], records: Records) -> Iterator[Found]:
+def look(candidates: Sequence[Candidate], database: Database) -> Iterator[Found]:
     """Each file once, as it becomes known; stop asking to cancel."""
     rest: list[Candidate] = []
-    for candidate, why, digest in _sorted_out(candidates, _known(records)):
+    for candidate, why, digest in _sorted_out(candidates, _known(database)):
         if why:
             yield Found(candidate, why=why, sha256=digest)
         else:
@@ -141,10 +141,10 @@ def _sorted_out(
 ) -> Iterator[tuple[Candidate, str, str]]:
     """Whether a file was meant twice or is here already, and its hash; only files of one size are read."""
     sizes = Counter(candidate.size_bytes for candidate in candidates)
-    here = {size_bytes for size_bytes, _ in known}
+    app = {size_bytes for size_bytes, _ in known}
     seen: set[str] = set()
     for candidate in candidates:
-        if sizes[candidate.size_bytes] == 1 and candidate.size_bytes not in here:
+        if sizes[candidate.size_bytes] == 1 and candidate.size_bytes not in app:
             yield candidate, "", ""
             continue
         digest = _hash(candidate)
@@ -167,8 +167,8 @@ def _hash(candidate: Candidate) -> str:
         return ""
 
 
-def _known(records: Records) -> set[tuple[int, str]]:
-    with records.read() as session:
+def _known(database: Database) -> set[tuple[int, str]]:
+    with database.read() as session:
         rows = session.execute(select(Recording.size_bytes, Recording.sha256).distinct())
         return {(size_bytes, sha256) for size_bytes, sha256 in rows}
 

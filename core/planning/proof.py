@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from core.billing import Quote
 from core.billing.ledger import BILLION, Ledger
 from core.billing.tariffs import ALL, Tariffs
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import (
     Budget,
     Cover,
@@ -107,8 +107,8 @@ class Saved:
 class Proof:
     """What the ledger says afterwards."""
 
-    def __init__(self, records: Records, ledger: Ledger, tariffs: Tariffs, estimates: Estimates) -> None:
-        self._records = records
+    def __init__(self, database: Database, ledger: Ledger, tariffs: Tariffs, estimates: Estimates) -> None:
+        self._database = database
         self._ledger = ledger
         self._tariffs = tariffs
         self._estimates = estimates
@@ -118,13 +118,13 @@ class Proof:
         found = select(Payment, Recording.title).outerjoin(Recording, Recording.id == Payment.recording_id)
         if month:
             found = found.where(Payment.month == month)
-        with self._records.read() as session:
+        with self._database.read() as session:
             rows = session.execute(found.order_by(Payment.at.desc()).limit(limit)).all()
         return [_paid(payment, title or "") for payment, title in rows]
 
     def plans(self, limit: int = 20) -> list[Proved]:
         """Plans that were taken, newest first, each against the ledger."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             plans = list(session.scalars(select(Plan).order_by(Plan.at.desc()).limit(limit)))
             return [_proved(session, plan) for plan in plans]
 
@@ -133,7 +133,7 @@ class Proof:
         column = {"month": Payment.month, "provider": Payment.provider, "owner": Payment.owner}[by]
         ended = select(column, Payment.call_id, Payment.usd_estimated, Payment.usd)
         groups: dict[str, list[tuple[str, str, str]]] = {}
-        with self._records.read() as session:
+        with self._database.read() as session:
             for name, *row in session.execute(ended.where(Payment.state.in_(("settled", "disputed")))):
                 groups.setdefault(name, []).append((row[0], row[1], row[2]))
         sums = [_summed(name, rows) for name, rows in groups.items()]
@@ -148,7 +148,7 @@ class Proof:
     def _transcripts_at_hand(self) -> Decimal:
         """Transcripts that came to more than one task, at what the ledger says that each has cost."""
         sold = self._estimates.providers()
-        with self._records.read() as session:
+        with self._database.read() as session:
             used = select(Transcript.id, Transcript.engine, func.count()).join(
                 Task, Task.transcript_id == Transcript.id
             )
@@ -159,7 +159,7 @@ class Proof:
 
     def _vectors_at_hand(self) -> Decimal:
         """Texts with vectors that nobody paid for here, at what the sync lane would have asked."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             paid = _promised(session)
             letters = _embedded(session)
             counted = _counted_share(session)
@@ -172,7 +172,7 @@ class Proof:
     def budgets(self) -> list[Budgeted]:
         """The present month: everybody's, then each owner's who spends or has a cap."""
         month, caps = self._ledger.month(), self._tariffs.caps()
-        with self._records.read() as session:
+        with self._database.read() as session:
             rows = session.scalars(select(Budget).where(Budget.month.startswith(f"{month.month} ")))
             spent = {row.month.partition(" ")[2]: (row.spent, row.reserved) for row in rows}
             names = {row.id: row.name for row in session.scalars(select(Key))}
@@ -182,14 +182,14 @@ class Proof:
 
     def held(self) -> int:
         """How many pieces of work wait because of a cap."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             return len(capped(session))
 
     def set_cap(self, scope: str, usd: object) -> None:
         """Another cap; what waited for it is looked at again at once."""
         self._tariffs.set_cap(scope, usd)
-        self._records.set_fact(CAPPED, "")
-        with self._records.write() as session:
+        self._database.set_value(CAPPED, "")
+        with self._database.write() as session:
             waiting = update(Job).where(Job.id.in_(capped(session)))
             session.execute(waiting.values(run_at=self._ledger.now(), rung_at=0.0))
 
@@ -204,7 +204,7 @@ class Proof:
             .where(Task.status == "completed", Task.completed_at >= first, Task.completed_at < last)
             .distinct()
         )
-        with self._records.read() as session:
+        with self._database.read() as session:
             rows = [(length, language) for _, length, language in session.execute(done) if length]
             spent = session.scalars(
                 select(Payment.usd).where(Payment.month == month, Payment.state.in_(("settled", "disputed")))

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sqlalchemy import select
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import PassageRow, Recording
 from core.errors import BadRequest
 
@@ -67,8 +67,8 @@ class Counted:
 class Samples:
     """Counts that hold for estimates until they are dropped."""
 
-    def __init__(self, records: Records, counter: Counter) -> None:
-        self._records = records
+    def __init__(self, database: Database, counter: Counter) -> None:
+        self._database = database
         self._counter = counter
 
     def count(self, language: str, text: str = "", *, on: date | None = None) -> Counted:
@@ -80,17 +80,17 @@ class Samples:
         tokens, day = self._counter.count_tokens(texts), on or date.today()
         letters = sum(map(len, texts))
         counted = Counted(language, self._counter.model, day.isoformat(), letters, words, tokens)
-        self._records.set_fact(_name(language), json.dumps(asdict(counted)))
+        self._database.set_value(_name(language), json.dumps(asdict(counted)))
         return counted
 
     def known(self, language: str) -> Counted | None:
         """What was counted of this language; None if nothing was."""
-        kept = self._records.fact(_name(language))
+        kept = self._database.get_value(_name(language))
         return Counted(**json.loads(kept)) if kept else None
 
     def drop(self, language: str) -> None:
         """What was measured or assumed holds again."""
-        self._records.set_fact(_name(language), "")
+        self._database.set_value(_name(language), "")
 
     def _passages(self, language: str) -> list[str]:
         newest = (
@@ -99,7 +99,7 @@ class Samples:
             .where(PassageRow.language == language)
             .order_by(Recording.created_at.desc(), PassageRow.n)
         )
-        with self._records.read() as session:
+        with self._database.read() as session:
             texts = list(session.scalars(newest.limit(PASSAGES)))
         if not texts:
             raise BadRequest("There are no passages in this language yet: paste a text as a sample.")

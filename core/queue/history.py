@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, delete, func, select, text
 from sqlalchemy.orm import Session
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Job, Recording, Run, Tally, Task, new_id
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -101,9 +101,9 @@ def upto(step: int) -> float:
     return float(LEAST_S * 2 ** (step / STEPS))
 
 
-def forget(records: Records, now: float) -> None:
+def forget(database: Database, now: float) -> None:
     """Drop what is older than it is kept."""
-    with records.write() as session:
+    with database.write() as session:
         session.execute(delete(Run).where(Run.ended_at < now - RUNS_KEPT_S))
         for span_s, kept_s in KEPT_S.items():
             session.execute(delete(Tally).where(Tally.span_s == span_s, Tally.at < now - kept_s))
@@ -176,14 +176,14 @@ class Past:
         return heard_s / self.period.seconds
 
 
-def past(records: Records, name: str, now: float, queue: str = "", kind: str = "") -> Past:
+def past(database: Database, name: str, now: float, queue: str = "", kind: str = "") -> Past:
     """What ended within one of PERIODS before `now`."""
     period = PERIODS[name]
     where = [Tally.queue == queue] if queue else []
     where += [Tally.kind == kind] if kind else []
     by = (Tally.at, Tally.kind, Tally.queue, Tally.outcome)
     slots = select(*by, Tally.n, Tally.audio_s).where(*where, *_within(period, period.span_s, now))
-    with records.read() as session:
+    with database.read() as session:
         found = [
             Slot(*row) for row in session.execute(slots.where(Tally.measure == "ended").order_by(Tally.at))
         ]
@@ -257,9 +257,9 @@ def speeds(session: Session, since: float) -> dict[str, float]:
     return {queue: audio_s / work_s for queue, audio_s, work_s in rows if audio_s and work_s}
 
 
-def attempts(records: Records, task_id: str) -> list[Run]:
+def attempts(database: Database, task_id: str) -> list[Run]:
     """Every attempt at the jobs of a task, oldest first."""
-    with records.read() as session:
+    with database.read() as session:
         return list(session.scalars(select(Run).where(Run.task_id == task_id).order_by(Run.started_at)))
 
 
@@ -277,10 +277,10 @@ class Total:
     audio_s: float
 
 
-def totals(records: Records) -> list[Total]:
+def totals(database: Database) -> list[Total]:
     """Everything that ever ended."""
     columns = (Tally.kind, Tally.queue, Tally.outcome, Tally.measure, Tally.step)
     summed = select(*columns, func.sum(Tally.n), func.sum(Tally.total_s), func.sum(Tally.audio_s))
-    with records.read() as session:
+    with database.read() as session:
         rows = session.execute(summed.where(Tally.span_s == DAY).group_by(*columns).order_by(*columns))
         return [Total(*row) for row in rows]

@@ -16,25 +16,25 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Job, Json, Task
 from core.errors import ProviderRefused, ProviderResting, StenogramError, Unavailable, Withdrawn
 from core.principal import PAGES
 from core.queue import history, queues, workers
 
 LEASE_S = 20.0
-RING_AGAIN_S = 30.0
-MAX_STARTS = 3
+NOTIFY_AGAIN_S = 30.0
+MAX_CRASHES = 3
 """Starts without an orderly end after which a job is set aside: it probably kills its worker."""
 MAX_TRIES = 5
 BACKOFF_S = (5.0, 20.0, 60.0, 300.0)
 REFUSED_PAUSE_S = 60.0
 
-Ring = Callable[[str, str, str], None]
+Notifier = Callable[[str, str, str], None]
 """Wake a worker: queue, kind, job id. May be lost, may come twice."""
 
 
-def unheard(_queue: str, _kind: str, _job_id: str) -> None:
+def no_op(_queue: str, _kind: str, _job_id: str) -> None:
     """Wake nobody: the reconciler will, some seconds later."""
 
 
@@ -54,31 +54,31 @@ def as_json(error: StenogramError) -> Json:
     return {"message": error.message, "facts": {name: str(fact) for name, fact in error.facts.items()}}
 
 
-class Work:
+class JobQueue:
     """The state machine of jobs."""
 
     def __init__(
-        self, records: Records, clock: Callable[[], float] = time.time, *, tasks_per_owner: int = 0
+        self, database: Database, clock: Callable[[], float] = time.time, *, tasks_per_owner: int = 0
     ) -> None:
-        self._records = records
+        self._database = database
         self._tasks_per_owner = tasks_per_owner
         self.now = clock
-        self.bell: Ring = unheard
+        self.notifier: Notifier = no_op
 
-    def ring(self, job: Job) -> None:
+    def notify(self, job: Job) -> None:
         """Wake a worker for this job. Call after the commit that made it ready."""
-        self.bell(job.queue, job.kind, job.id)
+        self.notifier(job.queue, job.kind, job.id)
 
     def claim(self, job_id: str, worker: str) -> Claim | None:
         """The right to do this job, or None: it is done, cancelled, too early or somebody else's."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             job = session.get(Job, job_id)
             if job is None or self._must_wait(session, job_id) or self._held_back(session, job, worker):
                 return None
             urgent = self._more_urgent(session, job)
             claim = self._take(session, urgent or job, worker)
         if urgent is not None:
-            self.ring(job)  # its wake-up was spent on the other one
+            self.notify(job)  # its wake-up was spent on the other one
         return claim
 
     def _take(self, session: Session, job: Job, worker: str) -> Claim | None:
@@ -146,10 +146,10 @@ class Work:
             return
         waiting = select(Job).join(Task, Task.id == Job.task_id)
         waiting = waiting.where(Task.owner == owner, Task.status == "queued", Job.state == "ready")
-        with self._records.read() as session:
+        with self._database.read() as session:
             job = session.scalars(waiting.order_by(Task.created_at).limit(1)).first()
         if job is not None:
-            self.ring(job)
+            self.notify(job)
 
     def keep(self, session: Session, claim: Claim) -> None:
         """Refuse with Withdrawn unless this claim still holds. Begin every write of a job with it."""
@@ -164,7 +164,7 @@ class Work:
 
     def report(self, claim: Claim, progress: int) -> None:
         """Show how far the task is, in percent."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             self.keep(session, claim)
             session.execute(update(Task).where(Task.id == claim.task_id).values(progress=progress))
 
@@ -184,13 +184,13 @@ class Work:
 
     def put_back(self, claim: Claim) -> None:
         """An orderly stop in the middle: the job is ready again and lost nothing."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             if changed(session, _held(claim).values(state="ready", starts=0, run_at=self.now(), rung_at=0.0)):
                 self._note(session, claim.job_id, "stopped")
 
     def wait(self, claim: Claim, seconds: float, error: StenogramError | None = None) -> None:
         """Nothing to do for a while: the job is ready again then, burns nothing, and may say why."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             self.put_off(session, claim, seconds, error)
 
     def put_off(
@@ -206,7 +206,7 @@ class Work:
         values = {"state": "failed", "finished_at": self.now(), "starts": 0, "error": as_json(error)}
         if traceback:
             values["traceback"] = traceback
-        with self._records.write() as session:
+        with self._database.write() as session:
             if not changed(session, _held(claim).values(values)):
                 return False
             self._note(session, claim.job_id, "failed")
@@ -220,7 +220,7 @@ class Work:
         """
         refused = isinstance(error, ProviderRefused)
         free = refused or isinstance(error, ProviderResting)
-        with self._records.write() as session:
+        with self._database.write() as session:
             tries = session.get_one(Job, claim.job_id).tries + (not free)
             spent = tries >= MAX_TRIES
             pause_s = REFUSED_PAUSE_S if refused else _pause(error, tries)
@@ -238,7 +238,7 @@ class Work:
 
     def cancel_all(self, task_ids: Iterable[str]) -> list[str]:
         """Stop these tasks in one write; those that had not ended yet."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             return [task_id for task_id in task_ids if self._cancel(session, task_id)]
 
     def _cancel(self, session: Session, task_id: str) -> bool:
@@ -252,7 +252,7 @@ class Work:
 
     def retry(self, task_id: str, also: Callable[[Session, Job], None] | None = None) -> bool:
         """Go on, in one write with `also`, from the stage that failed or was cancelled. False if none was."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             job = session.scalars(
                 select(Job)
                 .where(Job.task_id == task_id, Job.state.in_(("failed", "cancelled", "quarantined")))
@@ -267,24 +267,24 @@ class Work:
                 task.status, task.error, task.completed_at = "queued", None, None
             if also is not None:
                 also(session, job)
-        self.ring(job)
+        self.notify(job)
         return True
 
     def hasten(self, task_id: str) -> bool:
         """Try a postponed job now. False if none is postponed."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             later = select(Job).where(Job.task_id == task_id, Job.state == "ready", Job.run_at > self.now())
             job = session.scalars(later.with_for_update()).first()
             if job is None:
                 return False
             job.run_at = job.rung_at = self.now()
-        self.ring(job)
+        self.notify(job)
         return True
 
     def urge(self, task_ids: Iterable[str], priority: int) -> int:
         """Have these tasks done before (or, if negative, after) others. How many have not ended."""
         open_tasks = Task.status.in_(("queued", "processing"))
-        with self._records.write() as session:
+        with self._database.write() as session:
             tasks = list(session.scalars(select(Task.id).where(Task.id.in_(list(task_ids)), open_tasks)))
             jobs = update(Job).where(Job.task_id.in_(tasks), Job.state.in_(("ready", "running")))
             session.execute(jobs.values(priority=priority))
@@ -292,19 +292,19 @@ class Work:
 
     def pause(self, queue: str) -> None:
         """Begin nothing more in this queue; what runs goes on."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             queues.pause(session, queue)
 
     def resume(self, queue: str) -> None:
         """Let its jobs run again, at once."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             queues.resume(session, queue)
             session.execute(update(Job).where(Job.queue == queue, Job.state == "ready").values(rung_at=0.0))
         self.reconcile()
 
     def renew(self, workers: Iterable[str]) -> None:
         """Keep the leases of workers that are alive; called by their parent."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.execute(
                 update(Job)
                 .where(Job.state == "running", Job.worker.in_(list(workers)))
@@ -313,7 +313,7 @@ class Work:
 
     def release(self, worker: str) -> None:
         """A worker died: its jobs run again at once, or are set aside if they keep killing workers."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.execute(
                 update(Job)
                 .where(Job.state == "running", Job.worker == worker)
@@ -323,12 +323,12 @@ class Work:
 
     def holders(self) -> set[str]:
         """Workers that hold a running job, dead or alive."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             return set(session.scalars(select(Job.worker).where(Job.state == "running")))
 
     def stuck(self, worker: str, silent_s: float) -> bool:
         """Whether this worker holds a job that has shown no progress for so long."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             late = Job.progressed_at < self.now() - silent_s
             return (
                 session.scalar(select(Job.id).where(Job.state == "running", Job.worker == worker, late))
@@ -338,14 +338,14 @@ class Work:
     def reconcile(self) -> int:
         """Wake what waits unheard; take back what lost its worker. The number of jobs woken."""
         now = self.now()
-        with self._records.write() as session:
+        with self._database.write() as session:
             expired = select(Job).where(Job.state == "running", Job.lease_until < now)
             for job in session.scalars(expired.with_for_update(skip_locked=True)):
                 self._take_back(session, job)
             session.flush()
-            unheard = Job.rung_at < now - RING_AGAIN_S
+            no_op = Job.rung_at < now - NOTIFY_AGAIN_S
             waiting = select(Job).join(Task, Task.id == Job.task_id)
-            waiting = waiting.where(Job.state == "ready", Job.run_at <= now, unheard)
+            waiting = waiting.where(Job.state == "ready", Job.run_at <= now, no_op)
             waiting = waiting.where(Job.queue.not_in(queues.paused(session)))
             if crowded := self._crowded(session):
                 waiting = waiting.where(or_(Task.status != "queued", Task.owner.not_in(crowded)))
@@ -353,11 +353,11 @@ class Work:
             for job in jobs:
                 job.rung_at = now
         for job in jobs:
-            self.ring(job)
+            self.notify(job)
         return len(jobs)
 
     def _take_back(self, session: Session, job: Job) -> None:
-        if job.starts < MAX_STARTS:
+        if job.starts < MAX_CRASHES:
             history.note(session, job, "died", self.now())
             job.state, job.run_at, job.rung_at = "ready", self.now(), 0.0
             return

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from core.database.database import Records
-from core.database.tables import Chore, Worker
+from core.database.database import Database
+from core.database.tables import PeriodicTask, Worker
 from core.i18n.messages import phrase
 from core.queue.jobs import changed
 from core.queue.workers import ALIVE_S
@@ -46,43 +46,49 @@ TITLES = {
 """What each chore does, for people."""
 
 
-class Chores:
+class PeriodicTasks:
     """The timetable of this installation."""
 
-    def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
-        self._records = records
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
         self.now = clock
-        with records.write() as session:
+        with database.write() as session:
             for name in (RECONCILE, *EVERY_S):
-                if session.get(Chore, name) is None:
-                    session.add(Chore(name=name))
+                if session.get(PeriodicTask, name) is None:
+                    session.add(PeriodicTask(name=name))
 
-    def all(self) -> list[Chore]:
+    def all(self) -> list[PeriodicTask]:
         """Every chore with its last outcome."""
-        with self._records.read() as session:
-            return list(session.scalars(select(Chore).order_by(Chore.name)))
+        with self._database.read() as session:
+            return list(session.scalars(select(PeriodicTask).order_by(PeriodicTask.name)))
 
     def due(self) -> list[str]:
         """Chores to wake now; each is said to be due once per period."""
         now = self.now()
-        late = [chore.name for chore in self.all() if chore.next_at <= now and chore.name in EVERY_S]
+        late = [
+            periodic_task.name
+            for periodic_task in self.all()
+            if periodic_task.next_at <= now and periodic_task.name in EVERY_S
+        ]
         return [name for name in late if self._postpone(name, now)] if late else []
 
     def _postpone(self, name: str, now: float) -> bool:
-        due = update(Chore).where(Chore.name == name, Chore.next_at <= now)
-        with self._records.write() as session:
+        due = update(PeriodicTask).where(PeriodicTask.name == name, PeriodicTask.next_at <= now)
+        with self._database.write() as session:
             return changed(session, due.values(next_at=now + EVERY_S[name]))
 
     def hasten(self, name: str) -> None:
         """Make a chore due now."""
-        with self._records.write() as session:
-            session.execute(update(Chore).where(Chore.name == name).values(next_at=0.0))
+        with self._database.write() as session:
+            session.execute(update(PeriodicTask).where(PeriodicTask.name == name).values(next_at=0.0))
 
     def do(self, name: str, worker: str, step: Callable[[], object]) -> None:
         """Do it unless somebody is at it; keep when, how long and what went wrong."""
         began = self.now()
-        free = update(Chore).where(Chore.name == name, or_(Chore.worker == "", _vanished(began)))
-        with self._records.write() as session:
+        free = update(PeriodicTask).where(
+            PeriodicTask.name == name, or_(PeriodicTask.worker == "", _vanished(began))
+        )
+        with self._database.write() as session:
             if not changed(session, free.values(worker=worker, began_at=began)):
                 return
         error: str | None = None
@@ -94,30 +100,35 @@ class Chores:
         finally:
             ended = self.now()
             outcome = {"worker": "", "ended_at": ended, "took_s": ended - began, "error": error}
-            with self._records.write() as session:
-                mine = update(Chore).where(Chore.name == name, Chore.worker == worker)
-                session.execute(mine.where(Chore.began_at == began).values(outcome))
+            with self._database.write() as session:
+                mine = update(PeriodicTask).where(PeriodicTask.name == name, PeriodicTask.worker == worker)
+                session.execute(mine.where(PeriodicTask.began_at == began).values(outcome))
 
     def noted(self, name: str, took_s: float) -> None:
         """Somebody did it by themselves; keep when and how long."""
         now = self.now()
         outcome = {"began_at": now - took_s, "ended_at": now, "took_s": took_s, "error": None}
-        with self._records.write() as session:
-            session.execute(update(Chore).where(Chore.name == name).values(outcome))
+        with self._database.write() as session:
+            session.execute(update(PeriodicTask).where(PeriodicTask.name == name).values(outcome))
 
     def holders(self) -> set[str]:
         """Workers that are at a chore, dead or alive."""
-        return {chore.worker for chore in self.all() if chore.worker}
+        return {periodic_task.worker for periodic_task in self.all() if periodic_task.worker}
 
     def release(self, worker: str) -> None:
         """A worker died in the middle of a chore: somebody else may do it."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.execute(
-                update(Chore).where(Chore.worker == worker).values(worker="", error="its worker died")
+                update(PeriodicTask)
+                .where(PeriodicTask.worker == worker)
+                .values(worker="", error="its worker died")
             )
 
 
 def _vanished(now: float) -> ColumnElement[bool]:
     """Nobody has lately seen the process that is at a chore; one born later has only its name."""
-    seen = select(Worker.name).where(Worker.name == Chore.worker, Worker.seen_at > now - ALIVE_S)
-    return and_(Chore.began_at < now - ALIVE_S, ~seen.where(Worker.started_at <= Chore.began_at).exists())
+    seen = select(Worker.name).where(Worker.name == PeriodicTask.worker, Worker.seen_at > now - ALIVE_S)
+    return and_(
+        PeriodicTask.began_at < now - ALIVE_S,
+        ~seen.where(Worker.started_at <= PeriodicTask.began_at).exists(),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from core.database.tables import Fact
+from core.database.tables import KeyValue
 from core.i18n.messages import phrase
 
 QUEUES = {
@@ -20,20 +20,20 @@ PAUSED = "paused "
 
 def paused(session: Session) -> set[str]:
     """Queues that are paused now."""
-    names = session.scalars(select(Fact.name).where(Fact.name.startswith(PAUSED)))
+    names = session.scalars(select(KeyValue.name).where(KeyValue.name.startswith(PAUSED)))
     return {name.removeprefix(PAUSED) for name in names}
 
 
 def is_paused(session: Session, queue: str) -> bool:
     """Whether nothing may be begun in this queue."""
-    return session.get(Fact, PAUSED + queue) is not None
+    return session.get(KeyValue, PAUSED + queue) is not None
 
 
 def pause(session: Session, queue: str) -> None:
     """Begin nothing more in this queue; what runs goes on."""
-    session.merge(Fact(name=PAUSED + queue, value="paused"))
+    session.merge(KeyValue(name=PAUSED + queue, value="paused"))
 
 
 def resume(session: Session, queue: str) -> None:
     """Let its jobs run again."""
-    session.execute(delete(Fact).where(Fact.name == PAUSED + queue))
+    session.execute(delete(KeyValue).where(KeyValue.name == PAUSED + queue))

@@ -9,39 +9,39 @@ from collections.abc import Sequence
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from core.database.database import Records
-from core.database.tables import Fact, Worker
+from core.database.database import Database
+from core.database.tables import KeyValue, Worker
 
 ALIVE_S = 15.0
 FORGET_S = 24 * 3600.0
 DEVICE = "device of "
 
 
-def note(records: Records, workers: Sequence[Worker]) -> None:
+def note(database: Database, workers: Sequence[Worker]) -> None:
     """Remember that these are alive now; forget those not seen for a day."""
-    with records.write() as session:
+    with database.write() as session:
         for worker in workers:
             session.merge(worker)
         session.execute(delete(Worker).where(Worker.seen_at < time.time() - FORGET_S))
 
 
-def tell_device(records: Records, reason: str) -> None:
+def tell_device(database: Database, reason: str) -> None:
     """Remember what workers of this machine compute with, and why."""
-    with records.write() as session:
-        session.merge(Fact(name=DEVICE + socket.gethostname(), value=reason))
+    with database.write() as session:
+        session.merge(KeyValue(name=DEVICE + socket.gethostname(), value=reason))
 
 
-def devices(records: Records) -> dict[str, str]:
+def devices(database: Database) -> dict[str, str]:
     """What workers compute with, by host, as they last said."""
-    with records.read() as session:
-        known = session.scalars(select(Fact).where(Fact.name.startswith(DEVICE)))
+    with database.read() as session:
+        known = session.scalars(select(KeyValue).where(KeyValue.name.startswith(DEVICE)))
         return {fact.name.removeprefix(DEVICE): fact.value for fact in known}
 
 
-def alive(records: Records) -> list[Worker]:
+def alive(database: Database) -> list[Worker]:
     """Workers seen within ALIVE_S, by queue."""
     recent = select(Worker).where(Worker.seen_at > time.time() - ALIVE_S)
-    with records.read() as session:
+    with database.read() as session:
         return list(session.scalars(recent.order_by(Worker.queue, Worker.name)))
 
 
@@ -51,16 +51,16 @@ def is_drained(session: Session, name: str) -> bool:
     return worker is not None and bool(worker.wish)
 
 
-def wish(records: Records, name: str) -> str:
+def wish(database: Database, name: str) -> str:
     """What a person wants of this worker: "", drain or restart."""
-    with records.read() as session:
+    with database.read() as session:
         worker = session.get(Worker, name)
         return worker.wish if worker else ""
 
 
-def want(records: Records, name: str, wish: str) -> bool:
+def want(database: Database, name: str, wish: str) -> bool:
     """Tell a worker to drain, to restart, or ("") to go on; False if there is none of this name."""
-    with records.write() as session:
+    with database.write() as session:
         worker = session.get(Worker, name)
         if worker is not None:
             worker.wish = wish

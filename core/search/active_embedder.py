@@ -15,8 +15,8 @@ from sqlalchemy import case, exists, select, update
 from sqlalchemy.orm import Session
 
 from core.billing.ledger import Ledger
-from core.database.database import Records
-from core.database.tables import Fact, Job, PassageRow, Recording
+from core.database.database import Database
+from core.database.tables import Job, KeyValue, PassageRow, Recording
 from core.embedding import embedders
 from core.embedding.embedder import Embedder, batching, tokens_at_most, understands
 from core.errors import BadRequest
@@ -54,31 +54,31 @@ class Change:
     """Passages that have their new vector, and all that get one."""
 
 
-class Active:
+class ActiveEmbedder:
     """The embedders of one installation: the active one, the searched one, and any by name."""
 
     def __init__(
-        self, settings: Settings, records: Records, ledger: Ledger, ring: Callable[[Job], None]
+        self, settings: Settings, database: Database, ledger: Ledger, notify: Callable[[Job], None]
     ) -> None:
         self._settings = settings
-        self._records = records
+        self._database = database
         self._ledger = ledger
-        self._ring = ring
+        self._notify = notify
         self._known: dict[str, Embedder] = {}
 
     def embedder(self) -> Embedder:
         """The one that makes vectors: Gemini if there was a key at the first start, else the local one."""
-        name = self._records.fact(ACTIVE) or self._records.keep_first(ACTIVE, self._wanted().name)
+        name = self._database.get_value(ACTIVE) or self._database.set_if_absent(ACTIVE, self._wanted().name)
         embedder = self.named(name)
         if embedder.name != name:  # another address or folder has given it another name
-            with self._records.write() as session:
-                kept = update(Fact).where(Fact.name == ACTIVE, Fact.value == name)
+            with self._database.write() as session:
+                kept = update(KeyValue).where(KeyValue.name == ACTIVE, KeyValue.value == name)
                 session.execute(kept.values(value=embedder.name))
         return embedder
 
     def searched(self) -> Embedder:
         """The one whose vectors are complete: it answers questions."""
-        return self.named(self._records.fact(SEARCHED) or self.embedder().name)
+        return self.named(self._database.get_value(SEARCHED) or self.embedder().name)
 
     def named(self, name: str) -> Embedder:
         """The embedder of this name; the same object each time."""
@@ -89,7 +89,7 @@ class Active:
     def _wanted(self) -> Embedder:
         """What the settings ask for now. A key that is gone is no wish to leave Gemini."""
         has_key = bool(self._settings.gemini_api_key.get_secret_value())
-        stays = (self._records.fact(ACTIVE) or "").startswith("gemini")
+        stays = (self._database.get_value(ACTIVE) or "").startswith("gemini")
         return self.named("gemini" if has_key or stays else "local")
 
     def offer(self) -> Offer | None:
@@ -97,7 +97,7 @@ class Active:
         before, after = self.embedder(), self._wanted()
         if before.name == after.name:
             return None
-        with self._records.read() as session:
+        with self._database.read() as session:
             rows = list(session.execute(select(PassageRow.language, PassageRow.text)))
         read = [text for language, text in rows if understands(after, language)]
         tokens = sum(map(tokens_at_most, read))
@@ -109,10 +109,10 @@ class Active:
 
     def change(self) -> Change | None:
         """How far a change is; None if there is none."""
-        before = self._records.fact(SEARCHED)
+        before = self._database.get_value(SEARCHED)
         if not before:
             return None
-        with self._records.read() as session:
+        with self._database.read() as session:
             number = counts(session)
         total = sum(number.get(state, 0) for state in ("waiting", "done", "failed"))
         return Change(self.named(before).title, self.embedder().title, number.get("done", 0), total)
@@ -132,32 +132,32 @@ class Active:
         after, _ = self._wanted(), self.embedder()  # whose name is written down from now on
         if lane not in LANES or (lane == "batch" and batching(after) is None):
             raise BadRequest("{embedder} has no such lane.", embedder=after.title)
-        with self._records.write() as session:
-            active = session.get_one(Fact, ACTIVE, with_for_update=True)
+        with self._database.write() as session:
+            active = session.get_one(KeyValue, ACTIVE, with_for_update=True)
             if active.value == after.name:
                 raise BadRequest("The embedder is what the settings say; there is nothing to change.")
-            searched = session.get(Fact, SEARCHED)
+            searched = session.get(KeyValue, SEARCHED)
             if searched is None or not searched.value:
-                session.merge(Fact(name=SEARCHED, value=active.value))
+                session.merge(KeyValue(name=SEARCHED, value=active.value))
             active.value = after.name
             jobs = _begin_again(session, after, lane)
         for job in jobs:
-            self._ring(job)
+            self._notify(job)
 
     def tick(self) -> None:
         """Now and then: take over what is complete; follow the settings while there is nothing to buy."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             number = counts(session)
         if not number and self.embedder().name != self._wanted().name:
             self.switch()
-        if self._records.fact(SEARCHED) and _is_complete(number):
+        if self._database.get_value(SEARCHED) and _is_complete(number):
             self._take_over()
 
     def _take_over(self) -> None:
-        with self._records.write() as session:
-            session.get_one(Fact, ACTIVE, with_for_update=True)
+        with self._database.write() as session:
+            session.get_one(KeyValue, ACTIVE, with_for_update=True)
             if _is_complete(counts(session)):
-                session.get_one(Fact, SEARCHED).value = ""
+                session.get_one(KeyValue, SEARCHED).value = ""
 
 
 def _begin_again(session: Session, after: Embedder, lane: str) -> list[Job]:

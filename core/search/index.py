@@ -359,8 +359,8 @@ def _belongs(row: Row, recording_id: str) -> bool:
 
 
 def _words_batch(schema: Any, rows: Iterable[Row]) -> Any:
-    records = [asdict(row) | {"plain": stems.fold(row.text)} for row in rows]
-    return lance.batch(schema, {name: [record[name] for record in records] for name in schema.names})
+    database = [asdict(row) | {"plain": stems.fold(row.text)} for row in rows]
+    return lance.batch(schema, {name: [record[name] for record in database] for name in schema.names})
 
 
 def _checked(

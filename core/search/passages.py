@@ -11,12 +11,12 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from core.database.database import Records
-from core.database.tables import Fact, Job, PassageRow, Recording, Task
+from core.database.database import Database
+from core.database.tables import Job, KeyValue, PassageRow, Recording, Task
 from core.embedding.embedder import Embedder, understands
 from core.errors import Unavailable
-from core.queue.jobs import Claim, Work, changed
-from core.queue.locks import take_turns
+from core.queue.jobs import Claim, JobQueue, changed
+from core.queue.locks import acquire_exclusive
 from core.search.index import Index, Row
 from core.transcripts.chunking import Passage, language
 
@@ -27,14 +27,14 @@ ACTIVE = "embedder"
 class Passages:
     """The passages of all recordings."""
 
-    def __init__(self, records: Records, work: Work) -> None:
-        self._records = records
-        self._work = work
+    def __init__(self, database: Database, work: JobQueue) -> None:
+        self._database = database
+        self._job_queue = work
 
-    def first_at(self, claim: Claim) -> bool:
+    def acquire(self, claim: Claim) -> bool:
         """Whether no other job is at the passages of this recording now. Else this one is put off."""
         at_it = (Task.recording_id == claim.recording_id) & Job.kind.in_(("index", "embed"))
-        return take_turns(self._records, self._work, claim, claim.recording_id, at_it)
+        return acquire_exclusive(self._database, self._job_queue, claim, claim.recording_id, at_it)
 
     def replace(
         self,
@@ -53,8 +53,8 @@ class Passages:
             _row(recording_id, transcript_id, n, passage, embedder, lane)
             for n, passage in enumerate(passages)
         ]
-        with self._records.write() as session:
-            self._work.keep(session, claim)
+        with self._database.write() as session:
+            self._job_queue.keep(session, claim)
             if not is_active(session, embedder):
                 raise Unavailable("The embedder was changed at this very moment.")
             session.execute(delete(PassageRow).where(PassageRow.recording_id == recording_id))
@@ -69,18 +69,18 @@ class Passages:
             PassageRow.meaning == "waiting",
             PassageRow.lane == "now",
         )
-        with self._records.read() as session:
+        with self._database.read() as session:
             return list(session.scalars(mine.order_by(PassageRow.n).limit(limit)))
 
     def mark(self, claim: Claim, recording_id: str, ids: Iterable[str], embedder: Embedder) -> None:
         """These passages have their vectors by this embedder."""
-        with self._records.write() as session:
-            self._work.keep(session, claim)
+        with self._database.write() as session:
+            self._job_queue.keep(session, claim)
             mark(session, recording_id, ids, embedder)
 
     def give_up(self, recording_id: str) -> None:
         """Nothing more will be tried: what still waits has failed."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.execute(
                 update(PassageRow)
                 .where(PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting")
@@ -102,7 +102,7 @@ def refresh_meaning(session: Session, recording_id: str) -> str:
 
 def is_active(session: Session, embedder: Embedder) -> bool:
     """Whether passages get this embedder's vectors; if so, that holds until the transaction ends."""
-    active = select(Fact.value).where(Fact.name == ACTIVE).with_for_update(read=True)
+    active = select(KeyValue.value).where(KeyValue.name == ACTIVE).with_for_update(read=True)
     return session.scalar(active) == embedder.name
 
 
@@ -122,28 +122,28 @@ def wait_again(session: Session, recording_id: str, lanes: Iterable[str]) -> boo
     return failed
 
 
-def publish(records: Records, index: Index, recording_id: str) -> None:
+def publish(database: Database, index: Index, recording_id: str) -> None:
     """Have the index say what is kept here, also where that changes at this very moment."""
     said: list[Row] | None = None
-    while (rows := _rows(records, recording_id)) != said:
+    while (rows := _rows(database, recording_id)) != said:
         index.put(recording_id, rows)
         said = rows
 
 
-def sweep(records: Records, index: Index) -> int:
+def sweep(database: Database, index: Index) -> int:
     """Take out of the index what was deleted here and stayed there; says of how many recordings."""
     there = index.recordings()
-    with records.read() as session:
+    with database.read() as session:
         gone = there - set(session.scalars(select(Recording.id)))
     for recording_id in gone:
         index.remove(recording_id)
     return len(gone)
 
 
-def _rows(records: Records, recording_id: str) -> list[Row]:
+def _rows(database: Database, recording_id: str) -> list[Row]:
     mine = select(Recording, PassageRow).join(PassageRow, PassageRow.recording_id == Recording.id)
     mine = mine.where(Recording.id == recording_id).order_by(PassageRow.n)
-    with records.read() as session:
+    with database.read() as session:
         return [_searched(recording, passage) for recording, passage in session.execute(mine)]
 
 

@@ -16,7 +16,7 @@ from core.database.tables import Recording, Segment, Transcript
 from core.media import decode
 from core.media.waveform import SAMPLE_RATE, Waveform
 from core.speech import vad
-from core.speech.engine import Elsewhere, Engine
+from core.speech.engine import Engine, RemoteEngine
 from core.speech.vad import Span
 
 Told = Callable[[float], None]
@@ -71,7 +71,7 @@ def duration_s(sounds: Mapping[str, Waveform]) -> float:
 
 def policy(engine: Engine, *, subtitles: bool) -> vad.Policy:
     """Providers say their phrases themselves, whatever the pieces."""
-    if isinstance(engine, Elsewhere):
+    if isinstance(engine, RemoteEngine):
         return "orders"
     return "subtitles" if subtitles else "reading"
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 import httpx
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Json
 from core.embedding.embedders import local
 from core.errors import NotFound, StenogramError
@@ -54,20 +54,20 @@ class _SliceOverError(Exception):
     """Time for others; the part stays and grows with the next slice."""
 
 
-class Downloads:
+class ModelDownloads:
     """The models that the settings name and that come from elsewhere."""
 
     def __init__(
         self,
         settings: Settings,
-        records: Records,
+        database: Database,
         connect: Callable[[], httpx.Client | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = settings.models
         self._gigaam = settings.gigaam_model
         self._local = settings.local_embedding_model
-        self._records = records
+        self._database = database
         self._connect = connect
         self._clock = clock
         self._beside: dict[str, subprocess.Popen[bytes]] = {}
@@ -146,11 +146,11 @@ class Downloads:
         if kind == "gigaam":
             title = TITLES[name]
             address = ", ".join(f"{download.ADDRESS}/{file}" for file in download.files(name))
-            here = all((self._folder / file).exists() for file in download.files(name))
+            app = all((self._folder / file).exists() for file in download.files(name))
         else:
             title, address = name, f"https://huggingface.co/{name}"
-            here = local.is_here(name, self._folder)
-        state: State = "here" if here else "failed" if noted.get("error") else "missing"
+            app = local.is_here(name, self._folder)
+        state: State = "here" if app else "failed" if noted.get("error") else "missing"
         return Download(
             name,
             kind,
@@ -165,8 +165,8 @@ class Downloads:
         )
 
     def _noted(self, name: str) -> Json:
-        noted: Json = json.loads(self._records.fact(f"download {name}") or "{}")
+        noted: Json = json.loads(self._database.get_value(f"download {name}") or "{}")
         return noted
 
     def _note(self, name: str, **known: object) -> None:
-        self._records.set_fact(f"download {name}", json.dumps(known))
+        self._database.set_value(f"download {name}", json.dumps(known))

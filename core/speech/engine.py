@@ -11,7 +11,7 @@ from core.errors import Rejected
 from core.media.waveform import Waveform
 
 if TYPE_CHECKING:
-    from core.http_client import Wire
+    from core.http_client import HttpClient
 
 BATCH = "-batch"
 """How the name of an engine's batch mode ends."""
@@ -85,7 +85,7 @@ class Engine(Protocol):
 
 
 @runtime_checkable
-class Computing(Engine, Protocol):
+class LocalEngine(Engine, Protocol):
     """An engine that computes here, on a device that it chooses."""
 
     def device_reason(self) -> str:
@@ -103,7 +103,7 @@ class Pending(Protocol):
 
 
 @runtime_checkable
-class Queueing(Computing, Protocol):
+class StreamingEngine(LocalEngine, Protocol):
     """An engine that can be asked about the next segments before it has answered about the last."""
 
     def ask(self, segments: Sequence[Waveform], language: str) -> Pending:
@@ -121,11 +121,11 @@ ASKED = 2
 """Groups of segments that an engine which queues is asked about at a time."""
 
 
-def in_turn(
+def transcribe_groups(
     engine: Engine, groups: Iterable[Sequence[Waveform]], language: str
 ) -> Generator[list[Speech], None, None]:
     """Answers group by group; while one is written down, an engine that queues hears the next."""
-    if not isinstance(engine, Queueing):
+    if not isinstance(engine, StreamingEngine):
         yield from (engine.transcribe(group, language) for group in groups)
         return
     asked: deque[Pending] = deque()
@@ -142,21 +142,21 @@ def in_turn(
 
 
 @runtime_checkable
-class Elsewhere(Engine, Protocol):
+class RemoteEngine(Engine, Protocol):
     """An engine at a provider: sound leaves this machine, and calls are paid."""
 
     provider: str
     """The provider's name in the price book; its breaker goes by it."""
     auto: bool
     """Whether it may be chosen without being named."""
-    wire: Wire
+    http: HttpClient
     """The line to the provider."""
 
     def price(self, duration_s: float) -> tuple[str, str, int]:
         """What a segment of so many seconds is billed: model and lane in the price book, and the quantity."""
 
 
-Fate = Literal["waiting", "working", "done", "broken", "refused", "lost"]
+OrderFate = Literal["waiting", "working", "done", "broken", "refused", "lost"]
 """Of an order: in the provider's queue, in work, ready; broken may be ordered again, refused never works;
 lost is no longer known there."""
 
@@ -165,7 +165,7 @@ lost is no longer known there."""
 class Report:
     """How an order stands at the provider. `speech` when done, else perhaps a `reason`."""
 
-    fate: Fate
+    fate: OrderFate
     speech: Speech | None = None
     reason: str = ""
     too_slow: bool = False
@@ -173,7 +173,7 @@ class Report:
 
 
 @runtime_checkable
-class Ordered(Elsewhere, Protocol):
+class AsyncRemoteEngine(RemoteEngine, Protocol):
     """An engine elsewhere whose answer takes long: ordered, remembered, and asked for later."""
 
     at_once: int

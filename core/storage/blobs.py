@@ -255,8 +255,8 @@ def folder_files(root: Path, allowed: Sequence[Path]) -> Iterator[Path]:
 
 
 def _media_under(folder: Path) -> Iterator[Path]:
-    for here, folders, names in os.walk(folder):
+    for app, folders, names in os.walk(folder):
         folders.sort()
-        for path in (Path(here, name) for name in sorted(names)):
+        for path in (Path(app, name) for name in sorted(names)):
             if path.suffix.lower() in SUFFIXES and path.is_file() and not path.is_symlink():
                 yield path

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from core.errors import ProviderBusy, ProviderResting
 from core.storage.blobs import Store
-from core.storage.object_store import NAME, Storage
+from core.storage.object_store import NAME, ObjectStore
 
 AGAIN_S = 60.0
 
 
-class Mirror(Store):
+class MirroredBlobStore(Store):
     """A store whose files have copies elsewhere. Without an object store it is like any other."""
 
-    def __init__(self, folder: Path, max_bytes: int, storage: Storage) -> None:
+    def __init__(self, folder: Path, max_bytes: int, storage: ObjectStore) -> None:
         super().__init__(folder, max_bytes)
         self._storage = storage
 

@@ -27,7 +27,7 @@ LONGEST_LINK_S = 7 * 24 * 3600.0
 """Signature version 4 allows no more."""
 
 
-class Storage:
+class ObjectStore:
     """Objects by name, in a folder of this machine or in a bucket."""
 
     def __init__(self, settings: Settings) -> None:
@@ -125,17 +125,17 @@ class Storage:
         from obstore.store import S3Store  # noqa: PLC0415
 
         bucket, prefix = _place(self._settings.bucket)
-        here = self._settings
+        app = self._settings
         known: dict[str, Any] = {
-            "access_key_id": here.s3_access_key.get_secret_value(),
-            "secret_access_key": here.s3_secret_key.get_secret_value(),
-            "endpoint": here.s3_endpoint_url,
-            "region": here.s3_region or "us-east-1",
+            "access_key_id": app.s3_access_key.get_secret_value(),
+            "secret_access_key": app.s3_secret_key.get_secret_value(),
+            "endpoint": app.s3_endpoint_url,
+            "region": app.s3_region or "us-east-1",
         }
         return S3Store(
             bucket,
             prefix=prefix or None,
-            virtual_hosted_style_request=not here.s3_endpoint_url,
+            virtual_hosted_style_request=not app.s3_endpoint_url,
             client_options={"timeout": f"{DEADLINE_S}s", "connect_timeout": "10s", "allow_http": True},
             retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=DEADLINE_S)},
             **{name: value for name, value in known.items() if value},

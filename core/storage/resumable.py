@@ -16,7 +16,7 @@ from typing import IO
 
 from sqlalchemy import delete, func, select
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Resumable, new_id
 from core.errors import Conflict, NotFound
 from core.principal import Principal
@@ -27,12 +27,12 @@ OPEN_AT_ONCE = 20
 KEPT_S = 24 * 3600.0
 
 
-class Resumables:
+class ResumableUploads:
     """Unfinished uploads, in a folder on the same disk as the store."""
 
-    def __init__(self, folder: Path, records: Records, store: Store) -> None:
+    def __init__(self, folder: Path, database: Database, store: Store) -> None:
         self._folder = folder
-        self._records = records
+        self._database = database
         self._store = store
         self._busy: set[str] = set()
         folder.mkdir(parents=True, exist_ok=True)
@@ -41,7 +41,7 @@ class Resumables:
         """An upload of this size begins. Raises TooLarge, NoSpace, or Conflict if there are too many."""
         self._store.admit(size_bytes)
         row = Resumable(id=new_id(), owner=who.owner, size_bytes=size_bytes, facts=json.dumps(facts))
-        with self._records.write() as session:
+        with self._database.write() as session:
             mine = select(func.count()).where(Resumable.owner == who.owner, Resumable.task_id.is_(None))
             if (session.scalar(mine) or 0) >= OPEN_AT_ONCE:
                 raise Conflict("Too many unfinished uploads: at most {most}.", most=OPEN_AT_ONCE)
@@ -52,7 +52,7 @@ class Resumables:
 
     def get(self, who: Principal, upload_id: str) -> Resumable:
         """One upload. Raises NotFound for what is not theirs or was forgotten."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             row = session.get(Resumable, upload_id)
         if row is None or not (who.admin or row.owner == who.owner):
             raise NotFound
@@ -102,19 +102,19 @@ class Resumables:
 
     def became(self, row: Resumable, task_id: str) -> None:
         """The upload is complete and is this task now."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.get_one(Resumable, row.id).task_id = task_id
 
     def forget(self, row: Resumable) -> None:
         """Stop an upload and delete what has arrived; safe to repeat."""
-        with self._records.write() as session:
+        with self._database.write() as session:
             session.execute(delete(Resumable).where(Resumable.id == row.id))
         self.path(row).unlink(missing_ok=True)
 
     def sweep(self) -> int:
         """Forget what nobody went on with for a day; says how many."""
         old = time.time() - KEPT_S
-        with self._records.read() as session:
+        with self._database.read() as session:
             rows = list(session.scalars(select(Resumable).where(Resumable.created_at < old)))
         stale = [row for row in rows if not self.path(row).exists() or self.path(row).stat().st_mtime < old]
         for row in stale:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 from core.speech.engine import Word
-from core.transcripts.transcripts import Heard, as_json
+from core.transcripts.transcripts import TranscribedSegment, as_json
 
 CAPTION_LETTERS = 84
 CAPTION_S = 6.0
@@ -45,19 +45,19 @@ class File:
     name: str
 
 
-def text(heard: Sequence[Heard]) -> str:
+def text(heard: Sequence[TranscribedSegment]) -> str:
     """What was said, without times; in a call a line for each turn, led by its channel."""
     if all(piece.channel == "mono" for piece in heard):
         return " ".join(piece.text for piece in heard)
     return "\n".join(f"{speaker}: {said}" for speaker, said in _turns(heard))
 
 
-def timecodes(heard: Sequence[Heard]) -> str:
+def timecodes(heard: Sequence[TranscribedSegment]) -> str:
     """One line a segment: `[HH:MM:SS - HH:MM:SS] text`."""
     return "\n".join(f"[{_clock(h.start_s)} - {_clock(h.end_s)}] {_led(h)}" for h in heard)
 
 
-def srt(heard: Sequence[Heard]) -> str:
+def srt(heard: Sequence[TranscribedSegment]) -> str:
     """SubRip captions."""
     blocks = (
         f"{n}\n{_stamp(cue.start_s, ',')} --> {_stamp(cue.end_s, ',')}\n{_named(cue)}\n"
@@ -66,7 +66,7 @@ def srt(heard: Sequence[Heard]) -> str:
     return "\n".join(blocks)
 
 
-def vtt(heard: Sequence[Heard]) -> str:
+def vtt(heard: Sequence[TranscribedSegment]) -> str:
     """WebVTT captions; channels are voices."""
     blocks = (
         f"{_stamp(cue.start_s, '.')} --> {_stamp(cue.end_s, '.')}\n"
@@ -76,7 +76,7 @@ def vtt(heard: Sequence[Heard]) -> str:
     return "\n".join(("WEBVTT\n", *blocks))
 
 
-def table(heard: Sequence[Heard]) -> str:
+def table(heard: Sequence[TranscribedSegment]) -> str:
     """Comma-separated values, safe to open in a spreadsheet; begins with a mark that says UTF-8."""
     out = io.StringIO()
     write = csv.writer(out).writerow
@@ -86,7 +86,7 @@ def table(heard: Sequence[Heard]) -> str:
     return "\ufeff" + out.getvalue()
 
 
-def document(heard: Sequence[Heard], title: str) -> bytes:
+def document(heard: Sequence[TranscribedSegment], title: str) -> bytes:
     """A Word document: the title, then a paragraph a segment led by its time."""
     paragraphs = [_paragraph(title, bold=True)]
     paragraphs += [_paragraph(f"[{_clock(h.start_s)}] {_led(h)}") for h in heard]
@@ -102,7 +102,7 @@ def document(heard: Sequence[Heard], title: str) -> bytes:
     return out.getvalue()
 
 
-def file(heard: Sequence[Heard], filename: str, kind: str) -> File:
+def file(heard: Sequence[TranscribedSegment], filename: str, kind: str) -> File:
     """The transcript of `filename` in one of FORMATS."""
     _, media_type, make = FORMATS[kind]
     content = make(heard, filename)
@@ -121,7 +121,7 @@ def disposition(name: str, *, inline: bool = False) -> str:
     return f"{how}; filename=\"{fallback}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
-def cues(heard: Iterable[Heard]) -> Iterator[Cue]:
+def cues(heard: Iterable[TranscribedSegment]) -> Iterator[Cue]:
     """Captions in time order, cut at words where words are known."""
     for piece in heard:
         speaker = "" if piece.channel == "mono" else piece.channel
@@ -150,7 +150,7 @@ def _fits(caption: Sequence[Word], word: Word) -> bool:
     return letters <= CAPTION_LETTERS and word.end_s - caption[0].start_s <= CAPTION_S and not paused
 
 
-def _turns(heard: Iterable[Heard]) -> Iterator[tuple[str, str]]:
+def _turns(heard: Iterable[TranscribedSegment]) -> Iterator[tuple[str, str]]:
     speaker, said = "", list[str]()
     for piece in heard:
         if said and piece.channel != speaker:
@@ -162,7 +162,7 @@ def _turns(heard: Iterable[Heard]) -> Iterator[tuple[str, str]]:
         yield speaker, " ".join(said)
 
 
-def _led(heard: Heard) -> str:
+def _led(heard: TranscribedSegment) -> str:
     return heard.text if heard.channel == "mono" else f"{heard.channel}: {heard.text}"
 
 
@@ -179,7 +179,7 @@ def _harmless(cell: str) -> str:
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
-def _json(heard: Sequence[Heard], title: str) -> str:
+def _json(heard: Sequence[TranscribedSegment], title: str) -> str:
     whole = {"filename": title, "text": text(heard), "segments": [as_json(h) for h in heard]}
     return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
 
@@ -221,7 +221,7 @@ DOCUMENT = (
 """The three parts of a Word document (ECMA-376, part 1)."""
 
 
-FORMATS: dict[str, tuple[str, str, Callable[[Sequence[Heard], str], str | bytes]]] = {
+FORMATS: dict[str, tuple[str, str, Callable[[Sequence[TranscribedSegment], str], str | bytes]]] = {
     "txt": (".txt", "text/plain; charset=utf-8", lambda heard, _: text(heard) + "\n"),
     "timecodes": ("_timecodes.txt", "text/plain; charset=utf-8", lambda heard, _: timecodes(heard) + "\n"),
     "srt": (".srt", "application/x-subrip; charset=utf-8", lambda heard, _: srt(heard)),

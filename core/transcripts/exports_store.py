@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Cover, Order, Recording, new_id
 from core.errors import Conflict, NotFound, Unavailable
-from core.storage.object_store import Storage
+from core.storage.object_store import ObjectStore
 from core.transcripts import export
 from core.transcripts.transcripts import Transcripts
 
@@ -30,12 +30,12 @@ ASKED = 500
 """Objects whose rows are looked for in one question."""
 
 
-class Objects:
+class ExportStore:
     """The object store of one installation, beside the bytes of recordings."""
 
-    def __init__(self, storage: Storage, records: Records, transcripts: Transcripts) -> None:
+    def __init__(self, storage: ObjectStore, database: Database, transcripts: Transcripts) -> None:
         self._storage = storage
-        self._records = records
+        self._database = database
         self._transcripts = transcripts
 
     def export(self, recording: Recording, transcript_id: str) -> None:
@@ -63,7 +63,7 @@ class Objects:
 
     def _claim(self) -> None:
         """Only what we know to be ours may be judged by our records: these may be new, or a bucket shared."""
-        us = self._records.keep_first(US, new_id())
+        us = self._database.set_if_absent(US, new_id())
         try:
             owner = self._storage.get(MARK).decode()
         except NotFound:
@@ -83,7 +83,7 @@ class Objects:
     def _nobodys(self, folder: str, names: Sequence[str]) -> list[str]:
         key, rows = BELONGS[folder]
         keys = {name: key(name.split("/")) for name in names}
-        with self._records.read() as session:
+        with self._database.read() as session:
             known = set(session.scalars(rows(list(keys.values()))))
         return [name for name in names if keys[name] not in known]
 
@@ -92,7 +92,7 @@ class Objects:
             return 0
         there = {name for name, _ in self._storage.list("exports/")}
         done = select(Recording).where(Recording.transcript_id.is_not(None)).order_by(Recording.created_at)
-        with self._records.read() as session:
+        with self._database.read() as session:
             rows = list(session.scalars(done))
         lacking = [row for row in rows if not _exports(row) <= there][:AT_ONCE]
         for row in lacking:

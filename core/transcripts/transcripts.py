@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from core.database.database import Records
+from core.database.database import Database
 from core.database.tables import Job, Recording, Segment, Task, Transcript, new_id
 from core.errors import NotFound
-from core.queue.jobs import Claim, Work, changed
-from core.queue.locks import take_turns
+from core.queue.jobs import Claim, JobQueue, changed
+from core.queue.locks import acquire_exclusive
 from core.speech.engine import Engine, Phrase, Speech, Word
 from core.speech.vad import Span
 from core.transcripts.chunking import Utterance
@@ -25,7 +25,7 @@ ROOM = 10_000
 
 
 @dataclass(frozen=True)
-class Heard:
+class TranscribedSegment:
     """One transcribed segment, with times from the start of the recording."""
 
     n: int
@@ -72,13 +72,13 @@ def complete(session: Session, transcript_id: str) -> None:
 class Transcripts:
     """Reading and filling transcripts."""
 
-    def __init__(self, records: Records, work: Work) -> None:
-        self._records = records
-        self._work = work
+    def __init__(self, database: Database, work: JobQueue) -> None:
+        self._database = database
+        self._job_queue = work
 
     def get(self, transcript_id: str) -> Transcript:
         """The transcript itself, without its segments."""
-        with self._records.read() as session:
+        with self._database.read() as session:
             row = session.get(Transcript, transcript_id)
         if row is None:
             raise NotFound
@@ -86,8 +86,8 @@ class Transcripts:
 
     def plan(self, claim: Claim, transcript_id: str, spans: Sequence[tuple[str, Span]]) -> None:
         """Fix the segments, in time order, once; what is planned already stays."""
-        with self._records.write() as session:
-            self._work.keep(session, claim)
+        with self._database.write() as session:
+            self._job_queue.keep(session, claim)
             transcript = session.get_one(Transcript, transcript_id)
             if transcript.planned:
                 return
@@ -107,19 +107,19 @@ class Transcripts:
     def pending(self, transcript_id: str) -> list[Segment]:
         """Segments nobody has transcribed yet, in order."""
         waiting = select(Segment).where(Segment.transcript_id == transcript_id, Segment.text.is_(None))
-        with self._records.read() as session:
+        with self._database.read() as session:
             return list(session.scalars(waiting.order_by(Segment.n)))
 
     def count(self, transcript_id: str) -> int:
         """How many segments there are."""
         mine = select(func.count()).select_from(Segment).where(Segment.transcript_id == transcript_id)
-        with self._records.read() as session:
+        with self._database.read() as session:
             return session.scalar(mine) or 0
 
-    def first_at(self, claim: Claim, transcript_id: str) -> bool:
+    def acquire(self, claim: Claim, transcript_id: str) -> bool:
         """Whether no other job works on a transcript now. Else this one is put off: one pays for all."""
         at_it = (Task.transcript_id == transcript_id) & (Job.kind == claim.kind)
-        return take_turns(self._records, self._work, claim, transcript_id, at_it)
+        return acquire_exclusive(self._database, self._job_queue, claim, transcript_id, at_it)
 
     def commit(
         self,
@@ -130,8 +130,8 @@ class Transcripts:
         also: Callable[[Session], object] | None = None,
     ) -> None:
         """Keep what an engine heard, in one write with `also`; a segment that has its text keeps that."""
-        with self._records.write() as session:
-            self._work.advance(session, claim)
+        with self._database.write() as session:
+            self._job_queue.advance(session, claim)
             for segment, speech in zip(segments, speeches, strict=True):
                 _keep(session, segment, speech)
             if also is not None:
@@ -142,10 +142,10 @@ class Transcripts:
                 .values(processing_s=Transcript.processing_s + took_s)
             )
 
-    def heard(self, transcript_id: str) -> list[Heard]:
+    def heard(self, transcript_id: str) -> list[TranscribedSegment]:
         """What was heard so far, in time order; segments without speech are left out."""
         spoken = select(Segment).where(Segment.transcript_id == transcript_id, Segment.text != "")
-        with self._records.read() as session:
+        with self._database.read() as session:
             rows = list(session.scalars(spoken.order_by(Segment.n)))
         return [_heard(n, row) for n, row in enumerate(rows)]
 
@@ -156,7 +156,7 @@ class Transcripts:
             .join(Recording, Recording.transcript_id == Segment.transcript_id)
             .where(Recording.id == recording_id, Segment.end_s > start_s, Segment.start_s < end_s)
         )
-        with self._records.read() as session:
+        with self._database.read() as session:
             rows = list(session.scalars(spoken.order_by(Segment.n)))
         words = (word for row in rows for word in _heard(row.n, row).words)
         return sorted((w for w in words if start_s <= w.start_s < end_s), key=lambda word: word.start_s)
@@ -171,10 +171,10 @@ class Transcripts:
 
 def _keep(session: Session, segment: Segment, speech: Speech) -> None:
     """A long segment becomes its phrases: the first in its place, the others in the room behind it."""
-    here = Segment.transcript_id == segment.transcript_id, Segment.n == segment.n, Segment.text.is_(None)
+    app = Segment.transcript_id == segment.transcript_id, Segment.n == segment.n, Segment.text.is_(None)
     rows = [_row(segment, place, phrase) for place, phrase in enumerate(_joined(speech))]
     first = rows.pop(0)
-    if changed(session, update(Segment).where(*here).values(first)):
+    if changed(session, update(Segment).where(*app).values(first)):
         session.add_all(Segment(transcript_id=segment.transcript_id, **row) for row in rows)
 
 
@@ -214,11 +214,11 @@ def _placed(at_s: float, segment: Segment) -> float:
     return min(round(segment.start_s + at_s, 3), segment.end_s)
 
 
-def _heard(n: int, row: Segment) -> Heard:
+def _heard(n: int, row: Segment) -> TranscribedSegment:
     words = tuple(Word(*packed) for packed in row.words or ())
-    return Heard(n, row.channel, row.start_s, row.end_s, row.text or "", words)
+    return TranscribedSegment(n, row.channel, row.start_s, row.end_s, row.text or "", words)
 
 
-def as_json(heard: Heard) -> dict[str, object]:
+def as_json(heard: TranscribedSegment) -> dict[str, object]:
     """One segment for programs: seconds from the start of the recording."""
     return asdict(heard)

@@ -21,7 +21,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from core.errors import Rejected
-from core.http_client import Wire
+from core.http_client import HttpClient
 from core.media import decode
 from core.media.waveform import SAMPLE_RATE, Waveform
 from core.settings import Settings
@@ -37,7 +37,7 @@ Answer = dict[str, Any]
 Listen = Callable[[bytes, str], Answer]
 """Sound file and language → text, segments, duration_s, model, device."""
 
-store = Wire("The store", SecretStr(""), "")
+store = HttpClient("The store", SecretStr(""), "")
 
 
 def handle(job: Answer, listen: Listen) -> Answer:

@@ -319,9 +319,9 @@ def _operation(told: dict[str, Any]) -> RemoteBatch:
     )
 
 
-def _state(wire: str) -> str:
+def _state(http: str) -> str:
     """`BATCH_STATE_RUNNING` and `JOB_STATE_RUNNING` are running; a word we do not know stays itself."""
-    return wire.rpartition("STATE_")[2].lower()
+    return http.rpartition("STATE_")[2].lower()
 
 
 def _age(batch: RemoteBatch) -> str:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from core.errors import BadRequest, Rejected
 from core.i18n.messages import phrase
 from core.settings import Settings
-from core.speech.engine import BATCH, Elsewhere, Engine, refuse_unready
+from core.speech.engine import BATCH, Engine, RemoteEngine, refuse_unready
 from core.speech.engines import gigaam
 from core.speech.engines.fireworks import FireworksBatchEngine, FireworksEngine
 from core.speech.engines.gigaam_package import GigaAMPackageEngine
 from core.speech.engines.groq import GroqBatchEngine, GroqEngine
 from core.speech.engines.pocketsphinx import PocketSphinxEngine
 from core.speech.engines.runpod import RunPodEngine
-from core.storage.object_store import Storage
+from core.storage.object_store import ObjectStore
 
 REASONS = {
     (False, False): phrase("{title}: the best there is for this language."),
@@ -50,7 +50,7 @@ def all(settings: Settings) -> dict[str, Engine]:  # noqa: A001 - `engines.all` 
 
 def elsewhere(settings: Settings) -> list[Engine]:
     """Engines at providers; each is ready once it has what it needs."""
-    storage = Storage(settings)
+    storage = ObjectStore(settings)
     return [
         RunPodEngine(settings, storage),
         GroqEngine(settings),
@@ -83,7 +83,7 @@ def by_batch(engines: Mapping[str, Engine], name: str) -> str:
 
 def _may_be_automatic(engine: Engine) -> bool:
     """Sound leaves this machine, and money is spent, only where somebody has set the provider up."""
-    return not isinstance(engine, Elsewhere) or (engine.auto and engine.readiness().ready)
+    return not isinstance(engine, RemoteEngine) or (engine.auto and engine.readiness().ready)
 
 
 def _named(engine: Engine, language: str) -> Choice:
@@ -101,7 +101,7 @@ def _first_ready(candidates: list[Engine], language: str) -> Choice:
     for engine in candidates:
         readiness = engine.readiness()
         if readiness.ready:
-            reason = REASONS[isinstance(engine, Elsewhere), bool(passed)]
+            reason = REASONS[isinstance(engine, RemoteEngine), bool(passed)]
             return Choice(engine, reason, {"title": engine.title, "missing": passed})
         passed = passed or f"{engine.title} is not ready ({readiness.reason})"
     raise Rejected(

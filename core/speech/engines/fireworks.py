@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any
 
 from core.errors import Rejected
-from core.http_client import Answer, Wire
+from core.http_client import Answer, HttpClient
 from core.media import encode
 from core.media.waveform import Waveform
 from core.settings import Settings
@@ -53,13 +53,13 @@ class FireworksEngine:
         self.enabled = settings.fireworks_enabled
         self.title = f"Fireworks ({self.model})"
         self.version = f"1-{self.model}"
-        self.wire = Wire("Fireworks", settings.fireworks_api_key, "FIREWORKS_API_KEY", refused=REFUSED)
+        self.http = HttpClient("Fireworks", settings.fireworks_api_key, "FIREWORKS_API_KEY", refused=REFUSED)
 
     def readiness(self) -> Readiness:
         """Ready with a key, once somebody has switched it on."""
         if not self.enabled:
             return Readiness(False, WITHDRAWN)
-        ready = self.wire.has_key
+        ready = self.http.has_key
         return Readiness(ready, "" if ready else "FIREWORKS_API_KEY is not set")
 
     def price(self, duration_s: float) -> tuple[str, str, int]:
@@ -73,10 +73,10 @@ class FireworksEngine:
 
     def _heard(self, sound: Waveform, language: str) -> Speech:
         address = f"{self.address}/audio/transcriptions"
-        return verbose_json.read(self._send(self.wire, address, sound, language).json(), self.wire.provider)
+        return verbose_json.read(self._send(self.http, address, sound, language).json(), self.http.provider)
 
-    def _send(self, wire: Wire, address: str, sound: Waveform, language: str) -> Answer:
-        return wire.ask(
+    def _send(self, http: HttpClient, address: str, sound: Waveform, language: str) -> Answer:
+        return http.ask(
             "POST",
             address,
             form=form(self.model, language),
@@ -87,7 +87,7 @@ class FireworksEngine:
     def test(self) -> Answer:
         """The cheapest real call: ask about a batch that does not exist."""
         address = f"{self.batches}/v1/accounts/{self.account or 'unknown'}/batch_job/none"
-        return self.wire.ask("GET", address, accept={400, 404})
+        return self.http.ask("GET", address, accept={400, 404})
 
 
 class FireworksBatchEngine(FireworksEngine):
@@ -105,7 +105,7 @@ class FireworksBatchEngine(FireworksEngine):
         self.poll_s = settings.fireworks_poll_s
         self.parked_after_s = settings.fireworks_max_wait_s
         # Their pages about batches show the bare key, those about sync calls a bearer.
-        self._bare = Wire(
+        self._bare = HttpClient(
             "Fireworks", settings.fireworks_api_key, "FIREWORKS_API_KEY", scheme="", refused=REFUSED
         )
 
@@ -152,7 +152,7 @@ class FireworksBatchEngine(FireworksEngine):
         body = str(told.get("body") or "")
         if "json" not in str(told.get("content_type", "json")):
             return Speech(" ".join(body.split()))
-        return verbose_json.read(answer.within(body).json(), self.wire.provider)
+        return verbose_json.read(answer.within(body).json(), self.http.provider)
 
     def find(self, our_id: str) -> str | Speech | None:  # noqa: ARG002
         """They list nothing."""

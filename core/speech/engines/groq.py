@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from core.errors import OutcomeUnknown, ProviderBusy, Rejected
-from core.http_client import Answer, Wire
+from core.http_client import Answer, HttpClient
 from core.media import encode
 from core.media.waveform import SAMPLE_RATE, Waveform
 from core.settings import Settings
@@ -22,7 +22,7 @@ from core.speech.engine import Readiness, Report, Speech, refuse_unready
 from core.speech.engines import verbose_json
 
 if TYPE_CHECKING:
-    from core.storage.object_store import Storage
+    from core.storage.object_store import ObjectStore
 
 ADDRESS = "https://api.groq.com/openai/v1"
 UPLOAD_S = 300.0
@@ -54,11 +54,13 @@ class GroqEngine:
         self.own = self.address != ADDRESS
         self.title = f"{_host(self.address)} ({self.model})" if self.own else f"Groq ({self.model})"
         self.version = f"1-{_host(self.address)}-{self.model}" if self.own else f"1-{self.model}"
-        self.wire = Wire(_host(self.address) if self.own else "Groq", settings.groq_api_key, "GROQ_API_KEY")
+        self.http = HttpClient(
+            _host(self.address) if self.own else "Groq", settings.groq_api_key, "GROQ_API_KEY"
+        )
 
     def readiness(self) -> Readiness:
         """Ready with a key; a server of your own may want none."""
-        ready = self.wire.has_key or self.own
+        ready = self.http.has_key or self.own
         return Readiness(ready, "" if ready else "GROQ_API_KEY is not set")
 
     def price(self, duration_s: float) -> tuple[str, str, int]:
@@ -71,18 +73,18 @@ class GroqEngine:
         return [self._heard(segment, language) if segment.any() else Speech("") for segment in segments]
 
     def _heard(self, sound: Waveform, language: str) -> Speech:
-        answer = self.wire.ask(
+        answer = self.http.ask(
             "POST",
             f"{self.address}/audio/transcriptions",
             form=form(self.model, language),
             file=("sound.flac", encode.encode(sound, "flac"), encode.MIME["flac"]),
             deadline_s=UPLOAD_S,
         )
-        return verbose_json.read(answer.json(), self.wire.provider)
+        return verbose_json.read(answer.json(), self.http.provider)
 
     def test(self) -> Answer:
         """The cheapest real call: the list of models."""
-        return self.wire.ask("GET", f"{self.address}/models")
+        return self.http.ask("GET", f"{self.address}/models")
 
 
 class GroqBatchEngine(GroqEngine):
@@ -97,7 +99,7 @@ class GroqBatchEngine(GroqEngine):
     deadline_s = DAY_S * 1.25
     findable = True
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
+    def __init__(self, settings: Settings, storage: ObjectStore) -> None:
         super().__init__(settings)
         self._storage = storage
         self.title = f"Groq, by batch ({self.model})"
@@ -136,19 +138,19 @@ class GroqBatchEngine(GroqEngine):
             "completion_window": WINDOW,
             "metadata": {"our_id": our_id},
         }
-        return self.wire.ask("POST", f"{self.address}/batches", json=order).text("id")
+        return self.http.ask("POST", f"{self.address}/batches", json=order).text("id")
 
     def _upload(self, line: dict[str, Any], our_id: str) -> str:
         file = (f"{our_id}.jsonl", json.dumps(line, ensure_ascii=False).encode(), "application/jsonl")
         try:
-            answer = self.wire.ask("POST", f"{self.address}/files", form={"purpose": "batch"}, file=file)
+            answer = self.http.ask("POST", f"{self.address}/files", form={"purpose": "batch"}, file=file)
             return answer.text("id")
         except OutcomeUnknown as error:  # an upload is free, so whatever happened nothing was ordered
-            raise ProviderBusy(self.wire.provider, str(error.facts["detail"]), error.retry_after_s) from error
+            raise ProviderBusy(self.http.provider, str(error.facts["detail"]), error.retry_after_s) from error
 
     def poll(self, remote_id: str, our_id: str) -> Report:
         """How the batch stands; its one line when it has ended."""
-        answer = self.wire.ask("GET", f"{self.address}/batches/{remote_id}", accept={404})
+        answer = self.http.ask("GET", f"{self.address}/batches/{remote_id}", accept={404})
         if answer.status == 404:
             return Report("lost", reason="the batch is not known there")
         told = answer.json()
@@ -161,7 +163,7 @@ class GroqBatchEngine(GroqEngine):
 
     def _result(self, told: dict[str, Any], our_id: str) -> Report:
         for file in filter(None, (told.get("output_file_id"), told.get("error_file_id"))):
-            for line in self.wire.ask("GET", f"{self.address}/files/{file}/content").lines():
+            for line in self.http.ask("GET", f"{self.address}/files/{file}/content").lines():
                 if line.get("custom_id") == our_id:
                     return self._line(line, our_id)
         return Report("broken", reason="the batch ended without our line")
@@ -172,13 +174,13 @@ class GroqBatchEngine(GroqEngine):
             reason = (line.get("error") or {}).get("message") or f"HTTP {response.get('status_code')}"
             return Report("broken", reason=str(reason)[:200])
         self._storage.remove(_name(our_id))
-        return Report("done", verbose_json.read(response["body"], self.wire.provider))
+        return Report("done", verbose_json.read(response["body"], self.http.provider))
 
     def find(self, our_id: str) -> str | Speech | None:
         """A batch carries our id, so one whose reply was lost is found in the list, newest first."""
         after = ""
         while True:
-            told = self.wire.ask("GET", f"{self.address}/batches{after}").json()
+            told = self.http.ask("GET", f"{self.address}/batches{after}").json()
             page = told.get("data") or []
             for one in page:
                 if (one.get("metadata") or {}).get("our_id") == our_id:
@@ -189,7 +191,7 @@ class GroqBatchEngine(GroqEngine):
 
     def cancel(self, remote_id: str) -> None:
         """Ask to stop the batch."""
-        self.wire.ask("POST", f"{self.address}/batches/{remote_id}/cancel", accept={400, 404, 409})
+        self.http.ask("POST", f"{self.address}/batches/{remote_id}/cancel", accept={400, 404, 409})
 
 
 def form(model: str, language: str) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from typing import Any
 
 from core.billing import shipped
 from core.errors import NotFound, OutcomeUnknown, Rejected
-from core.http_client import Answer, Wire
+from core.http_client import Answer, HttpClient
 from core.media import encode
 from core.media.waveform import SAMPLE_RATE, Waveform
 from core.settings import Settings
 from core.speech.engine import Readiness, Report, Speech, refuse_unready
 from core.speech.engines import verbose_json
-from core.storage.object_store import Storage
+from core.storage.object_store import ObjectStore
 
 PAYLOAD_BYTES = 10_000_000
 SOUND_BYTES = 7_200_000
@@ -55,7 +55,7 @@ class RunPodEngine:
     parked_after_s = MOST_S
     deadline_s = MOST_S
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
+    def __init__(self, settings: Settings, storage: ObjectStore) -> None:
         self._storage = storage
         self._low_priority = settings.runpod_low_priority
         self._gpu = settings.runpod_gpu
@@ -67,11 +67,11 @@ class RunPodEngine:
         self.version = f"1-{settings.runpod_worker}-{self.model}"
         self.max_segment_s = LONG_PIECE_S if storage.can_share else PIECE_S
         self.findable = self.ours and storage.can_share
-        self.wire = Wire("RunPod", settings.runpod_api_key, "RUNPOD_API_KEY")
+        self.http = HttpClient("RunPod", settings.runpod_api_key, "RUNPOD_API_KEY")
 
     def readiness(self) -> Readiness:
         """Ready with a key and an endpoint."""
-        if not self.wire.has_key:
+        if not self.http.has_key:
             return Readiness(False, "RUNPOD_API_KEY is not set")
         if not self.address:
             return Readiness(False, "RUNPOD_URL is not set: the address of your endpoint, it ends in /run")
@@ -100,7 +100,7 @@ class RunPodEngine:
         if len(content) > PAYLOAD_BYTES:
             raise Rejected("A part is too large for RunPod without an object store: set STORAGE_URL.")
         headers = {"Content-Type": "application/json"}
-        return self.wire.ask("POST", f"{self.address}/run", content=content, headers=headers).text("id")
+        return self.http.ask("POST", f"{self.address}/run", content=content, headers=headers).text("id")
 
     def _sound(self, sound: Waveform, our_id: str) -> dict[str, str]:
         """By link where there is a store, else within the request, squeezed until it fits."""
@@ -123,16 +123,16 @@ class RunPodEngine:
                 "transcription": "plain_text",
                 "word_timestamps": True,
             }
-        wish = {"job_id": our_id, "model": self.model, "language": language, "word_timestamps": True}
+        options = {"job_id": our_id, "model": self.model, "language": language, "word_timestamps": True}
         if not self.findable:
-            return wish
+            return options
         name = _result_name(our_id)
         links = {"result_url": self._storage.link(name, LINK_S, "PUT")}
-        return {**wish, **links, "done_url": self._storage.link(name, LINK_S)}
+        return {**options, **links, "done_url": self._storage.link(name, LINK_S)}
 
     def poll(self, remote_id: str, our_id: str) -> Report:
         """How the order stands; their words are those of …/serverless/endpoints/job-states."""
-        answer = self.wire.ask("GET", f"{self.address}/status/{remote_id}", accept={404})
+        answer = self.http.ask("GET", f"{self.address}/status/{remote_id}", accept={404})
         if answer.status == 404:
             return Report("lost", reason="the order is no longer known there")
         told = answer.json()
@@ -158,7 +158,7 @@ class RunPodEngine:
         if self.ours and output.get("job_id") != our_id:
             return Report("broken", reason="it answered to another order")
         self._tidy(our_id)
-        return Report("done", verbose_json.read(output, self.wire.provider))
+        return Report("done", verbose_json.read(output, self.http.provider))
 
     def find(self, our_id: str) -> str | Speech | None:
         """Orders are not listed there; but our worker writes its result to our store."""
@@ -166,7 +166,7 @@ class RunPodEngine:
         if kept is None:
             return None
         self._tidy(our_id)
-        return verbose_json.read(kept, self.wire.provider)
+        return verbose_json.read(kept, self.http.provider)
 
     def _stored(self, our_id: str) -> dict[str, Any] | None:
         try:
@@ -174,7 +174,7 @@ class RunPodEngine:
         except NotFound:
             return None
         except ValueError as error:
-            raise OutcomeUnknown(self.wire.provider, "an answer that makes no sense") from error
+            raise OutcomeUnknown(self.http.provider, "an answer that makes no sense") from error
         return told if isinstance(told, dict) else None
 
     def _tidy(self, our_id: str) -> None:
@@ -184,11 +184,11 @@ class RunPodEngine:
 
     def cancel(self, remote_id: str) -> None:
         """Ask to stop the order."""
-        self.wire.ask("POST", f"{self.address}/cancel/{remote_id}", accept={400, 404})
+        self.http.ask("POST", f"{self.address}/cancel/{remote_id}", accept={400, 404})
 
     def test(self) -> Answer:
         """The cheapest real call: how the endpoint's workers are."""
-        return self.wire.ask("GET", f"{self.address}/health")
+        return self.http.ask("GET", f"{self.address}/health")
 
 
 def failure(told: object) -> str:
