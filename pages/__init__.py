@@ -1,1 +1,1 @@
-"""The doors for people: thin pages. Modules that begin with `_` hold what pages share."""
+"""The doors for people: a page asks, calls core and shows; `components` hold what pages draw with."""

@@ -6,7 +6,7 @@ from typing import Literal
 import streamlit as st
 
 from core.i18n import catalogue
-from pages import _parts as parts
+from pages.components import common
 
 HERE = Path(__file__).parent
 ICON = HERE / "_icon.svg"
@@ -15,18 +15,18 @@ st.set_page_config(page_title="Stenogram", page_icon=ICON, layout="centered")
 st.logo(ICON, size="large")
 st.html(HERE / "_frame.css")
 
-parts.settle_language()
+common.settle_language()
 st.sidebar.segmented_control(
     "Language",
     list(catalogue.LANGUAGES),
     required=True,
     format_func=catalogue.LANGUAGES.__getitem__,
-    key=parts.LANGUAGE,
+    key=common.LANGUAGE,
     label_visibility="collapsed",
 )
 
-say = parts.say
-changing: Literal["visible", "hidden"] = "visible" if parts.may_change() else "hidden"
+say = common.say
+changing: Literal["visible", "hidden"] = "visible" if common.may_change() else "hidden"
 st.navigation(
     [
         st.Page("dashboard.py", title=say("Overview"), icon=":material/home:", default=True),

@@ -3,12 +3,8 @@
 import streamlit as st
 
 from core.errors import StenogramError
-from pages import _along as along
-from pages import _charts as charts
-from pages import _plan as plan
-from pages import _prices as prices
-from pages import _proof as proof
-from pages._parts import explain, say
+from pages.components import charts, plan, plan_exports, prices, proof
+from pages.components.common import explain, say
 
 plan.settle()
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
@@ -33,7 +29,7 @@ except StenogramError as error:
     st.error(explain(error))
     st.stop()
 
-along.told()
+plan_exports.told()
 plan.result(answer)
 plan.run(answer)
 
@@ -50,4 +46,4 @@ with st.expander(say("What matters most")):
 with st.expander(say("What it stands on")):
     plan.ground(answer)
 with st.expander(say("Take it along")):
-    along.export(answer, plan.SCENARIO)
+    plan_exports.export(answer, plan.SCENARIO)

@@ -5,9 +5,8 @@ import streamlit as st
 from core import application
 from core.i18n import catalogue
 from core.library import views
-from pages import _meaning
-from pages import _parts as parts
-from pages._parts import WHO, duration, say
+from pages.components import common, embedder
+from pages.components.common import WHO, duration, say
 
 app = application.current()
 totals = views.totals(app.database, WHO)
@@ -32,17 +31,17 @@ if asked and question.strip():
     st.switch_page("search.py", query_params={"q": question})
 
 with st.container(horizontal=True, wrap=False, gap="medium"):
-    st.metric(say("Recordings"), parts.number(totals.recordings))
+    st.metric(say("Recordings"), common.number(totals.recordings))
     st.metric(say("Searchable"), duration(totals.words_s))
     st.metric(say("By meaning"), duration(totals.meaning_s))
 with st.container(horizontal=True, wrap=False, gap="medium"):
     month = app.ledger.month()
     st.metric(say("Spent this month"), catalogue.money(float(month.spent)))
     st.metric(say("Saved this month"), catalogue.money(float(app.ledger.saved(month.month))))
-_meaning.banner()
+embedder.banner()
 
 st.subheader(say("Recent recordings"), anchor=False)
-parts.live_rows(limit=8)
+common.live_rows(limit=8)
 st.page_link(
     "library.py", label=say("All recordings"), icon=":material/arrow_forward:", icon_position="right"
 )

@@ -5,9 +5,9 @@ import streamlit as st
 from core import application
 from core.errors import StenogramError
 from core.monitor import job_list
-from pages import _history as history
-from pages._live import actions, attempt, who
-from pages._parts import explain, plain, say
+from pages.components import history
+from pages.components.common import explain, plain, say
+from pages.components.live import actions, attempt, who
 
 app = application.current()
 try:

@@ -5,15 +5,15 @@ import streamlit as st
 from core import application
 from core.library import views
 from core.monitor import monitor
-from pages import _parts as parts
-from pages._parts import WHO, say
+from pages.components import common
+from pages.components.common import WHO, say
 
 PAGE = 20
 database = application.current().database
 
 st.title(say("Library"), anchor=False)
 if gone := st.session_state.pop("deleted", ""):
-    st.toast(say("“{title}” is deleted.", title=parts.plain(gone)), icon=":material/delete:")
+    st.toast(say("“{title}” is deleted.", title=common.plain(gone)), icon=":material/delete:")
 
 if not views.totals(database, WHO).recordings:
     st.write(say("There are no recordings yet."))
@@ -29,7 +29,7 @@ with st.container(horizontal=True):
         key="title",
         bind="query-params",
     )
-    states = {"": say("Any state"), **parts.said(monitor.STATUSES)}
+    states = {"": say("Any state"), **common.said(monitor.STATUSES)}
     status = st.selectbox(say("State"), states, format_func=states.__getitem__, label_visibility="collapsed")
     tags = {"": say("Any tag"), **{tag: tag for tag in views.tags(database, WHO)}}
     tag = st.selectbox(say("Tag"), tags, format_func=tags.__getitem__, label_visibility="collapsed")
@@ -46,5 +46,5 @@ if total > PAGE:
     page = st.pagination(-(-total // PAGE), key="page")
 
 with rows:
-    st.caption(parts.say_many("{n} recording", "{n} recordings", total))
-    parts.live_rows(title=title, tag=tag, status=status, limit=PAGE, offset=PAGE * (page - 1))
+    st.caption(common.say_many("{n} recording", "{n} recordings", total))
+    common.live_rows(title=title, tag=tag, status=status, limit=PAGE, offset=PAGE * (page - 1))

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from pages import _monitor as monitor
-from pages._parts import say
+from pages.components import monitor_views
+from pages.components.common import say
 
 st.title(say("Monitor"), anchor=False)
 
-monitor.show(monitor.view())
+monitor_views.show(monitor_views.view())

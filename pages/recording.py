@@ -8,10 +8,9 @@ from core import application
 from core.errors import StenogramError
 from core.library import views
 from core.transcripts import export
-from pages import _covers, _order
-from pages import _parts as parts
-from pages._parts import WHO, explain, plain, say
-from pages._player import live_reading
+from pages.components import common, covers, transcription_form
+from pages.components.common import WHO, explain, plain, say
+from pages.components.player import live_reading
 
 app = application.current()
 try:
@@ -24,7 +23,7 @@ recording = card.recording
 heard = app.transcripts.get(recording.transcript_id) if recording.transcript_id else None
 
 st.title(plain(recording.title), anchor=False)
-st.caption(parts.facts(parts.about(card), _order.way(heard)))
+st.caption(common.facts(common.about(card), transcription_form.way(heard)))
 
 with st.container(horizontal=True, gap="xsmall", key="actions"):
     with st.popover(say("Download"), icon=":material/download:", disabled=not recording.transcript_id):
@@ -32,18 +31,18 @@ with st.container(horizontal=True, gap="xsmall", key="actions"):
             make = functools.partial(views.exported, app, WHO, recording.id, kind)
             file = export.name(recording.filename, kind)
             st.download_button(say(name), make, file, on_click="ignore", type="tertiary", key=kind)
-    if parts.may_change():
+    if common.may_change():
         with st.popover(say("Edit"), icon=":material/edit:"), st.form("edit", border=False):
             title = st.text_input(say("Title"), recording.title, max_chars=200)
-            tags = parts.tags(recording.tags)
+            tags = common.tags(recording.tags)
             if st.form_submit_button(say("Save"), type="primary"):
                 app.recordings.rename(WHO, recording.id, title, tags)
                 st.rerun()
         again = st.popover(say("Transcribe again"), icon=":material/refresh:", disabled=card.active)
         with again, st.container(width=420):
-            _order.again(recording, heard)
+            transcription_form.again(recording, heard)
         with st.popover(say("Picture"), icon=":material/image:"):
-            _covers.form(recording)
+            covers.form(recording)
         with st.popover(say("Delete"), icon=":material/delete:"):
             st.write(say("The recording, its transcript and its place in the search go for good."))
             if st.button(f":red[{say('Delete for good')}]", icon=":material/delete_forever:", key="delete"):
@@ -51,6 +50,6 @@ with st.container(horizontal=True, gap="xsmall", key="actions"):
                 st.session_state["deleted"] = recording.title
                 st.switch_page("library.py")
 
-_covers.lane(recording)
-_covers.pictures(recording)
-live_reading(recording.id, parts.seconds(st.query_params.get("t")))
+covers.lane(recording)
+covers.pictures(recording)
+live_reading(recording.id, common.seconds(st.query_params.get("t")))

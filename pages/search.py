@@ -5,8 +5,8 @@ import streamlit as st
 from core import application
 from core.errors import StenogramError
 from core.library import moments, views
-from pages import _parts as parts
-from pages._parts import WHO, explain, say
+from pages.components import common
+from pages.components.common import WHO, explain, say
 
 app = application.current()
 totals = views.totals(app.database, WHO)
@@ -22,7 +22,7 @@ question = st.text_input(
     key="q",
     bind="query-params",
 )
-modes = parts.said(parts.MODES)
+modes = common.said(common.MODES)
 mode = st.segmented_control(
     say("How to search"),
     list(modes),
@@ -32,7 +32,7 @@ mode = st.segmented_control(
     label_visibility="collapsed",
     key="mode",
 )
-st.caption(parts.coverage(totals))
+st.caption(common.coverage(totals))
 
 if not question.strip():
     st.stop()
@@ -48,4 +48,4 @@ if not found.total:
     st.write(say("Nothing was found. Try other words."))
 elif found.notice:
     st.info(say(found.notice))
-parts.groups(views.grouped(found.results, question))
+common.groups(views.grouped(found.results, question))

@@ -3,38 +3,37 @@
 import streamlit as st
 
 from core import application
-from pages import _meaning, _providers
-from pages import _parts as parts
-from pages._parts import facts, reason, say
+from pages.components import common, embedder, providers
+from pages.components.common import facts, reason, say
 
 app = application.current()
-parts.admins_only()
+common.admins_only()
 st.title(say("Settings"), anchor=False)
 
 st.subheader(say("Engines"), anchor=False)
 for engine in app.engines.values():
     readiness = engine.readiness()
-    with parts.tight():
-        with parts.line():
+    with common.tight():
+        with common.line():
             st.markdown(reason(engine.title), width="stretch")
-            st.badge(**parts.readiness(readiness))
-        st.caption(facts(parts.spoken(engine.languages), reason(readiness.reason)))
+            st.badge(**common.readiness(readiness))
+        st.caption(facts(common.spoken(engine.languages), reason(readiness.reason)))
 
 st.subheader(say("Search by meaning"), anchor=False)
-_meaning.active()
-_meaning.banner()
+embedder.active()
+embedder.banner()
 
 if app.downloads.all():
     st.subheader(say("Models to download"), anchor=False)
-    _providers.models()
+    providers.models()
 
 st.subheader(say("Providers"), anchor=False)
-_providers.draw()
+providers.draw()
 
 st.subheader(say("API keys"), anchor=False)
 for key in app.keys.all():
-    with parts.tight():
-        with parts.line():
+    with common.tight():
+        with common.line():
             st.text(key.name, width="stretch")
             if key.revoked_at:
                 st.badge(say("Revoked"), color="gray")
@@ -44,17 +43,17 @@ for key in app.keys.all():
                     if st.button(say("Revoke for good"), type="primary", key=f"revoke-{key.id}"):
                         app.keys.revoke(key.id)
                         st.rerun()
-        st.caption(parts.about_key(key))
+        st.caption(common.about_key(key))
 
 with st.form("key", clear_on_submit=True):
     name = st.text_input(say("Name of a new key"), max_chars=60)
     admin = st.checkbox(say("May see and change everything"))
     if st.form_submit_button(say("Create key")) and name.strip():
-        st.session_state["made"] = app.keys.make(name.strip(), admin=admin, language=parts.language())
+        st.session_state["made"] = app.keys.make(name.strip(), admin=admin, language=common.language())
         st.rerun()
 if made := st.session_state.pop("made", ""):
     st.success(say("Keep this key now: it cannot be shown again."))
     st.code(made, language=None)
 
 st.subheader(say("This installation"), anchor=False)
-st.dataframe(parts.installation(), hide_index=True)
+st.dataframe(common.installation(), hide_index=True)

@@ -8,7 +8,7 @@ from core import application
 from core.errors import AdminsOnly, BadRequest
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
-from pages import _monitor, _plan
+from pages.components import monitor_views, plan
 from tests import drive
 from tests.conftest import DATA
 from tests.test_pages import texts, visit
@@ -20,8 +20,8 @@ PLACES = [
     ("search", {"q": "budget"}),
     ("recording", {}),
     ("job", {}),
-    *(("monitor", {"view": view}) for view in _monitor.VIEWS),
-    *(("costs", {"view": view}) for view in _plan.VIEWS),
+    *(("monitor", {"view": view}) for view in monitor_views.VIEWS),
+    *(("costs", {"view": view}) for view in plan.VIEWS),
 ]
 
 

@@ -19,7 +19,8 @@ from core.monitor.live import Board
 from core.principal import EVERYONE, PAGES, Principal
 from core.queue import history, workers
 from jobs import actors, gpu
-from pages import _history, _monitor
+from pages.components import history as history_view
+from pages.components import monitor_views
 from tests import drive, test_pages
 from tests.conftest import DATA
 from tests.installation import generous
@@ -201,8 +202,8 @@ def test_the_board_names_the_batches_under_way(app):
 
 @pytest.mark.parametrize(("n", "digits"), [(0, 2), (12.3, 2), (0.06, 2), (0.0561, 3), (0.00251, 4)])
 def test_a_small_average_shows_digits_that_are_not_0(n, digits):
-    assert _history.digits(n) >= digits
-    assert n == 0 or float(f"{n:.{_history.digits(n)}f}") > 0
+    assert history_view.digits(n) >= digits
+    assert n == 0 or float(f"{n:.{history_view.digits(n)}f}") > 0
 
 
 def test_others_see_only_what_is_theirs(app):
@@ -308,7 +309,7 @@ def test_programs_read_the_same_facts_as_the_page(tmp_path):
     assert {routine["name"] for routine in told["routines"]} == {
         periodic_task.name for periodic_task in app.periodic_tasks.all()
     }
-    assert {part["name"] for part in told["parts"]} == set(_monitor.PARTS)
+    assert {part["name"] for part in told["parts"]} == set(monitor_views.PARTS)
     assert told["past"]["period"] == "day"
     assert [(kind["kind"], kind["failed"]) for kind in told["past"]["kinds"]] == [("prepare", 1)]
     assert told["status"] == "degraded"
@@ -403,7 +404,7 @@ def seen(tmp_path, monkeypatch):
 
 
 def test_every_view_opens_and_a_job_has_a_page(seen):
-    for view in _monitor.VIEWS:
+    for view in monitor_views.VIEWS:
         assert test_pages.visit("monitor", "ru", view=view).title[0].value == "Ход работы"
     with seen.database.read() as session:
         failed = session.query(Job).filter_by(state="failed").one()

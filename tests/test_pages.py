@@ -15,7 +15,7 @@ from core.library.recordings import TranscriptionOptions
 from core.monitor import live
 from core.principal import EVERYONE
 from core.settings import ROOT
-from pages import _parts as parts
+from pages.components import common
 from tests import drive
 
 DATA = Path(__file__).parent / "data"
@@ -258,7 +258,7 @@ def test_tags_are_asked_for_in_the_language_of_the_visit(heard, page):
 
 
 def test_blanks_that_hold_a_number_together_stay():
-    assert parts.plain("about\n 1\u00a0234\u00a0₽ ") == "about 1\u00a0234\u00a0₽"
+    assert common.plain("about\n 1\u00a0234\u00a0₽ ") == "about 1\u00a0234\u00a0₽"
 
 
 def test_names_from_people_are_shown_as_they_are(app):

@@ -9,8 +9,8 @@ from core.errors import StenogramError
 from core.i18n import catalogue
 from core.i18n.messages import phrase
 from core.search.active_embedder import Change, Offer
-from pages import _parts as parts
-from pages._parts import explain, plain, reason, say, say_many
+from pages.components import common
+from pages.components.common import explain, plain, reason, say, say_many
 
 SWITCH = {"now": phrase("Switch now for {usd}"), "batch": phrase("Switch by batch for {usd}")}
 FREE = phrase("Switch for free")
@@ -19,10 +19,10 @@ FREE = phrase("Switch for free")
 def banner() -> None:
     """The change that the settings ask for, or how far it is; nothing if all is as they say."""
     active = application.current().active
-    if parts.may_change() and (offer := active.offer()) is not None:
+    if common.may_change() and (offer := active.offer()) is not None:
         _offer(offer)
     elif active.change() is not None:
-        parts.live(_progress, moving=True)
+        common.live(_progress, moving=True)
 
 
 def _offer(offer: Offer) -> None:
@@ -56,7 +56,7 @@ def _progress() -> bool:
 
 
 def _bar(change: Change) -> None:
-    done, total = parts.number(change.done), parts.number(change.total)
+    done, total = common.number(change.done), common.number(change.total)
     text = say(
         "{done} of {total} passages have vectors by {title}",
         done=done,
@@ -70,8 +70,8 @@ def _bar(change: Change) -> None:
 def active() -> None:
     """The active embedder, on the settings page."""
     embedder = application.current().embedder()
-    with parts.tight():
-        with parts.line():
+    with common.tight():
+        with common.line():
             st.markdown(reason(embedder.title), width="stretch")
             st.badge(say("Active"), color="green")
-        st.caption(parts.spoken(embedder.languages))
+        st.caption(common.spoken(embedder.languages))

@@ -13,8 +13,8 @@ from core import application, billing
 from core.billing import Answer
 from core.errors import StenogramError
 from core.planning import links
-from pages import _parts as parts
-from pages._parts import say
+from pages.components import common
+from pages.components.common import say
 
 
 def brought(given: str) -> str:
@@ -30,7 +30,7 @@ def brought(given: str) -> str:
 def told() -> None:
     """Say that the prices are those of a link, and offer those of here."""
     if st.session_state["own"]:
-        with parts.line():
+        with common.line():
             st.info(say("Counted with the prices in the link, not with those kept here."))
             st.button(say("Use those kept here"), key="forget-own", on_click=_forget)
 

@@ -11,8 +11,8 @@ from core.database.tables import Recording
 from core.errors import StenogramError
 from core.orders.covers import LIVE
 from core.orders.pictures import MOST_PROMPT, PictureOptions
-from pages import _parts as parts
-from pages._parts import explain, may_change, reason, say, say_many
+from pages.components import common
+from pages.components.common import explain, may_change, reason, say, say_many
 
 
 def form(recording: Recording) -> None:
@@ -44,7 +44,7 @@ def pictures(recording: Recording) -> None:
     found = covers.of(recording.id)
     if found:
         show = functools.partial(_pictures, recording.id)
-        parts.live(show, moving=any(cover.state in LIVE for cover in found))
+        common.live(show, moving=any(cover.state in LIVE for cover in found))
 
 
 def _pictures(recording_id: str) -> bool:

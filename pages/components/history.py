@@ -18,7 +18,7 @@ from core.monitor.job_list import Detail, Stage
 from core.queue import history
 from core.queue.history import DAY, Past, Timing
 from core.queue.queues import QUEUES
-from pages._parts import duration, explain, facts, moment, number, plain, say, spoken, tight
+from pages.components.common import duration, explain, facts, moment, number, plain, say, spoken, tight
 
 PERIODS = {
     "hour": phrase("Last hour"),

@@ -13,9 +13,8 @@ from core import billing
 from core.billing import Answer
 from core.billing.forecast import BreakEven
 from core.errors import StenogramError
-from pages import _assumptions as assumptions
-from pages import _plan as plan
-from pages._parts import duration, explain, number, say
+from pages.components import assumptions, plan
+from pages.components.common import duration, explain, number, say
 
 HEIGHT = 280
 CHOSEN, ABLE, OTHER = "#0F766E", "#7DA8A3", "#B0B7B6"

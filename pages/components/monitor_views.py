@@ -20,12 +20,9 @@ from core.queue import workers
 from core.queue.periodic import EVERY_S, TITLES
 from core.queue.queues import QUEUES
 from jobs import actors
-from pages import _decisions as decisions
-from pages._batches import show_batches
-from pages._history import show_history, took
-from pages._joblist import carried, show_jobs
-from pages._live import actions, board, button, follow, who
-from pages._parts import (
+from pages.components import decisions
+from pages.components.batches import show_batches
+from pages.components.common import (
     duration,
     explain,
     facts,
@@ -39,6 +36,9 @@ from pages._parts import (
     size,
     tight,
 )
+from pages.components.history import show_history, took
+from pages.components.job_list import carried, show_jobs
+from pages.components.live import actions, board, button, follow, who
 
 PARTS = {
     "database": phrase("Database"),

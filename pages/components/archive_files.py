@@ -12,8 +12,8 @@ from core.errors import StenogramError
 from core.i18n import catalogue
 from core.planning import plans
 from core.planning.plans import Archive, Candidate, Found
-from pages import _parts as parts
-from pages._parts import duration, explain, facts, say, say_many
+from pages.components import common
+from pages.components.common import duration, explain, facts, say, say_many
 
 SHOW_EVERY = 25
 """Files between two movements of a bar."""
@@ -22,7 +22,7 @@ SHOW_EVERY = 25
 def ask() -> list[Candidate]:
     """Files that were dropped, and those of a folder once somebody says so."""
     app = application.current()
-    candidates = plans.dropped(parts.dropped("plan-files"))
+    candidates = plans.dropped(common.dropped("plan-files"))
     if not app.settings.folders:
         return candidates
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -99,10 +99,12 @@ def _described(archive: Archive) -> dict[str, Any] | None:
     if refused:
         with st.expander(say_many("{n} file cannot be read", "{n} files cannot be read", len(refused))):
             for each in refused[:50]:
-                st.caption(f"{parts.plain(each.candidate.name)}: {explain(each.error) if each.error else ''}")
+                st.caption(
+                    f"{common.plain(each.candidate.name)}: {explain(each.error) if each.error else ''}"
+                )
     if not archive.fresh:
         if sent := st.session_state.get("plan-outcomes"):
-            parts.outcomes(sent)
+            common.outcomes(sent)
         else:
             st.info(say("Nothing here is new."))
         return None
@@ -121,7 +123,7 @@ def _speech(archive: Archive, sound_s: float) -> dict[str, Any]:
             return {}
         share = _listened(archive)
         st.session_state["plan-speech"] = share
-    st.caption(say("{share} of it is speech.", share=catalogue.percent(share, parts.language())))
+    st.caption(say("{share} of it is speech.", share=catalogue.percent(share, common.language())))
     return {"speech_s": min(sound_s, sound_s * share)}
 
 

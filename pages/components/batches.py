@@ -8,8 +8,8 @@ from core import application
 from core.i18n.catalogue import money
 from core.i18n.messages import phrase
 from core.orders.batch_view import Seen
-from pages._live import actions, button
-from pages._parts import duration, explain, facts, line, plain, say, say_many, tight
+from pages.components.common import duration, explain, facts, line, plain, say, say_many, tight
+from pages.components.live import actions, button
 
 CHEAPEST = phrase("No way is cheaper than a batch: they go when the cap is raised or a new month begins.")
 

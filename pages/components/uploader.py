@@ -10,7 +10,7 @@ from core import application
 from core.clients.keys import UPLOAD
 from core.library.recordings import TranscriptionOptions
 from core.library.views import Outcome
-from pages._parts import PAGE_BYTES, WHO, language, say, size
+from pages.components.common import PAGE_BYTES, WHO, language, say, size
 
 HERE = Path(__file__).parent
 ADDRESS = "/api/v1/uploads"
@@ -25,8 +25,8 @@ HTML = """
 _sender = st.components.v2.component(
     "stenogram_sender",
     html=HTML,
-    css=(HERE / "_sender.css").read_text(),
-    js=(HERE / "_sender.js").read_text(),
+    css=(HERE / "uploader.css").read_text(),
+    js=(HERE / "uploader.js").read_text(),
 )
 
 

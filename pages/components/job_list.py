@@ -14,9 +14,9 @@ from core.i18n.messages import phrase
 from core.monitor import job_list, monitor
 from core.monitor.actions import PRIORITIES
 from core.monitor.job_list import COUNTED, PAGE, Filter, Line
-from pages._history import took
-from pages._live import actions, attempt, button, who
-from pages._parts import explain, language, moment, say, say_many
+from pages.components.common import explain, language, moment, say, say_many
+from pages.components.history import took
+from pages.components.live import actions, attempt, button, who
 
 SINCE_S = {"": 0, "hour": 3600, "day": 86_400, "week": 7 * 86_400}
 SINCE = {

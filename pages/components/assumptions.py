@@ -15,8 +15,8 @@ from core.i18n import catalogue
 from core.i18n.messages import phrase
 from core.planning.estimates import SPOKEN
 from core.planning.samples import Counted
-from pages import _parts as parts
-from pages._parts import say
+from pages.components import common
+from pages.components.common import say
 
 UNITS = {
     "words": phrase("words"),
@@ -37,7 +37,7 @@ UNITS = {
 
 def table(book: Book) -> pd.DataFrame:
     """Every assumption of a book."""
-    language = parts.language()
+    language = common.language()
     rows = [
         {
             "name": each.name,
@@ -57,20 +57,20 @@ def about(each: Assumption) -> str:
     kind, _, variant = each.name.partition(":")
     if each.about == each.name:
         return say("speed of {engine}, times real time", engine=variant)
-    said = str(catalogue.reason(each.about, parts.language()))
+    said = str(catalogue.reason(each.about, common.language()))
     return f"{said} ({variant})" if variant in SPOKEN and kind != "chars_per_token" else said
 
 
 def sample(spoken_language: str) -> None:
     """Tokens counted by the provider on texts like yours, on request."""
-    if not parts.may_change():
+    if not common.may_change():
         return
     app = application.current()
     counted = app.estimates.samples.known(spoken_language)
     if said := st.session_state.pop("sample-error", None):
         st.error(said)
     if counted:
-        with parts.line():
+        with common.line():
             st.caption(_counted(counted), width="stretch")
             st.button(
                 say("Undo"), key="drop-sample", type="tertiary", on_click=_drop, args=(spoken_language,)
@@ -89,11 +89,11 @@ def sample(spoken_language: str) -> None:
 def _counted(counted: Counted) -> str:
     return say(
         "{tokens} tokens in {letters} characters: {each} characters a token. {model} counted on {day}.",
-        tokens=parts.number(counted.tokens),
-        letters=parts.number(counted.letters),
-        each=parts.number(float(counted.letters_a_token), 2),
-        model=parts.plain(counted.model),
-        day=catalogue.day(date.fromisoformat(counted.on), parts.language()),
+        tokens=common.number(counted.tokens),
+        letters=common.number(counted.letters),
+        each=common.number(float(counted.letters_a_token), 2),
+        model=common.plain(counted.model),
+        day=catalogue.day(date.fromisoformat(counted.on), common.language()),
     )
 
 
@@ -102,7 +102,7 @@ def _count(spoken_language: str) -> None:
     try:
         samples.count(spoken_language, st.session_state.get("sample") or "")
     except StenogramError as error:
-        st.session_state["sample-error"] = parts.explain(error)
+        st.session_state["sample-error"] = common.explain(error)
 
 
 def _drop(spoken_language: str) -> None:

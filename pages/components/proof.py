@@ -15,10 +15,9 @@ from core.i18n.messages import phrase
 from core.planning import proof
 from core.planning.holds import Alternative
 from core.planning.proof import Budgeted, Paid, Proved, Sum
-from pages import _charts as charts
-from pages import _plan as plan
-from pages._batches import CHEAPEST
-from pages._parts import (
+from pages.components import charts, plan
+from pages.components.batches import CHEAPEST
+from pages.components.common import (
     duration,
     explain,
     facts,
@@ -31,7 +30,7 @@ from pages._parts import (
     say_many,
     tight,
 )
-from pages._prices import usd
+from pages.components.prices import usd
 
 BY = {"month": phrase("By month"), "provider": phrase("By provider"), "owner": phrase("By key")}
 STATES = {

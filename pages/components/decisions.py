@@ -12,10 +12,10 @@ from core.i18n.messages import phrase
 from core.monitor import decisions
 from core.monitor.decisions import Decision
 from core.orders.batch_view import Seen
-from pages import _batches as batches
-from pages._live import actions, button, who
-from pages._parts import duration, explain, facts, plain, say, say_many, tight
-from pages._prices import usd
+from pages.components import batches
+from pages.components.common import duration, explain, facts, plain, say, say_many, tight
+from pages.components.live import actions, button, who
+from pages.components.prices import usd
 
 EITHER = phrase(
     "It may have been paid for. Its texts can wait for the next batch, or be finished now at the full price."

@@ -16,11 +16,8 @@ from core.i18n import catalogue
 from core.i18n.messages import phrase
 from core.planning.estimates import SPOKEN
 from core.planning.plans import Archive
-from pages import _along as along
-from pages import _archive as archive
-from pages import _assumptions as assumptions
-from pages import _parts as parts
-from pages._parts import duration, facts, say, say_many
+from pages.components import archive_files, assumptions, common, plan_exports
+from pages.components.common import duration, facts, say, say_many
 
 VIEWS = {
     "plan": phrase("Estimate"),
@@ -78,7 +75,7 @@ def _read(name: str, given: str | None, usual: Any) -> Any:
     if given is None:
         return usual
     if name == "own":
-        return along.brought(given)
+        return plan_exports.brought(given)
     if isinstance(usual, str):
         return given if given in CHOICES.get(name, SIGNS) else usual
     try:
@@ -90,7 +87,7 @@ def _read(name: str, given: str | None, usual: Any) -> Any:
 
 def choose(name: str, choices: Mapping[str, str]) -> str:
     """One of a few ways to look at it."""
-    shown = parts.said(choices)
+    shown = common.said(choices)
     st.session_state.setdefault(name, next(iter(shown)))
     return str(
         st.segmented_control(
@@ -110,7 +107,7 @@ def ask() -> dict[str, Any] | None:
     by = choose("by", BY)
     amount = {"hours": _hours, "files": _files, "documents": _documents}[by]()
     with st.container(horizontal=True):
-        ready = parts.said(READY)
+        ready = common.said(READY)
         st.selectbox(
             say("Ready"), list(ready), format_func=ready.__getitem__, key="ready", persist_state=KEPT
         )
@@ -153,7 +150,7 @@ def _documents() -> dict[str, Any]:
 
 
 def _spoken() -> None:
-    spoken = {code: catalogue.language_name(code, parts.language()) for code in SPOKEN}
+    spoken = {code: catalogue.language_name(code, common.language()) for code in SPOKEN}
     st.segmented_control(
         say("Spoken language"),
         list(spoken),
@@ -178,9 +175,9 @@ def _wishes() -> dict[str, Any]:
 
 
 def _files() -> dict[str, Any] | None:
-    candidates = archive.ask()
+    candidates = archive_files.ask()
     _spoken()
-    return archive.amount(candidates)
+    return archive_files.amount(candidates)
 
 
 # The answer
@@ -199,7 +196,7 @@ def cash(answer: Answer, usd: Decimal | None) -> str:
         return catalogue.money(float(usd))
     rate = answer.book.assume(f"{answer.currency.lower()}_per_usd").value
     amount = float(usd * rate)
-    return f"{parts.number(amount, catalogue.cents(amount) if amount < 100 else 0)}\u00a0{SIGNS[answer.currency]}"
+    return f"{common.number(amount, catalogue.cents(amount) if amount < 100 else 0)}\u00a0{SIGNS[answer.currency]}"
 
 
 def result(answer: Answer) -> None:
@@ -215,7 +212,7 @@ def result(answer: Answer) -> None:
             st.metric(say("Price"), cash(answer, best.total_usd))
             st.metric(say("Usually ready in"), duration(best.p50_s))
             st.metric(say("9 times in 10 within"), duration(best.p90_s))
-        with parts.tight():
+        with common.tight():
             st.markdown(f"**{route(answer, best)}**")
             st.caption(facts(*_split(answer, best), *_dated(answer, best)))
             if best.blocked:
@@ -239,13 +236,13 @@ def _dated(answer: Answer, quote: Quote) -> list[str]:
     prices = [price for key in asked if (price := answer.book.price(*key))]
     said = []
     if prices:
-        day = catalogue.day(min(price.read_on for price in prices), parts.language())
+        day = catalogue.day(min(price.read_on for price in prices), common.language())
         said.append(say("prices as of {day}", day=day))
     if answer.currency != "USD":
         rate = answer.book.assume(f"{answer.currency.lower()}_per_usd")
-        source = parts.plain(str(catalogue.reason(rate.source, parts.language())))
+        source = common.plain(str(catalogue.reason(rate.source, common.language())))
         said.append(
-            say("{rate} ₽ for a dollar: {source}", rate=parts.number(float(rate.value), 2), source=source)
+            say("{rate} ₽ for a dollar: {source}", rate=common.number(float(rate.value), 2), source=source)
         )
     return said
 
@@ -253,7 +250,7 @@ def _dated(answer: Answer, quote: Quote) -> list[str]:
 def _split(answer: Answer, quote: Quote) -> list[str]:
     """Price by part, and what decides the time."""
     said = [
-        f"{say(PARTS.get(part.name, part.name))} {parts.plain(cash(answer, part.usd))}"
+        f"{say(PARTS.get(part.name, part.name))} {common.plain(cash(answer, part.usd))}"
         for part in quote.parts
         if part.usd
     ]
@@ -262,7 +259,7 @@ def _split(answer: Answer, quote: Quote) -> list[str]:
     yearly = answer.embedding.yearly_sync_usd
     if answer.work.documents and yearly != answer.embedding.sync_usd:
         by_lane = answer.embedding.yearly_batch_usd if quote.lane == "batch" else yearly
-        said.append(say("a year: {usd}", usd=parts.plain(cash(answer, by_lane))))
+        said.append(say("a year: {usd}", usd=common.plain(cash(answer, by_lane))))
     return said
 
 
@@ -276,7 +273,7 @@ def route(answer: Answer, quote: Quote) -> str:
         title = f"{answer.book.provider('gemini').title}"
         lane = say("in a batch") if quote.lane == "batch" else say("now")
         meaning = say("meaning: {title}, {lane}", title=title, lane=lane)
-    return meaning if not quote.engine else f"{parts.plain(_engine(answer, quote))} → {meaning}"
+    return meaning if not quote.engine else f"{common.plain(_engine(answer, quote))} → {meaning}"
 
 
 def routes_by_id() -> dict[str, str]:
@@ -291,7 +288,7 @@ def _engine(answer: Answer, quote: Quote) -> str:
         name = app.estimates.engine(quote, answer.work.language)
         device = say("own GPU") if quote.engine_model == "gpu" else say("own processor")
         title = (
-            str(catalogue.reason(app.engines[name].title, parts.language()))
+            str(catalogue.reason(app.engines[name].title, common.language()))
             if name in app.engines
             else "GigaAM"
         )
@@ -304,7 +301,7 @@ def _engine(answer: Answer, quote: Quote) -> str:
 def run(answer: Answer) -> None:
     """Take the files of the plan through its route, and remember what was promised."""
     known: Archive | None = st.session_state.get("plan-archive")
-    if not parts.may_change() or st.session_state["by"] != "files":
+    if not common.may_change() or st.session_state["by"] != "files":
         return
     if known is None or not known.fresh or answer.best is None:
         return
@@ -312,7 +309,7 @@ def run(answer: Answer) -> None:
         app = application.current()
         options = app.estimates.options(answer.best, answer.work.language)
         sources: list[Any] = [each.candidate.source for each in known.fresh]
-        outcomes = parts.take(sources, options)
+        outcomes = common.take(sources, options)
         taken = [outcome.recording_id for outcome in outcomes if outcome.recording_id]
         app.estimates.keep(answer.best, answer.size.tokens, taken)
         st.session_state["plan-outcomes"] = outcomes
@@ -347,14 +344,14 @@ def ways(answer: Answer) -> None:
 
 def remark(answer: Answer, said: Note) -> str:
     """A remark of the price book, for a person, harmless where Markdown is read."""
-    return parts.plain(_sentence(answer, said))
+    return common.plain(_sentence(answer, said))
 
 
 def _sentence(answer: Answer, said: Note) -> str:
     """What our code says is translated by its template, what the book says as a fact."""
     paid = {name: cash(answer, usd.amount) for name, usd in said.facts.items() if isinstance(usd, Usd)}
-    told = catalogue.explain({"message": said.message, "facts": {**said.facts, **paid}}, parts.language())
-    return str(catalogue.reason(told, parts.language()))
+    told = catalogue.explain({"message": said.message, "facts": {**said.facts, **paid}}, common.language())
+    return str(catalogue.reason(told, common.language()))
 
 
 def _row(answer: Answer, quote: Quote) -> dict[str, object]:
@@ -383,9 +380,9 @@ def ground(answer: Answer) -> None:
     st.caption(
         say(
             "{passages} passages, {tokens} tokens, give or take {error}: words a minute × tokens a word × overlap.",
-            passages=parts.number(size.passages),
-            tokens=parts.number(size.tokens),
-            error=catalogue.percent(float(size.error), parts.language()),
+            passages=common.number(size.passages),
+            tokens=common.number(size.tokens),
+            error=catalogue.percent(float(size.error), common.language()),
         )
     )
     assumptions.sample(answer.work.language)

@@ -20,10 +20,8 @@ from core.library.recordings import TranscriptionOptions
 from core.planning import plans
 from core.planning.plans import Archive, Candidate, Found
 from core.speech.engine import Engine
-from pages import _archive
-from pages import _parts as parts
-from pages import _plan as plan
-from pages._parts import WHO, duration, facts, say, spoken
+from pages.components import archive_files, common, plan
+from pages.components.common import WHO, duration, facts, say, spoken
 
 USUAL = TranscriptionOptions()
 CENT_USD = Decimal("0.01")
@@ -46,7 +44,7 @@ READY_BY = {
 def more(*, one: bool) -> TranscriptionOptions:
     """Ask for what is seldom asked for; a title only where there is one file."""
     title = st.text_input(say("Title"), placeholder=say("The file name"), disabled=not one, max_chars=200)
-    tags = parts.tags()
+    tags = common.tags()
     return replace(how("upload"), title=title if one else "", tags=tags)
 
 
@@ -75,7 +73,7 @@ def again(recording: Recording, heard: Transcript | None) -> None:
         usual = TranscriptionOptions(split_channels=heard.split_channels, subtitles=heard.subtitles)
         if heard.engine in app.engines and app.engines[heard.engine].readiness().ready:
             st.session_state.setdefault(f"{key}-engine", heard.engine)
-    language, engine, ready = parts.engine(key, heard.language if heard else recording.language)
+    language, engine, ready = common.engine(key, heard.language if heard else recording.language)
     options = replace(how(key, usual, stereo=recording.channels == 2), language=language, engine=engine)
     if ready:
         st.caption(_again_costs(recording, options))
@@ -102,7 +100,7 @@ def way(heard: Transcript | None) -> str:
         return ""
     engine = application.current().engines.get(heard.engine)
     return facts(
-        spoken([heard.language]), parts.reason(engine.title) if engine else parts.plain(heard.engine)
+        spoken([heard.language]), common.reason(engine.title) if engine else common.plain(heard.engine)
     )
 
 
@@ -140,13 +138,13 @@ def _counted(archive: Archive, engine: Engine, options: TranscriptionOptions) ->
 
 def _names(found: Sequence[Found]) -> str:
     """The first few by name: "a.mp3, b.mp3, c.mp3 and 4 more"."""
-    names = ", ".join(parts.plain(each.candidate.name) for each in found[:NAMED])
+    names = ", ".join(common.plain(each.candidate.name) for each in found[:NAMED])
     return say("{names} and {n} more", names=names, n=len(found) - NAMED) if len(found) > NAMED else names
 
 
 def _priced(files: Sequence[Any], language: str) -> tuple[Answer | None, Archive | None]:
     """What the new ones of these files come to; None where nobody can tell."""
-    archive = _archive.looked([_held(file) for file in files]) if files else None
+    archive = archive_files.looked([_held(file) for file in files]) if files else None
     if archive is None or not archive.fresh:
         return None, archive
     estimates = application.current().estimates
@@ -166,7 +164,7 @@ def _lane(answer: Answer | None, engine: str) -> str:
             st.markdown(captions[0])
         st.caption(why)
         return ""
-    shown = parts.said(LANES)
+    shown = common.said(LANES)
     chosen = st.radio(
         say("Search by meaning is ready"),
         list(shown),
@@ -198,7 +196,7 @@ def _no_batches() -> str:
     try:
         application.current().active.lane("batch")
     except StenogramError as error:
-        return parts.explain(error)
+        return common.explain(error)
     return ""
 
 
@@ -206,7 +204,7 @@ def _cost(answer: Answer | None, engine: str, lane: str) -> str:
     quote = _quote(answer, engine, lane) if answer is not None else None
     if answer is None or quote is None:
         return ""
-    price = parts.plain(_cash(answer, quote.total_usd))
+    price = common.plain(_cash(answer, quote.total_usd))
     return facts(
         say("About {usd}", usd=price) if _countable(quote.total_usd) else price,
         say("ready in about {time}", time=duration(quote.p50_s)) if quote.p50_s else "",
@@ -235,7 +233,7 @@ def _engines(answer: Answer, lane: str) -> None:
     ]
     if len(ready) < 2:
         return
-    rows = [_row(answer, parts.reason(engine.title), _quote(answer, engine.name, lane)) for engine in ready]
+    rows = [_row(answer, common.reason(engine.title), _quote(answer, engine.name, lane)) for engine in ready]
     with st.expander(say("By other engines"), icon=":material/compare_arrows:"):
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns())
 

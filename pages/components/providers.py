@@ -16,13 +16,12 @@ from core.i18n.messages import phrase
 from core.monitor import providers
 from core.monitor.providers import STATES, Provider
 from core.speech.downloads import Download
-from pages import _parts as parts
-from pages import _prices
-from pages._parts import explain, facts, language, moment, plain, reason, say, size
+from pages.components import common, prices
+from pages.components.common import explain, facts, language, moment, plain, reason, say, size
 
 Colour = Literal["green", "red", "gray", "orange", "blue"]
 COLOURS: Mapping[str, Colour] = {"ok": "green", "ready": "blue", "refused": "red", "resting": "orange"}
-MODES = {**_prices.MODES, "": phrase("any")}
+MODES = {**prices.MODES, "": phrase("any")}
 LIMITS = {
     "rpm": phrase("calls a minute"),
     "tpm": phrase("tokens a minute"),
@@ -45,12 +44,12 @@ PLACES = {
 def draw() -> None:
     """Every provider, one under the other."""
     for provider in providers.all(application.current()):
-        with parts.tight(key=f"provider-{provider.name}"):
+        with common.tight(key=f"provider-{provider.name}"):
             _provider(provider)
 
 
 def _provider(provider: Provider) -> None:
-    with parts.line():
+    with common.line():
         is_store = provider.name == "storage"
         st.markdown(say("Object store") if is_store else reason(provider.title), width="stretch")
         st.badge(say(STATES[provider.state]), color=COLOURS.get(provider.state, "gray"))
@@ -60,7 +59,7 @@ def _provider(provider: Provider) -> None:
             plain(provider.title) if is_store else "",
             f"{say('key')} `{provider.key}`" if provider.key else "",
             tested or "",
-            say("in {s} s", s=parts.number(provider.latency_s, 2)) if tested and provider.latency_s else "",
+            say("in {s} s", s=common.number(provider.latency_s, 2)) if tested and provider.latency_s else "",
         )
     )
     if provider.message:
@@ -87,7 +86,7 @@ def _test(name: str) -> None:
     if tested == name and found is not None:
         del st.session_state["tested"]
         if found.ok:
-            st.success(say("It answered in {s} s.", s=parts.number(found.latency_s or 0.0, 2)))
+            st.success(say("It answered in {s} s.", s=common.number(found.latency_s or 0.0, 2)))
         else:
             st.error(explain(found.error))
 
@@ -122,7 +121,7 @@ def _limit(limit: Limit) -> list[dict[str, object]]:
             "what": facts(
                 limit.model, _mode(limit.mode), say("tier {tier}", tier=limit.tier) if limit.tier else ""
             ),
-            "limit": f"{parts.number(value)} {say(LIMITS[name])}",
+            "limit": f"{common.number(value)} {say(LIMITS[name])}",
             "day": limit.read_on,
             "source": limit.source,
         }
@@ -160,13 +159,13 @@ def models() -> None:
             _model(one)
         return any(one.state == "asked" for one in found)
 
-    parts.live(show, moving=any(one.state == "asked" for one in downloads.all()))
+    common.live(show, moving=any(one.state == "asked" for one in downloads.all()))
 
 
 def _model(one: Download) -> None:
     downloads = application.current().downloads
-    with parts.tight(key=f"model-{one.name.replace('/', '-')}"):
-        with parts.line():
+    with common.tight(key=f"model-{one.name.replace('/', '-')}"):
+        with common.line():
             st.markdown(reason(one.title), width="stretch")
             if one.state == "here":
                 st.badge(say("Downloaded"), color="green")

@@ -13,15 +13,15 @@ from core.errors import StenogramError
 from core.monitor import live
 from core.monitor.actions import Actions
 from core.principal import EVERYONE, PAGES, Principal
-from pages._parts import explain, language, may_change, say
+from pages.components.common import explain, language, may_change, say
 
 HERE = Path(__file__).parent
 
 _board = st.components.v2.component(
     "stenogram_board",
     html='<div class="board"></div>',
-    css=(HERE / "_live.css").read_text(),
-    js=(HERE / "_live.js").read_text(),
+    css=(HERE / "live.css").read_text(),
+    js=(HERE / "live.js").read_text(),
 )
 
 

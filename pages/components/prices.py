@@ -17,8 +17,8 @@ from core.billing.prices import CURRENCIES, LIMITS, UNITS
 from core.errors import AdminsOnly, StenogramError
 from core.i18n import catalogue
 from core.i18n.messages import phrase
-from pages import _assumptions as assumptions
-from pages._parts import explain, language, may_change, number, say, say_many
+from pages.components import assumptions
+from pages.components.common import explain, language, may_change, number, say, say_many
 
 MODES = {
     "sync": phrase("now"),

@@ -12,8 +12,8 @@ from core.i18n import catalogue
 from core.library import views
 from core.library.views import Paragraph, Reading
 from core.monitor import monitor
-from pages import _decisions
-from pages._parts import SPEAKERS, WHO, explain, language, live, may_change, say
+from pages.components import decisions
+from pages.components.common import SPEAKERS, WHO, explain, language, live, may_change, say
 
 HERE = Path(__file__).parent
 HTML = """
@@ -35,8 +35,8 @@ HTML = """
 _player = st.components.v2.component(
     "stenogram_player",
     html=HTML,
-    css=(HERE / "_player.css").read_text(),
-    js=(HERE / "_player.js").read_text(),
+    css=(HERE / "player.css").read_text(),
+    js=(HERE / "player.js").read_text(),
 )
 
 
@@ -59,7 +59,7 @@ def _state(reading: Reading) -> None:
     task = reading.card.task
     if task and reading.card.active:
         st.progress(task.progress, say(monitor.KINDS.get(task.stage, "Waiting")))
-        _decisions.show_of(task.transcript_id)
+        decisions.show_of(task.transcript_id)
         if may_change() and st.button(say("Cancel"), key="cancel"):
             application.current().cancel(WHO, task.id)
             st.rerun()

@@ -1,0 +1,1 @@
+"""What pages draw with: each module one part of a page, over services of core."""
