@@ -131,7 +131,7 @@ def test_prompts_are_enhanced_only_if_wanted():
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "options",
     [
         PictureOptions("", width=0),
         PictureOptions("", height=5000),

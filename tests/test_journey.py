@@ -74,7 +74,7 @@ def counted(app):
     return app.engines[name]
 
 
-@pytest.mark.parametrize(("name", "wish"), [("ru_meeting", RUSSIAN), ("en_meeting", ENGLISH)])
+@pytest.mark.parametrize(("name", "options"), [("ru_meeting", RUSSIAN), ("en_meeting", ENGLISH)])
 def test_a_recording_becomes_its_words(app, name, options):
     task = done(app, accept(app, f"{name}.opus", options))
 

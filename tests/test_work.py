@@ -256,7 +256,7 @@ def test_progress_that_stops_is_noticed(work, clock, job):
     assert work.stuck("w", 50)
 
 
-@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_job_that_ends_while_it_is_being_taken_back_has_ended(work, database, job, clock):
     """Its lease ran out, and the write that ends it is not through yet when others look for such jobs."""
     claim = claimed(work, job)
