@@ -21,7 +21,7 @@ from urllib.parse import parse_qsl
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from tools.gemini_emulator import faults
-from tools.gemini_emulator.http import Answer, Request, say
+from tools.gemini_emulator.wire import Answer, Request, say
 from tools.hearing import TranscribedSegment, hear
 from tools.loopback import Server
 

@@ -12,7 +12,7 @@ import secrets
 from typing import Any
 
 from tools.emulator import Emulator, Refused, form, serve
-from tools.gemini_emulator.http import Answer, Request, say
+from tools.gemini_emulator.wire import Answer, Request, say
 from tools.hearing import TranscribedSegment
 
 UPLOAD_BYTES = 1_000_000_000

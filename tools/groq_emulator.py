@@ -12,7 +12,7 @@ from typing import Any
 from urllib.request import urlopen
 
 from tools.emulator import Emulator, Refused, form, serve
-from tools.gemini_emulator.http import Answer, Request, say
+from tools.gemini_emulator.wire import Answer, Request, say
 from tools.hearing import TranscribedSegment
 
 MODELS = ("whisper-large-v3", "whisper-large-v3-turbo")

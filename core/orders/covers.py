@@ -84,7 +84,7 @@ class Covers:
         if not readiness.ready:
             raise Rejected("Not ready: {reason}", reason=readiness.reason)
         series = new_id()
-        rows = [Cover(recording_id=recording_id, series=series, options=one.as_json()) for one in wishes]
+        rows = [Cover(recording_id=recording_id, series=series, wish=one.as_json()) for one in wishes]
         with self._database.write() as session:
             session.add_all(rows)
         for row in rows:
