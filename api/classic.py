@@ -60,7 +60,7 @@ async def begin(
     """Upload a recording; its text will be at `/transcribe/{task_id}`."""
     made = await bring(request, caller, Order(language=language), idempotency_key)
     answers: Answers = caller.answers
-    return Begun(task_id=made.id, message=await run_in_threadpool(answers.say, MESSAGES[made.status]))
+    return Begun(task_id=made.id, message=await run_in_threadpool(answers.gettext, MESSAGES[made.status]))
 
 
 @router.get("/transcribe/{task_id}", responses=refusals(401, 404, 429))

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 from core import errors
 from core.errors import NotReady, StenogramError, Unavailable
 from core.i18n import catalogue
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 
 STATUS: dict[type[StenogramError], int] = {
     StenogramError: 500,
@@ -44,11 +44,11 @@ HASTE_S = 0.1
 """Who asks too often waits a moment even for the refusal, so that everybody else comes first."""
 MEDIA_TYPE = "application/problem+json"
 SENTENCES = {
-    404: phrase("There is nothing at this address."),
-    405: phrase("This address does not take this method."),
-    500: phrase("Something broke here. The log knows more."),
+    404: N_("There is nothing at this address."),
+    405: N_("This address does not take this method."),
+    500: N_("Something broke here. The log knows more."),
 }
-INVALID = phrase("{field}: {reason}")
+INVALID = N_("{field}: {reason}")
 
 
 class Problem(BaseModel):
@@ -116,7 +116,7 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="stenogram"'
     task_status = str(error.facts.get("status")) if isinstance(error, NotReady) else None
-    detail = catalogue.explain(error, language_of(request))
+    detail = catalogue.translate_error(error, language_of(request))
     return _answer(request, status, _code(error), detail, headers, task_status)
 
 
@@ -124,14 +124,14 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    detail = catalogue.say(INVALID, language_of(request), field=field, reason=first["msg"])
+    detail = catalogue.gettext(INVALID, language_of(request), field=field, reason=first["msg"])
     return _answer(request, 400, "invalid", detail)
 
 
 async def _unknown(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     sentence = SENTENCES.get(error.status_code, error.detail)
-    detail = catalogue.say(sentence, language_of(request))
+    detail = catalogue.gettext(sentence, language_of(request))
     headers = dict(error.headers) if error.headers else None
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
     return _answer(request, error.status_code, code, detail, headers)
@@ -143,7 +143,7 @@ async def _silent(request: Request, _error: Exception) -> JSONResponse:
 
 
 async def _broken(request: Request, _error: Exception) -> JSONResponse:
-    return _answer(request, 500, "broken", catalogue.say(SENTENCES[500], language_of(request)))
+    return _answer(request, 500, "broken", catalogue.gettext(SENTENCES[500], language_of(request)))
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:

@@ -23,7 +23,7 @@ from api.problems import refusals
 from api.tasks import submit
 from core.database.tables import Resumable
 from core.errors import BadRequest, StenogramError, UnreadableMedia
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.principal import Principal
 from core.storage.blobs import EMPTY
 
@@ -31,8 +31,8 @@ VERSION = "1.0.0"
 PREFIX = "/api/v1/uploads"
 CONTENT = "application/offset+octet-stream"
 TASK = "Stenogram-Task-Id"
-WRONG_VERSION = phrase("This server speaks version 1.0.0 of tus.")
-WRONG_CONTENT = phrase("Send pieces as application/offset+octet-stream.")
+WRONG_VERSION = N_("This server speaks version 1.0.0 of tus.")
+WRONG_CONTENT = N_("Send pieces as application/offset+octet-stream.")
 
 Length = Annotated[int, Header(ge=0, le=1 << 62)]
 Metadata = Annotated[str, Header(max_length=8000)]

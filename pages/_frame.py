@@ -25,18 +25,18 @@ st.sidebar.segmented_control(
     label_visibility="collapsed",
 )
 
-say = common.say
+gettext = common.gettext
 changing: Literal["visible", "hidden"] = "visible" if common.may_change() else "hidden"
 st.navigation(
     [
-        st.Page("dashboard.py", title=say("Overview"), icon=":material/home:", default=True),
-        st.Page("upload.py", title=say("Upload"), icon=":material/upload:", visibility=changing),
-        st.Page("library.py", title=say("Library"), icon=":material/library_music:"),
-        st.Page("search.py", title=say("Search"), icon=":material/search:"),
-        st.Page("monitor.py", title=say("Monitor"), icon=":material/monitoring:"),
-        st.Page("costs.py", title=say("Costs"), icon=":material/payments:"),
-        st.Page("settings.py", title=say("Settings"), icon=":material/settings:", visibility=changing),
-        st.Page("recording.py", title=say("Recording"), visibility="hidden"),
-        st.Page("job.py", title=say("Job"), visibility="hidden"),
+        st.Page("dashboard.py", title=gettext("Overview"), icon=":material/home:", default=True),
+        st.Page("upload.py", title=gettext("Upload"), icon=":material/upload:", visibility=changing),
+        st.Page("library.py", title=gettext("Library"), icon=":material/library_music:"),
+        st.Page("search.py", title=gettext("Search"), icon=":material/search:"),
+        st.Page("monitor.py", title=gettext("Monitor"), icon=":material/monitoring:"),
+        st.Page("costs.py", title=gettext("Costs"), icon=":material/payments:"),
+        st.Page("settings.py", title=gettext("Settings"), icon=":material/settings:", visibility=changing),
+        st.Page("recording.py", title=gettext("Recording"), visibility="hidden"),
+        st.Page("job.py", title=gettext("Job"), visibility="hidden"),
     ]
 ).run()

@@ -4,11 +4,11 @@ import streamlit as st
 
 from core.errors import StenogramError
 from pages.components import charts, plan, plan_exports, prices, proof
-from pages.components.common import explain, say
+from pages.components.common import gettext, translate_error
 
 plan.settle()
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    st.title(say("Costs"), anchor=False, width="content")
+    st.title(gettext("Costs"), anchor=False, width="content")
     view = plan.choose("view", plan.VIEWS)
 
 if view == "proof":
@@ -26,24 +26,24 @@ if asked is None:
 try:
     answer = plan.answered(asked)
 except StenogramError as error:
-    st.error(explain(error))
+    st.error(translate_error(error))
     st.stop()
 
 plan_exports.told()
 plan.result(answer)
 plan.run(answer)
 
-st.subheader(say("Every way"), anchor=False)
+st.subheader(gettext("Every way"), anchor=False)
 plan.ways(answer)
 
-st.subheader(say("Price against time"), anchor=False)
+st.subheader(gettext("Price against time"), anchor=False)
 charts.deadline(answer)
 
-with st.expander(say("Search by meaning: now or in a batch?")):
+with st.expander(gettext("Search by meaning: now or in a batch?")):
     charts.lanes(answer)
-with st.expander(say("What matters most")):
+with st.expander(gettext("What matters most")):
     charts.tornado(answer)
-with st.expander(say("What it stands on")):
+with st.expander(gettext("What it stands on")):
     plan.ground(answer)
-with st.expander(say("Take it along")):
+with st.expander(gettext("Take it along")):
     plan_exports.export(answer, plan.SCENARIO)

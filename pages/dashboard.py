@@ -6,7 +6,7 @@ from core import application
 from core.i18n import catalogue
 from core.library import views
 from pages.components import common, embedder
-from pages.components.common import WHO, duration, say
+from pages.components.common import WHO, duration, gettext
 
 app = application.current()
 totals = views.totals(app.database, WHO)
@@ -14,34 +14,34 @@ totals = views.totals(app.database, WHO)
 st.title("Stenogram", anchor=False)
 
 if not totals.recordings:
-    st.write(say("Upload recordings: they become text that you can search by meaning."))
-    st.page_link("upload.py", label=say("Upload the first recording"), icon=":material/upload:")
+    st.write(gettext("Upload recordings: they become text that you can search by meaning."))
+    st.page_link("upload.py", label=gettext("Upload the first recording"), icon=":material/upload:")
     st.stop()
 
 with st.form("ask", border=False), st.container(horizontal=True, vertical_alignment="bottom", wrap=False):
     question = st.text_input(
-        say("Search"),
-        placeholder=say("What was said?"),
+        gettext("Search"),
+        placeholder=gettext("What was said?"),
         label_visibility="collapsed",
         icon=":material/search:",
     )
-    asked = st.form_submit_button(say("Search"), type="primary")
+    asked = st.form_submit_button(gettext("Search"), type="primary")
 
 if asked and question.strip():
     st.switch_page("search.py", query_params={"q": question})
 
 with st.container(horizontal=True, wrap=False, gap="medium"):
-    st.metric(say("Recordings"), common.number(totals.recordings))
-    st.metric(say("Searchable"), duration(totals.words_s))
-    st.metric(say("By meaning"), duration(totals.meaning_s))
+    st.metric(gettext("Recordings"), common.number(totals.recordings))
+    st.metric(gettext("Searchable"), duration(totals.words_s))
+    st.metric(gettext("By meaning"), duration(totals.meaning_s))
 with st.container(horizontal=True, wrap=False, gap="medium"):
     month = app.ledger.month()
-    st.metric(say("Spent this month"), catalogue.money(float(month.spent)))
-    st.metric(say("Saved this month"), catalogue.money(float(app.ledger.saved(month.month))))
+    st.metric(gettext("Spent this month"), catalogue.money(float(month.spent)))
+    st.metric(gettext("Saved this month"), catalogue.money(float(app.ledger.saved(month.month))))
 embedder.banner()
 
-st.subheader(say("Recent recordings"), anchor=False)
+st.subheader(gettext("Recent recordings"), anchor=False)
 common.live_rows(limit=8)
 st.page_link(
-    "library.py", label=say("All recordings"), icon=":material/arrow_forward:", icon_position="right"
+    "library.py", label=gettext("All recordings"), icon=":material/arrow_forward:", icon_position="right"
 )

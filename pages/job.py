@@ -6,15 +6,15 @@ from core import application
 from core.errors import StenogramError
 from core.monitor import job_list
 from pages.components import history
-from pages.components.common import explain, plain, say
+from pages.components.common import gettext, plain, translate_error
 from pages.components.live import actions, attempt, who
 
 app = application.current()
 try:
     detail = job_list.detail(app, who(), st.query_params.get("id", ""))
 except StenogramError as error:
-    st.title(explain(error), anchor=False)
-    st.page_link("monitor.py", label=say("Monitor"), icon=":material/arrow_back:")
+    st.title(translate_error(error), anchor=False)
+    st.page_link("monitor.py", label=gettext("Monitor"), icon=":material/arrow_back:")
     st.stop()
 job, task, recording = detail.job, detail.task, detail.recording
 
@@ -22,30 +22,30 @@ st.title(plain(recording.title), anchor=False)
 st.caption(history.about(detail))
 st.page_link(
     "recording.py",
-    label=say("Open the recording"),
+    label=gettext("Open the recording"),
     query_params={"id": recording.id},
     icon=":material/subject:",
 )
 
 if job.error:
-    st.error(explain(job.error), icon=":material/block:")
+    st.error(translate_error(job.error), icon=":material/block:")
 
 if actions().allowed:
     with st.container(horizontal=True):
-        if st.button(say("Cancel"), disabled=task.status not in {"queued", "processing"}):
+        if st.button(gettext("Cancel"), disabled=task.status not in {"queued", "processing"}):
             attempt(lambda: actions().cancel([task.id]))
             st.rerun()
-        if st.button(say("Try again"), disabled=job.state not in {"failed", "cancelled", "quarantined"}):
+        if st.button(gettext("Try again"), disabled=job.state not in {"failed", "cancelled", "quarantined"}):
             attempt(lambda: actions().retry([task.id]))
             st.rerun()
 
-st.subheader(say("Timeline"), anchor=False)
+st.subheader(gettext("Timeline"), anchor=False)
 history.timeline(detail.stages)
 
 if job.traceback and who().admin:
-    with st.expander(say("Traceback")):
+    with st.expander(gettext("Traceback")):
         st.code(job.traceback, language=None)
 
 if detail.log:
-    with st.expander(say("Log lines")):
+    with st.expander(gettext("Log lines")):
         st.code("\n".join(detail.log), language=None, wrap_lines=True)

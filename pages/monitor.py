@@ -3,8 +3,8 @@
 import streamlit as st
 
 from pages.components import monitor_views
-from pages.components.common import say
+from pages.components.common import gettext
 
-st.title(say("Monitor"), anchor=False)
+st.title(gettext("Monitor"), anchor=False)
 
 monitor_views.show(monitor_views.view())

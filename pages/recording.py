@@ -9,15 +9,15 @@ from core.errors import StenogramError
 from core.library import views
 from core.transcripts import export
 from pages.components import common, covers, transcription_form
-from pages.components.common import WHO, explain, plain, say
+from pages.components.common import WHO, gettext, plain, translate_error
 from pages.components.player import live_reading
 
 app = application.current()
 try:
     card = views.card(app, WHO, st.query_params.get("id", ""))
 except StenogramError as error:
-    st.title(explain(error), anchor=False)
-    st.page_link("library.py", label=say("All recordings"), icon=":material/arrow_back:")
+    st.title(translate_error(error), anchor=False)
+    st.page_link("library.py", label=gettext("All recordings"), icon=":material/arrow_back:")
     st.stop()
 recording = card.recording
 heard = app.transcripts.get(recording.transcript_id) if recording.transcript_id else None
@@ -26,26 +26,28 @@ st.title(plain(recording.title), anchor=False)
 st.caption(common.facts(common.about(card), transcription_form.way(heard)))
 
 with st.container(horizontal=True, gap="xsmall", key="actions"):
-    with st.popover(say("Download"), icon=":material/download:", disabled=not recording.transcript_id):
+    with st.popover(gettext("Download"), icon=":material/download:", disabled=not recording.transcript_id):
         for kind, name in views.FORMATS.items():
             make = functools.partial(views.exported, app, WHO, recording.id, kind)
             file = export.name(recording.filename, kind)
-            st.download_button(say(name), make, file, on_click="ignore", type="tertiary", key=kind)
+            st.download_button(gettext(name), make, file, on_click="ignore", type="tertiary", key=kind)
     if common.may_change():
-        with st.popover(say("Edit"), icon=":material/edit:"), st.form("edit", border=False):
-            title = st.text_input(say("Title"), recording.title, max_chars=200)
+        with st.popover(gettext("Edit"), icon=":material/edit:"), st.form("edit", border=False):
+            title = st.text_input(gettext("Title"), recording.title, max_chars=200)
             tags = common.tags(recording.tags)
-            if st.form_submit_button(say("Save"), type="primary"):
+            if st.form_submit_button(gettext("Save"), type="primary"):
                 app.recordings.rename(WHO, recording.id, title, tags)
                 st.rerun()
-        again = st.popover(say("Transcribe again"), icon=":material/refresh:", disabled=card.active)
+        again = st.popover(gettext("Transcribe again"), icon=":material/refresh:", disabled=card.active)
         with again, st.container(width=420):
             transcription_form.again(recording, heard)
-        with st.popover(say("Picture"), icon=":material/image:"):
+        with st.popover(gettext("Picture"), icon=":material/image:"):
             covers.form(recording)
-        with st.popover(say("Delete"), icon=":material/delete:"):
-            st.write(say("The recording, its transcript and its place in the search go for good."))
-            if st.button(f":red[{say('Delete for good')}]", icon=":material/delete_forever:", key="delete"):
+        with st.popover(gettext("Delete"), icon=":material/delete:"):
+            st.write(gettext("The recording, its transcript and its place in the search go for good."))
+            if st.button(
+                f":red[{gettext('Delete for good')}]", icon=":material/delete_forever:", key="delete"
+            ):
                 app.delete(WHO, recording.id)
                 st.session_state["deleted"] = recording.title
                 st.switch_page("library.py")

@@ -6,16 +6,16 @@ from core import application
 from core.errors import StenogramError
 from core.library import moments, views
 from pages.components import common
-from pages.components.common import WHO, explain, say
+from pages.components.common import WHO, gettext, translate_error
 
 app = application.current()
 totals = views.totals(app.database, WHO)
 
-st.title(say("Search"), anchor=False)
+st.title(gettext("Search"), anchor=False)
 
 question = st.text_input(
-    say("Search"),
-    placeholder=say("What was said?"),
+    gettext("Search"),
+    placeholder=gettext("What was said?"),
     label_visibility="collapsed",
     icon=":material/search:",
     max_chars=2000,
@@ -24,7 +24,7 @@ question = st.text_input(
 )
 modes = common.said(common.MODES)
 mode = st.segmented_control(
-    say("How to search"),
+    gettext("How to search"),
     list(modes),
     default="hybrid",
     required=True,
@@ -38,14 +38,14 @@ if not question.strip():
     st.stop()
 
 try:
-    with st.spinner(say("Searching…")):
+    with st.spinner(gettext("Searching…")):
         found = moments.find(app, WHO, question, mode=mode, limit=30)
 except StenogramError as error:
-    st.error(explain(error))
+    st.error(translate_error(error))
     st.stop()
 
 if not found.total:
-    st.write(say("Nothing was found. Try other words."))
+    st.write(gettext("Nothing was found. Try other words."))
 elif found.notice:
-    st.info(say(found.notice))
+    st.info(gettext(found.notice))
 common.groups(views.grouped(found.results, question))

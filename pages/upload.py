@@ -7,33 +7,33 @@ import streamlit as st
 from core import application
 from core.library import views
 from pages.components import common, embedder, transcription_form, uploader
-from pages.components.common import say
+from pages.components.common import gettext
 
 app = application.current()
 round_ = st.session_state.setdefault("round", 0)
 
 common.admins_only()
-st.title(say("Upload"), anchor=False)
+st.title(gettext("Upload"), anchor=False)
 
 with st.container():  # what is sent below goes on when this grows
     embedder.banner()
     if sent := st.session_state.get("outcomes"):
         common.outcomes(sent)
         st.space("small")
-        st.subheader(say("Upload more"), anchor=False)
+        st.subheader(gettext("Upload more"), anchor=False)
 
 dropped = common.dropped(f"files-{round_}")
 folder = ""
 if app.settings.folders:
-    folders = {"": say("No folder"), **{str(path): str(path) for path in app.settings.folders}}
+    folders = {"": gettext("No folder"), **{str(path): str(path) for path in app.settings.folders}}
     folder = st.selectbox(
-        say("Or a folder of the server"), folders, format_func=folders.__getitem__, key=f"folder-{round_}"
+        gettext("Or a folder of the server"), folders, format_func=folders.__getitem__, key=f"folder-{round_}"
     )
 files = [*dropped, *(views.in_folder(app, folder) if folder else [])]
 
 language, engine, ready = common.engine("upload", common.language())
 
-with st.expander(say("More")):
+with st.expander(gettext("More")):
     options = transcription_form.more(one=len(files) < 2)
 
 options, many = replace(options, language=language, engine=engine), 0
@@ -41,9 +41,9 @@ with st.container():
     if ready:
         options, many = transcription_form.draw(files, options)
 
-label = say("Go on") if files else say("Transcribe")
+label = gettext("Go on") if files else gettext("Transcribe")
 if many:
-    label = common.say_many("Transcribe {n} file", "Transcribe {n} files", many)
+    label = common.ngettext("Transcribe {n} file", "Transcribe {n} files", many)
 if st.button(label, type="primary", disabled=not (files and ready), key="transcribe"):
     st.session_state["outcomes"] = common.take(files, options)
     st.session_state["round"] += 1

@@ -362,12 +362,12 @@ def test_compiling_without_a_compiler_is_said_before_anything_is_sent(tmp_path, 
 
     said = real(wanted).readiness()
     assert not said.ready
-    assert "компилятор" in str(catalogue.reason(said.reason, "ru"))
+    assert "компилятор" in str(catalogue.translate_fact(said.reason, "ru"))
 
 
 @pytest.mark.parametrize("width", [96, 768])
 def test_what_is_computed_with_is_said_in_russian_too(width):
-    said = str(catalogue.reason(device.choose(width, "cpu").reason, "ru"))
+    said = str(catalogue.translate_fact(device.choose(width, "cpu").reason, "ru"))
 
     assert "процессор" in said
     assert not re.search(r"\b(the|for|is|no|as)\b", said)

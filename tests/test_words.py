@@ -26,7 +26,7 @@ ERRORS = {
 
 
 def _texts(call: ast.Call) -> Iterator[str]:
-    for argument in call.args[: 2 if _name(call.func) == "say_many" else None]:
+    for argument in call.args[: 2 if _name(call.func) == "ngettext" else None]:
         yield from _strings(argument)
 
 
@@ -66,9 +66,9 @@ def said() -> set[str]:
     """Every template that the code can show to a person."""
     found: set[str] = {text for is_template, text in _within_errors() if is_template}
     for name, call in _calls():
-        if name in {"say", "phrase"}:
+        if name in {"gettext", "N_"}:
             found.update(list(_texts(call))[:1])
-        elif name == "say_many":
+        elif name == "ngettext":
             found.update(_texts(call))
         elif name in {"Choice", "Note"}:
             found.update(filter(_is_sentence, _texts(call)))
@@ -119,13 +119,13 @@ def test_everything_said_has_a_russian_translation():
 
 
 def test_every_phrase_within_a_sentence_has_a_russian_translation():
-    assert sorted(fact for fact in facts() if words.reason(fact, "ru") == fact) == []
+    assert sorted(fact for fact in facts() if words.translate_fact(fact, "ru") == fact) == []
 
 
 def test_every_figure_of_the_price_book_says_in_russian_what_it_is_and_whence():
     said = [text for each in shipped().assumptions.values() for text in (each.about, each.source)]
 
-    assert sorted(text for text in said if words.reason(text, "ru") == text) == []
+    assert sorted(text for text in said if words.translate_fact(text, "ru") == text) == []
 
 
 def test_the_catalogue_holds_nothing_that_nobody_says():
@@ -160,7 +160,7 @@ def test_the_language_is_what_the_visitor_likes_best(accepted, language):
 
 
 def test_a_fact_may_be_called_language_and_user_text_is_left_alone():
-    said = words.say(
+    said = words.gettext(
         "{title} does not understand this language: {language}.", "ru", title="{0} *x*", language="de"
     )
 
@@ -174,7 +174,7 @@ def test_a_reason_within_a_reason_is_translated_too():
     )
 
     assert (
-        words.explain(error, "ru")
+        words.translate_error(error, "ru")
         == "Ни один движок не готов: PocketSphinx не готов (Пакет pocketsphinx не установлен.)."
     )
 
@@ -182,7 +182,7 @@ def test_a_reason_within_a_reason_is_translated_too():
 def test_every_engine_says_in_russian_what_it_lacks(app):
     for engine in app.engines.values():
         reason = engine.readiness().reason
-        assert not reason or re.search("[а-я]", str(words.reason(reason, "ru"))), reason
+        assert not reason or re.search("[а-я]", str(words.translate_fact(reason, "ru"))), reason
 
 
 @pytest.mark.parametrize(("code", "name"), [("de", "Немецкий"), ("ru", "Русский"), ("xx", "Xx")])
@@ -197,7 +197,7 @@ def test_a_long_list_of_languages_is_counted():
 
 
 def test_a_stored_error_that_lost_its_facts_still_reads():
-    assert words.explain({"message": "Unexpected: {what}."}, "en") == "Unexpected: …."
+    assert words.translate_error({"message": "Unexpected: {what}."}, "en") == "Unexpected: …."
 
 
 @pytest.mark.parametrize(

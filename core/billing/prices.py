@@ -17,7 +17,7 @@ from typing import Any
 
 from core.billing.money import amount, whole
 from core.errors import BadRequest
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 
 Table = dict[str, Any]
 """One table of the file, as tomllib gives it."""
@@ -43,10 +43,10 @@ MAX_ASSUMED = Decimal(1_000_000_000)
 MAX_LIMIT = 1_000_000_000_000
 LIMITS = MappingProxyType(
     {
-        "rpm": phrase("Requests a minute"),
-        "tpm": phrase("Tokens a minute"),
-        "enqueued_tokens": phrase("Tokens under way"),
-        "at_once": phrase("Calls at once"),
+        "rpm": N_("Requests a minute"),
+        "tpm": N_("Tokens a minute"),
+        "enqueued_tokens": N_("Tokens under way"),
+        "at_once": N_("Calls at once"),
     }
 )
 """What of a rate limit people may say themselves, and how it is called."""

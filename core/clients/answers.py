@@ -16,7 +16,7 @@ from core.billing import plain
 from core.database.tables import Recording, Task, utc
 from core.errors import Conflict, NotReady, StenogramError
 from core.i18n import catalogue
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.library.moments import link
 from core.library.recordings import TranscriptionOptions
 from core.monitor import decisions
@@ -27,19 +27,19 @@ from core.transcripts import export
 from core.transcripts.transcripts import TranscribedSegment
 
 MESSAGES = {
-    "queued": phrase("Waiting for a free worker."),
-    "processing": phrase("Transcription in progress…"),
-    "completed": phrase("Transcription completed."),
-    "failed": phrase("Transcription failed."),
-    "cancelled": phrase("Cancelled."),
+    "queued": N_("Waiting for a free worker."),
+    "processing": N_("Transcription in progress…"),
+    "completed": N_("Transcription completed."),
+    "failed": N_("Transcription failed."),
+    "cancelled": N_("Cancelled."),
 }
-UNDECIDED = phrase("Waits until an admin decides on the monitor. {question}")
-ACCEPTED = phrase("The file was uploaded and its transcription was queued.")
-KNOWN = phrase("These bytes were transcribed before; the result is ready.")
-TAKES = phrase("About {time}.")
-MAY_TAKE = phrase("About {time} (a first guess: nothing was measured here yet).")
-READY = phrase("Ready now.")
-DELETED = phrase("The task was deleted.")
+UNDECIDED = N_("Waits until an admin decides on the monitor. {question}")
+ACCEPTED = N_("The file was uploaded and its transcription was queued.")
+KNOWN = N_("These bytes were transcribed before; the result is ready.")
+TAKES = N_("About {time}.")
+MAY_TAKE = N_("About {time} (a first guess: nothing was measured here yet).")
+READY = N_("Ready now.")
+DELETED = N_("The task was deleted.")
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,7 @@ class Answers:
             task_id=task.id,
             recording_id=recording.id,
             status=task.status,
-            message=self.say(KNOWN if forecast is None else ACCEPTED),
+            message=self.gettext(KNOWN if forecast is None else ACCEPTED),
             filename=task.filename or recording.filename,
             file_size=recording.size_bytes,
             engine=task.engine,
@@ -249,16 +249,16 @@ class Answers:
     def forget(self, task_id: str) -> Message:
         """Delete a task, with its recording if nothing else needs that."""
         self._here.forget(self._who, task_id)
-        return Message(self.say(DELETED))
+        return Message(self.gettext(DELETED))
 
     def choice(self, options: TranscriptionOptions) -> dict[str, str]:
         """The engine that this wish would get now, and why; no engine where nothing is ready."""
         try:
             choice = self._here.choose(options)
         except StenogramError as error:
-            return {"engine": "", "reason": catalogue.explain(error, self.language)}
+            return {"engine": "", "reason": catalogue.translate_error(error, self.language)}
         told = {"message": choice.message, "facts": choice.facts}
-        return {"engine": choice.engine.name, "reason": catalogue.explain(told, self.language)}
+        return {"engine": choice.engine.name, "reason": catalogue.translate_error(told, self.language)}
 
     def _why(self, task: Task) -> str:
         automatic = self.choice(TranscriptionOptions(language=task.language))
@@ -266,9 +266,9 @@ class Answers:
             return automatic["reason"]
         return self.choice(TranscriptionOptions(language=task.language, engine=task.engine))["reason"]
 
-    def say(self, template: str, **facts: object) -> str:
+    def gettext(self, template: str, **facts: object) -> str:
         """A sentence in the caller's language."""
-        return catalogue.say(template, self.language, **facts)
+        return catalogue.gettext(template, self.language, **facts)
 
     def _completed(self, task_id: str) -> tuple[Task, Recording, list[TranscribedSegment]]:
         task = self._here.recordings.task(self._who, task_id)
@@ -294,7 +294,7 @@ class Answers:
                 None if task.id in asked else forecasts.of(task, recording),
                 paid[recording.id],
                 batches.get(task.id),
-                asked.get(task.id) or self.say(MESSAGES[task.status]),
+                asked.get(task.id) or self.gettext(MESSAGES[task.status]),
             )
             for task, recording in rows
         ]
@@ -305,7 +305,7 @@ class Answers:
         found = decisions.questions(self._here.database, set(open_.values()))
         asked = {id_: found[transcript] for id_, transcript in open_.items() if transcript in found}
         return {
-            id_: self.say(UNDECIDED, question=catalogue.explain(question, self.language))
+            id_: self.gettext(UNDECIDED, question=catalogue.translate_error(question, self.language))
             for id_, question in asked.items()
         }
 
@@ -336,7 +336,7 @@ class Answers:
             batch_id=batch_id,
             meaning=recording.meaning,
             message=message,
-            error=catalogue.explain(task.error, self.language) if task.error else None,
+            error=catalogue.translate_error(task.error, self.language) if task.error else None,
             cost_usd=plain(usd),
         )
 
@@ -365,9 +365,9 @@ class Answers:
 
     def _sentence(self, forecast: Forecast | None) -> str:
         if forecast is None:
-            return self.say(READY)
+            return self.gettext(READY)
         taken = catalogue.duration(forecast.seconds, self.language)
-        return self.say(TAKES if forecast.measured else MAY_TAKE, time=taken)
+        return self.gettext(TAKES if forecast.measured else MAY_TAKE, time=taken)
 
 
 def _segment(heard: TranscribedSegment) -> SegmentAnswer:

@@ -1,19 +1,19 @@
 """What people read: sentences in their language, numbers, sizes and times in units of people.
 
 The English template is the key of its translation; facts fill it afterwards. Catalogues lie in
-`core/locale/*.po` and are read as they are, there is nothing to compile. An entry with the context
+`core/i18n/locale/*.po` and are read as they are, there is nothing to compile. An entry with the context
 `fact` translates a fact that is itself an English phrase, such as the reason within an error.
 """
 
 from __future__ import annotations
 
 import functools
-import gettext
 import io
 import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,26 +34,26 @@ LANGUAGES_NAMED = 3
 SIZES = ("{n} bytes", "{n} kB", "{n} MB", "{n} GB", "{n} TB")
 
 
-def say(template: str, language: str, /, **facts: object) -> str:
+def gettext(template: str, language: str, /, **facts: object) -> str:
     """The sentence in this language, filled with its facts. Unknown sentences stay English."""
     translated = _catalogue(language).gettext(template) if template else ""
     return translated.format_map(_facts(facts, language))
 
 
-def say_many(one: str, many: str, n: int, language: str, /, **facts: object) -> str:
+def ngettext(one: str, many: str, n: int, language: str, /, **facts: object) -> str:
     """A sentence that depends on a number, `{n}` in both templates."""
     translated = _catalogue(language).ngettext(one, many, n)
     return translated.format_map(_facts({"n": number(n, language), **facts}, language))
 
 
-def explain(error: StenogramError | Mapping[str, Any], language: str) -> str:
+def translate_error(error: StenogramError | Mapping[str, Any], language: str) -> str:
     """An error, raised or as it was stored, for a person."""
     if isinstance(error, StenogramError):
-        return say(error.message, language, **error.facts)
-    return say(str(error.get("message", "")), language, **error.get("facts", {}))
+        return gettext(error.message, language, **error.facts)
+    return gettext(str(error.get("message", "")), language, **error.get("facts", {}))
 
 
-def reason(fact: object, language: str) -> object:
+def translate_fact(fact: object, language: str) -> object:
     """A fact; where it is an English phrase of ours, in this language."""
     if isinstance(fact, str):
         for pattern, translation in _phrases(language):
@@ -103,7 +103,7 @@ def language_names(codes: Sequence[str], language: str) -> str:
     if len(names) <= LANGUAGES_NAMED + 1:
         return _capital(", ".join(names))
     first, more = _capital(", ".join(names[:LANGUAGES_NAMED])), len(names) - LANGUAGES_NAMED
-    return say("{names} and {n} more", language, names=first, n=more)
+    return gettext("{names} and {n} more", language, names=first, n=more)
 
 
 def _language_name(code: str, language: str) -> str:
@@ -120,22 +120,22 @@ def duration(seconds: float | None, language: str) -> str:
         return NOTHING
     whole = round(seconds)
     if whole < 60:
-        return say("{s} s", language, s=whole)
+        return gettext("{s} s", language, s=whole)
     if whole < 600 and whole % 60:
-        return say("{min} min {s} s", language, min=whole // 60, s=whole % 60)
+        return gettext("{min} min {s} s", language, min=whole // 60, s=whole % 60)
     minutes = round(whole / 60)
     if minutes < 60:
-        return say("{min} min", language, min=minutes)
+        return gettext("{min} min", language, min=minutes)
     if minutes % 60 == 0:
-        return say("{h} h", language, h=number(minutes // 60, language))
-    return say("{h} h {min} min", language, h=number(minutes // 60, language), min=minutes % 60)
+        return gettext("{h} h", language, h=number(minutes // 60, language))
+    return gettext("{h} h {min} min", language, h=number(minutes // 60, language), min=minutes % 60)
 
 
 def size(size_bytes: float, language: str) -> str:
     """A size in decimal units: "812 kB", "1.4 GB"."""
     power = min(len(SIZES) - 1, int(math.log10(size_bytes) / 3)) if size_bytes >= 1 else 0
     value = size_bytes / 1000**power
-    return say(SIZES[power], language, n=number(value, language, 1 if power and value < 100 else 0))
+    return gettext(SIZES[power], language, n=number(value, language, 1 if power and value < 100 else 0))
 
 
 def clock(seconds: float) -> str:
@@ -154,9 +154,9 @@ def moment(unix: float | None, language: str, timezone: str | None, *, now: floa
     today = datetime.now(zone) if now is None else datetime.fromtimestamp(now, zone)
     time = format_time(then, format="short", tzinfo=zone, locale=_british(language))
     if then.date() == today.date():
-        return say("today {time}", language, time=time)
+        return gettext("today {time}", language, time=time)
     if then.date() == today.date() - timedelta(days=1):
-        return say("yesterday {time}", language, time=time)
+        return gettext("yesterday {time}", language, time=time)
     skeleton = "dMMM" if then.year == today.year else "yMMMd"
     return f"{format_skeleton(skeleton, then, tzinfo=zone, locale=_british(language))}, {time}"
 
@@ -194,19 +194,19 @@ class _Facts(dict[str, object]):
 
 
 def _facts(facts: Mapping[str, object], language: str) -> _Facts:
-    return _Facts({name: reason(value, language) for name, value in facts.items()})
+    return _Facts({name: translate_fact(value, language) for name, value in facts.items()})
 
 
 @functools.cache
-def _catalogue(language: str) -> gettext.NullTranslations:
+def _catalogue(language: str) -> NullTranslations:
     path = LOCALES / f"{language}.po"
     if not path.exists():
-        return gettext.NullTranslations()
+        return NullTranslations()
     compiled = io.BytesIO()
     with path.open("rb") as file:
         write_mo(compiled, read_po(file, locale=language))
     compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
+    return GNUTranslations(compiled)
 
 
 @functools.cache

@@ -56,7 +56,7 @@ def find(
         for match in found.matches
         if match.row.recording_id in recordings
     ]
-    notice = catalogue.say(found.notice, language) if found.notice else None
+    notice = catalogue.gettext(found.notice, language) if found.notice else None
     return Moments(len(results), results, notice)
 
 

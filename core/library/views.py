@@ -15,7 +15,7 @@ from core.application import Application
 from core.database.database import Database
 from core.database.tables import Json, PassageRow, Recording, Task, Transcript
 from core.errors import NotFound, StenogramError
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.library.moments import Moment
 from core.library.recordings import TranscriptionOptions, mine, page
 from core.principal import Principal
@@ -27,13 +27,13 @@ from core.transcripts import export
 from core.transcripts.transcripts import TranscribedSegment
 
 FORMATS = {
-    "txt": phrase("Text"),
-    "timecodes": phrase("Text with times"),
-    "docx": phrase("Word document"),
-    "srt": phrase("Subtitles (SRT)"),
-    "vtt": phrase("Subtitles (WebVTT)"),
-    "csv": phrase("Table (CSV)"),
-    "json": phrase("For programs (JSON)"),
+    "txt": N_("Text"),
+    "timecodes": N_("Text with times"),
+    "docx": N_("Word document"),
+    "srt": N_("Subtitles (SRT)"),
+    "vtt": N_("Subtitles (WebVTT)"),
+    "csv": N_("Table (CSV)"),
+    "json": N_("For programs (JSON)"),
 }
 """Exports as people choose them."""
 

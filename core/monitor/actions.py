@@ -9,7 +9,7 @@ from sqlalchemy import select
 from core.application import Application
 from core.database.tables import Action, Job, Recording, Task
 from core.errors import AdminsOnly, NotFound
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.monitor import failures
 from core.principal import Principal
 from core.queue import workers
@@ -17,28 +17,28 @@ from core.queue.periodic import EVERY_S, RECONCILE
 from core.queue.queues import QUEUES
 
 WHATS = {
-    "cancel": phrase("Cancelled"),
-    "retry": phrase("Tried again"),
-    "retry group": phrase("Tried a whole group again"),
-    "priority": phrase("Changed the priority"),
-    "delete": phrase("Deleted"),
-    "purge": phrase("Emptied a queue"),
-    "pause": phrase("Paused a queue"),
-    "resume": phrase("Resumed a queue"),
-    "drain": phrase("Drained a worker"),
-    "undrain": phrase("Let a worker go on"),
-    "restart": phrase("Restarted a worker"),
-    "run now": phrase("Ran a routine at once"),
-    "cancel batch": phrase("Cancelled a batch"),
-    "finish batch": phrase("Finished a batch at once"),
-    "retry batch": phrase("Tried the failed texts of a batch again"),
-    "send batch": phrase("Sent what waits as a batch"),
-    "buy again": phrase("Ordered again what may have been bought"),
-    "give up": phrase("Gave up what may have been bought"),
+    "cancel": N_("Cancelled"),
+    "retry": N_("Tried again"),
+    "retry group": N_("Tried a whole group again"),
+    "priority": N_("Changed the priority"),
+    "delete": N_("Deleted"),
+    "purge": N_("Emptied a queue"),
+    "pause": N_("Paused a queue"),
+    "resume": N_("Resumed a queue"),
+    "drain": N_("Drained a worker"),
+    "undrain": N_("Let a worker go on"),
+    "restart": N_("Restarted a worker"),
+    "run now": N_("Ran a routine at once"),
+    "cancel batch": N_("Cancelled a batch"),
+    "finish batch": N_("Finished a batch at once"),
+    "retry batch": N_("Tried the failed texts of a batch again"),
+    "send batch": N_("Sent what waits as a batch"),
+    "buy again": N_("Ordered again what may have been bought"),
+    "give up": N_("Gave up what may have been bought"),
 }
 """What was done, for people."""
 
-PRIORITIES = {1: phrase("Do first"), 0: phrase("Normal priority"), -1: phrase("Do last")}
+PRIORITIES = {1: N_("Do first"), 0: N_("Normal priority"), -1: N_("Do last")}
 AT_ONCE = 500
 LISTED = 10_000
 

@@ -221,7 +221,7 @@ def look(
         routines=[_routine(one) for one in app.periodic_tasks.all()],
         past=_past(app, period),
         parts=[
-            PartFact(part.name, part.ok, part.needed, catalogue.explain(part.says, language))
+            PartFact(part.name, part.ok, part.needed, catalogue.translate_error(part.says, language))
             for part in state.parts
         ],
         searchable=health.coverage(app, who),
@@ -276,7 +276,7 @@ def _decision(one: Decision, language: str) -> DecisionFact:
         audio_s=one.audio_s,
         since=utc(one.since),
         cost_usd=plain(one.usd),
-        question=catalogue.explain(one.question, language),
+        question=catalogue.translate_error(one.question, language),
     )
 
 
@@ -362,7 +362,7 @@ def _kind(timing: Timing) -> KindFact:
 
 
 def _sentence(error: Json | None, language: str) -> str | None:
-    return catalogue.explain(error, language) if error else None
+    return catalogue.translate_error(error, language) if error else None
 
 
 def _perhaps(unix: float | None) -> datetime | None:

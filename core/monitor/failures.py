@@ -13,30 +13,28 @@ from core.billing.ledger import CAP, KEY_CAP
 from core.database.database import Database
 from core.database.tables import Job, Json, Recording, Task
 from core.errors import NoSound, NoSpace, ProviderBusy, ProviderRefused, ProviderResting, UnreadableMedia
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.library.recordings import mine
 from core.orders.transcript_orders import HELD
 from core.principal import Principal
 
 DEAD = ("failed", "quarantined")
-AGAIN_LATER = phrase("This usually passes by itself. Try again in some minutes.")
-RAISE = phrase("Raise the cap (Costs, What it came to), or wait for the next month.")
+AGAIN_LATER = N_("This usually passes by itself. Try again in some minutes.")
+RAISE = N_("Raise the cap (Costs, What it came to), or wait for the next month.")
 FIXES = {
-    ProviderRefused.message: phrase("Set {setting} in the file .env, restart, and try again."),
+    ProviderRefused.message: N_("Set {setting} in the file .env, restart, and try again."),
     CAP: RAISE,
     KEY_CAP: RAISE,
     ProviderBusy.message: AGAIN_LATER,
     ProviderResting.message: AGAIN_LATER,
-    HELD: phrase("Only a person can tell: it is asked on the monitor, under “Right now”."),
-    NoSpace.message: phrase("Free some space on the disk; then try again."),
-    UnreadableMedia.message: phrase("The file itself is at fault: convert it or send it again."),
-    NoSound.message: phrase("There is nothing to hear in this file; trying again will not help."),
-    "The work stopped its worker {times} times in a row and was set aside.": phrase(
+    HELD: N_("Only a person can tell: it is asked on the monitor, under “Right now”."),
+    NoSpace.message: N_("Free some space on the disk; then try again."),
+    UnreadableMedia.message: N_("The file itself is at fault: convert it or send it again."),
+    NoSound.message: N_("There is nothing to hear in this file; trying again will not help."),
+    "The work stopped its worker {times} times in a row and was set aside.": N_(
         "Usually memory ran out: give the machine more, or lower WORKERS_GPU; then try again."
     ),
-    "Unexpected: {what}.": phrase(
-        "A fault of the tool: the page of the job shows where. Trying again may help."
-    ),
+    "Unexpected: {what}.": N_("A fault of the tool: the page of the job shows where. Trying again may help."),
 }
 """What usually helps, by the template of the error; its facts fill the sentence."""
 

@@ -14,7 +14,7 @@ from core.application import Application
 from core.database.tables import Json, Recording
 from core.errors import StenogramError, Unavailable
 from core.i18n import catalogue
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.library import views
 from core.library.recordings import TranscriptionOptions, mine
 from core.principal import Principal
@@ -24,12 +24,12 @@ from core.queue.queues import QUEUES
 from core.search.index import WORDS
 from core.storage.blobs import human_bytes
 
-ANSWERS = phrase("answers")
+ANSWERS = N_("answers")
 LEGS = {
-    (True, True): phrase("search by words answers, and by meaning"),
-    (True, False): phrase("search by words answers; there is nothing to search by meaning yet"),
-    (False, True): phrase("search by meaning answers"),
-    (False, False): phrase("nothing to search yet"),
+    (True, True): N_("search by words answers, and by meaning"),
+    (True, False): N_("search by words answers; there is nothing to search by meaning yet"),
+    (False, True): N_("search by meaning answers"),
+    (False, False): N_("nothing to search yet"),
 }
 """What answers: search by words, search by meaning."""
 
@@ -67,7 +67,11 @@ class Health:
     def as_json(self) -> dict[str, Any]:
         """For programs: the status, and each part by its name."""
         parts = {
-            part.name: {"ok": part.ok, "detail": catalogue.explain(part.says, "en"), "needed": part.needed}
+            part.name: {
+                "ok": part.ok,
+                "detail": catalogue.translate_error(part.says, "en"),
+                "needed": part.needed,
+            }
             for part in self.parts
         }
         return {"status": self.status, "accepts_work": self.accepts, "parts": parts}
@@ -136,7 +140,7 @@ def _workers(app: Application) -> Json:
     alive = {worker.queue for worker in workers.alive(app.database)}
     if missing := [queue for queue in QUEUES if queue not in alive]:
         raise Unavailable("No worker is alive for: {queues}.", queues=", ".join(missing))
-    return {"message": phrase("alive for {queues}"), "facts": {"queues": ", ".join(QUEUES)}}
+    return {"message": N_("alive for {queues}"), "facts": {"queues": ", ".join(QUEUES)}}
 
 
 def _index(app: Application) -> Json:
@@ -147,7 +151,7 @@ def _index(app: Application) -> Json:
 def _disk(app: Application) -> Json:
     app.store.admit(0)
     free = shutil.disk_usage(app.store.folder).free
-    return {"message": phrase("{size} free"), "facts": {"size": human_bytes(free)}}
+    return {"message": N_("{size} free"), "facts": {"size": human_bytes(free)}}
 
 
 def _engine(app: Application) -> Json:

@@ -14,30 +14,30 @@ from core.database.database import Database
 from core.database.tables import Job, Recording, Run, Task
 from core.errors import NotFound
 from core.i18n import catalogue
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.library.recordings import mine
 from core.monitor import failures
 from core.principal import Principal
 from core.queue import history
 
 STATES = {
-    "ready": phrase("Waiting"),
-    "running": phrase("In work"),
-    "done": phrase("Done"),
-    "failed": phrase("Failed"),
-    "quarantined": phrase("Set aside"),
-    "cancelled": phrase("Cancelled"),
+    "ready": N_("Waiting"),
+    "running": N_("In work"),
+    "done": N_("Done"),
+    "failed": N_("Failed"),
+    "quarantined": N_("Set aside"),
+    "cancelled": N_("Cancelled"),
 }
 """Where a job stands, for people."""
 
 OUTCOMES = {
-    "done": phrase("Done"),
-    "failed": phrase("Failed"),
-    "cancelled": phrase("Cancelled"),
-    "quarantined": phrase("Set aside"),
-    "later": phrase("Put off"),
-    "stopped": phrase("Interrupted in order"),
-    "died": phrase("Its worker died"),
+    "done": N_("Done"),
+    "failed": N_("Failed"),
+    "cancelled": N_("Cancelled"),
+    "quarantined": N_("Set aside"),
+    "later": N_("Put off"),
+    "stopped": N_("Interrupted in order"),
+    "died": N_("Its worker died"),
 }
 """How an attempt ended, for people."""
 
@@ -177,5 +177,5 @@ def _reasons(database: Database, wanted: Filter) -> Sequence[str]:
     return [
         message
         for message in failures.reasons(database)
-        if part in catalogue.say(message, wanted.language).casefold() or part in message.casefold()
+        if part in catalogue.gettext(message, wanted.language).casefold() or part in message.casefold()
     ]

@@ -9,6 +9,7 @@ from typing import Any
 
 from core.database.database import Database
 from core.i18n import catalogue
+from core.i18n.catalogue import gettext
 from core.monitor import decisions, monitor
 from core.monitor.monitor import Delayed, Now, Running, Waiting
 from core.orders.transcript_orders import HELD
@@ -62,9 +63,7 @@ def draw(database: Database, who: Principal, language: str) -> Shown:
 
 def _notice(now: Now, language: str) -> str:
     if not now.workers:
-        return catalogue.say(
-            "No worker is running: work waits until the tool is started with make run.", language
-        )
+        return gettext("No worker is running: work waits until the tool is started with make run.", language)
     return ""
 
 
@@ -72,13 +71,13 @@ def _summary(now: Now, language: str) -> str:
     if now.done_in_s is None or now.done_in_s < 1:
         return ""
     done = catalogue.duration(now.done_in_s, language)
-    return catalogue.say("At this speed all sound is transcribed in {time}.", language, time=done)
+    return gettext("At this speed all sound is transcribed in {time}.", language, time=done)
 
 
 def _batches(now: Now, language: str) -> str:
     if not now.batches:
         return ""
-    return catalogue.say_many(
+    return catalogue.ngettext(
         "{n} batch is under way: vectors for the search by meaning",
         "{n} batches are under way: vectors for the search by meaning",
         now.batches,
@@ -97,26 +96,24 @@ def _running(one: Running, language: str) -> Shown:
 
 
 def _pace(one: Running, language: str) -> Iterator[str]:
-    yield catalogue.say(monitor.KINDS.get(one.job.kind, one.job.kind), language)
+    yield gettext(monitor.KINDS.get(one.job.kind, one.job.kind), language)
     if one.speed:
-        yield catalogue.say("{speed}× real time", language, speed=catalogue.number(one.speed, language, 1))
+        yield gettext("{speed}× real time", language, speed=catalogue.number(one.speed, language, 1))
     if one.left_s:
-        yield catalogue.say("{time} left", language, time=catalogue.duration(one.left_s, language))
+        yield gettext("{time} left", language, time=catalogue.duration(one.left_s, language))
     if one.job.starts > 1:
-        yield catalogue.say("attempt {n}", language, n=one.job.starts)
-    yield catalogue.say("worker {name}", language, name=one.job.worker.rpartition("/")[2])
+        yield gettext("attempt {n}", language, n=one.job.starts)
+    yield gettext("worker {name}", language, name=one.job.worker.rpartition("/")[2])
 
 
 def _waiting(one: Waiting, language: str) -> Shown:
     facts = [
-        catalogue.say_many("{n} job", "{n} jobs", one.jobs, language),
-        catalogue.say("{time} of sound", language, time=catalogue.duration(one.audio_s, language)),
-        catalogue.say(
-            "the oldest waits {time}", language, time=catalogue.duration(max(0.0, one.age_s), language)
-        ),
-        catalogue.say("paused", language) if one.paused else "",
+        catalogue.ngettext("{n} job", "{n} jobs", one.jobs, language),
+        gettext("{time} of sound", language, time=catalogue.duration(one.audio_s, language)),
+        gettext("the oldest waits {time}", language, time=catalogue.duration(max(0.0, one.age_s), language)),
+        gettext("paused", language) if one.paused else "",
     ]
-    return {"title": catalogue.say(QUEUES.get(one.queue, one.queue), language), "facts": _joined(facts)}
+    return {"title": gettext(QUEUES.get(one.queue, one.queue), language), "facts": _joined(facts)}
 
 
 def _delayed(one: Delayed, language: str) -> Shown:
@@ -125,16 +122,16 @@ def _delayed(one: Delayed, language: str) -> Shown:
         "id": one.job.id,
         "task": "" if asked else one.task.id,
         "title": one.recording.title,
-        "facts": catalogue.say("waits for a decision", language) if asked else _joined(_why(one, language)),
+        "facts": gettext("waits for a decision", language) if asked else _joined(_why(one, language)),
         "progress": None,
     }
 
 
 def _why(one: Delayed, language: str) -> Iterator[str]:
     left = catalogue.duration(max(0.0, one.job.run_at - time.time()), language)
-    yield catalogue.say("next try in {time}", language, time=left)
+    yield gettext("next try in {time}", language, time=left)
     if one.job.error:
-        yield catalogue.explain(one.job.error, language)
+        yield catalogue.translate_error(one.job.error, language)
 
 
 def _joined(parts: Iterator[str] | list[str]) -> str:

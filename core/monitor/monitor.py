@@ -11,26 +11,26 @@ from sqlalchemy.orm import Session
 
 from core.database.database import Database
 from core.database.tables import Batch, Job, Recording, Run, Segment, Task, Transcript, Worker
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.library.recordings import mine
 from core.orders.batch_store import LIVE
 from core.principal import Principal
 from core.queue import history, queues, workers
 
 KINDS = {
-    "prepare": phrase("Reading the file"),
-    "transcribe": phrase("Transcribing"),
-    "index": phrase("Indexing words"),
-    "embed": phrase("Indexing meaning"),
+    "prepare": N_("Reading the file"),
+    "transcribe": N_("Transcribing"),
+    "index": N_("Indexing words"),
+    "embed": N_("Indexing meaning"),
 }
 """What each kind of job does, for people."""
 
 STATUSES = {
-    "queued": phrase("Waiting"),
-    "processing": phrase("In work"),
-    "completed": phrase("Ready"),
-    "failed": phrase("Failed"),
-    "cancelled": phrase("Cancelled"),
+    "queued": N_("Waiting"),
+    "processing": N_("In work"),
+    "completed": N_("Ready"),
+    "failed": N_("Failed"),
+    "cancelled": N_("Cancelled"),
 }
 """Where a task stands, for people."""
 

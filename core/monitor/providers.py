@@ -11,7 +11,7 @@ from core.billing import Limit, Price, shipped
 from core.database.tables import Breaker
 from core.errors import NotFound, ProviderRefused, Rejected, StenogramError
 from core.http_client import Answer, HttpClient, told
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.orders.breakers import Line
 from core.orders.pictures import Pictures
 from core.settings import Settings
@@ -27,12 +27,12 @@ State = Literal["missing", "withdrawn", "refused", "resting", "ok", "ready"]
 """ok: it answered a test; ready: it has what it needs, and nobody has asked it yet."""
 
 STATES: Mapping[State, str] = {
-    "missing": phrase("Not set up"),
-    "withdrawn": phrase("Withdrawn provider"),
-    "refused": phrase("Paused: the key is refused"),
-    "resting": phrase("Left alone for a while"),
-    "ok": phrase("Works"),
-    "ready": phrase("Set up"),
+    "missing": N_("Not set up"),
+    "withdrawn": N_("Withdrawn provider"),
+    "refused": N_("Paused: the key is refused"),
+    "resting": N_("Left alone for a while"),
+    "ok": N_("Works"),
+    "ready": N_("Set up"),
 }
 """How a state is said to people."""
 

@@ -9,7 +9,7 @@ from core.database.tables import Batch, Job, new_id
 from core.embedding.embedder import BatchEmbedder
 from core.errors import NotFound, ProviderBusy
 from core.failpoints import hit
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.orders import batch_results
 from core.orders.batch_store import BatchStore
 from core.orders.embedding_requests import Texts
@@ -35,7 +35,7 @@ class Fetcher:
         try:
             embedder.download(batch.result or "", path)
         except NotFound:
-            self._store.hold(batch, phrase("The provider does not have the result any more."))
+            self._store.hold(batch, N_("The provider does not have the result any more."))
             return None
         digest, lines = batch_results.digest(path), batch_results.count(path)
         if batch.lines not in (None, lines) and batch.sha256 != digest:
@@ -64,7 +64,7 @@ class Fetcher:
         hit("store.after_index")
         errors = {claimed[key].hash: why for key, why in match.errors.items()}
         errors |= {claimed[key].hash: "missing in the result" for key in match.missing}
-        alarm = phrase("The result has texts that nobody asked for.") if match.suspicious else ""
+        alarm = N_("The result has texts that nobody asked for.") if match.suspicious else ""
         for job in self._store.complete(batch, good, errors, alarm):
             self._notify(job)
         path.unlink()

@@ -30,7 +30,7 @@ from core.database.tables import Batch, EmbeddingRequest, Job, Json
 from core.embedding.embedder import BatchEmbedder, RemoteBatch
 from core.errors import StenogramError, Unavailable, Withdrawn
 from core.failpoints import hit
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.orders import embedding_requests
 from core.orders.embedding_requests import Line
 from core.queue.jobs import as_json, changed
@@ -151,7 +151,7 @@ class BatchStore:
             self._book_twins(session, batch, number)
 
     def _book_twins(self, session: Session, batch: Batch, number: int) -> None:
-        message = phrase("The provider has this batch {times} times; the others were cancelled.")
+        message = N_("The provider has this batch {times} times; the others were cancelled.")
         alarm = _alarm(message, times=number + 1)
         session.execute(update(Batch).where(Batch.id == batch.id).values(alarm=alarm))
         for _ in range(number):
@@ -189,7 +189,7 @@ class BatchStore:
 
     def watch(self) -> None:
         """Whatever holds a live batch up for too long, a person should know of it."""
-        alarm = _alarm(phrase("This batch is older than {hours} hours."), hours=int(OLD_S / 3600))
+        alarm = _alarm(N_("This batch is older than {hours} hours."), hours=int(OLD_S / 3600))
         old = [batch for batch in self.live() if batch.created_at < self.now() - OLD_S and not batch.alarm]
         for batch in old:
             with self._database.write() as session:
@@ -248,7 +248,7 @@ class BatchStore:
         Whether it is billed is not known, so it stays booked. If the cap is reached, the texts wait.
         """
         with self._database.write() as session:
-            failure = _alarm(phrase("The provider says: {why}"), why=why)
+            failure = _alarm(N_("The provider says: {why}"), why=why)
             self._move(session, batch, state, finished_at=self.now(), error=failure)
             self._ledger.dispute(session, batch.id)
             embedding_requests.fail(session, {line.hash: why for line in lines})

@@ -16,36 +16,36 @@ from core.billing.ledger import Ledger
 from core.database.database import Database
 from core.database.tables import Batch, EmbeddingRequest, Json
 from core.embedding.embedder import Embedder, batching
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.orders.batch_planner import CAPPED
 from core.orders.batch_store import LIVE
 from core.settings import Settings
 
 STATES = {
-    "planned": phrase("Collected; about to be sent"),
-    "uploaded": phrase("Sent to the provider; about to be ordered"),
-    "submitting": phrase("Ordered; the provider has not answered yet, it will be looked for"),
-    "submitted": phrase("In work at the provider"),
-    "ended": phrase("Ready at the provider; the result is being fetched"),
-    "saved": phrase("Fetched; vectors are being stored"),
-    "complete": phrase("Ready: these passages are found by meaning"),
-    "failed": phrase("The provider could not do it; its passages were sent anew"),
-    "expired": phrase("The provider took longer than 48 hours; its passages were sent anew"),
-    "cancelled": phrase("Cancelled"),
-    "split": phrase("Too large for the provider; its passages were collected anew"),
-    "held": phrase("Stopped: a person must look"),
+    "planned": N_("Collected; about to be sent"),
+    "uploaded": N_("Sent to the provider; about to be ordered"),
+    "submitting": N_("Ordered; the provider has not answered yet, it will be looked for"),
+    "submitted": N_("In work at the provider"),
+    "ended": N_("Ready at the provider; the result is being fetched"),
+    "saved": N_("Fetched; vectors are being stored"),
+    "complete": N_("Ready: these passages are found by meaning"),
+    "failed": N_("The provider could not do it; its passages were sent anew"),
+    "expired": N_("The provider took longer than 48 hours; its passages were sent anew"),
+    "cancelled": N_("Cancelled"),
+    "split": N_("Too large for the provider; its passages were collected anew"),
+    "held": N_("Stopped: a person must look"),
 }
 """Where a batch stands, for people."""
 
 WISHES = {
-    "cancel": phrase("Being cancelled"),
-    "now": phrase("Being cancelled; the rest will be made now"),
-    "late": phrase("Late, so it is being cancelled; what is due will be made now"),
+    "cancel": N_("Being cancelled"),
+    "now": N_("Being cancelled; the rest will be made now"),
+    "late": N_("Late, so it is being cancelled; what is due will be made now"),
 }
 """What was asked of a batch under way, for people."""
 
-FINISHED = phrase("Finished now: what it lacked went to be made at once, at the full price")
-LATE = phrase("It was late and is cancelled; what was due went to be made at once")
+FINISHED = N_("Finished now: what it lacked went to be made at once, at the full price")
+LATE = N_("It was late and is cancelled; what was due went to be made at once")
 
 DISPUTED = ("failed", "expired", "held")
 """Ends without a result, of which nobody knows whether they are billed: they stay booked."""

@@ -25,7 +25,7 @@ from core.errors import (
     Withdrawn,
 )
 from core.failpoints import hit
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.orders import embedding_requests
 from core.orders.batch_fetcher import Fetcher
 from core.orders.batch_planner import Planner
@@ -119,7 +119,7 @@ class Batches:
         """As many steps as can be done now, by the embedder that the batch was made for."""
         embedder = batching(self._active.named(batch.model))
         if embedder is None or embedder.name != batch.model:
-            self.store.hold(batch, phrase("The embedder of this batch is not there any more."))
+            self.store.hold(batch, N_("The embedder of this batch is not there any more."))
             return
         if batch.deadline_at is not None and self.now() > batch.deadline_at and not batch.wish:
             self.store.wish(batch.id, "late")
@@ -327,7 +327,7 @@ class Batches:
         try:
             remote = embedder.batch(name)
         except NotFound:
-            self.store.hold(batch, phrase("The provider does not know this batch any more."))
+            self.store.hold(batch, N_("The provider does not know this batch any more."))
             return None
         hit("poll.after_reply")
         return self._read(embedder, batch, remote)

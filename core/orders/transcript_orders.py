@@ -16,14 +16,14 @@ from core.billing.ledger import Call, Ledger
 from core.database.database import Database
 from core.database.tables import Job, Order, Recording, Segment, Task
 from core.errors import NotFound, Rejected, StenogramError, Unavailable
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.queue.jobs import Claim, JobQueue, as_json, changed
 from core.speech.engine import AsyncRemoteEngine, RemoteEngine
 
 LIVE = ("planned", "submitting", "submitted", "held")
-HELD = phrase("{provider} may have been paid for a part already ({reason}). Shall it be ordered again?")
-AGAIN = phrase("{provider} may be paid twice for a part ({reason}): it is ordered once more.")
-GIVEN_UP = phrase(
+HELD = N_("{provider} may have been paid for a part already ({reason}). Shall it be ordered again?")
+AGAIN = N_("{provider} may be paid twice for a part ({reason}): it is ordered once more.")
+GIVEN_UP = N_(
     "A part was given up: {provider} may have been paid for it ({reason}), and it was not ordered again."
 )
 KEPT_S = 30 * 24 * 3600.0

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from core.database.database import Database
 from core.database.tables import PeriodicTask, Worker
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.queue.jobs import changed
 from core.queue.workers import ALIVE_S
 
@@ -30,18 +30,18 @@ EVERY_S = {
 RECONCILE = "reconcile"
 """Waking what waits unheard and taking back what lost its worker: done by runners, every 2 seconds."""
 TITLES = {
-    RECONCILE: phrase("Wake waiting work, take back lost work"),
-    "batches": phrase("Collect, order and fetch batches"),
-    "callbacks": phrase("Tell programs that their tasks have ended"),
-    "covers": phrase("Order and fetch pictures"),
-    "models": phrase("Bring models that were asked for"),
-    "orders": phrase("Stop orders that nobody waits for"),
-    "payments": phrase("Book paid calls that broke off"),
-    "retention": phrase("Forget what programs left here"),
-    "index": phrase("Tidy the search index"),
-    "history": phrase("Drop old history"),
-    "objects": phrase("Sweep the object store, add what it lacks"),
-    "store": phrase("Sweep away unfinished uploads"),
+    RECONCILE: N_("Wake waiting work, take back lost work"),
+    "batches": N_("Collect, order and fetch batches"),
+    "callbacks": N_("Tell programs that their tasks have ended"),
+    "covers": N_("Order and fetch pictures"),
+    "models": N_("Bring models that were asked for"),
+    "orders": N_("Stop orders that nobody waits for"),
+    "payments": N_("Book paid calls that broke off"),
+    "retention": N_("Forget what programs left here"),
+    "index": N_("Tidy the search index"),
+    "history": N_("Drop old history"),
+    "objects": N_("Sweep the object store, add what it lacks"),
+    "store": N_("Sweep away unfinished uploads"),
 }
 """What each chore does, for people."""
 

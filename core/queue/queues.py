@@ -6,12 +6,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.database.tables import KeyValue
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 
 QUEUES = {
-    "gpu": phrase("Speech recognition"),
-    "cpu": phrase("Reading files"),
-    "io": phrase("Search index"),
+    "gpu": N_("Speech recognition"),
+    "cpu": N_("Reading files"),
+    "io": N_("Search index"),
 }
 """What each queue is for."""
 PAUSED = "paused "

@@ -21,7 +21,7 @@ from io import FileIO
 from pathlib import Path, PurePath
 
 from core.errors import BadRequest, NoSpace, NotFound, TooLarge, UnreadableMedia
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 
 _AUDIO = {
     ".mp3",
@@ -44,7 +44,7 @@ SUFFIXES = frozenset(_AUDIO | _VIDEO)
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Numbers of the system errors that mean: no room to write this."""
-EMPTY = phrase("The file is empty. Make sure that it was copied completely, then choose it again.")
+EMPTY = N_("The file is empty. Make sure that it was copied completely, then choose it again.")
 
 _PARTIAL = ".incoming-"
 _CHECK_EVERY_BYTES = 16 * 1024**2

@@ -13,7 +13,7 @@ from core.i18n import catalogue
 from core.planning import plans
 from core.planning.plans import Archive, Candidate, Found
 from pages.components import common
-from pages.components.common import duration, explain, facts, say, say_many
+from pages.components.common import duration, facts, gettext, ngettext, translate_error
 
 SHOW_EVERY = 25
 """Files between two movements of a bar."""
@@ -27,16 +27,16 @@ def ask() -> list[Candidate]:
         return candidates
     with st.container(horizontal=True, vertical_alignment="bottom"):
         folder = st.text_input(
-            say("Or a folder of the server"), str(app.settings.folders[0]), key="plan-folder"
+            gettext("Or a folder of the server"), str(app.settings.folders[0]), key="plan-folder"
         )
-        if st.button(say("Read the folder"), key="read-folder"):
+        if st.button(gettext("Read the folder"), key="read-folder"):
             st.session_state["plan-reading"] = folder
             _read_again()
     if folder and st.session_state.get("plan-reading") == folder:
         try:
             candidates += plans.in_folder(folder, app.settings.folders)
         except StenogramError as error:
-            st.error(explain(error))
+            st.error(translate_error(error))
     return candidates
 
 
@@ -44,7 +44,7 @@ def amount(candidates: Sequence[Candidate]) -> dict[str, Any] | None:
     """What of these files is to be priced; None while there is nothing."""
     archive = looked(candidates)
     if archive is None or not archive.found:
-        st.caption(say("Only headers are read; nothing is uploaded or sent anywhere yet."))
+        st.caption(gettext("Only headers are read; nothing is uploaded or sent anywhere yet."))
         return None
     return _described(archive)
 
@@ -55,18 +55,18 @@ def looked(candidates: Sequence[Candidate]) -> Archive | None:
     if st.session_state.get("plan-names") == names:
         archive: Archive | None = st.session_state["plan-archive"]
         if archive is None:
-            st.button(say("Read them after all"), key="read-again", on_click=_read_again)
+            st.button(gettext("Read them after all"), key="read-again", on_click=_read_again)
         return archive
     place = st.empty()
     with place.container():
         bar = st.progress(0.0)
         if len(candidates) > SHOW_EVERY:
-            st.button(say("Cancel"), key="cancel-reading", on_click=_stop, args=(names,))
+            st.button(gettext("Cancel"), key="cancel-reading", on_click=_stop, args=(names,))
         archive = Archive()
         for n, found in enumerate(plans.look(candidates, application.current().database)):
             archive.found.append(found)
             if n % SHOW_EVERY == 0:
-                bar.progress(n / len(candidates), say("{n} of {total} files", n=n, total=len(candidates)))
+                bar.progress(n / len(candidates), gettext("{n} of {total} files", n=n, total=len(candidates)))
     place.empty()
     st.session_state.update({"plan-names": names, "plan-archive": archive, "plan-speech": None})
     return archive
@@ -86,44 +86,44 @@ def _described(archive: Archive) -> dict[str, Any] | None:
     lengths_s = archive.durations_s(unknown_s)
     st.caption(
         facts(
-            say_many("{n} new file", "{n} new files", len(archive.fresh)),
+            ngettext("{n} new file", "{n} new files", len(archive.fresh)),
             duration(sum(lengths_s)),
             _counted(archive.left_out("known"), "{n} file is here already", "{n} files are here already"),
             _counted(archive.left_out("repeated"), "{n} repeated file", "{n} repeated files"),
-            say_many("{n} length is estimated", "{n} lengths are estimated", archive.estimated)
+            ngettext("{n} length is estimated", "{n} lengths are estimated", archive.estimated)
             if archive.estimated
             else "",
         )
     )
     refused = archive.left_out("refused")
     if refused:
-        with st.expander(say_many("{n} file cannot be read", "{n} files cannot be read", len(refused))):
+        with st.expander(ngettext("{n} file cannot be read", "{n} files cannot be read", len(refused))):
             for each in refused[:50]:
                 st.caption(
-                    f"{common.plain(each.candidate.name)}: {explain(each.error) if each.error else ''}"
+                    f"{common.plain(each.candidate.name)}: {translate_error(each.error) if each.error else ''}"
                 )
     if not archive.fresh:
         if sent := st.session_state.get("plan-outcomes"):
             common.outcomes(sent)
         else:
-            st.info(say("Nothing here is new."))
+            st.info(gettext("Nothing here is new."))
         return None
     return {"durations_s": lengths_s, **_speech(archive, sum(lengths_s))}
 
 
 def _counted(found: Sequence[Found], one: str, many: str) -> str:
-    return say_many(one, many, len(found)) if found else ""
+    return ngettext(one, many, len(found)) if found else ""
 
 
 def _speech(archive: Archive, sound_s: float) -> dict[str, Any]:
     """Seconds of speech, if somebody wants them measured: only speech is paid for as text."""
     share: float | None = st.session_state.get("plan-speech")
     if share is None:
-        if not st.button(say("Measure how much is speech"), key="speech", type="tertiary"):
+        if not st.button(gettext("Measure how much is speech"), key="speech", type="tertiary"):
             return {}
         share = _listened(archive)
         st.session_state["plan-speech"] = share
-    st.caption(say("{share} of it is speech.", share=catalogue.percent(share, common.language())))
+    st.caption(gettext("{share} of it is speech.", share=catalogue.percent(share, common.language())))
     return {"speech_s": min(sound_s, sound_s * share)}
 
 

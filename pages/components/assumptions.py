@@ -12,26 +12,26 @@ from core import application
 from core.billing import Assumption, Book
 from core.errors import StenogramError
 from core.i18n import catalogue
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.planning.estimates import SPOKEN
 from core.planning.samples import Counted
 from pages.components import common
-from pages.components.common import say
+from pages.components.common import gettext
 
 UNITS = {
-    "words": phrase("words"),
-    "tokens": phrase("tokens"),
-    "characters": phrase("characters"),
-    "times": phrase("times"),
-    "s": phrase("seconds"),
-    "passages": phrase("passages"),
-    "share": phrase("share"),
-    "years": phrase("years"),
-    "calls": phrase("calls"),
-    "starts": phrase("starts"),
-    "RUB": phrase("roubles"),
-    "USD": phrase("dollars"),
-    "W": phrase("watts"),
+    "words": N_("words"),
+    "tokens": N_("tokens"),
+    "characters": N_("characters"),
+    "times": N_("times"),
+    "s": N_("seconds"),
+    "passages": N_("passages"),
+    "share": N_("share"),
+    "years": N_("years"),
+    "calls": N_("calls"),
+    "starts": N_("starts"),
+    "RUB": N_("roubles"),
+    "USD": N_("dollars"),
+    "W": N_("watts"),
 }
 
 
@@ -43,8 +43,8 @@ def table(book: Book) -> pd.DataFrame:
             "name": each.name,
             "about": about(each),
             "value": float(each.value),
-            "unit": say(UNITS[each.unit]) if each.unit in UNITS else each.unit,
-            "source": str(catalogue.reason(each.source, language)),
+            "unit": gettext(UNITS[each.unit]) if each.unit in UNITS else each.unit,
+            "source": str(catalogue.translate_fact(each.source, language)),
         }
         for each in book.assumptions.values()
         if each.name != "usd_per_usd"
@@ -56,8 +56,8 @@ def about(each: Assumption) -> str:
     """What is assumed, with the language it holds for; speeds by their engine."""
     kind, _, variant = each.name.partition(":")
     if each.about == each.name:
-        return say("speed of {engine}, times real time", engine=variant)
-    said = str(catalogue.reason(each.about, common.language()))
+        return gettext("speed of {engine}, times real time", engine=variant)
+    said = str(catalogue.translate_fact(each.about, common.language()))
     return f"{said} ({variant})" if variant in SPOKEN and kind != "chars_per_token" else said
 
 
@@ -73,21 +73,21 @@ def sample(spoken_language: str) -> None:
         with common.line():
             st.caption(_counted(counted), width="stretch")
             st.button(
-                say("Undo"), key="drop-sample", type="tertiary", on_click=_drop, args=(spoken_language,)
+                gettext("Undo"), key="drop-sample", type="tertiary", on_click=_drop, args=(spoken_language,)
             )
-    label = say("A sample of your texts")
-    st.text_area(label, key="sample", placeholder=say("Empty: the newest passages here"), height=80)
+    label = gettext("A sample of your texts")
+    st.text_area(label, key="sample", placeholder=gettext("Empty: the newest passages here"), height=80)
     st.button(
-        say("Count its tokens"),
+        gettext("Count its tokens"),
         key="count-sample",
-        help=say("Gemini counts them; that is free."),
+        help=gettext("Gemini counts them; that is free."),
         on_click=_count,
         args=(spoken_language,),
     )
 
 
 def _counted(counted: Counted) -> str:
-    return say(
+    return gettext(
         "{tokens} tokens in {letters} characters: {each} characters a token. {model} counted on {day}.",
         tokens=common.number(counted.tokens),
         letters=common.number(counted.letters),
@@ -102,7 +102,7 @@ def _count(spoken_language: str) -> None:
     try:
         samples.count(spoken_language, st.session_state.get("sample") or "")
     except StenogramError as error:
-        st.session_state["sample-error"] = common.explain(error)
+        st.session_state["sample-error"] = common.translate_error(error)
 
 
 def _drop(spoken_language: str) -> None:
@@ -113,8 +113,8 @@ def columns() -> dict[str, Any]:
     """The headings of assumptions."""
     return {
         "name": None,
-        "about": st.column_config.TextColumn(say("What is assumed"), width="medium"),
-        "value": st.column_config.NumberColumn(say("Value")),
-        "unit": say("Unit"),
-        "source": st.column_config.TextColumn(say("Source"), width="large"),
+        "about": st.column_config.TextColumn(gettext("What is assumed"), width="medium"),
+        "value": st.column_config.NumberColumn(gettext("Value")),
+        "unit": gettext("Unit"),
+        "source": st.column_config.TextColumn(gettext("Source"), width="large"),
     }

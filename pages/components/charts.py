@@ -14,7 +14,7 @@ from core.billing import Answer
 from core.billing.forecast import BreakEven
 from core.errors import StenogramError
 from pages.components import assumptions, plan
-from pages.components.common import duration, explain, number, say
+from pages.components.common import duration, gettext, number, translate_error
 
 HEIGHT = 280
 CHOSEN, ABLE, OTHER = "#0F766E", "#7DA8A3", "#B0B7B6"
@@ -31,18 +31,21 @@ def deadline(answer: Answer) -> None:
     """Each way by when it is ready and what it costs; waiting longer buys what lies on the line."""
     rows = _points(answer)
     if not rows:
-        st.caption(say("Nobody knows price and time of any way."))
+        st.caption(gettext("Nobody knows price and time of any way."))
         return
     sign = plan.SIGNS[answer.currency]
-    kinds = {"chosen": say("cheapest"), "able": say("possible"), "other": say("not from here")}
+    kinds = {"chosen": gettext("cheapest"), "able": gettext("possible"), "other": gettext("not from here")}
     data = pd.DataFrame([{**row, "kind": kinds[row["kind"]]} for row in rows])
     colours = alt.Scale(domain=list(kinds.values()), range=[CHOSEN, ABLE, OTHER])
     x = alt.X(
-        "hours:Q", title=say("Ready within, hours (9 times in 10)"), scale=alt.Scale(type="log"), axis=SPARSE
+        "hours:Q",
+        title=gettext("Ready within, hours (9 times in 10)"),
+        scale=alt.Scale(type="log"),
+        axis=SPARSE,
     )
     y = alt.Y(
         "price:Q",
-        title=say("Price, {sign}", sign=sign),
+        title=gettext("Price, {sign}", sign=sign),
         **_money_axis(data["price"]),
     )
     points = (
@@ -54,9 +57,9 @@ def deadline(answer: Answer) -> None:
             color=alt.Color("kind:N", scale=colours, title=None, legend=LEGEND),
             opacity=alt.condition(alt.datum.real, alt.value(1.0), alt.value(0.45)),
             tooltip=[
-                alt.Tooltip("way:N", title=say("Way")),
-                alt.Tooltip("cash:N", title=say("Price")),
-                alt.Tooltip("time:N", title=say("At most")),
+                alt.Tooltip("way:N", title=gettext("Way")),
+                alt.Tooltip("cash:N", title=gettext("Price")),
+                alt.Tooltip("time:N", title=gettext("At most")),
             ],
         )
     )
@@ -104,10 +107,10 @@ def lanes(answer: Answer) -> None:
     try:
         found = billing.break_even(tokens, answer.book, on=answer.on, model=answer.embedding.model)
     except StenogramError as error:
-        st.caption(explain(error))
+        st.caption(translate_error(error))
         return
     st.caption(plan.remark(answer, answer.embedding.advice))
-    x = alt.X("texts:Q", title=say("Texts"), scale=alt.Scale(type="log"), axis=SPARSE)
+    x = alt.X("texts:Q", title=gettext("Texts"), scale=alt.Scale(type="log"), axis=SPARSE)
     lines = _lines(answer, found, x)
     turns = [turn for turn in (found.batch_pays_from, found.sync_slower_from) if turn]
     rules = alt.Chart(pd.DataFrame({"texts": turns})).mark_rule(strokeDash=[4, 4], color=QUIET).encode(x=x)
@@ -117,7 +120,7 @@ def lanes(answer: Answer) -> None:
 
 
 def _lines(answer: Answer, found: BreakEven, x: alt.X) -> alt.Chart:
-    names = {"sync": say("Now"), "batch": say("In a batch")}
+    names = {"sync": gettext("Now"), "batch": gettext("In a batch")}
     rows = [
         {
             "texts": point.documents,
@@ -136,7 +139,7 @@ def _lines(answer: Answer, found: BreakEven, x: alt.X) -> alt.Chart:
             x=x,
             y=alt.Y(
                 "price:Q",
-                title=say("Price, {sign}", sign=plan.SIGNS[answer.currency]),
+                title=gettext("Price, {sign}", sign=plan.SIGNS[answer.currency]),
                 scale=alt.Scale(type="log"),
                 axis=alt.Axis(tickCount=5),
             ),
@@ -147,8 +150,8 @@ def _lines(answer: Answer, found: BreakEven, x: alt.X) -> alt.Chart:
                 legend=LEGEND,
             ),
             tooltip=[
-                alt.Tooltip("texts:Q", title=say("Texts"), format=","),
-                alt.Tooltip("cash:N", title=say("Price")),
+                alt.Tooltip("texts:Q", title=gettext("Texts"), format=","),
+                alt.Tooltip("cash:N", title=gettext("Price")),
             ],
         )
     )
@@ -159,11 +162,11 @@ def _turns(found: BreakEven) -> list[str]:
     said = []
     if found.batch_pays_from:
         said.append(
-            say("From {n} texts on the saving outweighs the waiting.", n=number(found.batch_pays_from))
+            gettext("From {n} texts on the saving outweighs the waiting.", n=number(found.batch_pays_from))
         )
     if found.sync_slower_from:
         said.append(
-            say(
+            gettext(
                 "From {n} texts on rate limits make “now” slower than a batch.",
                 n=number(found.sync_slower_from),
             )
@@ -174,11 +177,11 @@ def _turns(found: BreakEven) -> list[str]:
 def tornado(answer: Answer) -> None:
     """Which assumption moves the price most: each at both ends of its range."""
     if answer.best is None or answer.best.total_usd is None:
-        st.caption(say("There is no way whose price could move."))
+        st.caption(gettext("There is no way whose price could move."))
         return
     swings = billing.tornado(answer.work, answer.book, answer.best, on=answer.on)[:BARS]
     if not swings:
-        st.caption(say("No assumption moves this price."))
+        st.caption(gettext("No assumption moves this price."))
         return
     rows = [
         {
@@ -198,17 +201,17 @@ def tornado(answer: Answer) -> None:
         .encode(
             x=alt.X(
                 "low:Q",
-                title=say("Price, {sign}", sign=plan.SIGNS[answer.currency]),
+                title=gettext("Price, {sign}", sign=plan.SIGNS[answer.currency]),
                 scale=alt.Scale(zero=False),
                 axis=SPARSE,
             ),
             x2="high:Q",
             y=y,
             tooltip=[
-                alt.Tooltip("what:N", title=say("What is assumed")),
-                alt.Tooltip("range:N", title=say("From – to")),
-                alt.Tooltip("low:Q", title=say("Lowest price"), format=".4f"),
-                alt.Tooltip("high:Q", title=say("Highest price"), format=".4f"),
+                alt.Tooltip("what:N", title=gettext("What is assumed")),
+                alt.Tooltip("range:N", title=gettext("From – to")),
+                alt.Tooltip("low:Q", title=gettext("Lowest price"), format=".4f"),
+                alt.Tooltip("high:Q", title=gettext("Highest price"), format=".4f"),
             ],
         )
     )
@@ -227,10 +230,13 @@ def replay(rows: list[dict[str, Any]], answer_currency: str = "USD") -> None:
         alt.Chart(data)
         .mark_bar(height=10, yOffset=8)
         .encode(
-            x=alt.X("price:Q", title=say("Price, {sign}", sign=plan.SIGNS[answer_currency]), axis=SPARSE),
+            x=alt.X("price:Q", title=gettext("Price, {sign}", sign=plan.SIGNS[answer_currency]), axis=SPARSE),
             y=y,
             color=alt.condition("datum.real", alt.value(CHOSEN), alt.value(OTHER)),
-            tooltip=[alt.Tooltip("way:N", title=say("Way")), alt.Tooltip("cash:N", title=say("Price"))],
+            tooltip=[
+                alt.Tooltip("way:N", title=gettext("Way")),
+                alt.Tooltip("cash:N", title=gettext("Price")),
+            ],
         )
     )
     _show(chart + _above(data, y, "said"), "replay", height=ROW_PX * len(rows) + 50)

@@ -18,7 +18,7 @@ from core import application
 from core.database.tables import Key
 from core.errors import AdminsOnly, StenogramError
 from core.i18n import catalogue
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.library import views
 from core.library.recordings import TranscriptionOptions
 from core.library.views import Card, Group, Outcome, Totals
@@ -35,19 +35,19 @@ LANGUAGE = "lang"
 Colour = Literal["blue", "red", "gray", "orange"]
 COLOURS: dict[str, Colour] = {"processing": "blue", "failed": "red", "cancelled": "gray", "queued": "gray"}
 MEANINGS = {
-    "done": phrase("found by words and by meaning"),
-    "waiting": phrase("found by words, by meaning soon"),
-    "off": phrase("found by words"),
-    "failed": phrase("found by words; by meaning failed"),
+    "done": N_("found by words and by meaning"),
+    "waiting": N_("found by words, by meaning soon"),
+    "off": N_("found by words"),
+    "failed": N_("found by words; by meaning failed"),
 }
-SILENT = phrase("no speech was found")
+SILENT = N_("no speech was found")
 MODES = {
-    "hybrid": phrase("Meaning and words"),
-    "meaning": phrase("Meaning"),
-    "words": phrase("Words"),
+    "hybrid": N_("Meaning and words"),
+    "meaning": N_("Meaning"),
+    "words": N_("Words"),
 }
-WHY = {"meaning": phrase("by meaning"), "words": phrase("by words"), "both": phrase("by meaning and words")}
-SPEAKERS = {"left": phrase("Left"), "right": phrase("Right")}
+WHY = {"meaning": N_("by meaning"), "words": N_("by words"), "both": N_("by meaning and words")}
+SPEAKERS = {"left": N_("Left"), "right": N_("Right")}
 
 line = functools.partial(st.container, horizontal=True, vertical_alignment="center", wrap=False)
 """Things side by side, on a telephone too."""
@@ -63,7 +63,7 @@ def may_change() -> bool:
 def admins_only() -> None:
     """Go no further for those who may only look."""
     if not may_change():
-        st.title(explain(AdminsOnly()), anchor=False)
+        st.title(translate_error(AdminsOnly()), anchor=False)
         st.stop()
 
 
@@ -82,29 +82,29 @@ def language() -> str:
     return str(st.session_state.get(LANGUAGE, "en"))
 
 
-def say(template: str, /, **facts: object) -> str:
+def gettext(template: str, /, **facts: object) -> str:
     """A sentence in the language of this visit. Facts from people go in through `plain`."""
-    return catalogue.say(template, language(), **facts)
+    return catalogue.gettext(template, language(), **facts)
 
 
 def said(templates: Mapping[str, str]) -> dict[str, str]:
     """Names and what people see for them."""
-    return {name: say(template) for name, template in templates.items()}
+    return {name: gettext(template) for name, template in templates.items()}
 
 
-def say_many(one: str, many: str, n: int, /, **facts: object) -> str:
+def ngettext(one: str, many: str, n: int, /, **facts: object) -> str:
     """A sentence that depends on a number."""
-    return catalogue.say_many(one, many, n, language(), **facts)
+    return catalogue.ngettext(one, many, n, language(), **facts)
 
 
-def explain(error: StenogramError | Mapping[str, object]) -> str:
+def translate_error(error: StenogramError | Mapping[str, object]) -> str:
     """What went wrong, for a person, harmless where Markdown is read; addresses in it are links."""
-    return _escaped(catalogue.explain(error, language()))
+    return _escaped(catalogue.translate_error(error, language()))
 
 
-def reason(fact: str) -> str:
+def translate_fact(fact: str) -> str:
     """A phrase of ours within a fact, such as the title of an engine; harmless where Markdown is read."""
-    return _escaped(str(catalogue.reason(fact, language())))
+    return _escaped(str(catalogue.translate_fact(fact, language())))
 
 
 def duration(seconds: float | None) -> str:
@@ -140,20 +140,20 @@ def size(size_bytes: float) -> str:
 
 def dropped(key: str) -> list[UploadedFile]:
     """Files that were dropped here or chosen. The widget's own words are English only, so ours cover them."""
-    texts = {"choose": say("Choose files"), "drop": say("or drop them here")}
+    texts = {"choose": gettext("Choose files"), "drop": gettext("or drop them here")}
     variables = "".join(f"--{name}: {json.dumps(text, ensure_ascii=False)};" for name, text in texts.items())
     with st.container(key="drop"):
         st.html(f"<style>:root {{{variables}}}</style>")
-        label = say("Sound or video, up to {size} each", size=size(PAGE_BYTES))
+        label = gettext("Sound or video, up to {size} each", size=size(PAGE_BYTES))
         return st.file_uploader(label, accept_multiple_files=True, key=key)
 
 
 def tags(given: Sequence[str] = ()) -> tuple[str, ...]:
     """Ask for tags, known or new ones."""
     known = views.tags(application.current().database, WHO)
-    hint = say("Choose or type")
+    hint = gettext("Choose or type")
     chosen = st.multiselect(
-        say("Tags"), known, given, placeholder=hint, accept_new_options=True, max_selections=20
+        gettext("Tags"), known, given, placeholder=hint, accept_new_options=True, max_selections=20
     )
     return tuple(chosen)
 
@@ -171,13 +171,13 @@ def engine(key: str, spoken: str) -> tuple[str, str, bool]:
     app = application.current()
     language_ = _spoken_language(key, spoken)
     titles = {name: _engine_title(name) for name in ("", *app.engines)}
-    name = st.selectbox(say("Engine"), titles, format_func=titles.__getitem__, key=f"{key}-engine")
+    name = st.selectbox(gettext("Engine"), titles, format_func=titles.__getitem__, key=f"{key}-engine")
     try:
         choice = app.choose(TranscriptionOptions(language=language_, engine=name))
     except StenogramError as error:
-        st.warning(explain(error), icon=":material/block:")
+        st.warning(translate_error(error), icon=":material/block:")
         return language_, name, False
-    st.caption(explain({"message": choice.message, "facts": choice.facts}))
+    st.caption(translate_error({"message": choice.message, "facts": choice.facts}))
     return language_, name, True
 
 
@@ -187,7 +187,7 @@ def _spoken_language(key: str, spoken: str) -> str:
     heard = dict.fromkeys(("ru", "en", *(code for engine in ready for code in engine.languages)))
     names = {code: catalogue.language_name(code, language()) for code in heard}
     default = spoken if spoken in names else "ru"
-    label, key = say("Spoken language"), f"{key}-language"
+    label, key = gettext("Spoken language"), f"{key}-language"
     if len(names) > 3:
         first = list(names).index(default)
         return st.selectbox(label, names, first, format_func=names.__getitem__, key=key)
@@ -198,16 +198,16 @@ def _spoken_language(key: str, spoken: str) -> str:
 
 def _engine_title(name: str) -> str:
     if not name:
-        return say("Automatic")
+        return gettext("Automatic")
     engine = application.current().engines[name]
-    template = "{title}" if engine.readiness().ready else phrase("{title} (not ready)")
-    return say(template, title=engine.title)
+    template = "{title}" if engine.readiness().ready else N_("{title} (not ready)")
+    return gettext(template, title=engine.title)
 
 
 def spoken(languages: Sequence[str] | None) -> str:
     """Languages by their names."""
     if languages is None:
-        return say("any language")
+        return gettext("any language")
     return catalogue.language_names(languages, language())
 
 
@@ -259,10 +259,10 @@ def row(card: Card) -> None:
                 width="stretch",
             )
             if card.status != "completed":
-                st.badge(say(monitor.STATUSES[card.status]), color=COLOURS[card.status])
+                st.badge(gettext(monitor.STATUSES[card.status]), color=COLOURS[card.status])
         st.caption(about(card))
         if card.active and card.task:
-            st.progress(card.task.progress, say(monitor.KINDS.get(card.task.stage, "Waiting")))
+            st.progress(card.task.progress, gettext(monitor.KINDS.get(card.task.stage, "Waiting")))
 
 
 def about(card: Card) -> str:
@@ -271,7 +271,7 @@ def about(card: Card) -> str:
     return facts(
         duration(recording.duration_s),
         moment(recording.created_at),
-        say(SILENT if card.silent else MEANINGS[recording.meaning]) if recording.transcript_id else "",
+        gettext(SILENT if card.silent else MEANINGS[recording.meaning]) if recording.transcript_id else "",
         plain(", ".join(recording.tags)),
     )
 
@@ -279,17 +279,19 @@ def about(card: Card) -> str:
 def readiness(found: Readiness) -> dict[str, Any]:
     """What a badge says of an engine."""
     if found.ready:
-        return {"label": say("Works"), "color": "green"}
-    return {"label": say("Not ready"), "color": "gray"}
+        return {"label": gettext("Works"), "color": "green"}
+    return {"label": gettext("Not ready"), "color": "gray"}
 
 
 def about_key(key: Key) -> str:
     """What is known of an API key."""
-    used = say("used {time}", time=moment(key.last_used_at)) if key.last_used_at else say("never used")
+    used = (
+        gettext("used {time}", time=moment(key.last_used_at)) if key.last_used_at else gettext("never used")
+    )
     return facts(
         f"`gam_{key.id}_…`",
-        say("admin") if key.admin else "",
-        say("made {time}", time=moment(key.created_at)),
+        gettext("admin") if key.admin else "",
+        gettext("made {time}", time=moment(key.created_at)),
         used,
     )
 
@@ -298,25 +300,25 @@ def installation() -> pd.DataFrame:
     """Places, limits and versions of this installation."""
     settings = application.current().settings
     known = {
-        say("Data folder"): str(settings.home),
-        say("Server folders that may be read"): ", ".join(map(str, settings.folders)) or say("none"),
-        say("Largest upload"): size(settings.upload_max_bytes),
-        say("Through the pages"): size(PAGE_BYTES),
+        gettext("Data folder"): str(settings.home),
+        gettext("Server folders that may be read"): ", ".join(map(str, settings.folders)) or gettext("none"),
+        gettext("Largest upload"): size(settings.upload_max_bytes),
+        gettext("Through the pages"): size(PAGE_BYTES),
     }
     versions = {name: version(name) for name in ("streamlit", "dramatiq", "torch", "lancedb", "google-genai")}
-    return pd.DataFrame({**known, **versions}.items(), columns=[say("What"), say("Value")])
+    return pd.DataFrame({**known, **versions}.items(), columns=[gettext("What"), gettext("Value")])
 
 
 def coverage(totals: Totals) -> str:
     """How much of everything a search can find."""
     known = {"words": duration(totals.words_s), "total": duration(totals.total_s)}
     if not totals.meaning_s:
-        return say("{words} of {total} can be searched, by words only.", **known)
+        return gettext("{words} of {total} can be searched, by words only.", **known)
     known |= {
         "meaning": duration(totals.meaning_s),
-        "embedder": reason(application.current().active.searched().title),
+        "embedder": translate_fact(application.current().active.searched().title),
     }
-    return say("{words} of {total} can be searched, {meaning} of it by meaning: {embedder}.", **known)
+    return gettext("{words} of {total} can be searched, {meaning} of it by meaning: {embedder}.", **known)
 
 
 def groups(found: Sequence[Group]) -> None:
@@ -338,11 +340,11 @@ def groups(found: Sequence[Group]) -> None:
                         label=catalogue.clock(hit.play_s),
                         icon=":material/play_arrow:",
                         query_params={"id": group.recording_id, "t": f"{hit.play_s:.1f}"},
-                        help=say("Play from here"),
+                        help=gettext("Play from here"),
                     )
                     with tight():
                         st.markdown("".join(_marked(piece, marked) for piece, marked in hit.pieces))
-                        st.caption(facts(speaker(hit.speaker), say(WHY[hit.why])))
+                        st.caption(facts(speaker(hit.speaker), gettext(WHY[hit.why])))
 
 
 def _marked(piece: str, marked: bool) -> str:
@@ -354,14 +356,14 @@ def _marked(piece: str, marked: bool) -> str:
 
 def speaker(channel: str) -> str:
     """Who speaks on a channel of a call."""
-    return say(SPEAKERS[channel]) if channel in SPEAKERS else plain(channel)
+    return gettext(SPEAKERS[channel]) if channel in SPEAKERS else plain(channel)
 
 
 def outcomes(found: Sequence[Outcome]) -> None:
     """What became of each file that was sent."""
     for outcome in found:
         if outcome.error:
-            st.error(explain(outcome.error), title=plain(outcome.filename), icon=":material/block:")
+            st.error(translate_error(outcome.error), title=plain(outcome.filename), icon=":material/block:")
     ids = dict.fromkeys(outcome.recording_id for outcome in found if outcome.recording_id)
     find = functools.partial(views.chosen, application.current().database, WHO, list(ids))
     live(lambda: rows(find()), moving=any(card.active for card in find()))
@@ -373,7 +375,8 @@ def take(files: Sequence[Any], options: TranscriptionOptions) -> list[Outcome]:
     found = []
     for n, file in enumerate(files):
         bar.progress(
-            n / len(files), say("{n} of {total}: {name}", n=n + 1, total=len(files), name=plain(file.name))
+            n / len(files),
+            gettext("{n} of {total}: {name}", n=n + 1, total=len(files), name=plain(file.name)),
         )
         app = application.current()
         if isinstance(file, Path):

@@ -12,7 +12,7 @@ from core.errors import StenogramError
 from core.orders.covers import LIVE
 from core.orders.pictures import MOST_PROMPT, PictureOptions
 from pages.components import common
-from pages.components.common import explain, may_change, reason, say, say_many
+from pages.components.common import gettext, may_change, ngettext, translate_error, translate_fact
 
 
 def form(recording: Recording) -> None:
@@ -20,20 +20,20 @@ def form(recording: Recording) -> None:
     covers = application.current().covers
     readiness = covers.pictures.readiness()
     if not readiness.ready:
-        st.caption(reason(readiness.reason))
+        st.caption(translate_fact(readiness.reason))
     with st.form("covers", border=False):
         prompts = st.text_area(
-            say("What it shows, a line for each picture"),
+            gettext("What it shows, a line for each picture"),
             recording.title,
             max_chars=MOST_PROMPT,
             height="content",
         )
-        if not st.form_submit_button(say("Make pictures"), type="primary", disabled=not readiness.ready):
+        if not st.form_submit_button(gettext("Make pictures"), type="primary", disabled=not readiness.ready):
             return
         try:
             covers.ask(recording.id, prompts.splitlines(), PictureOptions(""))
         except StenogramError as error:
-            st.error(explain(error))
+            st.error(translate_error(error))
         else:
             st.rerun()
 
@@ -52,13 +52,13 @@ def _pictures(recording_id: str) -> bool:
     found = covers.of(recording_id)
     series = covers.series(found[0].series)
     if not series.ended or series.failed:
-        ready = say("{done} of {total} pictures are ready", done=series.successful, total=series.total)
+        ready = gettext("{done} of {total} pictures are ready", done=series.successful, total=series.total)
         if series.ended:
             st.warning(ready, icon=":material/image:")
         else:
             st.progress((series.successful + series.failed) / series.total, ready)
     if (failed := next((one for one in found if one.state == "failed"), None)) and failed.error:
-        st.caption(explain(failed.error))
+        st.caption(translate_error(failed.error))
     if picture := covers.picture(recording_id):
         st.image(picture, width=220)
     return not series.ended
@@ -70,12 +70,12 @@ def lane(recording: Recording) -> None:
     if not left:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(say_many("{n} passage waits for a batch.", "{n} passages wait for a batch.", left))
-        label = say("Make the vectors now, at the full price")
+        st.caption(ngettext("{n} passage waits for a batch.", "{n} passages wait for a batch.", left))
+        label = gettext("Make the vectors now, at the full price")
         if may_change() and st.button(label, type="tertiary", key="lane-now"):
             try:
                 application.current().batches.change_lane(recording.id, "now")
             except StenogramError as error:
-                st.error(explain(error))
+                st.error(translate_error(error))
             else:
                 st.rerun()

@@ -8,16 +8,16 @@ import time
 import streamlit as st
 
 from core import application
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.monitor import decisions
 from core.monitor.decisions import Decision
 from core.orders.batch_view import Seen
 from pages.components import batches
-from pages.components.common import duration, explain, facts, plain, say, say_many, tight
+from pages.components.common import duration, facts, gettext, ngettext, plain, tight, translate_error
 from pages.components.live import actions, button, who
 from pages.components.prices import usd
 
-EITHER = phrase(
+EITHER = N_(
     "It may have been paid for. Its texts can wait for the next batch, or be finished now at the full price."
 )
 
@@ -28,7 +28,7 @@ def show() -> None:
     held = application.current().batches.view.held()
     if not (asked or held):
         return
-    st.subheader(say("Waiting for your decision"), anchor=False)
+    st.subheader(gettext("Waiting for your decision"), anchor=False)
     for one in asked:
         _card(one, titled=True)
     for batch in held:
@@ -49,7 +49,7 @@ def _card(one: Decision, *, titled: bool) -> None:
                 query = {"id": one.recording.id}
                 title = f"**{plain(one.recording.title)}**"
                 st.page_link("recording.py", label=title, query_params=query, icon="", help="")
-            st.markdown(explain(one.question))
+            st.markdown(translate_error(one.question))
             st.caption(facts(*_about(one)))
         if actions().allowed:
             with st.container(horizontal=True):
@@ -58,40 +58,40 @@ def _card(one: Decision, *, titled: bool) -> None:
 
 def _about(one: Decision) -> list[str]:
     return [
-        say_many("{n} part", "{n} parts", len(one.orders)),
-        say("{time} of sound", time=duration(one.audio_s)),
-        say("ordered {time} ago", time=duration(max(0.0, time.time() - one.since))),
-        say("once more for {usd}", usd=plain(usd(one.usd))),
+        ngettext("{n} part", "{n} parts", len(one.orders)),
+        gettext("{time} of sound", time=duration(one.audio_s)),
+        gettext("ordered {time} ago", time=duration(max(0.0, time.time() - one.since))),
+        gettext("once more for {usd}", usd=plain(usd(one.usd))),
     ]
 
 
 def _answers(one: Decision) -> None:
     """Each says first what follows from it."""
     facts_ = {"usd": plain(usd(one.usd)), "provider": plain(one.provider)}
-    with st.popover(say("Buy again"), icon=":material/refresh:"):
-        st.write(say("{provider} is paid {usd}. The first order may be billed as well.", **facts_))
+    with st.popover(gettext("Buy again"), icon=":material/refresh:"):
+        st.write(gettext("{provider} is paid {usd}. The first order may be billed as well.", **facts_))
         again = functools.partial(actions().buy_again, one.order_ids)
-        button(say("Buy again for {usd}", **facts_), f"buy-{one.transcript_id}", again)
-    with st.popover(say("Give it up"), icon=":material/block:"):
+        button(gettext("Buy again for {usd}", **facts_), f"buy-{one.transcript_id}", again)
+    with st.popover(gettext("Give it up"), icon=":material/block:"):
         st.write(
-            say(
+            gettext(
                 "The transcript fails; what was heard so far is kept, and “Try again” orders the rest anew. "
                 "The first order stays in the book as unclear.",
                 **facts_,
             )
         )
         up = functools.partial(actions().give_up, one.order_ids)
-        button(say("Yes, give it up"), f"give-up-{one.transcript_id}", up)
+        button(gettext("Yes, give it up"), f"give-up-{one.transcript_id}", up)
 
 
 def _batch(batch: Seen) -> None:
     """Its answers are those that every batch has of which texts are missing."""
     with st.container(border=True, gap="small", key=f"decision-{batch.id}"):
         with tight():
-            title = say_many("Batch of {n} text", "Batch of {n} texts", batch.texts)
+            title = ngettext("Batch of {n} text", "Batch of {n} texts", batch.texts)
             st.markdown(f"**{title}**")
-            st.markdown(f"{explain(batch.alarm or {})} {say(EITHER)}")
-            ordered = say("ordered {time} ago", time=duration(batch.age_s))
+            st.markdown(f"{translate_error(batch.alarm or {})} {gettext(EITHER)}")
+            ordered = gettext("ordered {time} ago", time=duration(batch.age_s))
             st.caption(facts(ordered, plain(usd(batch.usd)), plain(batch.name)))
         if actions().allowed:
             with st.container(horizontal=True):

@@ -7,13 +7,13 @@ import streamlit as st
 from core import application
 from core.errors import StenogramError
 from core.i18n import catalogue
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.search.active_embedder import Change, Offer
 from pages.components import common
-from pages.components.common import explain, plain, reason, say, say_many
+from pages.components.common import gettext, ngettext, plain, translate_error, translate_fact
 
-SWITCH = {"now": phrase("Switch now for {usd}"), "batch": phrase("Switch by batch for {usd}")}
-FREE = phrase("Switch for free")
+SWITCH = {"now": N_("Switch now for {usd}"), "batch": N_("Switch by batch for {usd}")}
+FREE = N_("Switch for free")
 
 
 def banner() -> None:
@@ -27,14 +27,16 @@ def banner() -> None:
 
 def _offer(offer: Offer) -> None:
     with st.container(border=True, key="switch"):
-        st.markdown(f"**{say('Switch the search by meaning to {title}', title=reason(offer.after))}**")
+        st.markdown(
+            f"**{gettext('Switch the search by meaning to {title}', title=translate_fact(offer.after))}**"
+        )
         one = "{n} passage gets a new vector; until then {before} goes on answering."
         many = "{n} passages get new vectors; until all are there {before} goes on answering."
-        st.write(say_many(one, many, offer.passages, before=reason(offer.before)))
+        st.write(ngettext(one, many, offer.passages, before=translate_fact(offer.before)))
         with st.container(horizontal=True):
             for lane, usd in offer.usd.items():
                 template = SWITCH[lane] if usd else FREE
-                label = say(template, usd=plain(catalogue.money(float(usd))))
+                label = gettext(template, usd=plain(catalogue.money(float(usd))))
                 if st.button(label, type="primary" if lane == "now" else "secondary", key=f"switch-{lane}"):
                     _switch(lane)
 
@@ -43,7 +45,7 @@ def _switch(lane: str) -> None:
     try:
         application.current().active.switch(lane)
     except StenogramError as error:  # somebody else was faster
-        st.error(explain(error))
+        st.error(translate_error(error))
     else:
         st.rerun()
 
@@ -57,14 +59,14 @@ def _progress() -> bool:
 
 def _bar(change: Change) -> None:
     done, total = common.number(change.done), common.number(change.total)
-    text = say(
+    text = gettext(
         "{done} of {total} passages have vectors by {title}",
         done=done,
         total=total,
-        title=reason(change.after),
+        title=translate_fact(change.after),
     )
     st.progress(change.done / change.total if change.total else 0.0, text)
-    st.caption(say("{before} answers questions until then.", before=reason(change.before)))
+    st.caption(gettext("{before} answers questions until then.", before=translate_fact(change.before)))
 
 
 def active() -> None:
@@ -72,6 +74,6 @@ def active() -> None:
     embedder = application.current().embedder()
     with common.tight():
         with common.line():
-            st.markdown(reason(embedder.title), width="stretch")
-            st.badge(say("Active"), color="green")
+            st.markdown(translate_fact(embedder.title), width="stretch")
+            st.badge(gettext("Active"), color="green")
         st.caption(common.spoken(embedder.languages))

@@ -12,46 +12,60 @@ import streamlit as st
 from core.database.database import Database
 from core.database.tables import Run, utc
 from core.i18n.catalogue import money
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.monitor import job_list, monitor
 from core.monitor.job_list import Detail, Stage
 from core.queue import history
 from core.queue.history import DAY, Past, Timing
 from core.queue.queues import QUEUES
-from pages.components.common import duration, explain, facts, moment, number, plain, say, spoken, tight
+from pages.components.common import (
+    duration,
+    facts,
+    gettext,
+    moment,
+    number,
+    plain,
+    spoken,
+    tight,
+    translate_error,
+)
 
 PERIODS = {
-    "hour": phrase("Last hour"),
-    "day": phrase("Last day"),
-    "week": phrase("Last week"),
-    "month": phrase("Last month"),
+    "hour": N_("Last hour"),
+    "day": N_("Last day"),
+    "week": N_("Last week"),
+    "month": N_("Last month"),
 }
-ENDS = {"done": phrase("Done"), "failed": phrase("Failed"), "cancelled": phrase("Cancelled")}
+ENDS = {"done": N_("Done"), "failed": N_("Failed"), "cancelled": N_("Cancelled")}
 COLOURS = {"done": "#2A9D8F", "failed": "#D1603D", "cancelled": "#8A9A98"}
 FORMATS = {"hour": "%H:%M", "day": "%H:%M", "week": "%d.%m", "month": "%d.%m"}
 HEIGHT = 220
-LANES = {"now": phrase("Now"), "batch": phrase("In a batch")}
+LANES = {"now": N_("Now"), "batch": N_("In a batch")}
 
 
 def took(seconds: float | None) -> str:
     """How long, with a digit more for what is short."""
     if seconds is not None and seconds < 10:
-        return say("{s} s", s=number(seconds, 1))
+        return gettext("{s} s", s=number(seconds, 1))
     return duration(seconds)
 
 
 def show_history(database: Database) -> None:
     """What ended within a period, by outcome, and how long it took by kind of work."""
     with st.container(horizontal=True):
-        period = _choose("period", {name: say(text) for name, text in PERIODS.items()}, first="day")
-        queue = _choose("queue", {"": say("Any queue"), **{name: say(text) for name, text in QUEUES.items()}})
-        kind = _choose("work", {"": say("Any work"), **{k: say(text) for k, text in monitor.KINDS.items()}})
+        period = _choose("period", {name: gettext(text) for name, text in PERIODS.items()}, first="day")
+        queue = _choose(
+            "queue", {"": gettext("Any queue"), **{name: gettext(text) for name, text in QUEUES.items()}}
+        )
+        kind = _choose(
+            "work", {"": gettext("Any work"), **{k: gettext(text) for k, text in monitor.KINDS.items()}}
+        )
     past = history.past(database, period, time.time(), queue, kind)
     if not past.slots:
-        st.caption(say("Nothing ended in this time."))
+        st.caption(gettext("Nothing ended in this time."))
         return
-    rate = say("{n} h of sound an hour", n=number(past.audio_h_per_h, digits(past.audio_h_per_h)))
-    st.caption(facts(say("Transcribed on average: {rate}", rate=rate)))
+    rate = gettext("{n} h of sound an hour", n=number(past.audio_h_per_h, digits(past.audio_h_per_h)))
+    st.caption(facts(gettext("Transcribed on average: {rate}", rate=rate)))
     st.altair_chart(_ends(past, period), key="ends")
     st.altair_chart(_sound(past, period), key="sound")
     st.dataframe(pd.DataFrame([_as_row(timing) for timing in past.timings]), hide_index=True)
@@ -83,7 +97,7 @@ def _choose(name: str, options: dict[str, str], first: str = "") -> str:
 
 
 def _ends(past: Past, period: str) -> alt.Chart:
-    titles = {name: say(text) for name, text in ENDS.items()}
+    titles = {name: gettext(text) for name, text in ENDS.items()}
     rows = [
         {"at": utc(slot.at), "outcome": titles[_end(slot.outcome)], "jobs": slot.jobs}
         for slot in past.slots
@@ -95,7 +109,7 @@ def _ends(past: Past, period: str) -> alt.Chart:
         scale=alt.Scale(domain=list(titles.values()), range=[COLOURS[name] for name in titles]),
         legend=alt.Legend(orient="bottom"),
     )
-    jobs = alt.Y("sum(jobs):Q", title=say("Jobs"), axis=alt.Axis(tickMinStep=1, format="d"))
+    jobs = alt.Y("sum(jobs):Q", title=gettext("Jobs"), axis=alt.Axis(tickMinStep=1, format="d"))
     return _bars(pd.DataFrame(rows, columns=["at", "outcome", "jobs"]), past, period).encode(
         y=jobs, color=colour
     )
@@ -108,7 +122,7 @@ def _sound(past: Past, period: str) -> alt.Chart:
         for slot in past.slots
         if slot.kind == "transcribe" and slot.outcome == "done"
     ]
-    sound = alt.Y("sum(sound):Q", title=say("Hours of sound an hour"))
+    sound = alt.Y("sum(sound):Q", title=gettext("Hours of sound an hour"))
     frame = pd.DataFrame(rows, columns=["at", "sound"])
     return _bars(frame, past, period).encode(y=sound, color=alt.value(COLOURS["done"]))
 
@@ -130,13 +144,15 @@ def _end(outcome: str) -> str:
 
 def _as_row(timing: Timing) -> dict[str, object]:
     return {
-        say("Work"): say(monitor.KINDS.get(timing.kind, timing.kind)),
-        say("Done"): timing.done,
-        say("Failed"): timing.failed,
-        say("Cancelled"): timing.cancelled,
-        say("Ran: 50 %, 95 %"): f"{took(timing.run_p50_s)}, {took(timing.run_p95_s)}",
-        say("Waited: 50 %, 95 %"): f"{took(timing.wait_p50_s)}, {took(timing.wait_p95_s)}",
-        say("Speed"): f"{number(timing.speed, 1)}×" if timing.kind == "transcribe" and timing.speed else "",
+        gettext("Work"): gettext(monitor.KINDS.get(timing.kind, timing.kind)),
+        gettext("Done"): timing.done,
+        gettext("Failed"): timing.failed,
+        gettext("Cancelled"): timing.cancelled,
+        gettext("Ran: 50 %, 95 %"): f"{took(timing.run_p50_s)}, {took(timing.run_p95_s)}",
+        gettext("Waited: 50 %, 95 %"): f"{took(timing.wait_p50_s)}, {took(timing.wait_p95_s)}",
+        gettext("Speed"): f"{number(timing.speed, 1)}×"
+        if timing.kind == "transcribe" and timing.speed
+        else "",
     }
 
 
@@ -147,14 +163,14 @@ def about(detail: Detail) -> str:
     """What is known of a job, on a quiet line."""
     task, job = detail.task, detail.job
     return facts(
-        say(monitor.KINDS.get(job.kind, job.kind)),
-        say(job_list.STATES[job.state]),
-        say(QUEUES.get(job.queue, job.queue)),
+        gettext(monitor.KINDS.get(job.kind, job.kind)),
+        gettext(job_list.STATES[job.state]),
+        gettext(QUEUES.get(job.queue, job.queue)),
         moment(job.created_at),
-        say("engine {name}", name=plain(task.engine)),
+        gettext("engine {name}", name=plain(task.engine)),
         spoken([task.language]),
-        say(LANES.get(task.lane, task.lane)),
-        say("cost {usd}", usd=plain(money(float(detail.usd)))) if detail.usd else say("cost nothing"),
+        gettext(LANES.get(task.lane, task.lane)),
+        gettext("cost {usd}", usd=plain(money(float(detail.usd)))) if detail.usd else gettext("cost nothing"),
     )
 
 
@@ -164,21 +180,26 @@ def timeline(stages: list[Stage]) -> None:
         job = stage.job
         with tight(key=f"row-stage-{job.id}"):
             st.markdown(
-                facts(f"**{say(monitor.KINDS.get(job.kind, job.kind))}**", say(job_list.STATES[job.state]))
+                facts(
+                    f"**{gettext(monitor.KINDS.get(job.kind, job.kind))}**",
+                    gettext(job_list.STATES[job.state]),
+                )
             )
             for n, run in enumerate(stage.attempts, 1):
                 st.caption(_attempt(n, run))
             if job.state == "running":
-                st.caption(facts(say("in hand of {name}", name=plain(job.worker)), moment(job.started_at)))
+                st.caption(
+                    facts(gettext("in hand of {name}", name=plain(job.worker)), moment(job.started_at))
+                )
 
 
 def _attempt(n: int, run: Run) -> str:
     return facts(
-        say("attempt {n}", n=n),
-        say(job_list.OUTCOMES.get(run.outcome, run.outcome)),
+        gettext("attempt {n}", n=n),
+        gettext(job_list.OUTCOMES.get(run.outcome, run.outcome)),
         moment(run.started_at),
-        say("waited {time}", time=took(run.waited_s)),
-        say("ran {time}", time=took(run.ended_at - run.started_at)),
+        gettext("waited {time}", time=took(run.waited_s)),
+        gettext("ran {time}", time=took(run.ended_at - run.started_at)),
         plain(run.worker),
-        explain(run.error) if run.error else "",
+        translate_error(run.error) if run.error else "",
     )

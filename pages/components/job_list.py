@@ -10,24 +10,24 @@ import pandas as pd
 import streamlit as st
 
 from core import application
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.monitor import job_list, monitor
 from core.monitor.actions import PRIORITIES
 from core.monitor.job_list import COUNTED, PAGE, Filter, Line
-from pages.components.common import explain, language, moment, say, say_many
+from pages.components.common import gettext, language, moment, ngettext, translate_error
 from pages.components.history import took
 from pages.components.live import actions, attempt, button, who
 
 SINCE_S = {"": 0, "hour": 3600, "day": 86_400, "week": 7 * 86_400}
 SINCE = {
-    "": phrase("Any time"),
-    "hour": phrase("Last hour"),
-    "day": phrase("Last day"),
-    "week": phrase("Last week"),
+    "": N_("Any time"),
+    "hour": N_("Last hour"),
+    "day": N_("Last day"),
+    "week": N_("Last week"),
 }
 FITTING = "fitting"
-DELETE = phrase("Delete for good")
-GONE = phrase("The tasks go for good, and recordings that came by the API with their last task.")
+DELETE = N_("Delete for good")
+GONE = N_("The tasks go for good, and recordings that came by the API with their last task.")
 
 
 def show_jobs() -> None:
@@ -37,10 +37,12 @@ def show_jobs() -> None:
     page = st.session_state.get("job-page", 1)
     found = job_list.find(database, who(), wanted, offset=PAGE * (page - 1))
     if not found.total:
-        st.caption(say("No job fits this filter."))
+        st.caption(gettext("No job fits this filter."))
         return
     count = (
-        say("more than {n} jobs", n=COUNTED) if found.more else say_many("{n} job", "{n} jobs", found.total)
+        gettext("more than {n} jobs", n=COUNTED)
+        if found.more
+        else ngettext("{n} job", "{n} jobs", found.total)
     )
     st.caption(count)
     table = pd.DataFrame([_as_row(one) for one in found.lines])
@@ -49,7 +51,9 @@ def show_jobs() -> None:
         hide_index=True,
         on_select="rerun" if actions().allowed else "ignore",
         selection_mode="multi-row",
-        column_config={say("Job"): st.column_config.LinkColumn(display_text=say("open"), width="small")},
+        column_config={
+            gettext("Job"): st.column_config.LinkColumn(display_text=gettext("open"), width="small")
+        },
         key="jobs",
     )
     if found.total > PAGE:
@@ -59,7 +63,7 @@ def show_jobs() -> None:
         ticked = [found.lines[n].task.id for n in rows if n < len(found.lines)]
         if ticked:
             _chosen(ticked)
-        elif st.button(say("Do something with all that fit…"), key="all"):
+        elif st.button(gettext("Do something with all that fit…"), key="all"):
             st.session_state[FITTING] = job_list.tasks(database, who(), wanted)
     if actions().allowed and FITTING in st.session_state:
         _all_fitting(st.session_state[FITTING])
@@ -68,14 +72,14 @@ def show_jobs() -> None:
 def _filter() -> Filter:
     database = application.current().database
     with st.container(horizontal=True):
-        states = {"": say("Any state"), **{name: say(text) for name, text in job_list.STATES.items()}}
-        kinds = {"": say("Any work"), **{name: say(text) for name, text in monitor.KINDS.items()}}
-        engines = {"": say("Any engine"), **{name: name for name in job_list.engines(database)}}
-        state, kind = choose("state", say("State"), states), choose("kind", say("Work"), kinds)
-        engine = choose("engine", say("Engine"), engines)
-        since = choose("since", say("Time"), {name: say(text) for name, text in SINCE.items()})
+        states = {"": gettext("Any state"), **{name: gettext(text) for name, text in job_list.STATES.items()}}
+        kinds = {"": gettext("Any work"), **{name: gettext(text) for name, text in monitor.KINDS.items()}}
+        engines = {"": gettext("Any engine"), **{name: name for name in job_list.engines(database)}}
+        state, kind = choose("state", gettext("State"), states), choose("kind", gettext("Work"), kinds)
+        engine = choose("engine", gettext("Engine"), engines)
+        since = choose("since", gettext("Time"), {name: gettext(text) for name, text in SINCE.items()})
     with st.container(horizontal=True):
-        title, error = _text("title", say("Part of a title")), _text("error", say("Part of an error"))
+        title, error = _text("title", gettext("Part of a title")), _text("error", gettext("Part of an error"))
     began = time.time() - SINCE_S[since] if since else 0.0
     return Filter(state, kind, engine, title, error, began, language())
 
@@ -90,14 +94,14 @@ def _as_row(one: Line) -> dict[str, object]:
     job = one.job
     ran_s = (job.finished_at or time.time()) - job.started_at if job.started_at else None
     return {
-        say("Job"): f"/job?id={job.id}",
-        say("Recording"): one.recording.title,
-        say("Work"): say(monitor.KINDS.get(job.kind, job.kind)),
-        say("State"): say(job_list.STATES[job.state]),
-        say("Made"): moment(job.created_at),
-        say("Took"): took(ran_s) if job.state not in {"ready"} else "",
-        say("Why"): explain(job.error).replace("\\", "") if job.error else "",
-        say("Engine"): one.task.engine,
+        gettext("Job"): f"/job?id={job.id}",
+        gettext("Recording"): one.recording.title,
+        gettext("Work"): gettext(monitor.KINDS.get(job.kind, job.kind)),
+        gettext("State"): gettext(job_list.STATES[job.state]),
+        gettext("Made"): moment(job.created_at),
+        gettext("Took"): took(ran_s) if job.state not in {"ready"} else "",
+        gettext("Why"): translate_error(job.error).replace("\\", "") if job.error else "",
+        gettext("Engine"): one.task.engine,
     }
 
 
@@ -105,27 +109,27 @@ def _chosen(task_ids: Sequence[str]) -> None:
     """What can be done with the rows that are ticked."""
     ids = list(dict.fromkeys(task_ids))
     with st.container(horizontal=True, key="chosen"):
-        button(say("Cancel"), "cancel-all", lambda: actions().cancel(ids))
-        button(say("Try again"), "retry-all", lambda: actions().retry(ids))
+        button(gettext("Cancel"), "cancel-all", lambda: actions().cancel(ids))
+        button(gettext("Try again"), "retry-all", lambda: actions().retry(ids))
         for priority, name in PRIORITIES.items():
-            button(say(name), f"urge-{priority}", functools.partial(actions().prioritise, ids, priority))
-        with st.popover(say("Delete")):
-            st.write(say(GONE))
-            button(f":red[{say('Delete for good')}]", "delete-all", lambda: actions().delete(ids))
+            button(gettext(name), f"urge-{priority}", functools.partial(actions().prioritise, ids, priority))
+        with st.popover(gettext("Delete")):
+            st.write(gettext(GONE))
+            button(f":red[{gettext('Delete for good')}]", "delete-all", lambda: actions().delete(ids))
 
 
 def _all_fitting(ids: Sequence[str]) -> None:
     """Ask what to do with all tasks that fitted the filter when this was opened; stays open meanwhile."""
 
-    @st.dialog(say("All that fit the filter"), on_dismiss=_close)
+    @st.dialog(gettext("All that fit the filter"), on_dismiss=_close)
     def asked() -> None:
-        st.write(say_many("{n} task fits.", "{n} tasks fit.", len(ids)))
+        st.write(ngettext("{n} task fits.", "{n} tasks fit.", len(ids)))
         steps = _steps(ids)
-        what = say("What to do")
-        step = st.selectbox(what, steps, format_func=say, index=None, placeholder=what, key="all-step")
+        what = gettext("What to do")
+        step = st.selectbox(what, steps, format_func=gettext, index=None, placeholder=what, key="all-step")
         if step == DELETE:
-            st.write(say(GONE))
-        label = say_many("Yes, with {n} task", "Yes, with all {n} tasks", len(ids))
+            st.write(gettext(GONE))
+        label = ngettext("Yes, with {n} task", "Yes, with all {n} tasks", len(ids))
         if st.button(label, type="primary", disabled=not step, key="all-yes") and step:
             attempt(steps[step])
             _close()
@@ -141,8 +145,8 @@ def _close() -> None:
 def _steps(ids: Sequence[str]) -> dict[str, Callable[[], object]]:
     """What can be done with many tasks, by its name."""
     return {
-        phrase("Cancel"): functools.partial(actions().cancel, ids),
-        phrase("Try again"): functools.partial(actions().retry, ids),
+        N_("Cancel"): functools.partial(actions().cancel, ids),
+        N_("Try again"): functools.partial(actions().retry, ids),
         **{name: functools.partial(actions().prioritise, ids, n) for n, name in PRIORITIES.items()},
         DELETE: functools.partial(actions().delete, ids),
     }

@@ -13,7 +13,7 @@ from core.errors import StenogramError
 from core.monitor import live
 from core.monitor.actions import Actions
 from core.principal import EVERYONE, PAGES, Principal
-from pages.components.common import explain, language, may_change, say
+from pages.components.common import gettext, language, may_change, translate_error
 
 HERE = Path(__file__).parent
 
@@ -61,7 +61,7 @@ def attempt(step: Callable[[], object]) -> None:
     try:
         step()
     except StenogramError as error:
-        st.error(explain(error))
+        st.error(translate_error(error))
 
 
 def _follow(*, sections: bool) -> dict[str, str]:
@@ -75,12 +75,12 @@ def _follow(*, sections: bool) -> dict[str, str]:
             "language": language(),
             "may": actions().allowed,
             "labels": {
-                "running": say("In work"),
-                "idle": say("Nothing is running. Work begins when a recording is uploaded."),
-                "waiting": say("Waiting"),
-                "delayed": say("Postponed"),
-                "cancel": say("Cancel"),
-                "retry": say("Try now"),
+                "running": gettext("In work"),
+                "idle": gettext("Nothing is running. Work begins when a recording is uploaded."),
+                "waiting": gettext("Waiting"),
+                "delayed": gettext("Postponed"),
+                "cancel": gettext("Cancel"),
+                "retry": gettext("Try now"),
             },
         },
         on_cancel_change=_nothing,

@@ -11,7 +11,7 @@ import streamlit as st
 from core import application
 from core.database.tables import Action, PeriodicTask, Worker
 from core.i18n import catalogue
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.monitor import failures, health, monitor
 from core.monitor.actions import WHATS, waiting_in
 from core.monitor.failures import Group
@@ -24,29 +24,29 @@ from pages.components import decisions
 from pages.components.batches import show_batches
 from pages.components.common import (
     duration,
-    explain,
     facts,
+    gettext,
     language,
     line,
     moment,
+    ngettext,
     plain,
-    reason,
-    say,
-    say_many,
     size,
     tight,
+    translate_error,
+    translate_fact,
 )
 from pages.components.history import show_history, took
 from pages.components.job_list import carried, show_jobs
 from pages.components.live import actions, board, button, follow, who
 
 PARTS = {
-    "database": phrase("Database"),
-    "broker": phrase("Queue broker"),
-    "workers": phrase("Workers"),
-    "index": phrase("Search index"),
-    "disk": phrase("Disk"),
-    "engine": phrase("Engine"),
+    "database": N_("Database"),
+    "broker": N_("Queue broker"),
+    "workers": N_("Workers"),
+    "index": N_("Search index"),
+    "disk": N_("Disk"),
+    "engine": N_("Engine"),
 }
 
 
@@ -54,11 +54,11 @@ def view() -> str:
     """Which view; the link carries it."""
     given = st.query_params.get("view", "")
     chosen = st.segmented_control(
-        say("View"),
+        gettext("View"),
         list(VIEWS),
         default=given if given in VIEWS else "now",
         required=True,
-        format_func=lambda name: say(VIEWS[name][0]),
+        format_func=lambda name: gettext(VIEWS[name][0]),
         label_visibility="collapsed",
         key="view",
     )
@@ -94,7 +94,7 @@ def _history() -> None:
 def _failures() -> None:
     found = failures.groups(application.current().database, who())
     if not found:
-        st.caption(say("Nothing has failed."))
+        st.caption(gettext("Nothing has failed."))
     for n, group in enumerate(found):
         _group(n, group)
 
@@ -103,19 +103,20 @@ def _group(n: int, group: Group) -> None:
     with tight(key=f"row-group-{n}"):
         with line():
             st.markdown(
-                explain(group.error) if group.error else say("Something went wrong."), width="stretch"
+                translate_error(group.error) if group.error else gettext("Something went wrong."),
+                width="stretch",
             )
             if actions().allowed:
-                label = say("Try all again")
+                label = gettext("Try all again")
                 again = functools.partial(actions().retry_group, group.message, group.kind)
                 button(label, f"retry-group-{n}", again, quiet=True)
         if group.fix:
-            st.caption(f"**{explain(group.fix)}**")
+            st.caption(f"**{translate_error(group.fix)}**")
         st.caption(
             facts(
-                say(monitor.KINDS.get(group.kind, group.kind)),
-                say_many("{n} job", "{n} jobs", group.jobs),
-                say("since {time}", time=moment(group.since)),
+                gettext(monitor.KINDS.get(group.kind, group.kind)),
+                ngettext("{n} job", "{n} jobs", group.jobs),
+                gettext("since {time}", time=moment(group.since)),
                 plain(", ".join(group.titles)),
             )
         )
@@ -132,61 +133,65 @@ def _workers() -> None:
         busy.setdefault(one.job.worker, []).append(plain(one.recording.title))
     devices = workers.devices(app.database)
     waiting = {one.queue: one for one in now.waiting}
-    st.subheader(say("Queues"), anchor=False)
+    st.subheader(gettext("Queues"), anchor=False)
     for queue, title in QUEUES.items():
         _queue(queue, title, waiting[queue].jobs if queue in waiting else 0, paused=queue in now.paused)
-    st.subheader(say("Workers"), anchor=False)
+    st.subheader(gettext("Workers"), anchor=False)
     if not now.workers:
-        st.caption(say("No worker is running: work waits until the tool is started with make run."))
+        st.caption(gettext("No worker is running: work waits until the tool is started with make run."))
     for worker in now.workers:
         device = devices.get(worker.host, "") if worker.queue == "gpu" else ""
         _worker(worker, ", ".join(busy.get(worker.name, [])), device)
-    st.subheader(say("Routines"), anchor=False)
+    st.subheader(gettext("Routines"), anchor=False)
     for periodic_task in app.periodic_tasks.all():
         _chore(periodic_task)
 
 
 def _queue(queue: str, title: str, jobs: int, *, paused: bool) -> None:
     with line(key=f"row-queue-{queue}"):
-        state = say("paused") if paused else ""
+        state = gettext("paused") if paused else ""
         with tight(width="stretch"):
-            st.markdown(say(title))
-            waits = say_many("{n} job waits", "{n} jobs wait", jobs) if jobs else say("nothing waits")
+            st.markdown(gettext(title))
+            waits = ngettext("{n} job waits", "{n} jobs wait", jobs) if jobs else gettext("nothing waits")
             st.caption(facts(waits, state))
         if not actions().allowed:
             return
         with st.popover("", icon=":material/more_horiz:", key=f"ask-queue-{queue}", type="tertiary"):
             if paused:
-                button(say("Resume"), f"resume-{queue}", lambda: actions().resume(queue))
+                button(gettext("Resume"), f"resume-{queue}", lambda: actions().resume(queue))
             else:
-                button(say("Pause"), f"pause-{queue}", lambda: actions().pause(queue))
+                button(gettext("Pause"), f"pause-{queue}", lambda: actions().pause(queue))
             if jobs:
                 n = len(waiting_in(application.current(), queue))
-                st.write(say_many("{n} waiting task is cancelled.", "{n} waiting tasks are cancelled.", n))
-                button(say("Empty the queue"), f"purge-{queue}", lambda: actions().purge(queue))
+                st.write(ngettext("{n} waiting task is cancelled.", "{n} waiting tasks are cancelled.", n))
+                button(gettext("Empty the queue"), f"purge-{queue}", lambda: actions().purge(queue))
 
 
 def _worker(worker: Worker, doing: str, device: str) -> None:
     with line(key=f"row-worker-{worker.name}"):
         with tight(width="stretch"):
-            st.markdown(facts(say(QUEUES.get(worker.queue, worker.queue)), doing or say("idle")))
-            st.caption(facts(reason(device), *_about_worker(worker)))
+            st.markdown(facts(gettext(QUEUES.get(worker.queue, worker.queue)), doing or gettext("idle")))
+            st.caption(facts(translate_fact(device), *_about_worker(worker)))
         if not actions().allowed:
             return
-        options, label = ("undrain", say("Go on")) if worker.wish == "drain" else ("drain", say("Drain"))
+        options, label = (
+            ("undrain", gettext("Go on")) if worker.wish == "drain" else ("drain", gettext("Drain"))
+        )
         with st.popover("", icon=":material/more_horiz:", key=f"ask-worker-{worker.name}", type="tertiary"):
             button(label, f"{options}-{worker.name}", lambda: actions().tell(worker.name, options))
-            button(say("Restart"), f"restart-{worker.name}", lambda: actions().tell(worker.name, "restart"))
+            button(
+                gettext("Restart"), f"restart-{worker.name}", lambda: actions().tell(worker.name, "restart")
+            )
 
 
 def _about_worker(worker: Worker) -> list[str]:
     return [
-        {"drain": say("takes nothing new"), "restart": say("is restarting")}.get(worker.wish, ""),
-        say("memory {size}", size=size(worker.rss_bytes)),
-        say("GPU memory {size}", size=size(worker.gpu_bytes)) if worker.gpu_bytes else "",
-        say("GPU load {share}", share=f"{worker.gpu_load:.0%}") if worker.gpu_load is not None else "",
-        say("seen {time} ago", time=duration(max(0.0, time.time() - worker.seen_at))),
-        say("runs for {time}", time=duration(time.time() - worker.started_at)),
+        {"drain": gettext("takes nothing new"), "restart": gettext("is restarting")}.get(worker.wish, ""),
+        gettext("memory {size}", size=size(worker.rss_bytes)),
+        gettext("GPU memory {size}", size=size(worker.gpu_bytes)) if worker.gpu_bytes else "",
+        gettext("GPU load {share}", share=f"{worker.gpu_load:.0%}") if worker.gpu_load is not None else "",
+        gettext("seen {time} ago", time=duration(max(0.0, time.time() - worker.seen_at))),
+        gettext("runs for {time}", time=duration(time.time() - worker.started_at)),
         plain(worker.name),
         plain(worker.version),
     ]
@@ -195,11 +200,11 @@ def _about_worker(worker: Worker) -> list[str]:
 def _chore(periodic_task: PeriodicTask) -> None:
     with line(key=f"row-chore-{periodic_task.name}"):
         with tight(width="stretch"):
-            st.markdown(say(TITLES.get(periodic_task.name, periodic_task.name)))
+            st.markdown(gettext(TITLES.get(periodic_task.name, periodic_task.name)))
             st.caption(facts(*_about_chore(periodic_task)))
         if actions().allowed:
             button(
-                say("Run now"),
+                gettext("Run now"),
                 f"run-{periodic_task.name}",
                 lambda: actions().run_now(periodic_task.name),
                 quiet=True,
@@ -209,13 +214,13 @@ def _chore(periodic_task: PeriodicTask) -> None:
 def _about_chore(periodic_task: PeriodicTask) -> list[str]:
     every_s = EVERY_S.get(periodic_task.name)
     return [
-        say("every {time}", time=duration(every_s)) if every_s else "",
-        say("last {time}", time=moment(periodic_task.ended_at))
+        gettext("every {time}", time=duration(every_s)) if every_s else "",
+        gettext("last {time}", time=moment(periodic_task.ended_at))
         if periodic_task.ended_at
-        else say("has not run yet"),
-        say("took {time}", time=took(periodic_task.took_s)) if periodic_task.took_s is not None else "",
-        say("at work") if periodic_task.worker else "",
-        say("failed: {what}", what=plain(periodic_task.error)) if periodic_task.error else "",
+        else gettext("has not run yet"),
+        gettext("took {time}", time=took(periodic_task.took_s)) if periodic_task.took_s is not None else "",
+        gettext("at work") if periodic_task.worker else "",
+        gettext("failed: {what}", what=plain(periodic_task.error)) if periodic_task.error else "",
     ]
 
 
@@ -228,13 +233,13 @@ def _health() -> None:
     for part in health.check(app, actors.ping).parts:
         with line(key=f"row-part-{part.name}"):
             with tight(width="stretch"):
-                st.markdown(say(PARTS.get(part.name, part.name)))
-                st.caption(explain(part.says))
-            st.badge(say("Works") if part.ok else say("Broken"), color="green" if part.ok else "red")
-    st.subheader(say("What was done by hand"), anchor=False)
+                st.markdown(gettext(PARTS.get(part.name, part.name)))
+                st.caption(translate_error(part.says))
+            st.badge(gettext("Works") if part.ok else gettext("Broken"), color="green" if part.ok else "red")
+    st.subheader(gettext("What was done by hand"), anchor=False)
     log = actions().log()
     if not log:
-        st.caption(say("Nothing yet."))
+        st.caption(gettext("Nothing yet."))
     for action in log:
         _action(action)
 
@@ -243,11 +248,11 @@ def _coverage(found: Coverage) -> None:
     """What can be found of everything, and what waits for that."""
     if found.total_s:
         share = catalogue.percent(found.share, language())
-        waits = say("wait for search by meaning: {time}", time=duration(found.waiting_s))
+        waits = gettext("wait for search by meaning: {time}", time=duration(found.waiting_s))
         st.caption(
             facts(
-                say("{share} of all hours are searchable", share=share),
-                say("found by meaning: {time}", time=duration(found.meaning_s)),
+                gettext("{share} of all hours are searchable", share=share),
+                gettext("found by meaning: {time}", time=duration(found.meaning_s)),
                 waits if found.waiting_s else "",
             )
         )
@@ -255,21 +260,21 @@ def _coverage(found: Coverage) -> None:
 
 def _action(action: Action) -> None:
     with tight(key=f"row-action-{action.id}"):
-        st.markdown(facts(say(WHATS.get(action.what, action.what)), plain(", ".join(action.about[:3]))))
-        count = say("{n} in all", n=action.count) if action.count != 1 else ""
+        st.markdown(facts(gettext(WHATS.get(action.what, action.what)), plain(", ".join(action.about[:3]))))
+        count = gettext("{n} in all", n=action.count) if action.count != 1 else ""
         st.caption(facts(moment(action.at), plain(action.who), count))
         if len(action.about) > 3:
-            with st.expander(say("All of them")):
+            with st.expander(gettext("All of them")):
                 st.text("\n".join(action.about))
 
 
 VIEWS: dict[str, tuple[str, Callable[[], None]]] = {
-    "now": (phrase("Right now"), _now),
-    "history": (phrase("History"), _history),
-    "jobs": (phrase("Jobs"), show_jobs),
-    "failures": (phrase("Failures"), _failures),
-    "batches": (phrase("Batches"), show_batches),
-    "workers": (phrase("Workers"), _workers),
-    "health": (phrase("Health"), _health),
+    "now": (N_("Right now"), _now),
+    "history": (N_("History"), _history),
+    "jobs": (N_("Jobs"), show_jobs),
+    "failures": (N_("Failures"), _failures),
+    "batches": (N_("Batches"), show_batches),
+    "workers": (N_("Workers"), _workers),
+    "health": (N_("Health"), _health),
 }
 """Each view by its name in the link: its title, and what draws it."""

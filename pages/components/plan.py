@@ -13,25 +13,25 @@ import streamlit as st
 from core import application
 from core.billing import Answer, Note, Quote, Usd
 from core.i18n import catalogue
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.planning.estimates import SPOKEN
 from core.planning.plans import Archive
 from pages.components import archive_files, assumptions, common, plan_exports
-from pages.components.common import duration, facts, say, say_many
+from pages.components.common import duration, facts, gettext, ngettext
 
 VIEWS = {
-    "plan": phrase("Estimate"),
-    "proof": phrase("What it came to"),
-    "prices": phrase("Prices"),
+    "plan": N_("Estimate"),
+    "proof": N_("What it came to"),
+    "prices": N_("Prices"),
 }
-BY = {"hours": phrase("Hours of sound"), "files": phrase("Files"), "documents": phrase("Texts")}
+BY = {"hours": N_("Hours of sound"), "files": N_("Files"), "documents": N_("Texts")}
 READY = {
-    "": phrase("no matter when"),
-    "3600": phrase("within an hour"),
-    "28800": phrase("within 8 hours"),
-    "86400": phrase("within a day"),
-    "259200": phrase("within 3 days"),
-    "604800": phrase("within a week"),
+    "": N_("no matter when"),
+    "3600": N_("within an hour"),
+    "28800": N_("within 8 hours"),
+    "86400": N_("within a day"),
+    "259200": N_("within 3 days"),
+    "604800": N_("within a week"),
 }
 SCENARIO: dict[str, Any] = {
     "view": "plan",
@@ -55,12 +55,12 @@ SIGNS = {"USD": "$", "RUB": "₽"}
 KEPT: Literal["session"] = "session"
 """What was chosen is there again after something else was looked at; without this the browser forgets it."""
 PARTS = {
-    "purchase, written off": phrase("wear"),
-    "electricity": phrase("electricity"),
-    "GPU at work": phrase("GPU at work"),
-    "GPU starting and idle": phrase("GPU starting and idle"),
-    "transcription": phrase("transcription"),
-    "embedding": phrase("vectors"),
+    "purchase, written off": N_("wear"),
+    "electricity": N_("electricity"),
+    "GPU at work": N_("GPU at work"),
+    "GPU starting and idle": N_("GPU starting and idle"),
+    "transcription": N_("transcription"),
+    "embedding": N_("vectors"),
 }
 
 
@@ -91,7 +91,7 @@ def choose(name: str, choices: Mapping[str, str]) -> str:
     st.session_state.setdefault(name, next(iter(shown)))
     return str(
         st.segmented_control(
-            say("View"),
+            gettext("View"),
             list(shown),
             required=True,
             format_func=shown.__getitem__,
@@ -109,18 +109,18 @@ def ask() -> dict[str, Any] | None:
     with st.container(horizontal=True):
         ready = common.said(READY)
         st.selectbox(
-            say("Ready"), list(ready), format_func=ready.__getitem__, key="ready", persist_state=KEPT
+            gettext("Ready"), list(ready), format_func=ready.__getitem__, key="ready", persist_state=KEPT
         )
         sign = SIGNS[st.session_state["currency"]]
         st.number_input(
-            say("At most, {sign} (0: any price)", sign=sign),
+            gettext("At most, {sign} (0: any price)", sign=sign),
             step=1.0,
             format="%g",
             key="most",
             persist_state=KEPT,
         )
         st.segmented_control(
-            say("Currency"),
+            gettext("Currency"),
             list(SIGNS),
             format_func=SIGNS.__getitem__,
             required=True,
@@ -132,16 +132,16 @@ def ask() -> dict[str, Any] | None:
 
 def _hours() -> dict[str, Any]:
     with st.container(horizontal=True):
-        st.number_input(say("Hours of sound"), step=10.0, format="%g", key="hours", persist_state=KEPT)
+        st.number_input(gettext("Hours of sound"), step=10.0, format="%g", key="hours", persist_state=KEPT)
         _spoken()
     return {"hours": st.session_state["hours"]}
 
 
 def _documents() -> dict[str, Any]:
     with st.container(horizontal=True):
-        st.number_input(say("Texts"), step=100, key="documents", persist_state=KEPT)
-        st.slider(say("Tokens a text"), 50, 4000, step=50, key="tokens", persist_state=KEPT)
-        st.slider(say("Indexed anew, times a year"), 1, 52, key="times", persist_state=KEPT)
+        st.number_input(gettext("Texts"), step=100, key="documents", persist_state=KEPT)
+        st.slider(gettext("Tokens a text"), 50, 4000, step=50, key="tokens", persist_state=KEPT)
+        st.slider(gettext("Indexed anew, times a year"), 1, 52, key="times", persist_state=KEPT)
     return {
         "documents": st.session_state["documents"],
         "tokens_per_document": st.session_state["tokens"],
@@ -152,7 +152,7 @@ def _documents() -> dict[str, Any]:
 def _spoken() -> None:
     spoken = {code: catalogue.language_name(code, common.language()) for code in SPOKEN}
     st.segmented_control(
-        say("Spoken language"),
+        gettext("Spoken language"),
         list(spoken),
         required=True,
         format_func=spoken.__getitem__,
@@ -203,15 +203,15 @@ def result(answer: Answer) -> None:
     """The answer to the page's question."""
     best = answer.best or _would_be(answer)
     if best is None:
-        st.warning(say("No way fits. The list below says why for each."), icon=":material/block:")
+        st.warning(gettext("No way fits. The list below says why for each."), icon=":material/block:")
         return
     if answer.best is None:
-        st.info(say("No way can be taken from here yet. This is what it would come to."))
+        st.info(gettext("No way can be taken from here yet. This is what it would come to."))
     with st.container(border=True):
         with st.container(horizontal=True):
-            st.metric(say("Price"), cash(answer, best.total_usd))
-            st.metric(say("Usually ready in"), duration(best.p50_s))
-            st.metric(say("9 times in 10 within"), duration(best.p90_s))
+            st.metric(gettext("Price"), cash(answer, best.total_usd))
+            st.metric(gettext("Usually ready in"), duration(best.p50_s))
+            st.metric(gettext("9 times in 10 within"), duration(best.p90_s))
         with common.tight():
             st.markdown(f"**{route(answer, best)}**")
             st.caption(facts(*_split(answer, best), *_dated(answer, best)))
@@ -237,12 +237,14 @@ def _dated(answer: Answer, quote: Quote) -> list[str]:
     said = []
     if prices:
         day = catalogue.day(min(price.read_on for price in prices), common.language())
-        said.append(say("prices as of {day}", day=day))
+        said.append(gettext("prices as of {day}", day=day))
     if answer.currency != "USD":
         rate = answer.book.assume(f"{answer.currency.lower()}_per_usd")
-        source = common.plain(str(catalogue.reason(rate.source, common.language())))
+        source = common.plain(str(catalogue.translate_fact(rate.source, common.language())))
         said.append(
-            say("{rate} ₽ for a dollar: {source}", rate=common.number(float(rate.value), 2), source=source)
+            gettext(
+                "{rate} ₽ for a dollar: {source}", rate=common.number(float(rate.value), 2), source=source
+            )
         )
     return said
 
@@ -250,29 +252,29 @@ def _dated(answer: Answer, quote: Quote) -> list[str]:
 def _split(answer: Answer, quote: Quote) -> list[str]:
     """Price by part, and what decides the time."""
     said = [
-        f"{say(PARTS.get(part.name, part.name))} {common.plain(cash(answer, part.usd))}"
+        f"{gettext(PARTS.get(part.name, part.name))} {common.plain(cash(answer, part.usd))}"
         for part in quote.parts
         if part.usd
     ]
     if quote.bound_by and quote.p50_s:
-        said.append(say("the time is set by: {bound}", bound=quote.bound_by))
+        said.append(gettext("the time is set by: {bound}", bound=quote.bound_by))
     yearly = answer.embedding.yearly_sync_usd
     if answer.work.documents and yearly != answer.embedding.sync_usd:
         by_lane = answer.embedding.yearly_batch_usd if quote.lane == "batch" else yearly
-        said.append(say("a year: {usd}", usd=common.plain(cash(answer, by_lane))))
+        said.append(gettext("a year: {usd}", usd=common.plain(cash(answer, by_lane))))
     return said
 
 
 def route(answer: Answer, quote: Quote) -> str:
     """A way in words: who transcribes, and how vectors are made."""
     meaning = {
-        "words": say("found by words"),
-        "local": say("meaning: here"),
+        "words": gettext("found by words"),
+        "local": gettext("meaning: here"),
     }.get(quote.embedder)
     if meaning is None:
         title = f"{answer.book.provider('gemini').title}"
-        lane = say("in a batch") if quote.lane == "batch" else say("now")
-        meaning = say("meaning: {title}, {lane}", title=title, lane=lane)
+        lane = gettext("in a batch") if quote.lane == "batch" else gettext("now")
+        meaning = gettext("meaning: {title}, {lane}", title=title, lane=lane)
     return meaning if not quote.engine else f"{common.plain(_engine(answer, quote))} → {meaning}"
 
 
@@ -286,15 +288,20 @@ def _engine(answer: Answer, quote: Quote) -> str:
     app = application.current()
     if not quote.mode:
         name = app.estimates.engine(quote, answer.work.language)
-        device = say("own GPU") if quote.engine_model == "gpu" else say("own processor")
+        device = gettext("own GPU") if quote.engine_model == "gpu" else gettext("own processor")
         title = (
-            str(catalogue.reason(app.engines[name].title, common.language()))
+            str(catalogue.translate_fact(app.engines[name].title, common.language()))
             if name in app.engines
             else "GigaAM"
         )
         return f"{title.partition(' (')[0]}, {device}"
     title = answer.book.provider(quote.engine).title
-    modes = {"sync": "", "batch": say("in a batch"), "async": say("later"), "deferred": say("within a day")}
+    modes = {
+        "sync": "",
+        "batch": gettext("in a batch"),
+        "async": gettext("later"),
+        "deferred": gettext("within a day"),
+    }
     return ", ".join(filter(None, (f"{title} {quote.engine_model}", modes.get(quote.mode, quote.mode))))
 
 
@@ -305,7 +312,7 @@ def run(answer: Answer) -> None:
         return
     if known is None or not known.fresh or answer.best is None:
         return
-    if st.button(say("Run this plan"), type="primary", key="run"):
+    if st.button(gettext("Run this plan"), type="primary", key="run"):
         app = application.current()
         options = app.estimates.options(answer.best, answer.work.language)
         sources: list[Any] = [each.candidate.source for each in known.fresh]
@@ -327,7 +334,7 @@ def ways(answer: Answer) -> None:
         rows = [_row(answer, quote) for quote in fitting]
         order = ("price", "p50", "p90", "way")
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config, column_order=order)
-    with st.expander(say_many("{n} way does not fit: why", "{n} ways do not fit: why", len(others))):
+    with st.expander(ngettext("{n} way does not fit: why", "{n} ways do not fit: why", len(others))):
         rows = [
             {**_row(answer, quote), "why": " ".join(_sentence(answer, each) for each in why[quote.id])}
             for quote in others
@@ -350,8 +357,10 @@ def remark(answer: Answer, said: Note) -> str:
 def _sentence(answer: Answer, said: Note) -> str:
     """What our code says is translated by its template, what the book says as a fact."""
     paid = {name: cash(answer, usd.amount) for name, usd in said.facts.items() if isinstance(usd, Usd)}
-    told = catalogue.explain({"message": said.message, "facts": {**said.facts, **paid}}, common.language())
-    return str(catalogue.reason(told, common.language()))
+    told = catalogue.translate_error(
+        {"message": said.message, "facts": {**said.facts, **paid}}, common.language()
+    )
+    return str(catalogue.translate_fact(told, common.language()))
 
 
 def _row(answer: Answer, quote: Quote) -> dict[str, object]:
@@ -366,11 +375,11 @@ def _row(answer: Answer, quote: Quote) -> dict[str, object]:
 def _columns() -> dict[str, Any]:
     right = {"alignment": "right", "width": 92}
     return {
-        "way": st.column_config.TextColumn(say("Way"), width=360),
-        "price": st.column_config.TextColumn(say("Price"), **right),  # type: ignore[arg-type]
-        "p50": st.column_config.TextColumn(say("Usually"), **right),  # type: ignore[arg-type]
-        "p90": st.column_config.TextColumn(say("At most"), help=say("9 times in 10"), **right),  # type: ignore[arg-type]
-        "why": st.column_config.TextColumn(say("Why not"), width="large"),
+        "way": st.column_config.TextColumn(gettext("Way"), width=360),
+        "price": st.column_config.TextColumn(gettext("Price"), **right),  # type: ignore[arg-type]
+        "p50": st.column_config.TextColumn(gettext("Usually"), **right),  # type: ignore[arg-type]
+        "p90": st.column_config.TextColumn(gettext("At most"), help=gettext("9 times in 10"), **right),  # type: ignore[arg-type]
+        "why": st.column_config.TextColumn(gettext("Why not"), width="large"),
     }
 
 
@@ -378,7 +387,7 @@ def ground(answer: Answer) -> None:
     """How tokens were counted, and every assumption with its source."""
     size = answer.size
     st.caption(
-        say(
+        gettext(
             "{passages} passages, {tokens} tokens, give or take {error}: words a minute × tokens a word × overlap.",
             passages=common.number(size.passages),
             tokens=common.number(size.tokens),
@@ -387,4 +396,4 @@ def ground(answer: Answer) -> None:
     )
     assumptions.sample(answer.work.language)
     st.dataframe(assumptions.table(answer.book), hide_index=True, column_config=assumptions.columns())
-    st.caption(say("Change any of it under “Prices”."))
+    st.caption(gettext("Change any of it under “Prices”."))

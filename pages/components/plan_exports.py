@@ -14,7 +14,7 @@ from core.billing import Answer
 from core.errors import StenogramError
 from core.planning import links
 from pages.components import common
-from pages.components.common import say
+from pages.components.common import gettext
 
 
 def brought(given: str) -> str:
@@ -31,8 +31,8 @@ def told() -> None:
     """Say that the prices are those of a link, and offer those of here."""
     if st.session_state["own"]:
         with common.line():
-            st.info(say("Counted with the prices in the link, not with those kept here."))
-            st.button(say("Use those kept here"), key="forget-own", on_click=_forget)
+            st.info(gettext("Counted with the prices in the link, not with those kept here."))
+            st.button(gettext("Use those kept here"), key="forget-own", on_click=_forget)
 
 
 def _forget() -> None:
@@ -44,8 +44,8 @@ def export(answer: Answer, scenario: Mapping[str, Any]) -> None:
     """The whole table for a spreadsheet or a program, and a link that reproduces the scenario."""
     described = json.dumps(billing.described(answer), ensure_ascii=False, indent=1)
     with st.container(horizontal=True):
-        st.download_button(say("Table (CSV)"), billing.as_csv(answer.quotes), "estimate.csv", "text/csv")
-        st.download_button(say("For programs (JSON)"), described, "estimate.json", "application/json")
+        st.download_button(gettext("Table (CSV)"), billing.as_csv(answer.quotes), "estimate.csv", "text/csv")
+        st.download_button(gettext("For programs (JSON)"), described, "estimate.json", "application/json")
     own = links.packed(answer.book)
     st.caption(_about(own, bool(links.own(answer.book))))
     st.code(_link(own, scenario), language=None, wrap_lines=True)
@@ -53,10 +53,10 @@ def export(answer: Answer, scenario: Mapping[str, Any]) -> None:
 
 def _about(own: str, has_own: bool) -> str:
     if own:
-        return say("A link to this very question; it carries your own prices and figures too:")
+        return gettext("A link to this very question; it carries your own prices and figures too:")
     if has_own:
-        return say("A link to this question. Your own prices and figures are too many for it:")
-    return say("A link to this very question:")
+        return gettext("A link to this question. Your own prices and figures are too many for it:")
+    return gettext("A link to this very question:")
 
 
 def _link(own: str, scenario: Mapping[str, Any]) -> str:

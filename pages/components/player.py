@@ -13,7 +13,7 @@ from core.library import views
 from core.library.views import Paragraph, Reading
 from core.monitor import monitor
 from pages.components import decisions
-from pages.components.common import SPEAKERS, WHO, explain, language, live, may_change, say
+from pages.components.common import SPEAKERS, WHO, gettext, language, live, may_change, translate_error
 
 HERE = Path(__file__).parent
 HTML = """
@@ -58,19 +58,19 @@ def _state(reading: Reading) -> None:
     """Where the work stands, unless it is done and something was heard."""
     task = reading.card.task
     if task and reading.card.active:
-        st.progress(task.progress, say(monitor.KINDS.get(task.stage, "Waiting")))
+        st.progress(task.progress, gettext(monitor.KINDS.get(task.stage, "Waiting")))
         decisions.show_of(task.transcript_id)
-        if may_change() and st.button(say("Cancel"), key="cancel"):
+        if may_change() and st.button(gettext("Cancel"), key="cancel"):
             application.current().cancel(WHO, task.id)
             st.rerun()
     elif task and task.status in {"failed", "cancelled"}:
-        reason = explain(task.error) if task.error else ""
-        st.warning(reason, title=say(monitor.STATUSES[task.status]), icon=":material/block:")
-        if may_change() and st.button(say("Try again"), key="retry"):
+        reason = translate_error(task.error) if task.error else ""
+        st.warning(reason, title=gettext(monitor.STATUSES[task.status]), icon=":material/block:")
+        if may_change() and st.button(gettext("Try again"), key="retry"):
             application.current().retry(WHO, task.id)
             st.rerun()
     elif reading.complete and not reading.paragraphs:
-        st.info(say("No speech was found in this recording."))
+        st.info(gettext("No speech was found in this recording."))
 
 
 def _show(reading: Reading, start_s: float) -> None:
@@ -86,11 +86,11 @@ def _show(reading: Reading, start_s: float) -> None:
             "version": [language(), len(reading.paragraphs), sum(len(p.words) for p in reading.paragraphs)],
             "paragraphs": [_as_data(paragraph) for paragraph in reading.paragraphs],
             "labels": {
-                "play": say("Play or pause"),
-                "seek": say("Position"),
-                "rate": say("Speed"),
-                "keys": say("Space: play or pause. Arrows: 5 seconds back or forth."),
-                "broken": say("This sound cannot be played here."),
+                "play": gettext("Play or pause"),
+                "seek": gettext("Position"),
+                "rate": gettext("Speed"),
+                "keys": gettext("Space: play or pause. Arrows: 5 seconds back or forth."),
+                "broken": gettext("This sound cannot be played here."),
             },
         },
     )
@@ -99,7 +99,7 @@ def _show(reading: Reading, start_s: float) -> None:
 def _as_data(paragraph: Paragraph) -> dict[str, object]:
     return {
         "start": paragraph.start_s,
-        "speaker": catalogue.say(SPEAKERS.get(paragraph.speaker, paragraph.speaker), language())
+        "speaker": catalogue.gettext(SPEAKERS.get(paragraph.speaker, paragraph.speaker), language())
         if paragraph.speaker
         else "",
         "words": [[word.text, word.start_s, word.end_s] for word in paragraph.words],

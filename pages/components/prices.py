@@ -16,22 +16,22 @@ from core.billing import Book, Limit, Price
 from core.billing.prices import CURRENCIES, LIMITS, UNITS
 from core.errors import AdminsOnly, StenogramError
 from core.i18n import catalogue
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from pages.components import assumptions
-from pages.components.common import explain, language, may_change, number, say, say_many
+from pages.components.common import gettext, language, may_change, ngettext, number, translate_error
 
 MODES = {
-    "sync": phrase("now"),
-    "batch": phrase("in a batch"),
-    "async": phrase("later"),
-    "deferred": phrase("within a day"),
+    "sync": N_("now"),
+    "batch": N_("in a batch"),
+    "async": N_("later"),
+    "deferred": N_("within a day"),
 }
 
 
 def draw() -> None:
     """Both books, each to be changed where it stands."""
     if not may_change():
-        st.caption(explain(AdminsOnly()))
+        st.caption(translate_error(AdminsOnly()))
         return
     app = application.current()
     book = app.estimates.book()
@@ -40,16 +40,18 @@ def draw() -> None:
     stale = book.stale(date.today())
     if stale:
         one, many = "{n} price was read long ago: check it", "{n} prices were read long ago: check them"
-        with st.expander(say_many(one, many, len(stale))):
+        with st.expander(ngettext(one, many, len(stale))):
             st.caption(", ".join(f"{price.provider} {price.model}" for price in stale))
-    st.caption(say("Type your own figure where it stands; empty it to take it back. It holds from then on."))
-    st.subheader(say("Prices"), anchor=False)
+    st.caption(
+        gettext("Type your own figure where it stands; empty it to take it back. It holds from then on.")
+    )
+    st.subheader(gettext("Prices"), anchor=False)
     _prices(book)
-    with st.expander(say("Add a way that is not in the list")):
+    with st.expander(gettext("Add a way that is not in the list")):
         _add()
-    st.subheader(say("Rate limits"), anchor=False)
+    st.subheader(gettext("Rate limits"), anchor=False)
     _limits(book)
-    st.subheader(say("Assumptions"), anchor=False)
+    st.subheader(gettext("Assumptions"), anchor=False)
     _figures(book)
 
 
@@ -69,9 +71,9 @@ def _prices(book: Book) -> None:
 def _row(book: Book, price: Price) -> dict[str, object]:
     return {
         "who": f"{book.provider(price.provider).title} {price.model}",
-        "mode": say(MODES[price.mode]) if price.mode in MODES else price.mode,
+        "mode": gettext(MODES[price.mode]) if price.mode in MODES else price.mode,
         "price": None if price.price is None else float(price.price),
-        "unit": f"{price.currency} / {catalogue.reason(price.unit, language())}",
+        "unit": f"{price.currency} / {catalogue.translate_fact(price.unit, language())}",
         "state": _state(price),
         "day": price.read_on,
         "source": price.source,
@@ -80,10 +82,10 @@ def _row(book: Book, price: Price) -> dict[str, object]:
 
 def _state(price: Price) -> str:
     if price.yours:
-        return say("yours")
+        return gettext("yours")
     if price.ended(date.today()):
-        return say("withdrawn")
-    return say("old") if price.stale(date.today()) else ""
+        return gettext("withdrawn")
+    return gettext("old") if price.stale(date.today()) else ""
 
 
 def _change_prices(known: list[Price]) -> None:
@@ -135,16 +137,16 @@ def _limits(book: Book) -> None:
     most = application.current().settings.batch_enqueued_tokens
     if any(limit.yours and (limit.enqueued_tokens or 0) > most for limit in known):
         facts = {"setting": "`BATCH_ENQUEUED_TOKENS`", "most": number(most)}
-        st.caption(say("Batches are sent under {setting}, {most} tokens: raise that too.", **facts))
+        st.caption(gettext("Batches are sent under {setting}, {most} tokens: raise that too.", **facts))
 
 
 def _limit(book: Book, limit: Limit) -> dict[str, object]:
     return {
         "who": f"{book.provider(limit.provider).title} {limit.model}".strip(),
-        "mode": say(MODES[limit.mode]) if limit.mode in MODES else limit.mode,
+        "mode": gettext(MODES[limit.mode]) if limit.mode in MODES else limit.mode,
         "tier": limit.tier,
         **{name: getattr(limit, name) for name in LIMITS},
-        "state": say("yours") if limit.yours else "",
+        "state": gettext("yours") if limit.yours else "",
         "source": limit.source,
     }
 
@@ -172,22 +174,22 @@ def _attempt(change: Callable[[], None]) -> None:
     try:
         change()
     except StenogramError as error:
-        st.session_state["price-error"] = explain(error)
+        st.session_state["price-error"] = translate_error(error)
 
 
 def _add() -> None:
-    units = {unit: str(catalogue.reason(unit, language())) for unit in UNITS}
-    modes = {mode: say(template) for mode, template in MODES.items()}
+    units = {unit: str(catalogue.translate_fact(unit, language())) for unit in UNITS}
+    modes = {mode: gettext(template) for mode, template in MODES.items()}
     with st.form("add-price", border=False):
         with st.container(horizontal=True):
-            provider = st.text_input(say("Provider"), max_chars=60)
-            model = st.text_input(say("Model"), max_chars=60)
-            mode = st.selectbox(say("When"), list(modes), format_func=modes.__getitem__)
+            provider = st.text_input(gettext("Provider"), max_chars=60)
+            model = st.text_input(gettext("Model"), max_chars=60)
+            mode = st.selectbox(gettext("When"), list(modes), format_func=modes.__getitem__)
         with st.container(horizontal=True):
-            price = st.text_input(say("Price"))
-            currency = st.selectbox(say("Currency"), list(CURRENCIES))
-            unit = st.selectbox(say("For"), list(units), index=1, format_func=units.__getitem__)
-        if st.form_submit_button(say("Add")):
+            price = st.text_input(gettext("Price"))
+            currency = st.selectbox(gettext("Currency"), list(CURRENCIES))
+            unit = st.selectbox(gettext("For"), list(units), index=1, format_func=units.__getitem__)
+        if st.form_submit_button(gettext("Add")):
             _attempt(
                 lambda: application.current().tariffs.set_price(
                     provider, model, mode, price.replace(",", "."), unit=unit, currency=currency
@@ -199,25 +201,25 @@ def _add() -> None:
 def columns() -> dict[str, Any]:
     """The headings of prices."""
     return {
-        "who": st.column_config.TextColumn(say("What"), width="medium"),
-        "mode": say("When"),
-        "price": st.column_config.NumberColumn(say("Price"), format="%.6g"),
-        "unit": say("For"),
-        "state": st.column_config.TextColumn(say("State"), width=96),
-        "day": st.column_config.DateColumn(say("Read on")),
-        "source": st.column_config.TextColumn(say("Source"), width="large"),
+        "who": st.column_config.TextColumn(gettext("What"), width="medium"),
+        "mode": gettext("When"),
+        "price": st.column_config.NumberColumn(gettext("Price"), format="%.6g"),
+        "unit": gettext("For"),
+        "state": st.column_config.TextColumn(gettext("State"), width=96),
+        "day": st.column_config.DateColumn(gettext("Read on")),
+        "source": st.column_config.TextColumn(gettext("Source"), width="large"),
     }
 
 
 def _limit_columns() -> dict[str, Any]:
-    whole = {name: say(title) for name, title in LIMITS.items()}
+    whole = {name: gettext(title) for name, title in LIMITS.items()}
     return {
-        "who": st.column_config.TextColumn(say("What"), width="medium"),
-        "mode": say("When"),
-        "tier": st.column_config.TextColumn(say("Tier"), width="small", max_chars=60),
+        "who": st.column_config.TextColumn(gettext("What"), width="medium"),
+        "mode": gettext("When"),
+        "tier": st.column_config.TextColumn(gettext("Tier"), width="small", max_chars=60),
         **{name: st.column_config.NumberColumn(title, format="localized") for name, title in whole.items()},
-        "state": say("State"),
-        "source": st.column_config.TextColumn(say("Source"), width="large"),
+        "state": gettext("State"),
+        "source": st.column_config.TextColumn(gettext("Source"), width="large"),
     }
 
 

@@ -11,7 +11,7 @@ import streamlit as st
 
 from core import application
 from core.errors import StenogramError
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.planning import proof
 from core.planning.holds import Alternative
 from core.planning.proof import Budgeted, Paid, Proved, Sum
@@ -19,25 +19,25 @@ from pages.components import charts, plan
 from pages.components.batches import CHEAPEST
 from pages.components.common import (
     duration,
-    explain,
     facts,
+    gettext,
     line,
     may_change,
     moment,
+    ngettext,
     number,
     plain,
-    say,
-    say_many,
     tight,
+    translate_error,
 )
 from pages.components.prices import usd
 
-BY = {"month": phrase("By month"), "provider": phrase("By provider"), "owner": phrase("By key")}
+BY = {"month": N_("By month"), "provider": N_("By provider"), "owner": N_("By key")}
 STATES = {
-    "reserved": phrase("under way"),
-    "settled": phrase("paid"),
-    "released": phrase("not made"),
-    "disputed": phrase("unclear, counted as promised"),
+    "reserved": N_("under way"),
+    "settled": N_("paid"),
+    "released": N_("not made"),
+    "disputed": N_("unclear, counted as promised"),
 }
 WAYS = 8
 
@@ -52,11 +52,13 @@ def draw() -> None:
     _plans(app.proof.plans())
     calls = app.proof.paid()
     if not calls:
-        st.caption(say("Nothing has been paid for yet. Every paid call will stand here, with its estimate."))
+        st.caption(
+            gettext("Nothing has been paid for yet. Every paid call will stand here, with its estimate.")
+        )
         return
     _sums()
     _replay()
-    with st.expander(say("Every call")):
+    with st.expander(gettext("Every call")):
         rows = [_call(call) for call in calls]
         order = ("at", "promised", "usd", "error", "title", "who", "quantity", "state", "took")
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns(), column_order=order)
@@ -66,13 +68,13 @@ def _month() -> None:
     app = application.current()
     spent, saved = app.ledger.month(), app.proof.saved()
     with st.container(horizontal=True):
-        st.metric(say("Spent this month"), usd(spent.spent))
-        st.metric(say("Saved by batching"), usd(saved.by_batching))
-        st.metric(say("By not paying twice"), usd(saved.by_not_paying_twice))
+        st.metric(gettext("Spent this month"), usd(spent.spent))
+        st.metric(gettext("Saved by batching"), usd(saved.by_batching))
+        st.metric(gettext("By not paying twice"), usd(saved.by_not_paying_twice))
     if spent.cap is None:
         return
     share = float((spent.spent + spent.reserved) / spent.cap) if spent.cap else 1.0
-    text = say(
+    text = gettext(
         "{spent} and {reserved} under way, of {cap}", **_amounts(spent.spent, spent.reserved, spent.cap)
     )
     st.progress(min(1.0, share), plain(text))
@@ -88,36 +90,37 @@ def _held() -> bool:
     waiting, queue = app.proof.held(), app.batches.view.queue()
     if waiting:
         _reached(
-            say_many("{n} piece of work waits", "{n} pieces of work wait", waiting),
-            say("Nothing is lost: it goes on when the cap is raised, or now by a cheaper way."),
+            ngettext("{n} piece of work waits", "{n} pieces of work wait", waiting),
+            gettext("Nothing is lost: it goes on when the cap is raised, or now by a cheaper way."),
         )
         titles = plan.routes_by_id()
         ways = app.holds.ways()
         for n, way in enumerate(ways):
             _cheaper(n, way, titles)
         if not ways:
-            st.caption(say("No cheaper way fits under the cap."))
+            st.caption(gettext("No cheaper way fits under the cap."))
     if queue.capped:
         _reached(
-            say_many("{n} text waits for a batch", "{n} texts wait for a batch", queue.texts), say(CHEAPEST)
+            ngettext("{n} text waits for a batch", "{n} texts wait for a batch", queue.texts),
+            gettext(CHEAPEST),
         )
     return bool(waiting or queue.capped)
 
 
 def _reached(what: str, then: str) -> None:
-    title = f"{what}: {say('the cap is reached')}"
+    title = f"{what}: {gettext('the cap is reached')}"
     st.warning(then, title=title, icon=":material/pause_circle:")
 
 
 def _cheaper(n: int, way: Alternative, titles: dict[str, str]) -> None:
-    title = titles.get(way.quote.id, way.quote.id) if way.quote else say("Vectors in a batch")
+    title = titles.get(way.quote.id, way.quote.id) if way.quote else gettext("Vectors in a batch")
     with line():
         with tight():
             st.markdown(f"**{plain(title)}**")
             st.caption(
                 facts(
-                    say_many("{n} recording", "{n} recordings", len(way.group.recordings)),
-                    say(
+                    ngettext("{n} recording", "{n} recordings", len(way.group.recordings)),
+                    gettext(
                         "{usd} instead of {before}",
                         usd=plain(usd(way.usd)),
                         before=plain(usd(way.before_usd)),
@@ -125,7 +128,7 @@ def _cheaper(n: int, way: Alternative, titles: dict[str, str]) -> None:
                 )
             )
         if may_change():
-            st.button(say("Send this way"), key=f"cheaper-{n}", on_click=_take, args=(way,))
+            st.button(gettext("Send this way"), key=f"cheaper-{n}", on_click=_take, args=(way,))
 
 
 def _take(way: Alternative) -> None:
@@ -136,14 +139,14 @@ def _caps(*, open_: bool) -> None:
     """A cap for everybody, and one for each key."""
     budgets = application.current().proof.budgets()
     keys = {key.id: key.name for key in application.current().keys.all() if not key.revoked_at}
-    with st.expander(say("Caps"), expanded=open_):
+    with st.expander(gettext("Caps"), expanded=open_):
         if said := st.session_state.pop("cap-error", None):
             st.error(said)
-        names = {"": say("Everybody together"), "pages": say("The pages"), **keys}
+        names = {"": gettext("Everybody together"), "pages": gettext("The pages"), **keys}
         known = {each.scope: each for each in budgets}
         for scope in dict.fromkeys(["", *known, *keys]):
             _cap(scope, names.get(scope, scope), known.get(scope))
-        st.caption(say("Empty: no cap of its own. What would pass a cap waits, it does not fail."))
+        st.caption(gettext("Empty: no cap of its own. What would pass a cap waits, it does not fail."))
 
 
 def _cap(scope: str, name: str, known: Budgeted | None) -> None:
@@ -154,11 +157,11 @@ def _cap(scope: str, name: str, known: Budgeted | None) -> None:
         st.text(name, width="stretch")
         st.caption(plain(usd(known.spent)) if known else "", width="content")
         st.number_input(
-            say("Cap a month, $"),
+            gettext("Cap a month, $"),
             value=None,
             step=1.0,
             format="%g",
-            placeholder=say("no cap"),
+            placeholder=gettext("no cap"),
             label_visibility="collapsed",
             width=160,
             key=key,
@@ -171,13 +174,13 @@ def _set_cap(scope: str, key: str) -> None:
     try:
         application.current().proof.set_cap(scope, st.session_state[key])
     except StenogramError as error:
-        st.session_state["cap-error"] = explain(error)
+        st.session_state["cap-error"] = translate_error(error)
 
 
 def _plans(plans: list[Proved]) -> None:
     if not plans:
         return
-    st.subheader(say("Plans that were run"), anchor=False)
+    st.subheader(gettext("Plans that were run"), anchor=False)
     ways = plan.routes_by_id()
     rows = [_plan(each, ways.get(each.route, each.route)) for each in plans]
     order = ("at", "promised", "usd", "error", "expected", "took", "recordings", "way")
@@ -204,9 +207,9 @@ def percents(share: float | None) -> str:
 
 
 def _sums() -> None:
-    st.subheader(say("Estimate against what came"), anchor=False)
+    st.subheader(gettext("Estimate against what came"), anchor=False)
     by = plan.choose("sums", BY)
-    names = {key.id: key.name for key in application.current().keys.all()} | {"pages": say("The pages")}
+    names = {key.id: key.name for key in application.current().keys.all()} | {"pages": gettext("The pages")}
     rows = [_sum(each, names) for each in application.current().proof.sums(by)]
     st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns())
 
@@ -227,15 +230,15 @@ def _replay() -> None:
     now = datetime.now(UTC)
     months = {each.name: each.name for each in app.proof.sums("month")}
     months.setdefault(now.strftime("%Y-%m"), now.strftime("%Y-%m"))
-    with st.expander(say("A month by another way")):
-        month = st.selectbox(say("Month"), sorted(months, reverse=True), key="replay-month")
+    with st.expander(gettext("A month by another way")):
+        month = st.selectbox(gettext("Month"), sorted(months, reverse=True), key="replay-month")
         paid, quotes = app.proof.replay(month)
         if not quotes:
-            st.caption(say("Nothing was transcribed in that month."))
+            st.caption(gettext("Nothing was transcribed in that month."))
             return
         answer = app.estimates.answer(hours=1)
         rows: list[dict[str, Any]] = [
-            {"way": say("as it was"), "price": float(paid), "cash": usd(paid), "real": True}
+            {"way": gettext("as it was"), "price": float(paid), "cash": usd(paid), "real": True}
         ]
         priced = sorted((app.estimates.payable(quote), plan.route(answer, quote)) for quote in quotes)
         rows += [
@@ -243,7 +246,9 @@ def _replay() -> None:
             for price, way in priced[:WAYS]
         ]
         charts.replay(rows)
-        st.caption(say("Only what is paid to others; electricity and wear of an own machine are left out."))
+        st.caption(
+            gettext("Only what is paid to others; electricity and wear of an own machine are left out.")
+        )
 
 
 def _call(call: Paid) -> dict[str, object]:
@@ -251,7 +256,7 @@ def _call(call: Paid) -> dict[str, object]:
         "at": moment(call.at),
         "title": call.title,
         "who": f"{call.provider} {call.model}",
-        "state": say(STATES[call.state]) if call.state in STATES else call.state,
+        "state": gettext(STATES[call.state]) if call.state in STATES else call.state,
         "quantity": f"{number(call.promised)} → {number(call.counted)}",
         "promised": usd(call.promised_usd),
         "usd": usd(call.usd),
@@ -262,18 +267,20 @@ def _call(call: Paid) -> dict[str, object]:
 
 def _columns() -> dict[str, Any]:
     return {
-        "at": say("When"),
-        "title": st.column_config.TextColumn(say("Recording"), width="medium"),
-        "way": st.column_config.TextColumn(say("Way"), width="medium"),
-        "who": st.column_config.TextColumn(say("Provider"), width="medium"),
-        "name": st.column_config.TextColumn(say("Name"), width="medium"),
-        "calls": st.column_config.NumberColumn(say("Calls")),
-        "recordings": say("Done"),
-        "state": say("State"),
-        "quantity": st.column_config.TextColumn(say("Tokens or seconds"), help=say("Promised → counted")),
-        "promised": st.column_config.TextColumn(say("Promised"), width="small", alignment="right"),
-        "usd": st.column_config.TextColumn(say("Came to"), width="small", alignment="right"),
-        "error": st.column_config.TextColumn(say("Error"), width="small", alignment="right"),
-        "expected": st.column_config.TextColumn(say("Expected"), width="small", alignment="right"),
-        "took": st.column_config.TextColumn(say("Took"), width="small", alignment="right"),
+        "at": gettext("When"),
+        "title": st.column_config.TextColumn(gettext("Recording"), width="medium"),
+        "way": st.column_config.TextColumn(gettext("Way"), width="medium"),
+        "who": st.column_config.TextColumn(gettext("Provider"), width="medium"),
+        "name": st.column_config.TextColumn(gettext("Name"), width="medium"),
+        "calls": st.column_config.NumberColumn(gettext("Calls")),
+        "recordings": gettext("Done"),
+        "state": gettext("State"),
+        "quantity": st.column_config.TextColumn(
+            gettext("Tokens or seconds"), help=gettext("Promised → counted")
+        ),
+        "promised": st.column_config.TextColumn(gettext("Promised"), width="small", alignment="right"),
+        "usd": st.column_config.TextColumn(gettext("Came to"), width="small", alignment="right"),
+        "error": st.column_config.TextColumn(gettext("Error"), width="small", alignment="right"),
+        "expected": st.column_config.TextColumn(gettext("Expected"), width="small", alignment="right"),
+        "took": st.column_config.TextColumn(gettext("Took"), width="small", alignment="right"),
     }

@@ -12,32 +12,39 @@ import streamlit as st
 from core import application
 from core.billing import Limit, Price
 from core.i18n import catalogue
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.monitor import providers
 from core.monitor.providers import STATES, Provider
 from core.speech.downloads import Download
 from pages.components import common, prices
-from pages.components.common import explain, facts, language, moment, plain, reason, say, size
+from pages.components.common import (
+    facts,
+    gettext,
+    language,
+    moment,
+    plain,
+    size,
+    translate_error,
+    translate_fact,
+)
 
 Colour = Literal["green", "red", "gray", "orange", "blue"]
 COLOURS: Mapping[str, Colour] = {"ok": "green", "ready": "blue", "refused": "red", "resting": "orange"}
-MODES = {**prices.MODES, "": phrase("any")}
+MODES = {**prices.MODES, "": N_("any")}
 LIMITS = {
-    "rpm": phrase("calls a minute"),
-    "tpm": phrase("tokens a minute"),
-    "rpd": phrase("calls a day"),
-    "audio_s_per_hour": phrase("seconds of sound an hour"),
-    "audio_s_per_day": phrase("seconds of sound a day"),
-    "texts_per_call": phrase("texts a call"),
-    "enqueued_tokens": phrase("tokens in batches at once"),
-    "requests_per_job": phrase("texts a batch"),
-    "at_once": phrase("batches at once"),
+    "rpm": N_("calls a minute"),
+    "tpm": N_("tokens a minute"),
+    "rpd": N_("calls a day"),
+    "audio_s_per_hour": N_("seconds of sound an hour"),
+    "audio_s_per_day": N_("seconds of sound a day"),
+    "texts_per_call": N_("texts a call"),
+    "enqueued_tokens": N_("tokens in batches at once"),
+    "requests_per_job": N_("texts a batch"),
+    "at_once": N_("batches at once"),
 }
 PLACES = {
-    "gigaam": phrase("Without a network: put {address} into {folder}"),
-    "local": phrase(
-        "Without a network: fetch {address} elsewhere and name its folder in LOCAL_EMBEDDING_MODEL"
-    ),
+    "gigaam": N_("Without a network: put {address} into {folder}"),
+    "local": N_("Without a network: fetch {address} elsewhere and name its folder in LOCAL_EMBEDDING_MODEL"),
 }
 
 
@@ -51,15 +58,17 @@ def draw() -> None:
 def _provider(provider: Provider) -> None:
     with common.line():
         is_store = provider.name == "storage"
-        st.markdown(say("Object store") if is_store else reason(provider.title), width="stretch")
-        st.badge(say(STATES[provider.state]), color=COLOURS.get(provider.state, "gray"))
-    tested = provider.tested_at and say("answered {time}", time=moment(provider.tested_at))
+        st.markdown(gettext("Object store") if is_store else translate_fact(provider.title), width="stretch")
+        st.badge(gettext(STATES[provider.state]), color=COLOURS.get(provider.state, "gray"))
+    tested = provider.tested_at and gettext("answered {time}", time=moment(provider.tested_at))
     st.caption(
         facts(
             plain(provider.title) if is_store else "",
-            f"{say('key')} `{provider.key}`" if provider.key else "",
+            f"{gettext('key')} `{provider.key}`" if provider.key else "",
             tested or "",
-            say("in {s} s", s=common.number(provider.latency_s, 2)) if tested and provider.latency_s else "",
+            gettext("in {s} s", s=common.number(provider.latency_s, 2))
+            if tested and provider.latency_s
+            else "",
         )
     )
     if provider.message:
@@ -67,28 +76,28 @@ def _provider(provider: Provider) -> None:
     if provider.state not in ("missing", "withdrawn"):
         _test(provider.name)
     if provider.prices or provider.limits:
-        with st.expander(say("Prices and limits"), key=f"prices-{provider.name}", type="compact"):
+        with st.expander(gettext("Prices and limits"), key=f"prices-{provider.name}", type="compact"):
             _prices_and_limits(provider)
 
 
 def _why(provider: Provider) -> str:
     """A sentence by its template, or a reason of ours by its phrase."""
-    said = catalogue.explain({"message": provider.message, "facts": provider.facts}, language())
-    return plain(str(catalogue.reason(said, language())))
+    said = catalogue.translate_error({"message": provider.message, "facts": provider.facts}, language())
+    return plain(str(catalogue.translate_fact(said, language())))
 
 
 def _test(name: str) -> None:
-    if st.button(say("Test the connection"), key=f"test-{name}", type="tertiary"):
-        with st.spinner(say("Asking…")):
+    if st.button(gettext("Test the connection"), key=f"test-{name}", type="tertiary"):
+        with st.spinner(gettext("Asking…")):
             st.session_state["tested"] = name, providers.test(application.current(), name)
         st.rerun()
     tested, found = st.session_state.get("tested", ("", None))
     if tested == name and found is not None:
         del st.session_state["tested"]
         if found.ok:
-            st.success(say("It answered in {s} s.", s=common.number(found.latency_s or 0.0, 2)))
+            st.success(gettext("It answered in {s} s.", s=common.number(found.latency_s or 0.0, 2)))
         else:
-            st.error(explain(found.error))
+            st.error(translate_error(found.error))
 
 
 def _prices_and_limits(provider: Provider) -> None:
@@ -107,8 +116,8 @@ def _price(price: Price) -> dict[str, object]:
         "price": catalogue.NOTHING
         if price.price is None
         else f"{price.price.normalize():f} {price.currency}",
-        "unit": str(catalogue.reason(price.unit, language())),
-        "state": say("withdrawn") if ended else say("old") if price.stale(date.today()) else "",
+        "unit": str(catalogue.translate_fact(price.unit, language())),
+        "state": gettext("withdrawn") if ended else gettext("old") if price.stale(date.today()) else "",
         "day": price.read_on,
         "source": price.source,
     }
@@ -119,9 +128,9 @@ def _limit(limit: Limit) -> list[dict[str, object]]:
     return [
         {
             "what": facts(
-                limit.model, _mode(limit.mode), say("tier {tier}", tier=limit.tier) if limit.tier else ""
+                limit.model, _mode(limit.mode), gettext("tier {tier}", tier=limit.tier) if limit.tier else ""
             ),
-            "limit": f"{common.number(value)} {say(LIMITS[name])}",
+            "limit": f"{common.number(value)} {gettext(LIMITS[name])}",
             "day": limit.read_on,
             "source": limit.source,
         }
@@ -131,18 +140,18 @@ def _limit(limit: Limit) -> list[dict[str, object]]:
 
 
 def _mode(mode: str) -> str:
-    return say(MODES[mode]) if mode in MODES else mode
+    return gettext(MODES[mode]) if mode in MODES else mode
 
 
 def _columns() -> dict[str, Any]:
     return {
-        "what": st.column_config.TextColumn(say("What"), width="medium"),
-        "price": st.column_config.TextColumn(say("Price"), alignment="right"),
-        "unit": say("For"),
-        "state": say("State"),
-        "limit": st.column_config.TextColumn(say("Limit")),
-        "day": st.column_config.DateColumn(say("Read on")),
-        "source": st.column_config.TextColumn(say("Source"), width="large"),
+        "what": st.column_config.TextColumn(gettext("What"), width="medium"),
+        "price": st.column_config.TextColumn(gettext("Price"), alignment="right"),
+        "unit": gettext("For"),
+        "state": gettext("State"),
+        "limit": st.column_config.TextColumn(gettext("Limit")),
+        "day": st.column_config.DateColumn(gettext("Read on")),
+        "source": st.column_config.TextColumn(gettext("Source"), width="large"),
     }
 
 
@@ -166,28 +175,28 @@ def _model(one: Download) -> None:
     downloads = application.current().downloads
     with common.tight(key=f"model-{one.name.replace('/', '-')}"):
         with common.line():
-            st.markdown(reason(one.title), width="stretch")
+            st.markdown(translate_fact(one.title), width="stretch")
             if one.state == "here":
-                st.badge(say("Downloaded"), color="green")
+                st.badge(gettext("Downloaded"), color="green")
             elif one.state == "asked":
-                if st.button(say("Stop"), type="tertiary", key=f"stop-{one.name}"):
+                if st.button(gettext("Stop"), type="tertiary", key=f"stop-{one.name}"):
                     downloads.stop(one.name)
                     st.rerun()
-            elif st.button(say("Download"), type="tertiary", key=f"bring-{one.name}"):
+            elif st.button(gettext("Download"), type="tertiary", key=f"bring-{one.name}"):
                 downloads.ask(one.name)
                 st.rerun()
         if one.state == "asked":
             _progress(one)
         elif one.error and one.state == "failed":
-            st.error(explain(one.error))
+            st.error(translate_error(one.error))
         if one.state in ("missing", "failed"):
             place = PLACES[one.kind]
-            st.caption(say(place, address=one.address, folder=plain(one.folder)))
+            st.caption(gettext(place, address=one.address, folder=plain(one.folder)))
 
 
 def _progress(one: Download) -> None:
     if not one.total_bytes:
-        st.progress(0.0, say("The download begins…"))
+        st.progress(0.0, gettext("The download begins…"))
         return
-    said = say("{done} of {total}", done=size(one.done_bytes), total=size(one.total_bytes))
+    said = gettext("{done} of {total}", done=size(one.done_bytes), total=size(one.total_bytes))
     st.progress(min(1.0, one.done_bytes / one.total_bytes), facts(plain(one.file), said))

@@ -15,35 +15,37 @@ from core import application
 from core.billing import Answer, Quote
 from core.database.tables import Recording, Transcript
 from core.errors import StenogramError
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.library.recordings import TranscriptionOptions
 from core.planning import plans
 from core.planning.plans import Archive, Candidate, Found
 from core.speech.engine import Engine
 from pages.components import archive_files, common, plan
-from pages.components.common import WHO, duration, facts, say, spoken
+from pages.components.common import WHO, duration, facts, gettext, spoken
 
 USUAL = TranscriptionOptions()
 CENT_USD = Decimal("0.01")
 NAMED = 3
 """So many files are named, the rest is counted."""
-LANES = {"now": phrase("At once"), "batch": phrase("In a batch, vectors at half the price")}
-KEPT = phrase(
+LANES = {"now": N_("At once"), "batch": N_("In a batch, vectors at half the price")}
+KEPT = N_(
     "The present text stays until the new one is ready, which then takes its place. "
     "If you need it, download it first."
 )
 READY_BY = {
-    None: phrase("no matter when"),
-    1.0: phrase("within an hour"),
-    3.0: phrase("within 3 hours"),
-    8.0: phrase("within 8 hours"),
-    24.0: phrase("within a day"),
+    None: N_("no matter when"),
+    1.0: N_("within an hour"),
+    3.0: N_("within 3 hours"),
+    8.0: N_("within 8 hours"),
+    24.0: N_("within a day"),
 }
 
 
 def more(*, one: bool) -> TranscriptionOptions:
     """Ask for what is seldom asked for; a title only where there is one file."""
-    title = st.text_input(say("Title"), placeholder=say("The file name"), disabled=not one, max_chars=200)
+    title = st.text_input(
+        gettext("Title"), placeholder=gettext("The file name"), disabled=not one, max_chars=200
+    )
     tags = common.tags()
     return replace(how("upload"), title=title if one else "", tags=tags)
 
@@ -51,15 +53,15 @@ def more(*, one: bool) -> TranscriptionOptions:
 def how(key: str, usual: TranscriptionOptions = USUAL, *, stereo: bool = True) -> TranscriptionOptions:
     """Ask how it is to be heard; speakers are told apart only where there may be two channels."""
     split = stereo and st.checkbox(
-        say("Separate the speakers of a stereo call"),
+        gettext("Separate the speakers of a stereo call"),
         usual.split_channels,
-        help=say("For calls recorded with one speaker on each channel."),
+        help=gettext("For calls recorded with one speaker on each channel."),
         key=f"{key}-split",
     )
     short = st.checkbox(
-        say("Short phrases, for subtitles"),
+        gettext("Short phrases, for subtitles"),
         usual.subtitles,
-        help=say("Pieces of a few seconds instead of whole paragraphs."),
+        help=gettext("Pieces of a few seconds instead of whole paragraphs."),
         key=f"{key}-subtitles",
     )
     return TranscriptionOptions(split_channels=split, subtitles=short)
@@ -78,8 +80,8 @@ def again(recording: Recording, heard: Transcript | None) -> None:
     if ready:
         st.caption(_again_costs(recording, options))
     if heard is not None:
-        st.caption(say(KEPT))
-    if st.button(say("Transcribe again"), type="primary", disabled=not ready, key="again"):
+        st.caption(gettext(KEPT))
+    if st.button(gettext("Transcribe again"), type="primary", disabled=not ready, key="again"):
         app.again(WHO, recording.id, replace(options, force=True))
         st.rerun()
 
@@ -100,7 +102,8 @@ def way(heard: Transcript | None) -> str:
         return ""
     engine = application.current().engines.get(heard.engine)
     return facts(
-        spoken([heard.language]), common.reason(engine.title) if engine else common.plain(heard.engine)
+        spoken([heard.language]),
+        common.translate_fact(engine.title) if engine else common.plain(heard.engine),
     )
 
 
@@ -122,24 +125,22 @@ def _counted(archive: Archive, engine: Engine, options: TranscriptionOptions) ->
     known = archive.left_out("known")
     done = application.current().recordings.transcribed(WHO, [each.sha256 for each in known], engine, options)
     said = {
-        phrase("Here with this very text, not transcribed again: {names}"): [
+        N_("Here with this very text, not transcribed again: {names}"): [
             each for each in known if each.sha256 in done
         ],
-        phrase("Here already, transcribed anew: {names}"): [
-            each for each in known if each.sha256 not in done
-        ],
-        phrase("Cannot be read: {names}"): archive.left_out("refused"),
+        N_("Here already, transcribed anew: {names}"): [each for each in known if each.sha256 not in done],
+        N_("Cannot be read: {names}"): archive.left_out("refused"),
     }
     for template, found in said.items():
         if found:
-            st.caption(say(template, names=_names(found)))
+            st.caption(gettext(template, names=_names(found)))
     return len(archive.fresh) + sum(each.sha256 not in done for each in known)
 
 
 def _names(found: Sequence[Found]) -> str:
     """The first few by name: "a.mp3, b.mp3, c.mp3 and 4 more"."""
     names = ", ".join(common.plain(each.candidate.name) for each in found[:NAMED])
-    return say("{names} and {n} more", names=names, n=len(found) - NAMED) if len(found) > NAMED else names
+    return gettext("{names} and {n} more", names=names, n=len(found) - NAMED) if len(found) > NAMED else names
 
 
 def _priced(files: Sequence[Any], language: str) -> tuple[Answer | None, Archive | None]:
@@ -166,7 +167,7 @@ def _lane(answer: Answer | None, engine: str) -> str:
         return ""
     shown = common.said(LANES)
     chosen = st.radio(
-        say("Search by meaning is ready"),
+        gettext("Search by meaning is ready"),
         list(shown),
         list(shown).index(application.current().settings.embedding_lane),
         format_func=shown.__getitem__,
@@ -180,10 +181,10 @@ def _lane(answer: Answer | None, engine: str) -> str:
 def _deadline() -> float | None:
     """For how many hours a batch is waited for; None: as long as it takes."""
     return st.selectbox(
-        say("Ready by"),
+        gettext("Ready by"),
         list(READY_BY),
-        format_func=lambda hours: say(READY_BY[hours]),
-        help=say(
+        format_func=lambda hours: gettext(READY_BY[hours]),
+        help=gettext(
             "What no batch has brought by then is made at once, at the full price. "
             "Batches that are under way already are left as they are."
         ),
@@ -196,7 +197,7 @@ def _no_batches() -> str:
     try:
         application.current().active.lane("batch")
     except StenogramError as error:
-        return common.explain(error)
+        return common.translate_error(error)
     return ""
 
 
@@ -206,8 +207,8 @@ def _cost(answer: Answer | None, engine: str, lane: str) -> str:
         return ""
     price = common.plain(_cash(answer, quote.total_usd))
     return facts(
-        say("About {usd}", usd=price) if _countable(quote.total_usd) else price,
-        say("ready in about {time}", time=duration(quote.p50_s)) if quote.p50_s else "",
+        gettext("About {usd}", usd=price) if _countable(quote.total_usd) else price,
+        gettext("ready in about {time}", time=duration(quote.p50_s)) if quote.p50_s else "",
     )
 
 
@@ -217,7 +218,7 @@ def _countable(usd: Decimal | None) -> bool:
 
 
 def _cash(answer: Answer, usd: Decimal | None) -> str:
-    return plan.cash(answer, usd) if _countable(usd) else say("Less than a cent")
+    return plan.cash(answer, usd) if _countable(usd) else gettext("Less than a cent")
 
 
 def _quote(answer: Answer, engine: str, lane: str) -> Quote | None:
@@ -233,8 +234,11 @@ def _engines(answer: Answer, lane: str) -> None:
     ]
     if len(ready) < 2:
         return
-    rows = [_row(answer, common.reason(engine.title), _quote(answer, engine.name, lane)) for engine in ready]
-    with st.expander(say("By other engines"), icon=":material/compare_arrows:"):
+    rows = [
+        _row(answer, common.translate_fact(engine.title), _quote(answer, engine.name, lane))
+        for engine in ready
+    ]
+    with st.expander(gettext("By other engines"), icon=":material/compare_arrows:"):
         st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns())
 
 
@@ -250,10 +254,12 @@ def _row(answer: Answer, title: str, quote: Quote | None) -> dict[str, str]:
 
 def _columns() -> dict[str, Any]:
     return {
-        "engine": st.column_config.TextColumn(say("Engine"), width="medium"),
-        "price": st.column_config.TextColumn(say("Price"), alignment="right"),
-        "p50": st.column_config.TextColumn(say("Usually"), alignment="right"),
-        "p90": st.column_config.TextColumn(say("At most"), help=say("9 times in 10"), alignment="right"),
+        "engine": st.column_config.TextColumn(gettext("Engine"), width="medium"),
+        "price": st.column_config.TextColumn(gettext("Price"), alignment="right"),
+        "p50": st.column_config.TextColumn(gettext("Usually"), alignment="right"),
+        "p90": st.column_config.TextColumn(
+            gettext("At most"), help=gettext("9 times in 10"), alignment="right"
+        ),
     }
 
 

@@ -10,7 +10,7 @@ from core import application
 from core.clients.keys import UPLOAD
 from core.library.recordings import TranscriptionOptions
 from core.library.views import Outcome
-from pages.components.common import PAGE_BYTES, WHO, language, say, size
+from pages.components.common import PAGE_BYTES, WHO, gettext, language, size
 
 HERE = Path(__file__).parent
 ADDRESS = "/api/v1/uploads"
@@ -34,9 +34,9 @@ def draw(options: TranscriptionOptions) -> None:
     """Choose large files; they go on their way at once, as the page says now."""
     app = application.current()
     most = app.settings.upload_max_bytes
-    with st.expander(say("Files over {size}", size=size(PAGE_BYTES)), icon=":material/cloud_upload:"):
+    with st.expander(gettext("Files over {size}", size=size(PAGE_BYTES)), icon=":material/cloud_upload:"):
         st.caption(
-            say("Up to {size} each. They are sent in pieces and go on after a break.", size=size(most))
+            gettext("Up to {size} each. They are sent in pieces and go on after a break.", size=size(most))
         )
         told = _sender(
             key="sender",
@@ -79,12 +79,12 @@ def _take(task_id: str) -> None:
 
 def _labels() -> dict[str, str]:
     return {
-        "choose": say("Choose and send large files"),
-        "waiting": say("The connection is lost; it goes on by itself."),
-        "refused": say("It was refused."),
-        "large": say("It is larger than the limit."),
-        "done": say("Sent"),
-        "stop": say("Stop"),
-        "stopped": say("Stopped"),
-        "queued": say("Waiting"),
+        "choose": gettext("Choose and send large files"),
+        "waiting": gettext("The connection is lost; it goes on by itself."),
+        "refused": gettext("It was refused."),
+        "large": gettext("It is larger than the limit."),
+        "done": gettext("Sent"),
+        "stop": gettext("Stop"),
+        "stopped": gettext("Stopped"),
+        "queued": gettext("Waiting"),
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from core.errors import BadRequest, Rejected
-from core.i18n.messages import phrase
+from core.i18n.messages import N_
 from core.settings import Settings
 from core.speech.engine import BATCH, Engine, RemoteEngine, refuse_unready
 from core.speech.engines import gigaam
@@ -18,10 +18,10 @@ from core.speech.engines.runpod import RunPodEngine
 from core.storage.object_store import ObjectStore
 
 REASONS = {
-    (False, False): phrase("{title}: the best there is for this language."),
-    (False, True): phrase("{title}, because {missing}."),
-    (True, False): phrase("{title}: the best there is for this language. The recording is sent there."),
-    (True, True): phrase("{title}, because {missing}. The recording is sent there."),
+    (False, False): N_("{title}: the best there is for this language."),
+    (False, True): N_("{title}, because {missing}."),
+    (True, False): N_("{title}: the best there is for this language. The recording is sent there."),
+    (True, True): N_("{title}, because {missing}. The recording is sent there."),
 }
 """Why an engine was chosen by itself: whether it is elsewhere, whether a better one is missing."""
 
