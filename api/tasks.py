@@ -65,8 +65,13 @@ def submit(caller: Caller, blob: Blob, filename: str, wanted: Order, name: str =
 
 @router.get("/callback-secret", responses=refusals(401, 429))
 def secret(caller: Asking) -> dict[str, str]:
-    """With what calls to your `callback_url` are signed: HMAC-SHA256 over `<t>.<body>`."""
-    return {"header": webhooks.SIGNATURE, "secret": caller.application.keys.secret(caller.who.owner)}
+    """With what calls to your `callback_url` are signed: `signing_secret` by https://www.standardwebhooks.com.
+
+    `header` and `secret` (HMAC-SHA256 over `<t>.<body>`) are deprecated.
+    """
+    former = caller.application.keys.secret(caller.who.owner)
+    signing = webhooks.signing_secret(former)
+    return {"signing_secret": signing, "header": webhooks.SIGNATURE, "secret": former}
 
 
 @router.get("/tasks", responses=refusals(400, 401, 429))

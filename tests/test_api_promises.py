@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import http.server
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import update
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from core.clients import retention, webhooks
 from core.database.tables import Callback, IdempotencyKey, Recording, Task
@@ -141,7 +143,7 @@ def end(client, accepted):
 
 
 class Listener:
-    """Somebody who waits for calls."""
+    """Somebody who waits for calls; whoever is redirected is sent to `/elsewhere` of the same server."""
 
     def __init__(self, statuses):
         self.heard = []
@@ -152,6 +154,7 @@ class Listener:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 listener.heard.append((self.path, dict(self.headers), body))
                 self.send_response(statuses[min(len(listener.heard), len(statuses)) - 1])
+                self.send_header("Location", "/elsewhere")
                 self.end_headers()
 
             def log_message(self, *_):
@@ -190,6 +193,20 @@ def test_the_end_of_a_task_is_told_once_and_signed(served, me, clip, listen):
     told = json.loads(body)
     assert (told["task_id"], told["status"]) == (accepted["task_id"], "completed")
     assert told == me.get(f"/api/v1/tasks/{accepted['task_id']}").json()
+    secrets = me.get("/api/v1/callback-secret").json()
+    assert headers["webhook-id"] == accepted["task_id"]
+    assert Webhook(secrets["signing_secret"]).verify(body, headers) == told
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secrets["signing_secret"]).verify(body + b" ", headers)
+
+
+def test_the_signature_of_former_versions_still_holds(served, me, clip, listen):
+    listener = listen(204)
+    end(me, upload(me, clip, force="true", callback_url=listener.url))
+
+    webhooks.deliver(served.app)
+
+    [(_, headers, body)] = listener.heard
     secret = me.get("/api/v1/callback-secret").json()["secret"]
     stamp, _, digest = headers["X-Stenogram-Signature"].removeprefix("t=").partition(",sha256=")
     expected = hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
@@ -204,6 +221,7 @@ def test_a_call_that_fails_is_tried_three_times_with_pauses(served, me, clip, li
     for expected in (1, 2, 3, 3):
         webhooks.deliver(served.app)
         assert len(listener.heard) == expected
+        assert {path for path, _, _ in listener.heard} == {"/ended?of=tasks"}, "a redirect is not followed"
         webhooks.deliver(served.app)
         assert len(listener.heard) == expected, "without a pause"
         with served.app.database.write() as session:
@@ -222,40 +240,99 @@ def test_a_cancelled_task_calls_too(served, me, clip, listen):
     assert json.loads(listener.heard[0][2])["status"] == "cancelled"
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://example.com/",
-        "https://127.0.0.1/",
-        "https://[::1]/",
-        "https://[::ffff:10.0.0.1]/",
-        "https://169.254.169.254/latest/meta-data",
-        "https://192.168.1.1:8443/",
-        "https://localhost/",
-        "ftp://example.com/",
-        "https://",
-        "https://example.com:99999/",
-        "https://exa mple.com/",
-        "https://example.com/\r\nX-Evil: 1",
-        "javascript:alert(1)",
-    ],
-)
+REFUSED = [
+    "http://example.com/",
+    "https://127.0.0.1/",
+    "https://[::1]/",
+    "https://[::ffff:10.0.0.1]/",
+    "https://[64:ff9b::a00:1]/",
+    "https://[2002:a00:1::]/",
+    "https://169.254.169.254/latest/meta-data",
+    "https://192.168.1.1:8443/",
+    "https://224.0.0.1/",
+    "https://localhost/",
+    "https://LOCALHOST./",
+    "https://of.localhost/",
+    "ftp://example.com/",
+    "https://",
+    "https://example.com:0/",
+    "https://example.com:99999/",
+    "https://exa mple.com/",
+    "https://example.com/\r\nX-Evil: 1",
+    "https://-пример-.рф/",
+    "javascript:alert(1)",
+    f"https://example.com/{'a' * 2000}",
+]
+
+
+@pytest.mark.parametrize("url", REFUSED)
 def test_nobody_is_sent_into_private_networks(url):
     with pytest.raises(BadRequest):
         webhooks.check(url)
 
 
-def test_a_name_that_leads_into_a_private_network_is_not_called(tmp_path, clip, listen):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/",
+        "https://example.com:8443/ended?of=tasks#here",
+        "https://8.8.8.8/",
+        "https://[2001:4860:4860::8888]/",
+        "https://[::ffff:8.8.8.8]/",
+        "https://пример.рф/готово?кто=я",
+        "https://xn--e1afmkfd.xn--p1ai/",
+        "https://name:word@example.com/",
+    ],
+)
+def test_public_addresses_are_taken(url):
+    webhooks.check(url)
+
+
+def call(url, *, anywhere=False):
+    """Make one call without a task: None, or what went wrong."""
+    one = webhooks._Call("task", url, b"{}", webhooks.sign("00" * 32, "task", b"{}", time.time()))
+    return asyncio.run(webhooks._all([one], anywhere=anywhere))[0]
+
+
+def test_a_name_that_leads_into_a_private_network_is_not_called(listen):
     """The name passes the first look; where it leads is judged when it is called."""
-    import asyncio
-
     listener = listen(200)
-    port = listener.server.server_port
+    url = f"http://2130706433:{listener.server.server_port}/"
 
-    error = asyncio.run(webhooks._post(f"http://2130706433:{port}/", b"", "", anywhere=False))
-
-    assert error == "a private address"
+    assert call(url) == "a private address"
     assert not listener.heard
+    assert call(url, anywhere=True) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "host"), [("nobody.invalid", "nobody.invalid"), ("пример.invalid", "xn--e1afmkfd.invalid")]
+)
+def test_a_name_is_looked_up_once_and_what_it_led_to_is_called(listen, monkeypatch, name, host):
+    """The name has no address: whoever looked it up a second time would fail."""
+    listener, looked_up = listen(204), []
+
+    async def public_addresses(name, port, *, anywhere):
+        looked_up.append(name)
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(webhooks, "public_addresses", public_addresses)
+
+    assert call(f"http://{name}:{listener.server.server_port}/%D0%B0?b=ы") is None
+    assert looked_up == [host]
+    [(path, headers, _)] = listener.heard
+    assert path == "/%D0%B0?b=%D1%8B"
+    assert headers["Host"] == f"{host}:{listener.server.server_port}"
+
+
+def test_the_second_address_of_a_name_is_called_where_the_first_takes_nobody(listen, monkeypatch):
+    listener = listen(204)
+
+    async def public_addresses(name, port, *, anywhere):
+        return ["::1", "127.0.0.1"]
+
+    monkeypatch.setattr(webhooks, "public_addresses", public_addresses)
+
+    assert call(f"http://nobody.invalid:{listener.server.server_port}/") is None
 
 
 def test_a_bad_callback_address_is_refused_with_the_upload(fresh, clip):

@@ -1,26 +1,32 @@
 """Calls to programs whose tasks have ended: signed, three times at most, never into private networks.
 
-`X-Stenogram-Signature: t=<unix seconds>,sha256=<hex>` is HMAC-SHA256 over `<t>.<body>`, with the secret of
-the key that made the task. The address is looked up once and that very address is called, so a name
-that points elsewhere a moment later gains nothing. Redirects are not followed.
+Signed as https://www.standardwebhooks.com says (`webhook-id`, `webhook-timestamp`, `webhook-signature`),
+with the secret of the key that made the task. `webhook-id` is the task's id and the same in every try.
+`X-Stenogram-Signature: t=<unix seconds>,sha256=<hex of HMAC-SHA256 over "<t>.<body>">` is sent for
+programs written before and is deprecated.
+
+The address is looked up once and that very address is called, so a name that points elsewhere a moment
+later gains nothing. Redirects are not followed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
-import ipaddress
 import re
-import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from datetime import UTC, datetime
 
+import httpx
 from pydantic import TypeAdapter
+from standardwebhooks import Webhook
 
+from core.addresses import PrivateAddressError, may_be_public, public_addresses
 from core.application import Application
 from core.clients.answers import Answers, TaskAnswer
 from core.database.tables import Callback
@@ -32,44 +38,58 @@ TIMEOUT_S = 10.0
 AT_ONCE = 50
 """Calls of one round, all at the same time: a round lasts as long as its slowest call."""
 PORTS = {"https": 443, "http": 80}
-_PRINTABLE = re.compile(r"[!-~]{1,2000}")
+URL_CHARS = 2000
+_HOST = re.compile(rb"[a-z0-9._-]+|[0-9a-f:.]+", re.IGNORECASE)
 
 
 def check(url: str, *, anywhere: bool = False) -> None:
     """Refuse with BadRequest what will never be called. Names are looked up only when they are called."""
-    parts = _parts(url)
-    if parts is None:
+    address = _parsed(url)
+    if address is None:
         raise BadRequest("The callback address is not valid.")
-    if parts.scheme != "https" and not anywhere:
+    if address.scheme != "https" and not anywhere:
         raise BadRequest("The callback address must begin with https://.")
-    if not anywhere and _is_private(parts.hostname or ""):
+    if not anywhere and not may_be_public(_host(address)):
         raise BadRequest("The callback address is in a private network.")
 
 
 @dataclass(frozen=True)
 class _Call:
-    """What is said to whom."""
+    """What is sent where."""
 
     task_id: str
     url: str
     body: bytes
-    signature: str
+    signatures: Mapping[str, str]
 
 
 def deliver(app: Application, at_once: int = AT_ONCE) -> int:
     """Make the calls that are due, side by side; says how many arrived."""
     calls = list(filter(None, (_prepared(app, due) for due in app.idempotency.due(at_once))))
+    if not calls:
+        return 0
     errors = asyncio.run(_all(calls, anywhere=app.settings.api_callbacks_anywhere))
     for call, error in zip(calls, errors, strict=True):
         app.idempotency.called(call.task_id, error)
     return errors.count(None)
 
 
-def sign(secret: str, body: bytes, now: float) -> str:
-    """The value of the signature header."""
-    stamp = f"{int(now)}"
-    digest = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={stamp},sha256={digest}"
+def signing_secret(secret: str) -> str:
+    """The secret of a key (hexadecimal) in the form that libraries of Standard Webhooks take."""
+    return f"whsec_{base64.b64encode(bytes.fromhex(secret)).decode()}"
+
+
+def sign(secret: str, message_id: str, body: bytes, now: float) -> dict[str, str]:
+    """The headers that prove a body is ours. `secret` is hexadecimal, `now` in seconds since 1970."""
+    stamp = int(now)
+    at = datetime.fromtimestamp(stamp, UTC)
+    former = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": f"{stamp}",
+        "webhook-signature": Webhook(signing_secret(secret)).sign(message_id, at, body.decode()),
+        SIGNATURE: f"t={stamp},sha256={former}",
+    }
 
 
 def _prepared(app: Application, due: Callback) -> _Call | None:
@@ -80,74 +100,75 @@ def _prepared(app: Application, due: Callback) -> _Call | None:
     except NotFound:
         return None
     body = TypeAdapter(TaskAnswer).dump_json(answer)
-    return _Call(due.task_id, due.url, body, sign(app.keys.secret(owner), body, time.time()))
+    signatures = sign(app.keys.secret(owner), due.task_id, body, time.time())
+    return _Call(due.task_id, due.url, body, signatures)
 
 
 async def _all(calls: Sequence[_Call], *, anywhere: bool) -> list[str | None]:
-    return await asyncio.gather(*(_made(call, anywhere=anywhere) for call in calls))
+    """Make all calls at once: for each None, or what went wrong."""
+    verify = ssl.create_default_context()
+    # A proxy of the environment would look names up again; a kept connection knows addresses, not names.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(verify=verify, trust_env=False, limits=limits, timeout=TIMEOUT_S) as client:
+        return await asyncio.gather(*(_made(client, call, anywhere=anywhere) for call in calls))
 
 
-async def _made(call: _Call, *, anywhere: bool) -> str | None:
+async def _made(client: httpx.AsyncClient, call: _Call, *, anywhere: bool) -> str | None:
     """One call: None, or what went wrong."""
     try:
-        return await _post(call.url, call.body, call.signature, anywhere=anywhere)
-    except (OSError, ValueError, IndexError) as error:  # a timeout and a bad certificate are OSErrors
+        async with asyncio.timeout(TIMEOUT_S):
+            status = await _post(client, call, anywhere=anywhere)
+    except PrivateAddressError:
+        return "a private address"
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:  # a timeout is an OSError
         return type(error).__name__
-
-
-async def _post(url: str, body: bytes, signature: str, *, anywhere: bool) -> str | None:
-    parts = _parts(url)
-    if parts is None:
-        return "not a valid address"
-    host, port = parts.hostname or "", parts.port or PORTS[parts.scheme]
-    secure = ssl.create_default_context() if parts.scheme == "https" else None
-    async with asyncio.timeout(TIMEOUT_S):
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = [str(entry[4][0]) for entry in found]
-        if not anywhere and any(_is_private(address) for address in addresses):
-            return "a private address"
-        name = host if secure else None
-        reader, writer = await asyncio.open_connection(addresses[0], port, ssl=secure, server_hostname=name)
-        try:
-            writer.write(_request(parts, body, signature) + body)
-            await writer.drain()
-            status = int((await reader.readline()).split()[1])
-        finally:
-            writer.close()
     return None if 200 <= status < 300 else f"HTTP {status}"
 
 
-def _request(parts: SplitResult, body: bytes, signature: str) -> bytes:
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    lines = (
-        f"POST {target} HTTP/1.1",
-        f"Host: {parts.netloc.rpartition('@')[2]}",
-        "Content-Type: application/json",
-        f"Content-Length: {len(body)}",
-        f"{SIGNATURE}: {signature}",
-        "User-Agent: Stenogram",
-        "Connection: close",
-    )
-    return "\r\n".join((*lines, "", "")).encode("ascii")
+async def _post(client: httpx.AsyncClient, call: _Call, *, anywhere: bool) -> int:
+    """The status that the first address of the host which takes a connection answers with."""
+    url = _parsed(call.url)
+    if url is None:
+        raise httpx.InvalidURL("not a valid address")
+    host = _host(url)
+    addresses = await public_addresses(host, url.port or PORTS[url.scheme], anywhere=anywhere)
+    for n, address in enumerate(addresses, 1):
+        try:
+            return await _post_to(client, call, url, address)
+        except httpx.ConnectError:
+            if n == len(addresses):
+                raise
+    raise OSError("no address")
 
 
-def _parts(url: str) -> SplitResult | None:
-    """The address in parts, or None if it is none."""
-    if not _PRINTABLE.fullmatch(url):
-        return None
+async def _post_to(client: httpx.AsyncClient, call: _Call, url: httpx.URL, address: str) -> int:
+    """The status of one address, which is told the name and must prove it by its certificate."""
+    headers = {
+        "Host": url.netloc.decode("ascii"),
+        "Content-Type": "application/json",
+        "User-Agent": "Stenogram",
+        "Connection": "close",
+        **call.signatures,
+    }
+    pinned = url.copy_with(host=address)
+    extensions = {"sni_hostname": _host(url)}
+    async with client.stream(
+        "POST", pinned, content=call.body, headers=headers, extensions=extensions
+    ) as answer:
+        return answer.status_code
+
+
+def _parsed(url: str) -> httpx.URL | None:
+    """The address, its name encoded by IDNA; None if it is none."""
     try:
-        parts = urlsplit(url)
-        known = parts.scheme in PORTS and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
         return None
-    return parts if known else None
+    port_fits = parsed.port is None or 0 < parsed.port < 2**16
+    known = parsed.scheme in PORTS and _HOST.fullmatch(parsed.raw_host) and port_fits
+    return parsed if known and len(url) <= URL_CHARS else None
 
 
-def _is_private(host: str) -> bool:
-    """Whether an address is not of the public internet; a name is judged when it is looked up."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return host.lower() == "localhost" or host.lower().endswith(".localhost")
-    mapped = getattr(address, "ipv4_mapped", None)
-    return not (mapped or address).is_global
+def _host(url: httpx.URL) -> str:
+    """The host as it is looked up: in ASCII."""
+    return url.raw_host.decode("ascii")
