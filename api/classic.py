@@ -13,14 +13,15 @@ from api.orders import Order, form
 from api.problems import refusals
 from api.tasks import Name, bring
 from core.clients.answers import MESSAGES, Answers
+from core.database.states import TaskStatus
 
 router = APIRouter(tags=["small form"])
 
 STATUSES: dict[str, Literal["PENDING", "STARTED", "FAILURE"]] = {
-    "queued": "PENDING",
-    "processing": "STARTED",
-    "failed": "FAILURE",
-    "cancelled": "FAILURE",
+    TaskStatus.QUEUED: "PENDING",
+    TaskStatus.PROCESSING: "STARTED",
+    TaskStatus.FAILED: "FAILURE",
+    TaskStatus.CANCELLED: "FAILURE",
 }
 
 
@@ -67,7 +68,7 @@ async def begin(
 def look(task_id: str, caller: Asking) -> Finished | Unfinished:
     """The text, or how far it is."""
     status = caller.application.recordings.task(caller.who, task_id).status
-    if status != "completed":
+    if status != TaskStatus.COMPLETED:
         return Unfinished(task_id=task_id, status=STATUSES[status])
     result = caller.answers.result(task_id)
     return Finished(filename=result.filename, transcription=result.transcription)

@@ -17,6 +17,7 @@ from api.orders import Order, invalid
 from api.problems import refusals
 from api.tasks import Name, submit
 from core.clients.answers import Result
+from core.database.states import TASK_UNFINISHED, TaskStatus
 from core.database.tables import Task
 from core.errors import Conflict, Rejected
 from core.transcripts import export
@@ -97,7 +98,7 @@ async def _ended(request: Request, caller: Caller, task: Task) -> None:
     look = 0
     while not await request.is_disconnected():
         now = await run_in_threadpool(caller.application.recordings.task, caller.who, task.id)
-        if now.status not in {"queued", "processing"}:
+        if now.status not in TASK_UNFINISHED:
             return
         await asyncio.sleep(LOOK_S[min(look, len(LOOK_S) - 1)])
         look += 1
@@ -105,9 +106,9 @@ async def _ended(request: Request, caller: Caller, task: Task) -> None:
 
 def _told(caller: Caller, task: Task, wanted: Wanted) -> Response:
     ended = caller.application.recordings.task(caller.who, task.id)
-    if ended.status == "failed" and ended.error:
+    if ended.status == TaskStatus.FAILED and ended.error:
         raise Rejected(str(ended.error["message"]), **ended.error["facts"])
-    if ended.status != "completed":
+    if ended.status != TaskStatus.COMPLETED:
         raise Conflict("The task was cancelled.")
     heard = caller.application.transcripts.heard(ended.transcript_id)
     return _shaped(heard, caller.answers.result(ended.id), wanted)

@@ -21,6 +21,7 @@ from core.billing.tariffs import Tariffs
 from core.clients.idempotency import NOTHING_MORE, IdempotencyStore, IdempotentRequest, Replayed
 from core.clients.keys import Keys
 from core.database.database import Database
+from core.database.states import EmbeddingStatus, JobKind
 from core.database.tables import Job, Recording, Segment, Task, Transcript
 from core.embedding import embedder as embed
 from core.embedding.embedder import Embedder
@@ -188,7 +189,7 @@ class Application:
         engine = self.engines[transcript.engine]
         if not transcript.planned:
             self._plan(claim, recording, transcript, engine)
-        self._finish(claim, ("transcribe", engine.queue))
+        self._finish(claim, (JobKind.TRANSCRIBE, engine.queue))
 
     def _plan(self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine) -> None:
         sounds = self.channels.of(recording, transcript, self._teller(claim, recording.duration_s, 0, 8))
@@ -211,7 +212,7 @@ class Application:
             over = self._hear(claim, recording, transcript, engine)
         if over:
             complete = functools.partial(transcripts.complete, transcript_id=transcript.id)
-            self._finish(claim, ("index", "io"), complete)
+            self._finish(claim, (JobKind.INDEX, "io"), complete)
             self.channels.drop(transcript.id)
 
     def _hear(self, claim: Claim, recording: Recording, transcript: Transcript, engine: Engine) -> bool:
@@ -251,9 +252,11 @@ class Application:
         passages = self.passages.replace(claim, recording.id, task.transcript_id, pieces, embedder, task.lane)
         publish(self.database, self.index_store, recording.id)
         self.objects.export(recording, task.transcript_id)
-        waiting = any(passage.meaning == "waiting" and passage.lane == "now" for passage in passages)
+        waiting = any(
+            passage.meaning == EmbeddingStatus.WAITING and passage.lane == "now" for passage in passages
+        )
         complete = functools.partial(recordings.complete, task=task)
-        self._finish(claim, ("embed", "io") if waiting else None, complete)
+        self._finish(claim, (JobKind.EMBED, "io") if waiting else None, complete)
         self.job_queue.wake_next(task.owner)
 
     def embed(self, claim: Claim) -> None:
@@ -290,7 +293,7 @@ class Application:
             return
         recording, task = self._read(claim)
         self.job_queue.wake_next(task.owner)
-        if claim.kind == "embed":
+        if claim.kind == JobKind.EMBED:
             self.passages.give_up(recording.id)
 
     def try_later(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> None:
@@ -299,7 +302,10 @@ class Application:
             self.give_up(claim, error)
 
     def _finish(
-        self, claim: Claim, then: tuple[str, str] | None = None, also: Callable[[Session], None] | None = None
+        self,
+        claim: Claim,
+        then: tuple[JobKind, str] | None = None,
+        also: Callable[[Session], None] | None = None,
     ) -> None:
         """End a job in one write with `also`, and wake who does the task's next one."""
         with self.database.write() as session:
@@ -351,7 +357,7 @@ class Application:
         """Start what the first upload, and the first question by meaning, would wait for."""
         decode.warm()
         with self.database.read() as session:
-            if counts(session).get("done"):
+            if counts(session).get(EmbeddingStatus.DONE):
                 _ = self.embedder().dim
 
     # Care
@@ -377,7 +383,7 @@ class Application:
     def _afresh(self, session: Session, job: Job, task: Task) -> None:
         """What failed with a job is tried again with it."""
         self.remote.orders.revive(session, task.transcript_id)
-        lanes = ["batch", "now"] if job.kind == "embed" else ["batch"]
+        lanes = ["batch", "now"] if job.kind == JobKind.EMBED else ["batch"]
         wait_again(session, task.recording_id, lanes)
 
     def cancel(self, who: Principal, task_id: str) -> bool:

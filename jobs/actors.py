@@ -22,6 +22,7 @@ from redis.retry import Retry
 
 from core import application, logs
 from core.application import Application
+from core.database.states import JobKind
 from core.errors import Rejected, Unavailable, Withdrawn
 from core.pipeline import periodic
 from core.queue.jobs import Claim
@@ -62,10 +63,10 @@ dramatiq.set_broker(broker)
 
 
 STEPS = {
-    "prepare": Application.prepare,
-    "transcribe": Application.transcribe,
-    "index": Application.index,
-    "embed": Application.embed,
+    JobKind.PREPARE: Application.prepare,
+    JobKind.TRANSCRIBE: Application.transcribe,
+    JobKind.INDEX: Application.index,
+    JobKind.EMBED: Application.embed,
 }
 """What is done for each kind of job."""
 

@@ -17,6 +17,7 @@ os.environ.setdefault("STENOGRAM_WORKER", "1")
 import dramatiq
 
 from core import application, logs
+from core.database.states import RequestedAction
 from core.queue import workers
 from jobs import actors
 
@@ -47,7 +48,7 @@ class Served(dramatiq.Middleware):
         self.count += message.actor_name != actors.tend.actor_name
 
 
-class TranscriptionOptions:
+class Control:
     """What a person wants of this worker, asked for now and then: to drain, to restart, to go on."""
 
     def __init__(self, worker: dramatiq.Worker) -> None:
@@ -60,11 +61,11 @@ class TranscriptionOptions:
         if time.monotonic() < self._asked_at + ASK_S:
             return False
         self._asked_at = time.monotonic()
-        wish = workers.wish(application.current().database, actors.WORKER)
-        if (wish == "drain") != self._drained:
-            self._drained = wish == "drain"
+        wanted = workers.requested_action(application.current().database, actors.WORKER)
+        if (wanted == RequestedAction.DRAIN) != self._drained:
+            self._drained = wanted == RequestedAction.DRAIN
             (self._worker.pause if self._drained else self._worker.resume)()
-        return wish == "restart"
+        return wanted == RequestedAction.RESTART
 
 
 def also_quick(queues: list[str]) -> set[str]:
@@ -85,10 +86,10 @@ def main(queues: list[str]) -> None:
     )
     worker.queue_prefetch = threads  # a message is fetched when there is a hand for it
     worker.start()
-    wish = TranscriptionOptions(worker)
+    control = Control(worker)
     renew_after = application.current().settings.worker_restart_after * (LONG_LIVED if "gpu" in queues else 1)
     while not stop.wait(0.2) and served.count < renew_after and os.getppid() == parent:
-        if actors.over.is_set() or wish.restart():
+        if actors.over.is_set() or control.restart():
             break
     worker.stop(timeout=STOP_MS)
     gc.freeze()  # as in the runner: leave quickly

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core import application
+from core.database.states import TASK_UNFINISHED, JobState
 from core.errors import StenogramError
 from core.monitor import job_list
 from pages.components import history
@@ -32,10 +33,13 @@ if job.error:
 
 if actions().allowed:
     with st.container(horizontal=True):
-        if st.button(gettext("Cancel"), disabled=task.status not in {"queued", "processing"}):
+        if st.button(gettext("Cancel"), disabled=task.status not in TASK_UNFINISHED):
             attempt(lambda: actions().cancel([task.id]))
             st.rerun()
-        if st.button(gettext("Try again"), disabled=job.state not in {"failed", "cancelled", "quarantined"}):
+        if st.button(
+            gettext("Try again"),
+            disabled=job.state not in {JobState.FAILED, JobState.CANCELLED, JobState.QUARANTINED},
+        ):
             attempt(lambda: actions().retry([task.id]))
             st.rerun()
 

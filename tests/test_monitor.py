@@ -331,17 +331,17 @@ def test_only_admins_may_read_what_everybody_does(tmp_path):
 
 def test_a_wish_survives_what_the_runner_notes(app):
     a_worker(app)
-    assert workers.want(app.database, "host/gpu", "drain")
+    assert workers.request(app.database, "host/gpu", "drain")
     a_worker(app, rss_bytes=5)
 
-    assert workers.wish(app.database, "host/gpu") == "drain"
-    assert not workers.want(app.database, "nobody/1", "drain")
+    assert workers.requested_action(app.database, "host/gpu") == "drain"
+    assert not workers.request(app.database, "nobody/1", "drain")
 
 
 def test_a_drained_worker_leaves_the_job_to_others(app):
     bring(app)
     a_worker(app, "cpu")
-    workers.want(app.database, "host/cpu", "drain")
+    workers.request(app.database, "host/cpu", "drain")
     job = drive.ready(app)[0].id
 
     assert app.job_queue.claim(job, "host/cpu") is None

@@ -46,7 +46,7 @@ def test_a_bare_process_makes_every_table(tmp_path):
         for path in (ROOT / "core").rglob("*.py")
         for name in re.findall(r'__tablename__ = "(\w+)"', path.read_text())
     }
-    make = "import sys; from core.database.database import Records; Records(sys.argv[1]).close()"
+    make = "import sys; from core.database.database import Database; Database(sys.argv[1]).close()"
     subprocess.run([sys.executable, "-c", make, address(tmp_path)], cwd=ROOT, check=True)
 
     engine = create_engine(address(tmp_path))

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from core.billing import Book, plain, shipped
 from core.billing.tariffs import ALL, cap
 from core.database.database import Database
+from core.database.states import PaymentState
 from core.database.tables import Budget, Payment, new_id
 from core.embedding.embedder import Embedder, Vectors, batching, tokens_at_most
 from core.errors import OutcomeUnknown, ProviderRefused, StenogramError
@@ -147,13 +148,13 @@ class Ledger:
             payment.tokens = tokens.get(payment.recording_id, 0)
             usd = cost(payment.provider, payment.model, payment.lane)(payment.tokens)
             payment.usd, total = plain(usd), total + usd
-            self._end(session, payment, "settled", usd)
+            self._end(session, payment, PaymentState.SETTLED, usd)
         return total
 
     def release(self, session: Session, call_id: str) -> None:
         """It is proved that the call was not made: nothing was spent."""
         for payment in self._open(session, call_id):
-            self._end(session, payment, "released", Decimal(0))
+            self._end(session, payment, PaymentState.RELEASED, Decimal(0))
 
     def dispute(self, session: Session, call_id: str) -> Decimal:
         """Nobody knows whether the call is billed: it stays booked as it was promised. The sum."""
@@ -161,7 +162,7 @@ class Ledger:
         for payment in self._open(session, call_id):
             payment.tokens, payment.usd = payment.tokens_estimated, payment.usd_estimated
             total += Decimal(payment.usd)
-            self._end(session, payment, "disputed", Decimal(payment.usd))
+            self._end(session, payment, PaymentState.DISPUTED, Decimal(payment.usd))
         return total
 
     def book_again(self, session: Session, call_id: str) -> None:
@@ -205,7 +206,7 @@ class Ledger:
         """
         of_seconds = and_(Payment.lane == "now", ~Payment.call_id.contains("/"))
         late = select(Payment.call_id).where(
-            of_seconds, Payment.state == "reserved", Payment.at < self.now() - ABANDONED_S
+            of_seconds, Payment.state == PaymentState.RESERVED, Payment.at < self.now() - ABANDONED_S
         )
         with self._database.write() as session:
             for call_id in set(session.scalars(late)):
@@ -213,10 +214,10 @@ class Ledger:
 
     def _open(self, session: Session, call_id: str) -> list[Payment]:
         session.flush()
-        mine = select(Payment).where(Payment.call_id == call_id, Payment.state == "reserved")
+        mine = select(Payment).where(Payment.call_id == call_id, Payment.state == PaymentState.RESERVED)
         return list(session.scalars(mine))
 
-    def _end(self, session: Session, payment: Payment, state: str, usd: Decimal) -> None:
+    def _end(self, session: Session, payment: Payment, state: PaymentState, usd: Decimal) -> None:
         payment.state, payment.ended_at = state, self.now()
         session.execute(
             update(Budget)
@@ -252,7 +253,7 @@ class Ledger:
 
     def saved(self, month: str = "") -> Decimal:
         """What batches have saved against the other lane in a month, or so far, USD."""
-        paid = select(Payment).where(Payment.lane == "batch", Payment.state == "settled")
+        paid = select(Payment).where(Payment.lane == "batch", Payment.state == PaymentState.SETTLED)
         if month:
             paid = paid.where(Payment.month == month)
         with self._database.read() as session:

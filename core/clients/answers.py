@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from core.application import Application
 from core.billing import plain
+from core.database.states import TaskStatus
 from core.database.tables import Recording, Task, utc
 from core.errors import Conflict, NotReady, StenogramError
 from core.i18n import catalogue
@@ -27,11 +28,11 @@ from core.transcripts import export
 from core.transcripts.transcripts import TranscribedSegment
 
 MESSAGES = {
-    "queued": N_("Waiting for a free worker."),
-    "processing": N_("Transcription in progress…"),
-    "completed": N_("Transcription completed."),
-    "failed": N_("Transcription failed."),
-    "cancelled": N_("Cancelled."),
+    TaskStatus.QUEUED: N_("Waiting for a free worker."),
+    TaskStatus.PROCESSING: N_("Transcription in progress…"),
+    TaskStatus.COMPLETED: N_("Transcription completed."),
+    TaskStatus.FAILED: N_("Transcription failed."),
+    TaskStatus.CANCELLED: N_("Cancelled."),
 }
 UNDECIDED = N_("Waits until an admin decides on the monitor. {question}")
 ACCEPTED = N_("The file was uploaded and its transcription was queued.")
@@ -272,7 +273,7 @@ class Answers:
 
     def _completed(self, task_id: str) -> tuple[Task, Recording, list[TranscribedSegment]]:
         task = self._here.recordings.task(self._who, task_id)
-        if task.status != "completed":
+        if task.status != TaskStatus.COMPLETED:
             raise NotReady(status=task.status)
         return (
             task,
@@ -301,7 +302,7 @@ class Answers:
 
     def _asked(self, tasks: Sequence[Task]) -> dict[str, str]:
         """What is said of tasks that wait for a person's word; nobody knows how long that takes."""
-        open_ = {task.id: task.transcript_id for task in tasks if task.status == "processing"}
+        open_ = {task.id: task.transcript_id for task in tasks if task.status == TaskStatus.PROCESSING}
         found = decisions.questions(self._here.database, set(open_.values()))
         asked = {id_: found[transcript] for id_, transcript in open_.items() if transcript in found}
         return {

@@ -13,6 +13,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
+from core.database.states import TASK_ENDED
 from core.database.tables import Callback, IdempotencyKey, Task
 from core.errors import Conflict
 
@@ -75,7 +76,7 @@ class IdempotencyStore:
 
     def due(self, at_most: int) -> list[Callback]:
         """Calls to make now: their tasks have ended. New ones come first."""
-        ended = Task.status.in_(("completed", "failed", "cancelled"))
+        ended = Task.status.in_(TASK_ENDED)
         waiting = select(Callback).join(Task, Task.id == Callback.task_id).where(ended)
         waiting = waiting.where(Callback.done_at.is_(None), Callback.next_at <= time.time())
         with self._database.read() as session:

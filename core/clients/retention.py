@@ -11,6 +11,7 @@ import time
 from sqlalchemy import or_, select
 
 from core.application import Application
+from core.database.states import JOB_UNFINISHED, TASK_ENDED, EmbeddingStatus
 from core.database.tables import Job, Recording, Task
 from core.errors import NotFound
 from core.principal import EVERYONE, PAGES
@@ -51,7 +52,7 @@ def _sweep_sound(app: Application) -> int:
     """Decoded sound that no job needs: it was cancelled or given up, or heard on another machine."""
     jobs = select(Task.transcript_id).join(Job, Job.task_id == Task.id)
     with app.database.read() as session:
-        needed = set(session.scalars(jobs.where(Job.state.in_(("ready", "running")))))
+        needed = set(session.scalars(jobs.where(Job.state.in_(JOB_UNFINISHED))))
     left = [name for name in app.channels.kept(STALE_S) if name.partition("-")[0] not in needed]
     for name in left:
         app.channels.drop(name)
@@ -59,8 +60,8 @@ def _sweep_sound(app: Application) -> int:
 
 
 def _old(app: Application, now: float) -> list[str]:
-    ended = Task.status.in_(("completed", "failed", "cancelled"))
-    unbought = Recording.meaning == "waiting"
+    ended = Task.status.in_(TASK_ENDED)
+    unbought = Recording.meaning == EmbeddingStatus.WAITING
     due = or_(
         ~unbought & (Task.completed_at < now - app.settings.api_retention_h * 3600),
         Task.completed_at < now - max(LONGEST_WAIT_H, app.settings.api_retention_h) * 3600,

@@ -14,6 +14,24 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from core.database.states import (
+    STORED,
+    BatchAction,
+    BatchState,
+    EmbeddingRequestState,
+    EmbeddingStatus,
+    EnumText,
+    JobKind,
+    JobState,
+    Measure,
+    OrderFate,
+    OrderState,
+    PaymentState,
+    RequestedAction,
+    RunOutcome,
+    TaskStatus,
+)
+
 Json = dict[str, Any]
 
 
@@ -27,10 +45,14 @@ def utc(unix: float) -> datetime:
     return datetime.fromtimestamp(unix, UTC)
 
 
+_TYPES: dict[Any, Any] = {Json: JSON, list[str]: JSON, float: Float(53), int: BigInteger}
+_TYPES |= {enum: EnumText(enum) for enum in STORED}
+
+
 class Row(DeclarativeBase):
     """A row of a table of this tool."""
 
-    type_annotation_map = {Json: JSON, list[str]: JSON, float: Float(53), int: BigInteger}  # noqa: RUF012
+    type_annotation_map = _TYPES
 
 
 class Recording(Row):
@@ -52,7 +74,7 @@ class Recording(Row):
     format: Mapped[str] = mapped_column(default="")
     created_at: Mapped[float] = mapped_column(default=time.time, index=True)
     transcript_id: Mapped[str | None]
-    meaning: Mapped[str] = mapped_column(default="off")
+    meaning: Mapped[EmbeddingStatus] = mapped_column(default=EmbeddingStatus.OFF)
     vectors_by: Mapped[float | None]
 
 
@@ -65,8 +87,9 @@ class Task(Row):
     recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), index=True)
     transcript_id: Mapped[str]
     owner: Mapped[str] = mapped_column(index=True)
-    status: Mapped[str] = mapped_column(default="queued", index=True)
-    stage: Mapped[str] = mapped_column(default="queued")
+    status: Mapped[TaskStatus] = mapped_column(default=TaskStatus.QUEUED, index=True)
+    stage: Mapped[str] = mapped_column(default=TaskStatus.QUEUED.value)
+    """A JobKind while one is at work, else as `status`."""
     progress: Mapped[int] = mapped_column(default=0)
     engine: Mapped[str]
     language: Mapped[str]
@@ -90,9 +113,9 @@ class Job(Row):
 
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     task_id: Mapped[str] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), index=True)
-    kind: Mapped[str]
+    kind: Mapped[JobKind]
     queue: Mapped[str]
-    state: Mapped[str] = mapped_column(default="ready")
+    state: Mapped[JobState] = mapped_column(default=JobState.READY)
     epoch: Mapped[int] = mapped_column(default=0)
     starts: Mapped[int] = mapped_column(default=0)
     tries: Mapped[int] = mapped_column(default=0)
@@ -161,7 +184,7 @@ class PassageRow(Row):
     speaker: Mapped[str]
     language: Mapped[str]
     text: Mapped[str]
-    meaning: Mapped[str] = mapped_column(default="off")
+    meaning: Mapped[EmbeddingStatus] = mapped_column(default=EmbeddingStatus.OFF)
     lane: Mapped[str] = mapped_column(default="now")
     text_hash: Mapped[str] = mapped_column(default="", index=True)
 
@@ -180,7 +203,7 @@ class Payment(Row):
     lane: Mapped[str]
     recording_id: Mapped[str] = mapped_column(index=True)
     owner: Mapped[str]
-    state: Mapped[str] = mapped_column(default="reserved")
+    state: Mapped[PaymentState] = mapped_column(default=PaymentState.RESERVED)
     tokens_estimated: Mapped[int]
     usd_estimated: Mapped[str]
     tokens: Mapped[int] = mapped_column(default=0)
@@ -255,7 +278,7 @@ class Worker(Row):
     gpu_bytes: Mapped[int] = mapped_column(default=0)
     gpu_load: Mapped[float | None]
     version: Mapped[str] = mapped_column(default="")
-    wish: Mapped[str] = mapped_column(default="")
+    wish: Mapped[RequestedAction] = mapped_column(default=RequestedAction.NONE)
     """What a person wants of it: "", drain (take nothing new), or restart."""
 
 
@@ -272,9 +295,9 @@ class Batch(Row):
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     model: Mapped[str]
     display_name: Mapped[str] = mapped_column(unique=True)
-    state: Mapped[str] = mapped_column(default="planned", index=True)
+    state: Mapped[BatchState] = mapped_column(default=BatchState.PLANNED, index=True)
     epoch: Mapped[int] = mapped_column(default=0)
-    wish: Mapped[str] = mapped_column(default="")
+    wish: Mapped[BatchAction] = mapped_column(default=BatchAction.NONE)
     texts: Mapped[int]
     tokens: Mapped[int]
     usd: Mapped[str]
@@ -311,7 +334,7 @@ class EmbeddingRequest(Row):
     custom_id: Mapped[str]
     model: Mapped[str]
     recording_id: Mapped[str] = mapped_column(index=True)
-    state: Mapped[str] = mapped_column(default="waiting")
+    state: Mapped[EmbeddingRequestState] = mapped_column(default=EmbeddingRequestState.WAITING)
     batch_id: Mapped[str | None] = mapped_column(index=True)
     tries: Mapped[int] = mapped_column(default=0)
     tokens: Mapped[int]
@@ -336,8 +359,8 @@ class Order(Row):
     recording_id: Mapped[str]
     owner: Mapped[str]
     engine: Mapped[str]
-    state: Mapped[str] = mapped_column(default="planned", index=True)
-    fate: Mapped[str] = mapped_column(default="")
+    state: Mapped[OrderState] = mapped_column(default=OrderState.PLANNED, index=True)
+    fate: Mapped[OrderFate] = mapped_column(default=OrderFate.UNKNOWN)
     remote_id: Mapped[str | None]
     duration_s: Mapped[float]
     usd: Mapped[str] = mapped_column(default="0")
@@ -378,7 +401,7 @@ class Cover(Row):
     recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), index=True)
     series: Mapped[str] = mapped_column(index=True)
     wish: Mapped[Json] = mapped_column(JSON)
-    state: Mapped[str] = mapped_column(default="planned", index=True)
+    state: Mapped[OrderState] = mapped_column(default=OrderState.PLANNED, index=True)
     remote_id: Mapped[str | None]
     breaks: Mapped[int] = mapped_column(default=0)
     object: Mapped[str | None]
@@ -401,9 +424,9 @@ class Run(Row):
     job_id: Mapped[str]
     task_id: Mapped[str] = mapped_column(index=True)
     recording_id: Mapped[str]
-    kind: Mapped[str]
+    kind: Mapped[JobKind]
     queue: Mapped[str]
-    outcome: Mapped[str]
+    outcome: Mapped[RunOutcome]
     worker: Mapped[str]
     waited_s: Mapped[float]
     started_at: Mapped[float]
@@ -420,11 +443,11 @@ class Tally(Row):
     __tablename__ = "tallies"
 
     span_s: Mapped[int] = mapped_column(primary_key=True)
-    measure: Mapped[str] = mapped_column(primary_key=True)
+    measure: Mapped[Measure] = mapped_column(primary_key=True)
     at: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[JobKind] = mapped_column(primary_key=True)
     queue: Mapped[str] = mapped_column(primary_key=True)
-    outcome: Mapped[str] = mapped_column(primary_key=True)
+    outcome: Mapped[RunOutcome] = mapped_column(primary_key=True)
     step: Mapped[int] = mapped_column(primary_key=True)
     n: Mapped[int]
     total_s: Mapped[float]

@@ -11,6 +11,7 @@ from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
+from core.database.states import JobKind, TaskStatus
 from core.database.tables import Job, Recording, Task, Transcript
 from core.errors import NotFound
 from core.media.decode import Media
@@ -257,8 +258,10 @@ def complete(session: Session, task: Task) -> None:
     session.get_one(Recording, task.recording_id).transcript_id = task.transcript_id
     session.execute(
         update(Task)
-        .where(Task.id == task.id, Task.status == "processing")
-        .values(status="completed", stage="completed", progress=100, completed_at=time.time())
+        .where(Task.id == task.id, Task.status == TaskStatus.PROCESSING)
+        .values(
+            status=TaskStatus.COMPLETED, stage=TaskStatus.COMPLETED, progress=100, completed_at=time.time()
+        )
     )
 
 
@@ -290,10 +293,10 @@ def _task(
     )
     if transcript.complete and recording.transcript_id == transcript.id:
         now = time.time()
-        task.status, task.stage, task.progress = "completed", "completed", 100
+        task.status, task.stage, task.progress = TaskStatus.COMPLETED, TaskStatus.COMPLETED, 100
         task.created_at = task.started_at = task.completed_at = now
         return task, None
-    kind, queue = ("index", "io") if transcript.complete else ("prepare", "cpu")
+    kind, queue = (JobKind.INDEX, "io") if transcript.complete else (JobKind.PREPARE, "cpu")
     return task, Job(kind=kind, queue=queue, run_at=time.time(), rung_at=time.time())
 
 

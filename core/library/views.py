@@ -13,6 +13,7 @@ from sqlalchemy.orm import aliased
 
 from core.application import Application
 from core.database.database import Database
+from core.database.states import TASK_UNFINISHED, EmbeddingStatus, TaskStatus
 from core.database.tables import Json, PassageRow, Recording, Task, Transcript
 from core.errors import NotFound, StenogramError
 from core.i18n.messages import N_
@@ -40,7 +41,6 @@ FORMATS = {
 PAUSE_S = 1.5
 LONGEST_PARAGRAPH_S = 60.0
 EXCERPT_LETTERS = 320
-ACTIVE = ("queued", "processing")
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class Card:
     """Whether it was heard, and nobody speaks in it."""
 
     @property
-    def status(self) -> str:
+    def status(self) -> TaskStatus:
         """Where the work on it stands; a task that was cleaned away had ended."""
-        return self.task.status if self.task else "completed"
+        return self.task.status if self.task else TaskStatus.COMPLETED
 
     @property
     def active(self) -> bool:
         """Whether somebody works on it or will soon."""
-        return self.status in ACTIVE
+        return self.status in TASK_UNFINISHED
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def totals(database: Database, who: Principal) -> Totals:
     """How much there is and how much of it can be searched."""
     length = func.sum(Recording.duration_s)
     heard = length.filter(Recording.transcript_id.is_not(None))
-    meant = length.filter(Recording.meaning == "done")
+    meant = length.filter(Recording.meaning == EmbeddingStatus.DONE)
     with database.read() as session:
         count, *lengths = session.execute(
             mine(select(func.count(), length, heard, meant).select_from(Recording), who, Recording)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sqlalchemy import select
 
 from core.application import Application
+from core.database.states import JobState, RequestedAction
 from core.database.tables import Action, Job, Recording, Task
 from core.errors import AdminsOnly, NotFound
 from core.i18n.messages import N_
@@ -100,7 +101,8 @@ class Actions:
     def tell(self, worker: str, options: str) -> None:
         """Drain a worker, restart it, or ("undrain") let it go on."""
         self._must_be_admin()
-        if not workers.want(self._here.database, worker, "" if options == "undrain" else options):
+        action = RequestedAction.NONE if options == "undrain" else RequestedAction(options)
+        if not workers.request(self._here.database, worker, action):
             raise NotFound
         self._log(options, [worker], 1)
 
@@ -233,7 +235,7 @@ class Actions:
 
 def waiting_in(app: Application, queue: str) -> list[str]:
     """Tasks of which a job waits in this queue."""
-    waiting = select(Job.task_id).where(Job.state == "ready", Job.queue == _known(queue, QUEUES))
+    waiting = select(Job.task_id).where(Job.state == JobState.READY, Job.queue == _known(queue, QUEUES))
     with app.database.read() as session:
         return list(session.scalars(waiting.order_by(Job.created_at)))
 

@@ -10,6 +10,7 @@ from itertools import groupby
 from sqlalchemy import select
 
 from core.database.database import Database
+from core.database.states import TASK_UNFINISHED, BatchState, OrderState
 from core.database.tables import Batch, Json, Order, Recording, Task
 from core.library.recordings import mine
 from core.orders import transcript_orders
@@ -67,7 +68,7 @@ def waiting(database: Database, who: Principal) -> list[Decision]:
         transcript_orders.held().add_columns(Recording).join(Task, Task.transcript_id == Order.transcript_id)
     )
     found = found.join(Recording, Recording.id == Task.recording_id).order_by(Task.created_at)
-    found = found.where(Task.status.in_(("queued", "processing")))
+    found = found.where(Task.status.in_(TASK_UNFINISHED))
     with database.read() as session:
         rows = sorted(session.execute(mine(found, who, Recording)), key=_transcript)
     groups = [list(group) for _, group in groupby(rows, key=_transcript)]
@@ -82,14 +83,14 @@ def _transcript(row: tuple[Order, Recording]) -> str:
 def questions(database: Database, transcript_ids: Collection[str]) -> dict[str, Json]:
     """What a person is asked about these transcripts; only those that wait for an answer."""
     asked = select(Order.transcript_id, Order.error)
-    asked = asked.where(Order.state == "held", Order.transcript_id.in_(transcript_ids))
+    asked = asked.where(Order.state == OrderState.HELD, Order.transcript_id.in_(transcript_ids))
     with database.read() as session:
         return {transcript_id: error or {} for transcript_id, error in session.execute(asked)}
 
 
 def stamp(database: Database) -> str:
     """Changes when something begins or ceases to wait for a person. Cheap."""
-    batches = select(Batch.id).where(Batch.state == "held").order_by(Batch.id)
+    batches = select(Batch.id).where(Batch.state == BatchState.HELD).order_by(Batch.id)
     with database.read() as session:
         held = [order.id for order in session.scalars(transcript_orders.held())]
         return " ".join([*held, *session.scalars(batches)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from core.database.database import Database
+from core.database.states import TASK_UNFINISHED, TaskStatus
 from core.database.tables import Recording, Task
 
 LAST_TASKS = 20
@@ -41,12 +42,12 @@ class Forecasts:
 
     def of(self, task: Task, recording: Recording) -> Forecast | None:
         """How long this task still takes; None once it has ended."""
-        if task.status not in {"queued", "processing"}:
+        if task.status not in TASK_UNFINISHED:
             return None
         measured = self._pace(task.engine)
         pace = FIRST_GUESS if measured is None else measured
         whole_s = OVERHEAD_S + pace * (recording.duration_s or UNKNOWN_LENGTH_S)
-        if task.status == "queued":
+        if task.status == TaskStatus.QUEUED:
             return Forecast(round(whole_s + pace * self._sound_ahead(task)), measured is not None)
         elapsed_s = self._now - (task.started_at or self._now)
         if task.progress >= TELLING_PROGRESS:
@@ -63,7 +64,11 @@ class Forecasts:
         real = (
             select(Task.completed_at - Task.started_at, Recording.duration_s)
             .join(Recording, Recording.id == Task.recording_id)
-            .where(Task.engine == engine, Task.status == "completed", Task.completed_at > Task.started_at)
+            .where(
+                Task.engine == engine,
+                Task.status == TaskStatus.COMPLETED,
+                Task.completed_at > Task.started_at,
+            )
             .order_by(Task.completed_at.desc())
         )
         with self._database.read() as session:
@@ -77,7 +82,7 @@ class Forecasts:
         earlier = (
             select(func.sum(Recording.duration_s * (100 - Task.progress) / 100))
             .join(Task, Task.recording_id == Recording.id)
-            .where(Task.engine == task.engine, Task.status.in_(("queued", "processing")))
+            .where(Task.engine == task.engine, Task.status.in_(TASK_UNFINISHED))
             .where(Task.created_at < task.created_at)
         )
         with self._database.read() as session:

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from core.application import Application
 from core.billing import plain
+from core.database.states import JobKind
 from core.database.tables import Json, PeriodicTask, Worker, utc
 from core.i18n import catalogue
 from core.monitor import decisions, failures, health, monitor
@@ -357,7 +358,7 @@ def _kind(timing: Timing) -> KindFact:
         run_p95_s=timing.run_p95_s,
         wait_p50_s=timing.wait_p50_s,
         wait_p95_s=timing.wait_p95_s,
-        speed=timing.speed if timing.kind == "transcribe" else None,
+        speed=timing.speed if timing.kind == JobKind.TRANSCRIBE else None,
     )
 
 

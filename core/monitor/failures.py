@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 
 from core.billing.ledger import CAP, KEY_CAP
 from core.database.database import Database
+from core.database.states import JOB_BROKEN, JobState
 from core.database.tables import Job, Json, Recording, Task
 from core.errors import NoSound, NoSpace, ProviderBusy, ProviderRefused, ProviderResting, UnreadableMedia
 from core.i18n.messages import N_
@@ -18,7 +19,7 @@ from core.library.recordings import mine
 from core.orders.transcript_orders import HELD
 from core.principal import Principal
 
-DEAD = ("failed", "quarantined")
+DEAD = JOB_BROKEN
 AGAIN_LATER = N_("This usually passes by itself. Try again in some minutes.")
 RAISE = N_("Raise the cap (Costs, What it came to), or wait for the next month.")
 FIXES = {
@@ -106,7 +107,7 @@ def is_reason(messages: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _kept() -> ColumnElement[bool]:
-    return Job.state.in_((*DEAD, "ready"))
+    return Job.state.in_((*DEAD, JobState.READY))
 
 
 def _members(statement: Select, who: Principal, message: str, kind: str) -> Select:  # type: ignore[type-arg]
@@ -121,7 +122,7 @@ def _broken(statement: Select, who: Principal) -> Select:  # type: ignore[type-a
         other.recording_id == Task.recording_id, other.created_at > Task.created_at
     )
     has_reason = Job.error["message"].as_string().is_not(None)
-    put_off = and_(Job.state == "ready", Job.run_at > time.time(), has_reason)
+    put_off = and_(Job.state == JobState.READY, Job.run_at > time.time(), has_reason)
     joined = statement.select_from(Job).join(Task, Task.id == Job.task_id)
     joined = joined.join(Recording, Recording.id == Task.recording_id)
     broken = or_(Job.state.in_(DEAD), put_off)

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.application import Application
+from core.database.states import EmbeddingStatus
 from core.database.tables import Json, Recording
 from core.errors import StenogramError, Unavailable
 from core.i18n import catalogue
@@ -95,7 +96,7 @@ class Coverage:
 def coverage(app: Application, who: Principal) -> Coverage:
     """What a search can find of everything they may see."""
     totals = views.totals(app.database, who)
-    waits = select(func.sum(Recording.duration_s)).where(Recording.meaning == "waiting")
+    waits = select(func.sum(Recording.duration_s)).where(Recording.meaning == EmbeddingStatus.WAITING)
     with app.database.read() as session:
         waiting_s = session.scalar(mine(waits, who, Recording)) or 0.0
     return Coverage(totals.total_s, totals.words_s, totals.meaning_s, waiting_s)

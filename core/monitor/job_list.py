@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -11,6 +11,7 @@ from sqlalchemy import Select, func, or_, select
 from core import logs
 from core.application import Application
 from core.database.database import Database
+from core.database.states import JobState, RunOutcome
 from core.database.tables import Job, Recording, Run, Task
 from core.errors import NotFound
 from core.i18n import catalogue
@@ -20,24 +21,24 @@ from core.monitor import failures
 from core.principal import Principal
 from core.queue import history
 
-STATES = {
-    "ready": N_("Waiting"),
-    "running": N_("In work"),
-    "done": N_("Done"),
-    "failed": N_("Failed"),
-    "quarantined": N_("Set aside"),
-    "cancelled": N_("Cancelled"),
+STATES: Mapping[str, str] = {
+    JobState.READY: N_("Waiting"),
+    JobState.RUNNING: N_("In work"),
+    JobState.DONE: N_("Done"),
+    JobState.FAILED: N_("Failed"),
+    JobState.QUARANTINED: N_("Set aside"),
+    JobState.CANCELLED: N_("Cancelled"),
 }
 """Where a job stands, for people."""
 
-OUTCOMES = {
-    "done": N_("Done"),
-    "failed": N_("Failed"),
-    "cancelled": N_("Cancelled"),
-    "quarantined": N_("Set aside"),
-    "later": N_("Put off"),
-    "stopped": N_("Interrupted in order"),
-    "died": N_("Its worker died"),
+OUTCOMES: Mapping[str, str] = {
+    RunOutcome.DONE: N_("Done"),
+    RunOutcome.FAILED: N_("Failed"),
+    RunOutcome.CANCELLED: N_("Cancelled"),
+    RunOutcome.QUARANTINED: N_("Set aside"),
+    RunOutcome.LATER: N_("Put off"),
+    RunOutcome.STOPPED: N_("Interrupted in order"),
+    RunOutcome.DIED: N_("Its worker died"),
 }
 """How an attempt ended, for people."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from core.database.database import Database
+from core.database.states import TaskStatus
 from core.i18n import catalogue
 from core.i18n.catalogue import gettext
 from core.monitor import decisions, monitor
@@ -88,10 +89,10 @@ def _batches(now: Now, language: str) -> str:
 def _running(one: Running, language: str) -> Shown:
     return {
         "id": one.job.id,
-        "task": one.task.id if one.task.status == "processing" else "",
+        "task": one.task.id if one.task.status == TaskStatus.PROCESSING else "",
         "title": one.recording.title,
         "facts": _joined(_pace(one, language)),
-        "progress": one.task.progress if one.task.status == "processing" else None,
+        "progress": one.task.progress if one.task.status == TaskStatus.PROCESSING else None,
     }
 
 

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
 from core.application import Application
+from core.database.states import JobKind, Measure, RunOutcome
 from core.database.tables import Batch
 from core.monitor import monitor
 from core.principal import EVERYONE
@@ -75,17 +76,23 @@ def _jobs(totals: Sequence[Total]) -> Iterator[Metric]:
     labels = ["kind", "queue"]
     ended = CounterMetricFamily("stenogram_jobs_ended", "Attempts by outcome.", labels=[*labels, "outcome"])
     counts: dict[tuple[str, str, str], int] = {}
-    steps: dict[str, dict[tuple[str, str], list[tuple[int, int, float]]]] = {"run": {}, "wait": {}}
+    steps: dict[str, dict[tuple[str, str], list[tuple[int, int, float]]]] = {
+        Measure.RUN: {},
+        Measure.WAIT: {},
+    }
     for total in totals:
         which = (total.kind, total.queue)
-        if total.measure == "ended":
+        if total.measure == Measure.ENDED:
             counts[*which, total.outcome] = counts.get((*which, total.outcome), 0) + total.n
         else:
             steps[total.measure].setdefault(which, []).append((total.step, total.n, total.total_s))
     for outcome, n in counts.items():
         ended.add_metric(outcome, n)
     yield ended
-    for measure, says in (("run", "How long finished jobs ran."), ("wait", "How long they had waited.")):
+    for measure, says in (
+        (Measure.RUN, "How long finished jobs ran."),
+        (Measure.WAIT, "How long they had waited."),
+    ):
         family = HistogramMetricFamily(f"stenogram_job_{measure}_seconds", says, labels=labels)
         for which, found in steps[measure].items():
             family.add_metric(which, _buckets(found), sum(total_s for _, _, total_s in found))
@@ -104,7 +111,7 @@ def _speed(app: Application, totals: Sequence[Total]) -> Iterator[Metric]:
     heard_s = sum(
         total.audio_s
         for total in totals
-        if (total.kind, total.outcome, total.measure) == ("transcribe", "done", "ended")
+        if (total.kind, total.outcome, total.measure) == (JobKind.TRANSCRIBE, RunOutcome.DONE, Measure.ENDED)
     )
     audio.add_metric([], heard_s)
     yield audio

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
+from core.database.states import JOB_UNFINISHED, JobKind, JobState, TaskStatus
 from core.database.tables import Batch, Job, Recording, Run, Segment, Task, Transcript, Worker
 from core.i18n.messages import N_
 from core.library.recordings import mine
@@ -17,20 +18,20 @@ from core.orders.batch_store import LIVE
 from core.principal import Principal
 from core.queue import history, queues, workers
 
-KINDS = {
-    "prepare": N_("Reading the file"),
-    "transcribe": N_("Transcribing"),
-    "index": N_("Indexing words"),
-    "embed": N_("Indexing meaning"),
+KINDS: Mapping[str, str] = {
+    JobKind.PREPARE: N_("Reading the file"),
+    JobKind.TRANSCRIBE: N_("Transcribing"),
+    JobKind.INDEX: N_("Indexing words"),
+    JobKind.EMBED: N_("Indexing meaning"),
 }
 """What each kind of job does, for people."""
 
-STATUSES = {
-    "queued": N_("Waiting"),
-    "processing": N_("In work"),
-    "completed": N_("Ready"),
-    "failed": N_("Failed"),
-    "cancelled": N_("Cancelled"),
+STATUSES: Mapping[str, str] = {
+    TaskStatus.QUEUED: N_("Waiting"),
+    TaskStatus.PROCESSING: N_("In work"),
+    TaskStatus.COMPLETED: N_("Ready"),
+    TaskStatus.FAILED: N_("Failed"),
+    TaskStatus.CANCELLED: N_("Cancelled"),
 }
 """Where a task stands, for people."""
 
@@ -114,9 +115,7 @@ def now(database: Database, who: Principal) -> Now:
 def stamp(database: Database) -> str:
     """Changes when a job begins, ends or is put off, or a queue is paused. Cheap."""
     last = select(func.max(Run.ended_at))
-    moving = select(Job.state, func.count(), func.max(Job.started_at)).where(
-        Job.state.in_(("ready", "running"))
-    )
+    moving = select(Job.state, func.count(), func.max(Job.started_at)).where(Job.state.in_(JOB_UNFINISHED))
     with database.read() as session:
         counted = [tuple(row) for row in session.execute(moving.group_by(Job.state))]
         return f"{session.scalar(last)} {counted} {sorted(queues.paused(session))}"
@@ -124,7 +123,7 @@ def stamp(database: Database) -> str:
 
 def active(database: Database) -> bool:
     """Whether anything runs or is ready to run. Cheap."""
-    moving = select(Job.id).where(Job.state.in_(("ready", "running")), Job.run_at <= time.time()).limit(1)
+    moving = select(Job.id).where(Job.state.in_(JOB_UNFINISHED), Job.run_at <= time.time()).limit(1)
     with database.read() as session:
         return session.scalar(moving) is not None
 
@@ -135,8 +134,8 @@ def _jobs(who: Principal) -> Select[Job, Task, Recording]:
 
 
 def _running(session: Session, who: Principal) -> list[Running]:
-    rows = session.execute(_jobs(who).where(Job.state == "running").order_by(Job.started_at)).all()
-    speeds = _speeds(session, {task.transcript_id for job, task, _ in rows if job.kind == "transcribe"})
+    rows = session.execute(_jobs(who).where(Job.state == JobState.RUNNING).order_by(Job.started_at)).all()
+    speeds = _speeds(session, {task.transcript_id for job, task, _ in rows if job.kind == JobKind.TRANSCRIBE})
     return [Running(job, task, rec, *speeds.get(task.transcript_id, (None, None))) for job, task, rec in rows]
 
 
@@ -176,7 +175,7 @@ def _waiting(session: Session, who: Principal, at: float, held: set[str]) -> lis
         )
         .join(Task, Task.id == Job.task_id)
         .join(Recording, Recording.id == Task.recording_id)
-        .where(Job.state == "ready", Job.run_at <= at)
+        .where(Job.state == JobState.READY, Job.run_at <= at)
         .group_by(Job.queue),
         who,
         Task,
@@ -191,7 +190,7 @@ def _done_in_s(session: Session, ears: Sequence[str], least_s: float) -> float |
         select(func.sum(Recording.duration_s * (100 - Task.progress) / 100))
         .join(Task, Task.recording_id == Recording.id)
         .join(Job, Job.task_id == Task.id)
-        .where(Job.state.in_(("ready", "running")), Job.kind.in_(("prepare", "transcribe")))
+        .where(Job.state.in_(JOB_UNFINISHED), Job.kind.in_((JobKind.PREPARE, JobKind.TRANSCRIBE)))
     )
     left_s = session.scalar(no_op) or 0.0
     speeds = history.speeds(session, time.time() - history.DAY) or history.speeds(session, 0)
@@ -204,5 +203,5 @@ def _batches(session: Session) -> int:
 
 
 def _delayed(who: Principal, at: float) -> Select[Job, Task, Recording]:
-    later = _jobs(who).where(Job.state == "ready", Job.run_at > at)
+    later = _jobs(who).where(Job.state == JobState.READY, Job.run_at > at)
     return later.order_by(Job.run_at).limit(SHOWN)

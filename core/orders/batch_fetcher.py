@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from core.database.states import BatchState
 from core.database.tables import Batch, Job, new_id
 from core.embedding.embedder import BatchEmbedder
 from core.errors import NotFound, ProviderBusy
@@ -44,7 +45,7 @@ class Fetcher:
         hit("fetch.before_rename")
         batch_results.keep(path, self._path(batch, "result.jsonl"))
         hit("fetch.after_rename")
-        batch = self._store.move(batch, "saved", sha256=digest)
+        batch = self._store.move(batch, BatchState.SAVED, sha256=digest)
         hit("save.after_commit")
         return batch
 
@@ -52,7 +53,7 @@ class Fetcher:
         """Keep every good vector under its text, see that it is there, and settle."""
         path = self._path(batch, "result.jsonl")
         if not path.exists() or batch_results.digest(path) != batch.sha256:
-            return self._store.move(batch, "ended")
+            return self._store.move(batch, BatchState.ENDED)
         claimed = {row.custom_id: row for row in self._texts.sent(batch.id)}
         match = batch_results.Match({key: row.tokens for key, row in claimed.items()}, embedder.dim)
         for keys, vectors in match.vectors(path):

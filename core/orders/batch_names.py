@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
+from core.database.states import EmbeddingRequestState
 from core.database.tables import Batch, EmbeddingRequest, Order, PassageRow, Payment, Task
 from core.speech.engine import BATCH
 
@@ -57,7 +58,9 @@ def _waiting(session: Session, ids: Collection[str]) -> dict[str, str]:
         Batch, Batch.id == EmbeddingRequest.batch_id
     )
     named = theirs.where(
-        PassageRow.recording_id.in_(ids), Batch.name.is_not(None), EmbeddingRequest.state == "sent"
+        PassageRow.recording_id.in_(ids),
+        Batch.name.is_not(None),
+        EmbeddingRequest.state == EmbeddingRequestState.SENT,
     )
     found = session.execute(named.order_by(Batch.created_at).add_columns(Batch.created_at))
     return {recording_id: name or "" for recording_id, name, _ in found}

@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from core.billing import plain
 from core.billing.ledger import Call, CapReached, Ledger
 from core.database.database import Database
+from core.database.states import BatchAction, BatchState, EmbeddingRequestState
 from core.database.tables import Batch, EmbeddingRequest, Job, Json
 from core.embedding.embedder import BatchEmbedder, RemoteBatch
 from core.errors import StenogramError, Unavailable, Withdrawn
@@ -35,10 +36,17 @@ from core.orders import embedding_requests
 from core.orders.embedding_requests import Line
 from core.queue.jobs import as_json, changed
 
-LIVE = ("planned", "uploaded", "submitting", "submitted", "ended", "saved")
-ASKED = ("submitting", "submitted")
+LIVE = (
+    BatchState.PLANNED,
+    BatchState.UPLOADED,
+    BatchState.SUBMITTING,
+    BatchState.SUBMITTED,
+    BatchState.ENDED,
+    BatchState.SAVED,
+)
+ASKED = (BatchState.SUBMITTING, BatchState.SUBMITTED)
 """States in which the provider counts a batch's tokens as enqueued."""
-FREE = ("planned", "uploaded")
+FREE = (BatchState.PLANNED, BatchState.UPLOADED)
 """States in which nothing was ordered yet."""
 PREFIX = "gam-"
 POLL_MOST_S = 60.0
@@ -120,13 +128,13 @@ class BatchStore:
         batch.usd = plain(self._ledger.cost_usd(embedder.provider, embedder.model, "batch", batch.tokens))
         return batch
 
-    def move(self, batch: Batch, to: str, **values: Any) -> Batch:
+    def move(self, batch: Batch, to: BatchState, **values: Any) -> Batch:
         """One step to another state. Raise Withdrawn if somebody else has moved it meanwhile."""
         with self._database.write() as session:
             self._move(session, batch, to, **values)
         return self.get(batch.id)
 
-    def _move(self, session: Session, batch: Batch, to: str, **values: Any) -> None:
+    def _move(self, session: Session, batch: Batch, to: BatchState, **values: Any) -> None:
         fresh = {"state": to, "polls": 0, "next_at": self.now(), "error": None} | values
         mine = update(Batch).where(
             Batch.id == batch.id, Batch.state == batch.state, Batch.epoch == batch.epoch
@@ -139,7 +147,7 @@ class BatchStore:
         values: dict[str, Any] = {"name": remote.name, "remote_state": remote.state}
         values |= {"submitted_at": self.now(), "next_at": self.now() + self._poll_s}
         with self._database.write() as session:
-            self._move(session, batch, "submitted", **values)
+            self._move(session, batch, BatchState.SUBMITTED, **values)
             if twins:
                 self._book_twins(session, batch, len(twins))
         hit("submit.after_commit")
@@ -181,11 +189,11 @@ class BatchStore:
             "next_at": self.now() + self.pause_s(batch, error),
         }
         hit("refuse.before_commit")
-        self.move(batch, "uploaded", error=as_json(error), **values)
+        self.move(batch, BatchState.UPLOADED, error=as_json(error), **values)
 
     def hold(self, batch: Batch, message: str) -> None:
         """Stop here until a person has looked; what may be billed stays booked."""
-        self.move(batch, "held", alarm=_alarm(message), finished_at=self.now())
+        self.move(batch, BatchState.HELD, alarm=_alarm(message), finished_at=self.now())
 
     def watch(self) -> None:
         """Whatever holds a live batch up for too long, a person should know of it."""
@@ -209,7 +217,7 @@ class BatchStore:
             self._move(
                 session,
                 batch,
-                "complete",
+                BatchState.COMPLETE,
                 good=len(good),
                 bad=len(errors),
                 paid_tokens=sum(good.values()),
@@ -223,7 +231,7 @@ class BatchStore:
         return jobs
 
     def abandon(
-        self, batch: Batch, state: str, error: StenogramError | None = None, *, disputed: bool = False
+        self, batch: Batch, state: BatchState, error: StenogramError | None = None, *, disputed: bool = False
     ) -> list[Job]:
         """It ended without results. Money is free again unless `disputed`. Jobs to ring after that."""
         with self._database.write() as session:
@@ -232,16 +240,16 @@ class BatchStore:
             settle = self._ledger.dispute if disputed else self._ledger.release
             settle(session, batch.id)
             mine = select(EmbeddingRequest.hash).where(
-                EmbeddingRequest.batch_id == batch.id, EmbeddingRequest.state == "sent"
+                EmbeddingRequest.batch_id == batch.id, EmbeddingRequest.state == EmbeddingRequestState.SENT
             )
             hashes = list(session.scalars(mine))
-            if error is None and batch.wish in ("", "late"):
+            if error is None and batch.wish in (BatchAction.NONE, BatchAction.LATE):
                 embedding_requests.put_back(session, batch.id)
                 return []
             return _send_on(session, batch, dict.fromkeys(hashes, str(error or "cancelled")))
 
     def replan(
-        self, batch: Batch, embedder: BatchEmbedder, lines: Sequence[Line], state: str, why: str
+        self, batch: Batch, embedder: BatchEmbedder, lines: Sequence[Line], state: BatchState, why: str
     ) -> None:
         """It ended at the provider without results: what was not tried too often goes out in halves.
 
@@ -263,7 +271,7 @@ class BatchStore:
             with suppress(CapReached), session.begin_nested():  # capped, they wait like any others
                 self._insert(session, embedder, half)
 
-    def wish(self, batch_id: str, wish: str) -> bool:
+    def wish(self, batch_id: str, wish: BatchAction) -> bool:
         """Note what a person wants of a live batch; its next step is due now. False if it has ended."""
         mine = update(Batch).where(Batch.id == batch_id, Batch.state.in_(LIVE))
         with self._database.write() as session:
@@ -271,8 +279,8 @@ class BatchStore:
 
     def finished(self, session: Session, batch_id: str) -> None:
         """A cancelled batch is called finished now: its texts are made at once after all."""
-        mine = update(Batch).where(Batch.id == batch_id, Batch.state == "cancelled")
-        session.execute(mine.values(wish="now"))
+        mine = update(Batch).where(Batch.id == batch_id, Batch.state == BatchState.CANCELLED)
+        session.execute(mine.values(wish=BatchAction.SYNC))
 
 
 def _display_name(session: Session, embedder: BatchEmbedder, lines: Sequence[Line]) -> str:
@@ -296,12 +304,12 @@ def _send_on(session: Session, batch: Batch, errors: Mapping[str, str]) -> list[
 
     A late batch gives them back as they came: those that are due leave the lane at the next tick.
     """
-    if batch.wish == "now":
+    if batch.wish == BatchAction.SYNC:
         return embedding_requests.to_now(session, list(errors))
-    if batch.wish == "late":
+    if batch.wish == BatchAction.LATE:
         embedding_requests.put_back(session, batch.id)
         return []
-    embedding_requests.fail(session, errors, spent=batch.wish == "cancel")
+    embedding_requests.fail(session, errors, spent=batch.wish == BatchAction.CANCEL)
     return []
 
 

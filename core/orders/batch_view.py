@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from core.billing.ledger import Ledger
 from core.database.database import Database
+from core.database.states import BatchAction, BatchState, EmbeddingRequestState
 from core.database.tables import Batch, EmbeddingRequest, Json
 from core.embedding.embedder import Embedder, batching
 from core.i18n.messages import N_
@@ -22,32 +23,32 @@ from core.orders.batch_store import LIVE
 from core.settings import Settings
 
 STATES = {
-    "planned": N_("Collected; about to be sent"),
-    "uploaded": N_("Sent to the provider; about to be ordered"),
-    "submitting": N_("Ordered; the provider has not answered yet, it will be looked for"),
-    "submitted": N_("In work at the provider"),
-    "ended": N_("Ready at the provider; the result is being fetched"),
-    "saved": N_("Fetched; vectors are being stored"),
-    "complete": N_("Ready: these passages are found by meaning"),
-    "failed": N_("The provider could not do it; its passages were sent anew"),
-    "expired": N_("The provider took longer than 48 hours; its passages were sent anew"),
-    "cancelled": N_("Cancelled"),
-    "split": N_("Too large for the provider; its passages were collected anew"),
-    "held": N_("Stopped: a person must look"),
+    BatchState.PLANNED: N_("Collected; about to be sent"),
+    BatchState.UPLOADED: N_("Sent to the provider; about to be ordered"),
+    BatchState.SUBMITTING: N_("Ordered; the provider has not answered yet, it will be looked for"),
+    BatchState.SUBMITTED: N_("In work at the provider"),
+    BatchState.ENDED: N_("Ready at the provider; the result is being fetched"),
+    BatchState.SAVED: N_("Fetched; vectors are being stored"),
+    BatchState.COMPLETE: N_("Ready: these passages are found by meaning"),
+    BatchState.FAILED: N_("The provider could not do it; its passages were sent anew"),
+    BatchState.EXPIRED: N_("The provider took longer than 48 hours; its passages were sent anew"),
+    BatchState.CANCELLED: N_("Cancelled"),
+    BatchState.SPLIT: N_("Too large for the provider; its passages were collected anew"),
+    BatchState.HELD: N_("Stopped: a person must look"),
 }
 """Where a batch stands, for people."""
 
 WISHES = {
-    "cancel": N_("Being cancelled"),
-    "now": N_("Being cancelled; the rest will be made now"),
-    "late": N_("Late, so it is being cancelled; what is due will be made now"),
+    BatchAction.CANCEL: N_("Being cancelled"),
+    BatchAction.SYNC: N_("Being cancelled; the rest will be made now"),
+    BatchAction.LATE: N_("Late, so it is being cancelled; what is due will be made now"),
 }
 """What was asked of a batch under way, for people."""
 
 FINISHED = N_("Finished now: what it lacked went to be made at once, at the full price")
 LATE = N_("It was late and is cancelled; what was due went to be made at once")
 
-DISPUTED = ("failed", "expired", "held")
+DISPUTED = (BatchState.FAILED, BatchState.EXPIRED, BatchState.HELD)
 """Ends without a result, of which nobody knows whether they are billed: they stay booked."""
 PAUSED = "batch paused"
 """The fact that says until when the provider is not asked, and why."""
@@ -142,7 +143,7 @@ class View:
 
     def held(self) -> Sequence[Seen]:
         """Batches that a person must look at, the oldest first."""
-        waiting = select(Batch).where(Batch.state == "held").order_by(Batch.created_at)
+        waiting = select(Batch).where(Batch.state == BatchState.HELD).order_by(Batch.created_at)
         with self._database.read() as session:
             expected = _expected(_durations(session))
             return [self._seen(row, 0, expected) for row in session.scalars(waiting)]
@@ -163,7 +164,9 @@ class View:
         )
         with self._database.read() as session:
             number, since, tokens = session.execute(
-                idle.where(EmbeddingRequest.state == "waiting", EmbeddingRequest.model == name)
+                idle.where(
+                    EmbeddingRequest.state == EmbeddingRequestState.WAITING, EmbeddingRequest.model == name
+                )
             ).one()
         usd, saved = self._price(name, int(tokens))
         capped = json.loads(self._database.get_value(CAPPED) or "null") if number else None
@@ -177,8 +180,12 @@ class View:
         if not (live or row.paid_usd):
             usd, saved = (usd if row.state in DISPUTED else Decimal(0)), Decimal(0)
         started = row.submitted_at or row.created_at
-        left = row.texts - row.good if row.wish == "now" and row.state in ("cancelled", "complete") else 0
-        ended_at = None if row.state == "held" else row.finished_at
+        left = (
+            row.texts - row.good
+            if row.wish == BatchAction.SYNC and row.state in (BatchState.CANCELLED, BatchState.COMPLETE)
+            else 0
+        )
+        ended_at = None if row.state == BatchState.HELD else row.finished_at
         return Seen(
             id=row.id,
             state=row.state,
@@ -186,7 +193,7 @@ class View:
             name=row.name or row.display_name,
             texts=row.texts,
             good=row.good,
-            failed=row.texts if row.state == "held" else failed,
+            failed=row.texts if row.state == BatchState.HELD else failed,
             at_once=left,
             waiting=row.texts if live else 0,
             age_s=(ended_at or self.now()) - row.created_at,
@@ -213,12 +220,12 @@ def _says(row: Batch, *, live: bool, left: int) -> str:
         return WISHES[row.wish]
     if left:
         return FINISHED
-    return LATE if (row.state, row.wish) == ("cancelled", "late") else STATES[row.state]
+    return LATE if (row.state, row.wish) == (BatchState.CANCELLED, BatchAction.LATE) else STATES[row.state]
 
 
 def _failed(session: Session, batch_ids: Sequence[str]) -> dict[str, int]:
     grouped = select(EmbeddingRequest.batch_id, func.count()).where(
-        EmbeddingRequest.batch_id.in_(batch_ids), EmbeddingRequest.state == "failed"
+        EmbeddingRequest.batch_id.in_(batch_ids), EmbeddingRequest.state == EmbeddingRequestState.FAILED
     )
     return {str(key): number for key, number in session.execute(grouped.group_by(EmbeddingRequest.batch_id))}
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from core.billing.ledger import Ledger
 from core.database.database import Database
+from core.database.states import BatchAction, BatchState
 from core.database.tables import Batch, Job, new_id
 from core.embedding.embedder import BatchEmbedder, RemoteBatch, batching
 from core.errors import (
@@ -122,7 +123,7 @@ class Batches:
             self.store.hold(batch, N_("The embedder of this batch is not there any more."))
             return
         if batch.deadline_at is not None and self.now() > batch.deadline_at and not batch.wish:
-            self.store.wish(batch.id, "late")
+            self.store.wish(batch.id, BatchAction.LATE)
             batch = self.store.get(batch.id)
         current: Batch | None = batch
         try:
@@ -141,7 +142,7 @@ class Batches:
     def _refuse(self, batch: Batch, error: Rejected) -> None:
         """A step makes no sense to the provider: give up what costs nothing yet, else try again later."""
         if batch.state in FREE:
-            self._end(batch, "failed", error)
+            self._end(batch, BatchState.FAILED, error)
         else:
             self.store.later(batch, error)
 
@@ -181,24 +182,24 @@ class Batches:
 
     def cancel(self, batch_id: str) -> bool:
         """Stop a batch; what it finished is kept, the rest is listed for a person. False: it has ended."""
-        return self.store.wish(batch_id, "cancel")
+        return self.store.wish(batch_id, BatchAction.CANCEL)
 
     def finish_now(self, batch_id: str) -> bool:
         """Stop a batch and make its missing vectors now, at the full price. False: it has ended.
 
         Nothing is paid twice: the rest is bought only when the provider has confirmed the end.
         """
-        return self.store.wish(batch_id, "now")
+        return self.store.wish(batch_id, BatchAction.SYNC)
 
     def retry_failed(self, batch_id: str) -> int:
         """Texts that were given up, or are held, wait for the next batch. How many."""
-        held = self._let_go(batch_id, "")
+        held = self._let_go(batch_id, BatchAction.NONE)
         with self._database.write() as session:
             return held + embedding_requests.again(session, batch_id)
 
     def embed_failed_now(self, batch_id: str) -> int:
         """Texts that were given up, or are held, are embedded now, at the full price. How many."""
-        held = self._let_go(batch_id, "now")
+        held = self._let_go(batch_id, BatchAction.SYNC)
         with self._database.write() as session:
             hashes = embedding_requests.failed(session, batch_id)
             jobs = embedding_requests.to_now(session, hashes)
@@ -207,14 +208,14 @@ class Batches:
             self._notify(job)
         return held + len(hashes)
 
-    def _let_go(self, batch_id: str, wish: str) -> int:
+    def _let_go(self, batch_id: str, wish: BatchAction) -> int:
         """A person looked at a held batch and wants its texts anew; what it may have cost stays booked."""
         batch = self.store.get(batch_id)
-        if batch.state != "held":
+        if batch.state != BatchState.HELD:
             return 0
         batch.wish = wish
         number = len(self.texts.sent(batch_id))
-        self._end(batch, "failed", disputed=True)
+        self._end(batch, BatchState.FAILED, disputed=True)
         return number
 
     def waiting(self, recording_id: str) -> dict[str, int]:
@@ -234,10 +235,10 @@ class Batches:
 
     def _upload(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
         if batch.wish:
-            return self._end(batch, "cancelled")
+            return self._end(batch, BatchState.CANCELLED)
         lines = self.texts.of_batch(batch.id)
         if not lines:
-            return self._end(batch, "cancelled")
+            return self._end(batch, BatchState.CANCELLED)
         path = self._folder / f"{batch.id}.{new_id()[:8]}.input.jsonl"
         self._folder.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as file:
@@ -246,22 +247,24 @@ class Batches:
         name = embedder.upload(path, f"{batch.display_name}-{batch.epoch}")
         hit("upload.after")
         path.unlink()
-        return self.store.move(batch, "uploaded", file=name, uploaded_at=self.now())
+        return self.store.move(batch, BatchState.UPLOADED, file=name, uploaded_at=self.now())
 
     def _submit(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
         if batch.wish:
-            return self._end(batch, "cancelled")
+            return self._end(batch, BatchState.CANCELLED)
         if batch.uploaded_at is None or self.now() - batch.uploaded_at > UPLOAD_LIVES_S:
-            return self.store.move(batch, "planned", epoch=batch.epoch + 1)
+            return self.store.move(batch, BatchState.PLANNED, epoch=batch.epoch + 1)
         polls = batch.polls
         if self._ordered_before(embedder, batch):
-            return self.store.move(batch, "submitting", submit_at=self.now())
+            return self.store.move(batch, BatchState.SUBMITTING, submit_at=self.now())
         hit("submit.before_commit")
-        batch = self.store.move(batch, "submitting", submit_at=self.now(), epoch=batch.epoch + 1, polls=polls)
+        batch = self.store.move(
+            batch, BatchState.SUBMITTING, submit_at=self.now(), epoch=batch.epoch + 1, polls=polls
+        )
         committed = time.monotonic()
         hit("submit.before_send")
         if time.monotonic() - committed > SEND_WITHIN_S:
-            return self.store.move(batch, "uploaded")
+            return self.store.move(batch, BatchState.UPLOADED)
         return self._order(embedder, batch)
 
     def _ordered_before(self, embedder: BatchEmbedder, batch: Batch) -> bool:
@@ -282,7 +285,7 @@ class Batches:
             raise
         except Rejected as error:
             hit("refuse.before_commit")
-            return self._end(batch, "failed", error)
+            return self._end(batch, BatchState.FAILED, error)
         hit("submit.after_reply")
         self.planner.accepted()
         self.store.submitted(batch, remote)
@@ -296,7 +299,7 @@ class Batches:
             self.planner.refused(tokens)
         if limit and jobs <= 1 and batch.texts > 1:
             hit("refuse.before_commit")
-            self._end(batch, "split")
+            self._end(batch, BatchState.SPLIT)
         else:
             self.store.refused(batch, error)
 
@@ -313,7 +316,7 @@ class Batches:
             self.store.submitted(batch, found[0], found[1:])
             return None
         if self.now() > (batch.submit_at or 0) + self._settings.batch_quiet_s:
-            return self.store.move(batch, "uploaded", epoch=batch.epoch + 1)
+            return self.store.move(batch, BatchState.UPLOADED, epoch=batch.epoch + 1)
         self.store.later(batch)
         return None
 
@@ -337,17 +340,17 @@ class Batches:
         match remote.state:
             case "succeeded" | "partially_succeeded" | "cancelled" if remote.result:
                 values = {"remote_state": remote.state, "result": remote.result, "lines": remote.lines}
-                batch = self.store.move(batch, "ended", ended_at=self.now(), **values)
+                batch = self.store.move(batch, BatchState.ENDED, ended_at=self.now(), **values)
                 hit("end.after_commit")
                 return batch
             case "cancelled":
-                return self._end(batch, "cancelled")
+                return self._end(batch, BatchState.CANCELLED)
             case "failed" | "expired":
                 lines = self.texts.of_batch(batch.id)
                 why = remote.error or remote.state
                 if batch.wish:
-                    return self._end(batch, remote.state, disputed=True)
-                self.store.replan(batch, embedder, lines, remote.state, why)
+                    return self._end(batch, BatchState(remote.state), disputed=True)
+                self.store.replan(batch, embedder, lines, BatchState(remote.state), why)
                 return None
         self.store.later(batch, remote_state=remote.state)
         return None
@@ -359,7 +362,7 @@ class Batches:
             return  # it has ended, or is not there: the next look will tell
 
     def _end(
-        self, batch: Batch, state: str, error: Rejected | None = None, *, disputed: bool = False
+        self, batch: Batch, state: BatchState, error: Rejected | None = None, *, disputed: bool = False
     ) -> Batch | None:
         for job in self.store.abandon(batch, state, error, disputed=disputed):
             self._notify(job)
@@ -374,10 +377,10 @@ class Batches:
 
 
 STEPS: dict[str, Step] = {
-    "planned": Batches._upload,
-    "uploaded": Batches._submit,
-    "submitting": Batches._find,
-    "submitted": Batches._poll,
-    "ended": lambda app, embedder, batch: app.fetcher.fetch(embedder, batch),
-    "saved": lambda app, embedder, batch: app.fetcher.store(embedder, batch),
+    BatchState.PLANNED: Batches._upload,
+    BatchState.UPLOADED: Batches._submit,
+    BatchState.SUBMITTING: Batches._find,
+    BatchState.SUBMITTED: Batches._poll,
+    BatchState.ENDED: lambda app, embedder, batch: app.fetcher.fetch(embedder, batch),
+    BatchState.SAVED: lambda app, embedder, batch: app.fetcher.store(embedder, batch),
 }

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.billing.ledger import Call, Ledger
 from core.database.database import Database
+from core.database.states import OrderFate, OrderState
 from core.database.tables import Cover, Recording, new_id
 from core.errors import (
     BadRequest,
@@ -29,7 +30,7 @@ from core.queue.jobs import as_json, changed
 from core.storage.object_store import ObjectStore
 
 PROVIDER = "runpod-images"
-LIVE = ("planned", "submitting", "submitted")
+LIVE = (OrderState.PLANNED, OrderState.SUBMITTING, OrderState.SUBMITTED)
 BREAKS = 3
 AGAIN_S = 60.0
 """A picture that failed is ordered again so often, after this pause."""
@@ -116,7 +117,7 @@ class Covers:
             case "planned":
                 self._submit(cover)
             case "submitting":
-                self._broken(cover, Made("broken", reason="its order was lost"))
+                self._broken(cover, Made(OrderFate.BROKEN, reason="its order was lost"))
             case _:
                 self._poll(cover)
 
@@ -127,44 +128,46 @@ class Covers:
             with self._breakers.around(PROVIDER, self.pictures.http):
                 remote_id = self.pictures.submit(PictureOptions(**cover.wish))
         except OutcomeUnknown as error:
-            self._broken(cover, Made("broken", reason=str(error.facts["detail"])))
+            self._broken(cover, Made(OrderFate.BROKEN, reason=str(error.facts["detail"])))
         except Rejected as error:
             self._fail(cover, error)
         except StenogramError as error:
             wait_s = getattr(error, "retry_after_s", None) or AGAIN_S
             with self._database.write() as session:
                 self._ledger.release(session, _call_id(cover))
-                later = {"state": "planned", "error": as_json(error), "next_at": self.now() + wait_s}
+                later = {"state": OrderState.PLANNED, "error": as_json(error), "next_at": self.now() + wait_s}
                 session.execute(_as_known(cover).values(later))
         else:
             now = self.now()
-            self._move(cover, "submitted", remote_id=remote_id, submitted_at=now, next_at=now + POLL_S)
+            self._move(
+                cover, OrderState.SUBMITTED, remote_id=remote_id, submitted_at=now, next_at=now + POLL_S
+            )
 
     def _intend(self, cover: Cover) -> bool:
         """Commit that it is about to be ordered, with its money. Raise CapReached."""
         with self._database.write() as session:
             recording = session.get_one(Recording, cover.recording_id)
             next_at = self.now() + LOST_S
-            if not changed(session, _as_known(cover).values(state="submitting", next_at=next_at)):
+            if not changed(session, _as_known(cover).values(state=OrderState.SUBMITTING, next_at=next_at)):
                 return False
             paid = {(recording.id, recording.owner): TYPICAL_S}
             call = Call("runpod", self.pictures.gpu, "now", paid)
             self._ledger.reserve(session, call, _call_id(cover))
-        cover.state = "submitting"
+        cover.state = OrderState.SUBMITTING
         return True
 
     def _poll(self, cover: Cover) -> None:
         with self._breakers.around(PROVIDER, self.pictures.http):
             made = self.pictures.poll(cover.remote_id or "")
             late = self.now() > (cover.submitted_at or 0.0) + self.pictures.timeout_s
-            if late and made.fate in ("waiting", "working"):
+            if late and made.fate in (OrderFate.WAITING, OrderFate.WORKING):
                 self.pictures.cancel(cover.remote_id or "")
-                made = Made("broken", reason=f"it was not ready in {self.pictures.timeout_s:g} s")
+                made = Made(OrderFate.BROKEN, reason=f"it was not ready in {self.pictures.timeout_s:g} s")
         match made.fate:
-            case "done":
+            case OrderFate.DONE:
                 self._keep(cover, made)
-            case "waiting" | "working":
-                self._move(cover, "submitted", next_at=self.now() + POLL_S)
+            case OrderFate.WAITING | OrderFate.WORKING:
+                self._move(cover, OrderState.SUBMITTED, next_at=self.now() + POLL_S)
             case _:
                 self._broken(cover, made)
 
@@ -172,7 +175,7 @@ class Covers:
         """First the picture, then the word that it is there."""
         name = f"covers/{cover.recording_id}/{cover.id}"
         self._storage.put(name, made.picture)
-        done = {"state": "done", "object": name, "finished_at": self.now(), "error": None}
+        done = {"state": OrderState.DONE, "object": name, "finished_at": self.now(), "error": None}
         with self._database.write() as session:
             if changed(session, _as_known(cover).values(done)):
                 self._settle(session, cover, made)
@@ -182,13 +185,13 @@ class Covers:
         if cover.breaks + 1 >= BREAKS:
             self._fail(cover, error)
             return
-        again = {"state": "planned", "breaks": cover.breaks + 1, "next_at": self.now() + AGAIN_S}
+        again = {"state": OrderState.PLANNED, "breaks": cover.breaks + 1, "next_at": self.now() + AGAIN_S}
         with self._database.write() as session:
             if changed(session, _as_known(cover).values({**again, "error": as_json(error)})):
                 self._settle(session, cover, made)
 
     def _fail(self, cover: Cover, error: Rejected) -> None:
-        ended = {"state": "failed", "finished_at": self.now(), "error": as_json(error)}
+        ended = {"state": OrderState.FAILED, "finished_at": self.now(), "error": as_json(error)}
         with self._database.write() as session:
             if changed(session, _as_known(cover).values(ended)):
                 self._ledger.dispute(session, _call_id(cover))
@@ -200,7 +203,7 @@ class Covers:
         else:
             self._ledger.settle(session, _call_id(cover), {cover.recording_id: made.gpu_s})
 
-    def _move(self, cover: Cover, to: str, **values: object) -> None:
+    def _move(self, cover: Cover, to: OrderState, **values: object) -> None:
         with self._database.write() as session:
             session.execute(_as_known(cover).values(state=to, **values))
 
@@ -216,12 +219,12 @@ class Covers:
         """How far the pictures are that were asked for together."""
         with self._database.read() as session:
             states = list(session.scalars(select(Cover.state).where(Cover.series == series)))
-        return Series(len(states), states.count("done"), states.count("failed"))
+        return Series(len(states), states.count(OrderState.DONE), states.count(OrderState.FAILED))
 
     def picture(self, recording_id: str) -> bytes | None:
         """The newest finished picture of a recording, or None."""
         for cover in sorted(self.of(recording_id), key=lambda one: -(one.finished_at or 0.0)):
-            if cover.state == "done" and cover.object:
+            if cover.state == OrderState.DONE and cover.object:
                 try:
                     return self._storage.get(cover.object)
                 except NotFound:

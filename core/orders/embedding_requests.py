@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
+from core.database.states import EmbeddingRequestState, EmbeddingStatus
 from core.database.tables import EmbeddingRequest, Job, PassageRow, Recording
 from core.embedding.embedder import BatchEmbedder, Embedder, text_hash, tokens_at_most
 from core.search.embedding_jobs import embed_job
@@ -87,7 +88,9 @@ class Texts:
         stands = exists().where(
             EmbeddingRequest.hash == PassageRow.text_hash, EmbeddingRequest.model == embedder.name
         )
-        waits = select(PassageRow).where(PassageRow.meaning == "waiting", PassageRow.lane == "batch", ~stands)
+        waits = select(PassageRow).where(
+            PassageRow.meaning == EmbeddingStatus.WAITING, PassageRow.lane == "batch", ~stands
+        )
         with self._database.read() as session:
             return list(session.scalars(waits.order_by(PassageRow.recording_id).limit(ENROLLED_AT_ONCE)))
 
@@ -119,11 +122,11 @@ class Texts:
         """
         needed = exists().where(
             PassageRow.text_hash == EmbeddingRequest.hash,
-            PassageRow.meaning == "waiting",
+            PassageRow.meaning == EmbeddingStatus.WAITING,
             PassageRow.lane == "batch",
         )
         with self._database.write() as session:
-            idle = EmbeddingRequest.state == "waiting"
+            idle = EmbeddingRequest.state == EmbeddingRequestState.WAITING
             session.execute(
                 delete(EmbeddingRequest).where(idle, (EmbeddingRequest.model != embedder.name) | ~needed)
             )
@@ -149,7 +152,10 @@ class Texts:
         with self._database.read() as session:
             mine = (
                 select(EmbeddingRequest)
-                .where(EmbeddingRequest.batch_id == batch_id, EmbeddingRequest.state == "sent")
+                .where(
+                    EmbeddingRequest.batch_id == batch_id,
+                    EmbeddingRequest.state == EmbeddingRequestState.SENT,
+                )
                 .order_by(EmbeddingRequest.hash)
             )
             return _lines(session, list(session.scalars(mine)))
@@ -160,7 +166,8 @@ class Texts:
             return list(
                 session.scalars(
                     select(EmbeddingRequest).where(
-                        EmbeddingRequest.batch_id == batch_id, EmbeddingRequest.state == "sent"
+                        EmbeddingRequest.batch_id == batch_id,
+                        EmbeddingRequest.state == EmbeddingRequestState.SENT,
                     )
                 )
             )
@@ -172,7 +179,9 @@ class Texts:
             func.coalesce(func.sum(EmbeddingRequest.tokens), 0),
             func.min(EmbeddingRequest.since),
         )
-        mine = idle.where(EmbeddingRequest.state == "waiting", EmbeddingRequest.model == embedder.name)
+        mine = idle.where(
+            EmbeddingRequest.state == EmbeddingRequestState.WAITING, EmbeddingRequest.model == embedder.name
+        )
         with self._database.read() as session:
             number, tokens, since = session.execute(mine).one()
         return Pending(number, int(tokens), since or 0.0)
@@ -180,23 +189,23 @@ class Texts:
     def _revive(self) -> None:
         """Failed texts whose passages wait again, because a person said so, get all their tries again."""
         needed = exists().where(
-            PassageRow.text_hash == EmbeddingRequest.hash, PassageRow.meaning == "waiting"
+            PassageRow.text_hash == EmbeddingRequest.hash, PassageRow.meaning == EmbeddingStatus.WAITING
         )
-        revived = (EmbeddingRequest.state == "failed", needed)
+        revived = (EmbeddingRequest.state == EmbeddingRequestState.FAILED, needed)
         with self._database.read() as session:
             if session.scalar(select(EmbeddingRequest.hash).where(*revived).limit(1)) is None:
                 return
         with self._database.write() as session:
-            again = {"state": "waiting", "tries": 0, "batch_id": None, "error": None}
+            again = {"state": EmbeddingRequestState.WAITING, "tries": 0, "batch_id": None, "error": None}
             session.execute(update(EmbeddingRequest).where(*revived).values(again))
 
 
 def claim(session: Session, lines: Sequence[Line], batch_id: str) -> bool:
     """Give these waiting texts to a batch, all or none: False if somebody else has one of them."""
     payers = {line.hash: line.recording_id for line in lines}
-    rows = [row for row in _rows(session, payers) if row.state == "waiting"]
+    rows = [row for row in _rows(session, payers) if row.state == EmbeddingRequestState.WAITING]
     for row in rows:
-        row.state, row.batch_id, row.error = "sent", batch_id, None
+        row.state, row.batch_id, row.error = EmbeddingRequestState.SENT, batch_id, None
         row.recording_id = payers[row.hash]  # the first one may be deleted by now
     session.flush()
     return len(rows) == len(payers)
@@ -222,14 +231,25 @@ def fail(session: Session, errors: Mapping[str, str], *, spent: bool = False) ->
     for row in rows:
         row.tries, row.error = row.tries + 1, errors[row.hash]
         over = spent or row.tries >= MAX_TRIES
-        row.state, row.batch_id = ("failed", row.batch_id) if over else ("waiting", None)
+        row.state, row.batch_id = (
+            (EmbeddingRequestState.FAILED, row.batch_id) if over else (EmbeddingRequestState.WAITING, None)
+        )
     session.flush()
-    _mark(session, [row.hash for row in rows if row.state == "failed"], "waiting", "failed")
+    _mark(
+        session,
+        [row.hash for row in rows if row.state == EmbeddingRequestState.FAILED],
+        EmbeddingStatus.WAITING,
+        EmbeddingStatus.FAILED,
+    )
 
 
 def still_waiting(session: Session, lines: Sequence[Line]) -> list[Line]:
     """Those of the lines that are in no batch and were not given up."""
-    waiting = {row.hash for row in _rows(session, [line.hash for line in lines]) if row.state == "waiting"}
+    waiting = {
+        row.hash
+        for row in _rows(session, [line.hash for line in lines])
+        if row.state == EmbeddingRequestState.WAITING
+    }
     return [line for line in lines if line.hash in waiting]
 
 
@@ -237,20 +257,22 @@ def overdue(session: Session, now: float) -> list[str]:
     """Hashes of texts that wait in no batch though a recording's deadline for them is over."""
     mine = (
         select(EmbeddingRequest.hash)
-        .where(EmbeddingRequest.state == "waiting", Recording.vectors_by <= now)
+        .where(EmbeddingRequest.state == EmbeddingRequestState.WAITING, Recording.vectors_by <= now)
         .distinct()
     )
     mine = mine.join(PassageRow, PassageRow.text_hash == EmbeddingRequest.hash)
     mine = mine.join(Recording, Recording.id == PassageRow.recording_id)
-    return list(session.scalars(mine.where(PassageRow.meaning == "waiting", PassageRow.lane == "batch")))
+    return list(
+        session.scalars(mine.where(PassageRow.meaning == EmbeddingStatus.WAITING, PassageRow.lane == "batch"))
+    )
 
 
 def put_back(session: Session, batch_id: str) -> None:
     """A batch gives up its texts before they were paid for: they wait again, no try is counted."""
     mine = update(EmbeddingRequest).where(
-        EmbeddingRequest.batch_id == batch_id, EmbeddingRequest.state == "sent"
+        EmbeddingRequest.batch_id == batch_id, EmbeddingRequest.state == EmbeddingRequestState.SENT
     )
-    session.execute(mine.values(state="waiting", batch_id=None))
+    session.execute(mine.values(state=EmbeddingRequestState.WAITING, batch_id=None))
 
 
 def again(session: Session, batch_id: str) -> int:
@@ -260,16 +282,16 @@ def again(session: Session, batch_id: str) -> int:
         session.execute(
             update(EmbeddingRequest)
             .where(EmbeddingRequest.hash.in_(some))
-            .values(state="waiting", batch_id=None, tries=0, error=None)
+            .values(state=EmbeddingRequestState.WAITING, batch_id=None, tries=0, error=None)
         )
-    _mark(session, hashes, "failed", "waiting")
+    _mark(session, hashes, EmbeddingStatus.FAILED, EmbeddingStatus.WAITING)
     return len(hashes)
 
 
 def failed(session: Session, batch_id: str) -> list[str]:
     """Hashes of a batch's texts that were given up."""
     mine = select(EmbeddingRequest.hash).where(
-        EmbeddingRequest.batch_id == batch_id, EmbeddingRequest.state == "failed"
+        EmbeddingRequest.batch_id == batch_id, EmbeddingRequest.state == EmbeddingRequestState.FAILED
     )
     return list(session.scalars(mine))
 
@@ -288,18 +310,20 @@ def idle(session: Session, recording_id: str) -> dict[str, int]:
 
 def _idle(recording_id: str) -> tuple[ColumnElement[bool], ...]:
     under_way = exists().where(
-        EmbeddingRequest.hash == PassageRow.text_hash, EmbeddingRequest.state == "sent"
+        EmbeddingRequest.hash == PassageRow.text_hash, EmbeddingRequest.state == EmbeddingRequestState.SENT
     )
-    return PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting", ~under_way
+    return PassageRow.recording_id == recording_id, PassageRow.meaning == EmbeddingStatus.WAITING, ~under_way
 
 
 def to_now(session: Session, hashes: Sequence[str]) -> list[Job]:
     """Leave the batch lane: these texts' passages are embedded now. Jobs to ring after the commit."""
     recordings: set[str] = set()
     for some in _pieces(hashes):
-        mine = PassageRow.text_hash.in_(some) & PassageRow.meaning.in_(("waiting", "failed"))
+        mine = PassageRow.text_hash.in_(some) & PassageRow.meaning.in_(
+            (EmbeddingStatus.WAITING, EmbeddingStatus.FAILED)
+        )
         recordings.update(session.scalars(select(PassageRow.recording_id).where(mine).distinct()))
-        session.execute(update(PassageRow).where(mine).values(lane="now", meaning="waiting"))
+        session.execute(update(PassageRow).where(mine).values(lane="now", meaning=EmbeddingStatus.WAITING))
         session.execute(delete(EmbeddingRequest).where(EmbeddingRequest.hash.in_(some)))
     jobs = [embed_job(session, recording_id) for recording_id in sorted(recordings)]
     return [job for job in jobs if job is not None]
@@ -308,7 +332,7 @@ def to_now(session: Session, hashes: Sequence[str]) -> list[Job]:
 def _enrol(session: Session, passage: PassageRow, text: EmbeddingRequest) -> None:
     mine = update(PassageRow).where(PassageRow.id == passage.id)
     if not passage.text.strip():
-        session.execute(mine.values(meaning="off"))
+        session.execute(mine.values(meaning=EmbeddingStatus.OFF))
         refresh_meaning(session, passage.recording_id)
         return
     session.execute(mine.values(text_hash=text.hash))
@@ -364,7 +388,7 @@ def _rows(session: Session, hashes: Iterable[str]) -> list[EmbeddingRequest]:
     ]
 
 
-def _mark(session: Session, hashes: Sequence[str], before: str, after: str) -> None:
+def _mark(session: Session, hashes: Sequence[str], before: EmbeddingStatus, after: EmbeddingStatus) -> None:
     """Passages of these texts change from one `meaning` to another; their recordings follow."""
     recordings: set[str] = set()
     for some in _pieces(hashes):

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
 
+from core.database.states import OrderFate
 from core.errors import BadRequest, OutcomeUnknown, Rejected
 from core.http_client import Answer, HttpClient
 from core.settings import Settings
-from core.speech.engine import OrderFate, Readiness
+from core.speech.engine import Readiness
 from core.speech.engines.runpod import failure
 
 NEGATIVE = "text, watermark, signature, blurry, low quality, deformed"
@@ -100,27 +101,27 @@ class Pictures:
         """How the order stands; the picture itself when it is ready."""
         answer = self.http.ask("GET", f"{self.address}/status/{remote_id}", accept={404})
         if answer.status == 404:
-            return Made("lost", reason="the order is no longer known there")
+            return Made(OrderFate.LOST, reason="the order is no longer known there")
         told = answer.json()
         gpu_s = ceil(told["executionTime"] / 1000) if "executionTime" in told else None
         match str(told.get("status", "")):
             case "COMPLETED":
                 return self._completed(told.get("output"), gpu_s)
             case "FAILED":
-                return Made("broken", reason=failure(told.get("error")), gpu_s=gpu_s)
+                return Made(OrderFate.BROKEN, reason=failure(told.get("error")), gpu_s=gpu_s)
             case "TIMED_OUT" | "CANCELLED" as status:
-                return Made("broken", reason=status.replace("_", " ").lower(), gpu_s=gpu_s)
+                return Made(OrderFate.BROKEN, reason=status.replace("_", " ").lower(), gpu_s=gpu_s)
             case status:
-                return Made("waiting" if status == "IN_QUEUE" else "working")
+                return Made(OrderFate.WAITING if status == "IN_QUEUE" else OrderFate.WORKING)
 
     def _completed(self, output: object, gpu_s: int | None) -> Made:
         told = _first_picture(output)
         if not told:
-            return Made("broken", reason=_complaint(output), gpu_s=gpu_s)
+            return Made(OrderFate.BROKEN, reason=_complaint(output), gpu_s=gpu_s)
         picture = self._bytes(told)
         if not (picture.startswith(_MAGIC) or picture[8:12] == b"WEBP"):
-            return Made("broken", reason="what came is no picture", gpu_s=gpu_s)
-        return Made("done", picture, gpu_s=gpu_s)
+            return Made(OrderFate.BROKEN, reason="what came is no picture", gpu_s=gpu_s)
+        return Made(OrderFate.DONE, picture, gpu_s=gpu_s)
 
     def _bytes(self, told: str) -> bytes:
         """From base64 with or without `data:`, or from an address, which is asked without our key."""

@@ -14,13 +14,14 @@ from sqlalchemy.orm import Session
 from core.billing import plain
 from core.billing.ledger import Call, Ledger
 from core.database.database import Database
+from core.database.states import JOB_UNFINISHED, JobState, OrderFate, OrderState
 from core.database.tables import Job, Order, Recording, Segment, Task
 from core.errors import NotFound, Rejected, StenogramError, Unavailable
 from core.i18n.messages import N_
 from core.queue.jobs import Claim, JobQueue, as_json, changed
 from core.speech.engine import AsyncRemoteEngine, RemoteEngine
 
-LIVE = ("planned", "submitting", "submitted", "held")
+LIVE = (OrderState.PLANNED, OrderState.SUBMITTING, OrderState.SUBMITTED, OrderState.HELD)
 HELD = N_("{provider} may have been paid for a part already ({reason}). Shall it be ordered again?")
 AGAIN = N_("{provider} may be paid twice for a part ({reason}): it is ordered once more.")
 GIVEN_UP = N_(
@@ -46,7 +47,7 @@ def reason(order: Order) -> Rejected:
 
 def held() -> Select[Order]:
     """Orders that wait for a person, as long as a job waits for them: perhaps they were bought."""
-    waiting = select(Order).where(Order.state == "held", Order.transcript_id.in_(_waited_for()))
+    waiting = select(Order).where(Order.state == OrderState.HELD, Order.transcript_id.in_(_waited_for()))
     return waiting.order_by(Order.created_at)
 
 
@@ -95,34 +96,36 @@ class Orders:
         """Orders to look at now: first those that are out, then those that wait to be sent."""
         mine = select(Order).where(Order.transcript_id == transcript_id, Order.next_at <= self.now())
         with self._database.read() as session:
-            rows = list(session.scalars(mine.where(Order.state != "done").order_by(Order.n)))
-        return sorted(rows, key=lambda order: order.state in ("planned", "cancelled"))
+            rows = list(session.scalars(mine.where(Order.state != OrderState.DONE).order_by(Order.n)))
+        return sorted(rows, key=lambda order: order.state in (OrderState.PLANNED, OrderState.CANCELLED))
 
     def intend(self, claim: Claim, engine: AsyncRemoteEngine, recording: Recording, order: Order) -> bool:
         """Commit that the order is about to be sent, with its money; False while enough are out."""
         out = select(func.count()).select_from(Order)
-        out = out.where(Order.engine == engine.name, Order.state.in_(("submitting", "submitted")))
+        out = out.where(
+            Order.engine == engine.name, Order.state.in_((OrderState.SUBMITTING, OrderState.SUBMITTED))
+        )
         sent, now = order.submissions + 1, self.now()
-        values = {"submissions": sent, "submit_at": now, "remote_id": None, "fate": ""}
+        values = {"submissions": sent, "submit_at": now, "remote_id": None, "fate": OrderFate.UNKNOWN}
         values |= {"working_at": None, "finished_at": None}
         with self._database.write() as session:
             self._job_queue.keep(session, claim)
             if (session.scalar(out) or 0) >= engine.at_once:
                 return False
-            if not changed(session, _as_known(order).values(state="submitting", **values)):
+            if not changed(session, _as_known(order).values(state=OrderState.SUBMITTING, **values)):
                 return False
-            order.state, order.submissions, order.submit_at = "submitting", sent, now
+            order.state, order.submissions, order.submit_at = OrderState.SUBMITTING, sent, now
             self._ledger.reserve(session, call(engine, recording, order.duration_s), _call_id(order))
         return True
 
     def not_ordered(self, order: Order, error: StenogramError) -> None:
         """It is sure that nothing was ordered: as before, and no money promised."""
-        state = "failed" if isinstance(error, Rejected) else "planned"
+        state = OrderState.FAILED if isinstance(error, Rejected) else OrderState.PLANNED
         with self._database.write() as session:
             if changed(session, _as_known(order).values(state=state, error=as_json(error))):
                 self._ledger.release(session, _call_id(order))
 
-    def move(self, order: Order, to: str, **values: object) -> bool:
+    def move(self, order: Order, to: OrderState, **values: object) -> bool:
         """From the state we know to another; False if somebody was faster."""
         with self._database.write() as session:
             return changed(session, _as_known(order).values(state=to, **values))
@@ -130,16 +133,16 @@ class Orders:
     def again(self, order: Order, **values: object) -> None:
         """Back to be sent anew; what was promised for the last time stays booked as disputed."""
         with self._database.write() as session:
-            if changed(session, _as_known(order).values(state="planned", **values)):
+            if changed(session, _as_known(order).values(state=OrderState.PLANNED, **values)):
                 self._ledger.dispute(session, _call_id(order))
 
     def done(self, session: Session, order: Order, quantity: int) -> None:
         """The transcript came: part of the write that keeps it."""
-        ended = {"state": "done", "fate": "done", "finished_at": self.now(), "error": None}
+        ended = {"state": OrderState.DONE, "fate": OrderFate.DONE, "finished_at": self.now(), "error": None}
         session.execute(update(Order).where(Order.id == order.id).values(ended))
         self._ledger.settle(session, _call_id(order), {order.recording_id: quantity})
 
-    def end(self, order: Order, state: str, error: StenogramError | None = None) -> None:
+    def end(self, order: Order, state: OrderState, error: StenogramError | None = None) -> None:
         """For good, without a transcript; nobody knows what was billed."""
         kept = {"error": as_json(error)} if error else {}
         with self._database.write() as session:
@@ -155,8 +158,8 @@ class Orders:
 
     def decide(self, order_id: str, *, again: bool) -> None:
         """A person's word on a held order: buy it again, or give it up. Raise NotFound."""
-        state, says = ("planned", AGAIN) if again else ("failed", GIVEN_UP)
-        mine = update(Order).where(Order.id == order_id, Order.state == "held")
+        state, says = (OrderState.PLANNED, AGAIN) if again else (OrderState.FAILED, GIVEN_UP)
+        mine = update(Order).where(Order.id == order_id, Order.state == OrderState.HELD)
         over_at = None if again else self.now()
         with self._database.write() as session:
             if not changed(session, mine.values(state=state, doubts=0, next_at=0.0, finished_at=over_at)):
@@ -173,9 +176,16 @@ class Orders:
     def revive(self, session: Session, transcript_id: str) -> None:
         """A person asks again: what had failed starts afresh."""
         ended = update(Order).where(
-            Order.transcript_id == transcript_id, Order.state.in_(("failed", "cancelled"))
+            Order.transcript_id == transcript_id, Order.state.in_((OrderState.FAILED, OrderState.CANCELLED))
         )
-        afresh = {"state": "planned", "breaks": 0, "doubts": 0, "patience": 0, "next_at": 0.0, "error": None}
+        afresh = {
+            "state": OrderState.PLANNED,
+            "breaks": 0,
+            "doubts": 0,
+            "patience": 0,
+            "next_at": 0.0,
+            "error": None,
+        }
         session.execute(ended.values(afresh))
 
     # Views
@@ -189,7 +199,7 @@ class Orders:
     def trouble(self, orders: Sequence[Order]) -> StenogramError | None:
         """What there is to say about orders that are not done: held ones first."""
         said = [order for order in orders if order.error and order.state in LIVE]
-        for order in sorted(said, key=lambda order: order.state != "held"):
+        for order in sorted(said, key=lambda order: order.state != OrderState.HELD):
             kept = order.error or {}
             return Unavailable(kept["message"], **kept["facts"])
         return None
@@ -200,11 +210,11 @@ class Orders:
         return round(sum(order.duration_s * self._share(order) for order in orders) / total_s)
 
     def _share(self, order: Order) -> float:
-        if order.state == "done":
+        if order.state == OrderState.DONE:
             return 95.0
-        if order.state != "submitted":
+        if order.state != OrderState.SUBMITTED:
             return 15.0
-        if order.fate != "working" or order.working_at is None:
+        if order.fate != OrderFate.WORKING or order.working_at is None:
             return 20.0
         took_s = self.now() - order.working_at
         return 20 + 60 * min(1.0, took_s / max(1.0, self.expected_s(order.engine, order.duration_s)))
@@ -213,7 +223,9 @@ class Orders:
         """How long an order of so much sound will take, by those of this engine that have ended."""
         done = select(func.sum(Order.finished_at - Order.submitted_at), func.sum(Order.duration_s))
         with self._database.read() as session:
-            took_s, sound_s = session.execute(done.where(Order.engine == engine, Order.state == "done")).one()
+            took_s, sound_s = session.execute(
+                done.where(Order.engine == engine, Order.state == OrderState.DONE)
+            ).one()
         return duration_s * (took_s or 0.0) / sound_s if sound_s else GUESS[0] + GUESS[1] * duration_s
 
     def abandoned(self) -> list[Order]:
@@ -237,12 +249,12 @@ def _as_known(order: Order):  # type: ignore[no-untyped-def]  # sqlalchemy's Upd
 def _waited_for() -> Select[str]:
     """Transcripts on which a job works."""
     jobs = select(Task.transcript_id).join(Job, Job.task_id == Task.id)
-    return jobs.where(Job.state.in_(("ready", "running")))
+    return jobs.where(Job.state.in_(JOB_UNFINISHED))
 
 
 def _jobs_of(transcript_id: str):  # type: ignore[no-untyped-def]  # as above
     jobs = select(Job).join(Task, Task.id == Job.task_id)
-    return jobs.where(Task.transcript_id == transcript_id, Job.state == "ready")
+    return jobs.where(Task.transcript_id == transcript_id, Job.state == JobState.READY)
 
 
 def _call_id(order: Order) -> str:

@@ -16,6 +16,7 @@ from decimal import Decimal
 
 from core.billing.ledger import Ledger
 from core.database.database import Database
+from core.database.states import OrderFate, OrderState
 from core.database.tables import Order, Recording, Segment, Transcript
 from core.errors import OutcomeUnknown, ProviderBusy, ProviderRefused, Rejected, StenogramError, Unavailable
 from core.failpoints import hit
@@ -166,17 +167,17 @@ class RemoteTranscription:
 
     def _abandon(self, order: Order, engine: AsyncRemoteEngine) -> None:
         """Stop an order there if it is known there. A request that may be on its way is waited for."""
-        on_its_way = order.state == "submitting"
+        on_its_way = order.state == OrderState.SUBMITTING
         if on_its_way and self._job_queue.now() < (order.submit_at or 0.0) + QUIET_S:
             return
         try:
             with self.breakers.around(engine.provider, engine.http):
                 found = engine.find(order.id) if on_its_way else order.remote_id
-                if isinstance(found, str) and order.state != "planned":
+                if isinstance(found, str) and order.state != OrderState.PLANNED:
                     engine.cancel(found)
         except Unavailable:
             return
-        self.orders.end(order, "cancelled")
+        self.orders.end(order, OrderState.CANCELLED)
 
 
 class _Step:
@@ -204,7 +205,7 @@ class _Step:
     def take(self) -> None:
         """Whatever its state asks for; a held one waits for a person, or for its answer to turn up."""
         match self._order.state:
-            case "planned" | "cancelled":
+            case OrderState.PLANNED | OrderState.CANCELLED:
                 self._submit()
             case "submitting":
                 self._doubt(OutcomeUnknown(self._engine.http.provider, "the reply to an order was lost"))
@@ -238,8 +239,8 @@ class _Step:
     def _ordered(self, remote_id: str) -> None:
         """Kept even if the work was cancelled meanwhile: only so can it be stopped there."""
         at = self._order.submit_at or self._now
-        values = {"remote_id": remote_id, "fate": "waiting", "submitted_at": at, "error": None}
-        self._book.move(self._order, "submitted", **values, next_at=self._now + self._engine.poll_s)
+        values = {"remote_id": remote_id, "fate": OrderFate.WAITING, "submitted_at": at, "error": None}
+        self._book.move(self._order, OrderState.SUBMITTED, **values, next_at=self._now + self._engine.poll_s)
 
     def _doubt(self, error: OutcomeUnknown) -> None:
         """The reply was lost, so the order may be there: look, and look again, before anything is bought."""
@@ -249,7 +250,9 @@ class _Step:
         elif found is not None:
             self._ordered(found)
         elif self._engine.findable and self._now < (self._order.submit_at or 0.0) + QUIET_S:
-            self._book.move(self._order, "submitting", next_at=self._now + LOOK_S, error=as_json(error))
+            self._book.move(
+                self._order, OrderState.SUBMITTING, next_at=self._now + LOOK_S, error=as_json(error)
+            )
         else:
             self._buy_again_or_hold(str(error.facts["detail"]))
 
@@ -263,7 +266,7 @@ class _Step:
         elif found is not None:
             self._ordered(found)
         else:
-            self._book.move(self._order, "held", next_at=self._now + PARKED_S)
+            self._book.move(self._order, OrderState.HELD, next_at=self._now + PARKED_S)
 
     def _found(self) -> str | Speech | None:
         """What a look for the order finds; a provider that cannot be asked has not answered either."""
@@ -282,13 +285,13 @@ class _Step:
             report = self._engine.poll(self._order.remote_id or "", self._order.id)
         hit("order.after_poll")
         match report.fate:
-            case "done" if report.speech is not None:
+            case OrderFate.DONE if report.speech is not None:
                 self._keep(report.speech)
-            case "broken" | "done":
+            case OrderFate.BROKEN | OrderFate.DONE:
                 self._broken(report)
-            case "refused":
+            case OrderFate.REFUSED:
                 self._fail(report.reason)
-            case "lost":
+            case OrderFate.LOST:
                 self._lost(report)
             case _:
                 self._still_out(report)
@@ -332,7 +335,7 @@ class _Step:
         order, provider = self._order, self._engine.http.provider
         if Decimal(order.usd) > HOLD_USD or order.doubts:
             held = Unavailable(transcript_orders.HELD, provider=provider, reason=reason)
-            self._book.move(order, "held", error=as_json(held))
+            self._book.move(order, OrderState.HELD, error=as_json(held))
             return
         again = Unavailable(transcript_orders.AGAIN, provider=provider, reason=reason)
         self._book.again(order, doubts=order.doubts + 1, error=as_json(again))
@@ -343,10 +346,10 @@ class _Step:
         if since_s > self._engine.deadline_s:
             self._buy_again_or_hold("it was not ready in time")
             return
-        working_at = order.working_at or (self._now if report.fate == "working" else None)
+        working_at = order.working_at or (self._now if report.fate == OrderFate.WORKING else None)
         pause_s = PARKED_S if since_s > self._engine.parked_after_s else self._engine.poll_s
         values = {"fate": report.fate, "working_at": working_at, "next_at": self._now + pause_s}
-        self._book.move(order, "submitted", **values)
+        self._book.move(order, OrderState.SUBMITTED, **values)
 
     def _fail(self, reason: str) -> None:
         error = Rejected(
@@ -354,5 +357,5 @@ class _Step:
             provider=self._engine.http.provider,
             reason=reason,
         )
-        self._book.end(self._order, "failed", error)
+        self._book.end(self._order, OrderState.FAILED, error)
         raise error

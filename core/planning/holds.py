@@ -17,6 +17,7 @@ from core.billing import Quote
 from core.billing.ledger import CAP, KEY_CAP, Ledger, Spent
 from core.billing.tariffs import ALL
 from core.database.database import Database
+from core.database.states import EmbeddingStatus, JobKind, JobState, RunOutcome
 from core.database.tables import Job, PassageRow, Recording, Task, Transcript
 from core.embedding.embedder import Embedder, batching, tokens_at_most
 from core.orders import embedding_requests
@@ -105,7 +106,7 @@ class BudgetHolds:
                 if (task := self._let_go(session, job_id)) is None:
                     continue
                 taken += 1
-                if way.group.kind == "embed":
+                if way.group.kind == JobKind.EMBED:
                     embedding_requests.change_lane(session, task.recording_id, way.lane)
                 else:
                     jobs.append(self._begin(session, task, way))
@@ -116,7 +117,7 @@ class BudgetHolds:
     # What costs less
 
     def _way(self, group: Group) -> Alternative | None:
-        if group.kind == "embed":
+        if group.kind == JobKind.EMBED:
             return self._by_batch(group)
         said = self._estimates.answer(durations_s=group.audio_s, language=group.language)
         own = self._estimates.of_engine(said, group.engine, group.lane)
@@ -135,7 +136,7 @@ class BudgetHolds:
         if paid is None or group.lane == "batch":
             return None
         waiting = select(PassageRow.text).where(
-            PassageRow.recording_id.in_(group.recordings), PassageRow.meaning == "waiting"
+            PassageRow.recording_id.in_(group.recordings), PassageRow.meaning == EmbeddingStatus.WAITING
         )
         with self._database.read() as session:
             tokens = sum(map(tokens_at_most, session.scalars(waiting)))
@@ -153,11 +154,11 @@ class BudgetHolds:
 
     def _let_go(self, session: Session, job_id: str) -> Task | None:
         """The task of a job that is still held; the job itself is over."""
-        held = update(Job).where(Job.id == job_id, Job.state == "ready", Job.error.is_not(None))
-        if not changed(session, held.values(state="cancelled", finished_at=self._job_queue.now())):
+        held = update(Job).where(Job.id == job_id, Job.state == JobState.READY, Job.error.is_not(None))
+        if not changed(session, held.values(state=JobState.CANCELLED, finished_at=self._job_queue.now())):
             return None
         job = session.get_one(Job, job_id, populate_existing=True)
-        history.note(session, job, "cancelled", self._job_queue.now(), ran=False)
+        history.note(session, job, RunOutcome.CANCELLED, self._job_queue.now(), ran=False)
         return session.get_one(Task, job.task_id)
 
     def _begin(self, session: Session, task: Task, way: Alternative) -> Job:
@@ -183,7 +184,7 @@ class BudgetHolds:
         found = transcripts.find_or_begin(session, wanted)
         session.flush()
         task.engine, task.lane, task.transcript_id = engine.name, way.lane, found.id
-        kind, queue = ("index", "io") if found.complete else ("prepare", "cpu")
+        kind, queue = (JobKind.INDEX, "io") if found.complete else (JobKind.PREPARE, "cpu")
         now = self._job_queue.now()
         job = Job(task_id=task.id, kind=kind, queue=queue, run_at=now, rung_at=now, created_at=now)
         session.add(job)
@@ -193,7 +194,7 @@ class BudgetHolds:
 
 def capped(session: Session) -> list[str]:
     """Jobs that were put off because of a cap."""
-    waiting = select(Job.id, Job.error).where(Job.state == "ready", Job.error.is_not(None))
+    waiting = select(Job.id, Job.error).where(Job.state == JobState.READY, Job.error.is_not(None))
     return [id_ for id_, error in session.execute(waiting) if (error or {}).get("message") in (CAP, KEY_CAP)]
 
 

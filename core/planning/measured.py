@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
+from core.database.states import BatchState, JobKind, JobState, OrderState, PaymentState, TaskStatus
 from core.database.tables import Batch, Job, Order, PassageRow, Payment, Recording, Segment, Task, Transcript
 
 ENOUGH_TOKENS = 200
@@ -25,7 +26,7 @@ LAST = 40
 LETTERS_A_TOKEN = 2
 """Promises in the ledger count a token for each two letters (`embed.tokens_at_most`)."""
 GRAIN = Decimal("0.001")
-WORKED = (Job.state == "done", Job.kind.in_(("prepare", "transcribe")))
+WORKED = (Job.state == JobState.DONE, Job.kind.in_((JobKind.PREPARE, JobKind.TRANSCRIBE)))
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def _letters_a_token(session: Session) -> dict[str, Decimal]:
     sums = (
         select(Recording.language, func.sum(Payment.tokens_estimated), func.sum(Payment.tokens))
         .join(Recording, Recording.id == Payment.recording_id)
-        .where(Payment.state == "settled", Payment.provider == "gemini", Payment.tokens > 0)
+        .where(Payment.state == PaymentState.SETTLED, Payment.provider == "gemini", Payment.tokens > 0)
         .group_by(Recording.language)
     )
     return {
@@ -120,7 +121,7 @@ def _of_calls(session: Session) -> dict[str, Decimal]:
     """How long a sync call takes, from asking to the answer."""
     calls = (
         select(func.max(Payment.ended_at) - func.min(Payment.at))
-        .where(Payment.provider == "gemini", Payment.lane == "now", Payment.state == "settled")
+        .where(Payment.provider == "gemini", Payment.lane == "now", Payment.state == PaymentState.SETTLED)
         .where(Payment.ended_at.is_not(None))
         .group_by(Payment.call_id)
         .order_by(func.max(Payment.at).desc())
@@ -134,7 +135,7 @@ def _speeds(session: Session) -> dict[str, Decimal]:
     newest = (
         select(Task.id)
         .join(Job, Job.task_id == Task.id)
-        .where(Task.status == "completed", *WORKED)
+        .where(Task.status == TaskStatus.COMPLETED, *WORKED)
         .group_by(Task.id)
         .having(func.count() == 2)
         .order_by(Task.completed_at.desc())
@@ -171,10 +172,10 @@ def _covered_s(times: Iterable[tuple[float, float]]) -> float:
 def _waits_s(session: Session) -> dict[str, tuple[float, ...]]:
     """From ordering a batch to its result, the newest ones, by `provider/mode`."""
     vectors = select(Batch.ended_at - Batch.submitted_at).where(
-        Batch.state == "complete", Batch.ended_at > Batch.submitted_at
+        Batch.state == BatchState.COMPLETE, Batch.ended_at > Batch.submitted_at
     )
     groq = select(Order.finished_at - Order.submitted_at).where(
-        Order.engine == "groq-batch", Order.state == "done", Order.finished_at > Order.submitted_at
+        Order.engine == "groq-batch", Order.state == OrderState.DONE, Order.finished_at > Order.submitted_at
     )
     return {
         "gemini/batch": tuple(session.scalars(vectors.order_by(Batch.created_at.desc()).limit(LAST))),

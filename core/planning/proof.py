@@ -14,6 +14,7 @@ from core.billing import Quote
 from core.billing.ledger import BILLION, Ledger
 from core.billing.tariffs import ALL, Tariffs
 from core.database.database import Database
+from core.database.states import EmbeddingStatus, PaymentState, TaskStatus
 from core.database.tables import (
     Budget,
     Cover,
@@ -134,7 +135,9 @@ class Proof:
         ended = select(column, Payment.call_id, Payment.usd_estimated, Payment.usd)
         groups: dict[str, list[tuple[str, str, str]]] = {}
         with self._database.read() as session:
-            for name, *row in session.execute(ended.where(Payment.state.in_(("settled", "disputed")))):
+            for name, *row in session.execute(
+                ended.where(Payment.state.in_((PaymentState.SETTLED, PaymentState.DISPUTED)))
+            ):
                 groups.setdefault(name, []).append((row[0], row[1], row[2]))
         sums = [_summed(name, rows) for name, rows in groups.items()]
         if by == "month":
@@ -152,7 +155,7 @@ class Proof:
             used = select(Transcript.id, Transcript.engine, func.count()).join(
                 Task, Task.transcript_id == Transcript.id
             )
-            used = used.where(Task.status == "completed", Transcript.engine.in_(list(sold)))
+            used = used.where(Task.status == TaskStatus.COMPLETED, Transcript.engine.in_(list(sold)))
             again = session.execute(used.group_by(Transcript.id).having(func.count() > 1)).all()
             costs = [(times - 1) * _cost(session, id_, engine, sold[engine]) for id_, engine, times in again]
         return sum(costs, Decimal(0))
@@ -201,13 +204,15 @@ class Proof:
         done = (
             select(Recording.id, Recording.duration_s, Recording.language)
             .join(Task, Task.recording_id == Recording.id)
-            .where(Task.status == "completed", Task.completed_at >= first, Task.completed_at < last)
+            .where(Task.status == TaskStatus.COMPLETED, Task.completed_at >= first, Task.completed_at < last)
             .distinct()
         )
         with self._database.read() as session:
             rows = [(length, language) for _, length, language in session.execute(done) if length]
             spent = session.scalars(
-                select(Payment.usd).where(Payment.month == month, Payment.state.in_(("settled", "disputed")))
+                select(Payment.usd).where(
+                    Payment.month == month, Payment.state.in_((PaymentState.SETTLED, PaymentState.DISPUTED))
+                )
             )
             paid = sum((Decimal(usd) for usd in spent), Decimal(0))
         if not rows:
@@ -248,7 +253,7 @@ def _proved(session: Session, plan: Plan) -> Proved:
     paid = list(
         session.scalars(select(Payment).where(Payment.recording_id.in_(ids), Payment.at >= plan.at - 60))
     )
-    done = [row for row in mine if row.transcript_id and row.meaning != "waiting"]
+    done = [row for row in mine if row.transcript_id and row.meaning != EmbeddingStatus.WAITING]
     return Proved(
         at=plan.at,
         route=plan.route,
@@ -301,7 +306,7 @@ def _cost(session: Session, transcript_id: str, engine: str, provider: str) -> D
 def _promised(session: Session) -> dict[str, int]:
     """Tokens as they were promised, of what was paid for, by recording."""
     paid = select(Payment.recording_id, func.sum(Payment.tokens_estimated)).where(
-        Payment.provider == "gemini", Payment.state.in_(("settled", "disputed"))
+        Payment.provider == "gemini", Payment.state.in_((PaymentState.SETTLED, PaymentState.DISPUTED))
     )
     return {id_: int(tokens) for id_, tokens in session.execute(paid.group_by(Payment.recording_id))}
 
@@ -310,7 +315,7 @@ def _embedded(session: Session) -> dict[str, int]:
     """The same count for all texts that have vectors, by recording."""
     tokens: dict[str, int] = {}
     for id_, text in session.execute(
-        select(PassageRow.recording_id, PassageRow.text).where(PassageRow.meaning == "done")
+        select(PassageRow.recording_id, PassageRow.text).where(PassageRow.meaning == EmbeddingStatus.DONE)
     ):
         tokens[id_] = tokens.get(id_, 0) + tokens_at_most(text)
     return tokens
@@ -320,7 +325,7 @@ def _counted_share(session: Session) -> float:
     """Tokens that providers counted, for one that was promised."""
     sums = select(func.sum(Payment.tokens), func.sum(Payment.tokens_estimated))
     counted, promised = session.execute(
-        sums.where(Payment.provider == "gemini", Payment.state == "settled")
+        sums.where(Payment.provider == "gemini", Payment.state == PaymentState.SETTLED)
     ).one()
     return counted / promised if promised else 1.0
 

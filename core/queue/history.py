@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
+from core.database.states import JobKind, JobState, Measure, RunOutcome
 from core.database.tables import Job, Recording, Run, Tally, Task, new_id
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -31,7 +32,7 @@ ADD = text(
 )
 
 
-def note(session: Session, job: Job, outcome: str, now: float, *, ran: bool = True) -> None:
+def note(session: Session, job: Job, outcome: RunOutcome, now: float, *, ran: bool = True) -> None:
     """Remember how an attempt ended, within the write that ends it. `ran`: a worker had it in hand."""
     task = session.get_one(Task, job.task_id)
     recording = session.get_one(Recording, task.recording_id)
@@ -43,11 +44,13 @@ def note(session: Session, job: Job, outcome: str, now: float, *, ran: bool = Tr
 
 def _abreast(session: Session, job: Job) -> int:
     """Jobs that the worker of this one has in hand, this one included."""
-    others = select(func.count()).where(Job.worker == job.worker, Job.state == "running", Job.id != job.id)
+    others = select(func.count()).where(
+        Job.worker == job.worker, Job.state == JobState.RUNNING, Job.id != job.id
+    )
     return 1 + (session.scalar(others) or 0)
 
 
-def _run(job: Job, recording_id: str, outcome: str, began: float, now: float) -> Run:
+def _run(job: Job, recording_id: str, outcome: RunOutcome, began: float, now: float) -> Run:
     return Run(
         id=new_id(),
         job_id=job.id,
@@ -60,17 +63,24 @@ def _run(job: Job, recording_id: str, outcome: str, began: float, now: float) ->
         waited_s=job.waited_s,
         started_at=began,
         ended_at=now,
-        error=job.error if outcome not in {"done", "cancelled"} else None,
+        error=job.error if outcome not in {RunOutcome.DONE, RunOutcome.CANCELLED} else None,
     )
 
 
 def add(
-    session: Session, job: Job, outcome: str, now: float, ran_s: float, audio_s: float, abreast: int = 1
+    session: Session,
+    job: Job,
+    outcome: RunOutcome,
+    now: float,
+    ran_s: float,
+    audio_s: float,
+    abreast: int = 1,
 ) -> None:
     """Count an end in the sums of its minute, hour and day; of a shared worker's time, its share."""
-    measures = [("ended", 0, ran_s / abreast, audio_s)]
-    if outcome == "done":
-        measures += [("run", step(ran_s), ran_s, 0.0), ("wait", step(job.waited_s), job.waited_s, 0.0)]
+    measures = [(Measure.ENDED, 0, ran_s / abreast, audio_s)]
+    if outcome == RunOutcome.DONE:
+        waited_s = job.waited_s
+        measures += [(Measure.RUN, step(ran_s), ran_s, 0.0), (Measure.WAIT, step(waited_s), waited_s, 0.0)]
     session.execute(
         ADD,
         [
@@ -172,7 +182,7 @@ class Past:
     @property
     def audio_h_per_h(self) -> float:
         """Hours of sound transcribed an hour, over the whole period."""
-        heard_s = sum(t.audio_s for t in self.timings if t.kind == "transcribe")
+        heard_s = sum(t.audio_s for t in self.timings if t.kind == JobKind.TRANSCRIBE)
         return heard_s / self.period.seconds
 
 
@@ -185,7 +195,8 @@ def past(database: Database, name: str, now: float, queue: str = "", kind: str =
     slots = select(*by, Tally.n, Tally.audio_s).where(*where, *_within(period, period.span_s, now))
     with database.read() as session:
         found = [
-            Slot(*row) for row in session.execute(slots.where(Tally.measure == "ended").order_by(Tally.at))
+            Slot(*row)
+            for row in session.execute(slots.where(Tally.measure == Measure.ENDED).order_by(Tally.at))
         ]
         coarse = [*where, *_within(period, period.coarse_s, now)]
         return Past(period, found, _timings(found, _steps(session, coarse)))
@@ -203,7 +214,7 @@ def _steps(session: Session, where: Sequence[ColumnElement[bool]]) -> Steps:
     summed = select(
         Tally.kind, Tally.queue, Tally.measure, Tally.step, func.sum(Tally.n), func.sum(Tally.total_s)
     )
-    summed = summed.where(*where, Tally.measure.in_(("run", "wait")))
+    summed = summed.where(*where, Tally.measure.in_((Measure.RUN, Measure.WAIT)))
     summed = summed.group_by(Tally.kind, Tally.queue, Tally.measure, Tally.step).order_by(Tally.step)
     steps: Steps = {}
     for kind, queue, measure, n, count, total_s in session.execute(summed):
@@ -218,17 +229,17 @@ def _timings(slots: Iterable[Slot], steps: Steps) -> list[Timing]:
         which = (slot.kind, slot.queue)
         counted = counts.setdefault(which, {})
         counted[slot.outcome] = counted.get(slot.outcome, 0) + slot.jobs
-        audio[which] = audio.get(which, 0.0) + slot.audio_s * (slot.outcome == "done")
+        audio[which] = audio.get(which, 0.0) + slot.audio_s * (slot.outcome == RunOutcome.DONE)
     return [_timing(which, counted, audio[which], steps) for which, counted in sorted(counts.items())]
 
 
 def _timing(which: tuple[str, str], counted: dict[str, int], audio_s: float, steps: Steps) -> Timing:
-    run, wait = steps.get((*which, "run"), []), steps.get((*which, "wait"), [])
+    run, wait = steps.get((*which, Measure.RUN), []), steps.get((*which, Measure.WAIT), [])
     return Timing(
         *which,
-        done=counted.get("done", 0),
-        failed=counted.get("failed", 0) + counted.get("quarantined", 0),
-        cancelled=counted.get("cancelled", 0),
+        done=counted.get(RunOutcome.DONE, 0),
+        failed=counted.get(RunOutcome.FAILED, 0) + counted.get(RunOutcome.QUARANTINED, 0),
+        cancelled=counted.get(RunOutcome.CANCELLED, 0),
         run_p50_s=percentile(run, 0.5),
         run_p95_s=percentile(run, 0.95),
         wait_p50_s=percentile(wait, 0.5),
@@ -251,9 +262,12 @@ def percentile(steps: Sequence[tuple[int, int, float]], share: float) -> float:
 def speeds(session: Session, since: float) -> dict[str, float]:
     """Seconds of sound that one worker, with all in its hands, transcribed a second since then, by queue."""
     done = select(Tally.queue, func.sum(Tally.audio_s), func.sum(Tally.total_s)).where(
-        Tally.span_s == DAY, Tally.measure == "ended", Tally.at >= since - DAY, Tally.kind == "transcribe"
+        Tally.span_s == DAY,
+        Tally.measure == Measure.ENDED,
+        Tally.at >= since - DAY,
+        Tally.kind == JobKind.TRANSCRIBE,
     )
-    rows = session.execute(done.where(Tally.outcome == "done").group_by(Tally.queue))
+    rows = session.execute(done.where(Tally.outcome == RunOutcome.DONE).group_by(Tally.queue))
     return {queue: audio_s / work_s for queue, audio_s, work_s in rows if audio_s and work_s}
 
 

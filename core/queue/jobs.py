@@ -17,6 +17,7 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
+from core.database.states import JOB_UNFINISHED, TASK_UNFINISHED, JobKind, JobState, RunOutcome, TaskStatus
 from core.database.tables import Job, Json, Task
 from core.errors import ProviderRefused, ProviderResting, StenogramError, Unavailable, Withdrawn
 from core.principal import PAGES
@@ -44,7 +45,7 @@ class Claim:
 
     job_id: str
     task_id: str
-    kind: str
+    kind: JobKind
     epoch: int
     recording_id: str = ""
 
@@ -86,9 +87,9 @@ class JobQueue:
         taken = changed(
             session,
             update(Job)
-            .where(Job.id == job.id, Job.state == "ready", Job.run_at <= now)
+            .where(Job.id == job.id, Job.state == JobState.READY, Job.run_at <= now)
             .values(
-                state="running",
+                state=JobState.RUNNING,
                 worker=worker,
                 epoch=Job.epoch + 1,
                 starts=Job.starts + 1,
@@ -102,9 +103,9 @@ class JobQueue:
             return None
         session.refresh(job)
         task = session.get_one(Task, job.task_id)
-        if task.status == "queued":
-            task.status, task.started_at = "processing", now
-        if task.status == "processing":
+        if task.status == TaskStatus.QUEUED:
+            task.status, task.started_at = TaskStatus.PROCESSING, now
+        if task.status == TaskStatus.PROCESSING:
             task.stage = job.kind
         return Claim(job.id, job.task_id, job.kind, job.epoch, task.recording_id)
 
@@ -120,23 +121,23 @@ class JobQueue:
     def _more_urgent(self, session: Session, job: Job) -> Job | None:
         """A ready job of the same kind with a higher priority. It goes first, whoever was woken for what."""
         others = select(Job).join(Task, Task.id == Job.task_id)
-        others = others.where(Job.state == "ready", Job.kind == job.kind, Job.queue == job.queue)
+        others = others.where(Job.state == JobState.READY, Job.kind == job.kind, Job.queue == job.queue)
         others = others.where(Job.priority > job.priority, Job.run_at <= self.now())
         if crowded := self._crowded(session):
-            others = others.where(or_(Task.status != "queued", Task.owner.not_in(crowded)))
+            others = others.where(or_(Task.status != TaskStatus.QUEUED, Task.owner.not_in(crowded)))
         return session.scalars(others.order_by(Job.priority.desc(), Job.run_at).limit(1)).first()
 
     def _must_wait(self, session: Session, job_id: str) -> bool:
         """Whether this job would begin a task of somebody who has enough tasks under way."""
         whose = select(Task.owner).join(Job, Job.task_id == Task.id)
-        owner = session.scalar(whose.where(Job.id == job_id, Task.status == "queued"))
+        owner = session.scalar(whose.where(Job.id == job_id, Task.status == TaskStatus.QUEUED))
         return owner is not None and owner in self._crowded(session)
 
     def _crowded(self, session: Session) -> set[str]:
         """Owners with as many tasks under way as they may have; the pages may have any number."""
         if not self._tasks_per_owner:
             return set()
-        busy = select(Task.owner).where(Task.status == "processing", Task.owner != PAGES)
+        busy = select(Task.owner).where(Task.status == TaskStatus.PROCESSING, Task.owner != PAGES)
         full = func.count() >= self._tasks_per_owner
         return set(session.scalars(busy.group_by(Task.owner).having(full)))
 
@@ -145,7 +146,9 @@ class JobQueue:
         if not self._tasks_per_owner or owner == PAGES:
             return
         waiting = select(Job).join(Task, Task.id == Job.task_id)
-        waiting = waiting.where(Task.owner == owner, Task.status == "queued", Job.state == "ready")
+        waiting = waiting.where(
+            Task.owner == owner, Task.status == TaskStatus.QUEUED, Job.state == JobState.READY
+        )
         with self._database.read() as session:
             job = session.scalars(waiting.order_by(Task.created_at).limit(1)).first()
         if job is not None:
@@ -168,12 +171,14 @@ class JobQueue:
             self.keep(session, claim)
             session.execute(update(Task).where(Task.id == claim.task_id).values(progress=progress))
 
-    def finish(self, session: Session, claim: Claim, then: tuple[str, str] | None = None) -> Job | None:
+    def finish(self, session: Session, claim: Claim, then: tuple[JobKind, str] | None = None) -> Job | None:
         """End a job within its last write; `then` is the kind and queue of the task's next job."""
         now = self.now()
-        if not changed(session, _held(claim).values(state="done", finished_at=now, starts=0, error=None)):
+        if not changed(
+            session, _held(claim).values(state=JobState.DONE, finished_at=now, starts=0, error=None)
+        ):
             raise Withdrawn
-        done = self._note(session, claim.job_id, "done")
+        done = self._note(session, claim.job_id, RunOutcome.DONE)
         if then is None:
             return None
         job = Job(task_id=claim.task_id, kind=then[0], queue=then[1], run_at=now, rung_at=now, created_at=now)
@@ -185,8 +190,10 @@ class JobQueue:
     def put_back(self, claim: Claim) -> None:
         """An orderly stop in the middle: the job is ready again and lost nothing."""
         with self._database.write() as session:
-            if changed(session, _held(claim).values(state="ready", starts=0, run_at=self.now(), rung_at=0.0)):
-                self._note(session, claim.job_id, "stopped")
+            if changed(
+                session, _held(claim).values(state=JobState.READY, starts=0, run_at=self.now(), rung_at=0.0)
+            ):
+                self._note(session, claim.job_id, RunOutcome.STOPPED)
 
     def wait(self, claim: Claim, seconds: float, error: StenogramError | None = None) -> None:
         """Nothing to do for a while: the job is ready again then, burns nothing, and may say why."""
@@ -197,20 +204,20 @@ class JobQueue:
         self, session: Session, claim: Claim, seconds: float, error: StenogramError | None = None
     ) -> None:
         """The same within another write."""
-        values = {"state": "ready", "starts": 0, "run_at": self.now() + seconds, "rung_at": 0.0}
+        values = {"state": JobState.READY, "starts": 0, "run_at": self.now() + seconds, "rung_at": 0.0}
         if changed(session, _held(claim).values({**values, "error": as_json(error) if error else None})):
-            self._note(session, claim.job_id, "later")
+            self._note(session, claim.job_id, RunOutcome.LATER)
 
     def fail(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
         """End a job with a reason; an unfinished task fails with it. False if the claim was lost."""
-        values = {"state": "failed", "finished_at": self.now(), "starts": 0, "error": as_json(error)}
+        values = {"state": JobState.FAILED, "finished_at": self.now(), "starts": 0, "error": as_json(error)}
         if traceback:
             values["traceback"] = traceback
         with self._database.write() as session:
             if not changed(session, _held(claim).values(values)):
                 return False
-            self._note(session, claim.job_id, "failed")
-            self._end_task(session, claim.task_id, "failed", as_json(error))
+            self._note(session, claim.job_id, RunOutcome.FAILED)
+            self._end_task(session, claim.task_id, TaskStatus.FAILED, as_json(error))
             return True
 
     def try_later(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
@@ -227,9 +234,9 @@ class JobQueue:
             values = {"tries": tries, "error": as_json(error), "traceback": traceback}
             if not spent:
                 run_at = self.now() + pause_s
-                values |= {"state": "ready", "starts": 0, "run_at": run_at, "rung_at": 0.0}
+                values |= {"state": JobState.READY, "starts": 0, "run_at": run_at, "rung_at": 0.0}
             if changed(session, _held(claim).values(values)) and not spent:
-                self._note(session, claim.job_id, "later")
+                self._note(session, claim.job_id, RunOutcome.LATER)
         return not spent
 
     def cancel(self, task_id: str) -> bool:
@@ -242,12 +249,12 @@ class JobQueue:
             return [task_id for task_id in task_ids if self._cancel(session, task_id)]
 
     def _cancel(self, session: Session, task_id: str) -> bool:
-        if not self._end_task(session, task_id, "cancelled", None):
+        if not self._end_task(session, task_id, TaskStatus.CANCELLED, None):
             return False
-        unfinished = select(Job).where(Job.task_id == task_id, Job.state.in_(("ready", "running")))
+        unfinished = select(Job).where(Job.task_id == task_id, Job.state.in_(JOB_UNFINISHED))
         for job in session.scalars(unfinished.with_for_update()):
-            history.note(session, job, "cancelled", self.now(), ran=job.state == "running")
-            job.state, job.finished_at = "cancelled", self.now()
+            history.note(session, job, RunOutcome.CANCELLED, self.now(), ran=job.state == JobState.RUNNING)
+            job.state, job.finished_at = JobState.CANCELLED, self.now()
         return True
 
     def retry(self, task_id: str, also: Callable[[Session, Job], None] | None = None) -> bool:
@@ -255,16 +262,19 @@ class JobQueue:
         with self._database.write() as session:
             job = session.scalars(
                 select(Job)
-                .where(Job.task_id == task_id, Job.state.in_(("failed", "cancelled", "quarantined")))
+                .where(
+                    Job.task_id == task_id,
+                    Job.state.in_((JobState.FAILED, JobState.CANCELLED, JobState.QUARANTINED)),
+                )
                 .order_by(Job.created_at.desc())
             ).first()
             if job is None:
                 return False
-            job.state, job.starts, job.tries, job.error, job.traceback = "ready", 0, 0, None, None
+            job.state, job.starts, job.tries, job.error, job.traceback = JobState.READY, 0, 0, None, None
             job.run_at = job.rung_at = self.now()
             task = session.get_one(Task, task_id)
-            if task.status != "completed":
-                task.status, task.error, task.completed_at = "queued", None, None
+            if task.status != TaskStatus.COMPLETED:
+                task.status, task.error, task.completed_at = TaskStatus.QUEUED, None, None
             if also is not None:
                 also(session, job)
         self.notify(job)
@@ -273,7 +283,9 @@ class JobQueue:
     def hasten(self, task_id: str) -> bool:
         """Try a postponed job now. False if none is postponed."""
         with self._database.write() as session:
-            later = select(Job).where(Job.task_id == task_id, Job.state == "ready", Job.run_at > self.now())
+            later = select(Job).where(
+                Job.task_id == task_id, Job.state == JobState.READY, Job.run_at > self.now()
+            )
             job = session.scalars(later.with_for_update()).first()
             if job is None:
                 return False
@@ -283,10 +295,10 @@ class JobQueue:
 
     def urge(self, task_ids: Iterable[str], priority: int) -> int:
         """Have these tasks done before (or, if negative, after) others. How many have not ended."""
-        open_tasks = Task.status.in_(("queued", "processing"))
+        open_tasks = Task.status.in_(TASK_UNFINISHED)
         with self._database.write() as session:
             tasks = list(session.scalars(select(Task.id).where(Task.id.in_(list(task_ids)), open_tasks)))
-            jobs = update(Job).where(Job.task_id.in_(tasks), Job.state.in_(("ready", "running")))
+            jobs = update(Job).where(Job.task_id.in_(tasks), Job.state.in_(JOB_UNFINISHED))
             session.execute(jobs.values(priority=priority))
         return len(tasks)
 
@@ -299,7 +311,9 @@ class JobQueue:
         """Let its jobs run again, at once."""
         with self._database.write() as session:
             queues.resume(session, queue)
-            session.execute(update(Job).where(Job.queue == queue, Job.state == "ready").values(rung_at=0.0))
+            session.execute(
+                update(Job).where(Job.queue == queue, Job.state == JobState.READY).values(rung_at=0.0)
+            )
         self.reconcile()
 
     def renew(self, workers: Iterable[str]) -> None:
@@ -307,7 +321,7 @@ class JobQueue:
         with self._database.write() as session:
             session.execute(
                 update(Job)
-                .where(Job.state == "running", Job.worker.in_(list(workers)))
+                .where(Job.state == JobState.RUNNING, Job.worker.in_(list(workers)))
                 .values(lease_until=self.now() + LEASE_S)
             )
 
@@ -316,7 +330,7 @@ class JobQueue:
         with self._database.write() as session:
             session.execute(
                 update(Job)
-                .where(Job.state == "running", Job.worker == worker)
+                .where(Job.state == JobState.RUNNING, Job.worker == worker)
                 .values(lease_until=self.now() - 1)
             )
         self.reconcile()
@@ -324,14 +338,16 @@ class JobQueue:
     def holders(self) -> set[str]:
         """Workers that hold a running job, dead or alive."""
         with self._database.read() as session:
-            return set(session.scalars(select(Job.worker).where(Job.state == "running")))
+            return set(session.scalars(select(Job.worker).where(Job.state == JobState.RUNNING)))
 
     def stuck(self, worker: str, silent_s: float) -> bool:
         """Whether this worker holds a job that has shown no progress for so long."""
         with self._database.read() as session:
             late = Job.progressed_at < self.now() - silent_s
             return (
-                session.scalar(select(Job.id).where(Job.state == "running", Job.worker == worker, late))
+                session.scalar(
+                    select(Job.id).where(Job.state == JobState.RUNNING, Job.worker == worker, late)
+                )
                 is not None
             )
 
@@ -339,16 +355,16 @@ class JobQueue:
         """Wake what waits unheard; take back what lost its worker. The number of jobs woken."""
         now = self.now()
         with self._database.write() as session:
-            expired = select(Job).where(Job.state == "running", Job.lease_until < now)
+            expired = select(Job).where(Job.state == JobState.RUNNING, Job.lease_until < now)
             for job in session.scalars(expired.with_for_update(skip_locked=True)):
                 self._take_back(session, job)
             session.flush()
             no_op = Job.rung_at < now - NOTIFY_AGAIN_S
             waiting = select(Job).join(Task, Task.id == Job.task_id)
-            waiting = waiting.where(Job.state == "ready", Job.run_at <= now, no_op)
+            waiting = waiting.where(Job.state == JobState.READY, Job.run_at <= now, no_op)
             waiting = waiting.where(Job.queue.not_in(queues.paused(session)))
             if crowded := self._crowded(session):
-                waiting = waiting.where(or_(Task.status != "queued", Task.owner.not_in(crowded)))
+                waiting = waiting.where(or_(Task.status != TaskStatus.QUEUED, Task.owner.not_in(crowded)))
             jobs = list(session.scalars(waiting.order_by(Job.created_at).limit(500)))
             for job in jobs:
                 job.rung_at = now
@@ -358,32 +374,32 @@ class JobQueue:
 
     def _take_back(self, session: Session, job: Job) -> None:
         if job.starts < MAX_CRASHES:
-            history.note(session, job, "died", self.now())
-            job.state, job.run_at, job.rung_at = "ready", self.now(), 0.0
+            history.note(session, job, RunOutcome.DIED, self.now())
+            job.state, job.run_at, job.rung_at = JobState.READY, self.now(), 0.0
             return
         error = Unavailable(
             "The work stopped its worker {times} times in a row and was set aside.", times=job.starts
         )
-        job.state, job.finished_at, job.error = "quarantined", self.now(), as_json(error)
-        history.note(session, job, "quarantined", self.now())
-        self._end_task(session, job.task_id, "failed", as_json(error))
+        job.state, job.finished_at, job.error = JobState.QUARANTINED, self.now(), as_json(error)
+        history.note(session, job, RunOutcome.QUARANTINED, self.now())
+        self._end_task(session, job.task_id, TaskStatus.FAILED, as_json(error))
 
-    def _note(self, session: Session, job_id: str, outcome: str) -> Job:
+    def _note(self, session: Session, job_id: str, outcome: RunOutcome) -> Job:
         job = session.get_one(Job, job_id, populate_existing=True)
         history.note(session, job, outcome, self.now())
         return job
 
-    def _end_task(self, session: Session, task_id: str, status: str, error: Json | None) -> bool:
+    def _end_task(self, session: Session, task_id: str, status: TaskStatus, error: Json | None) -> bool:
         return changed(
             session,
             update(Task)
-            .where(Task.id == task_id, Task.status.in_(("queued", "processing")))
+            .where(Task.id == task_id, Task.status.in_(TASK_UNFINISHED))
             .values(status=status, error=error, completed_at=self.now()),
         )
 
 
 def _held(claim: Claim):  # type: ignore[no-untyped-def]  # sqlalchemy's Update is generic over nothing useful
-    return update(Job).where(Job.id == claim.job_id, Job.epoch == claim.epoch, Job.state == "running")
+    return update(Job).where(Job.id == claim.job_id, Job.epoch == claim.epoch, Job.state == JobState.RUNNING)
 
 
 def changed(session: Session, statement: object) -> bool:

@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.sql import ColumnElement
 
 from core.database.database import Database
+from core.database.states import JobState
 from core.database.tables import Job, Task
 from core.queue.jobs import Claim, JobQueue
 
@@ -21,7 +22,7 @@ def acquire_exclusive(
     Asking and putting off are one write, so of jobs that ask at the same moment one goes on.
     """
     others = select(Job.id).join(Task, Task.id == Job.task_id)
-    others = others.where(at_it, Job.state == "running", Job.id != claim.job_id)
+    others = others.where(at_it, Job.state == JobState.RUNNING, Job.id != claim.job_id)
     with database.write() as session:
         database.advisory_lock(session, name)
         busy = session.scalar(others.limit(1)) is not None

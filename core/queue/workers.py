@@ -10,6 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
+from core.database.states import RequestedAction
 from core.database.tables import KeyValue, Worker
 
 ALIVE_S = 15.0
@@ -51,17 +52,17 @@ def is_drained(session: Session, name: str) -> bool:
     return worker is not None and bool(worker.wish)
 
 
-def wish(database: Database, name: str) -> str:
+def requested_action(database: Database, name: str) -> RequestedAction:
     """What a person wants of this worker: "", drain or restart."""
     with database.read() as session:
         worker = session.get(Worker, name)
-        return worker.wish if worker else ""
+        return worker.wish if worker else RequestedAction.NONE
 
 
-def want(database: Database, name: str, wish: str) -> bool:
+def request(database: Database, name: str, action: RequestedAction) -> bool:
     """Tell a worker to drain, to restart, or ("") to go on; False if there is none of this name."""
     with database.write() as session:
         worker = session.get(Worker, name)
         if worker is not None:
-            worker.wish = wish
+            worker.wish = action
     return worker is not None

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from core.billing.ledger import Ledger
 from core.database.database import Database
+from core.database.states import EmbeddingStatus
 from core.database.tables import Job, KeyValue, PassageRow, Recording
 from core.embedding import embedders
 from core.embedding.embedder import Embedder, batching, tokens_at_most, understands
@@ -114,8 +115,13 @@ class ActiveEmbedder:
             return None
         with self._database.read() as session:
             number = counts(session)
-        total = sum(number.get(state, 0) for state in ("waiting", "done", "failed"))
-        return Change(self.named(before).title, self.embedder().title, number.get("done", 0), total)
+        total = sum(
+            number.get(state, 0)
+            for state in (EmbeddingStatus.WAITING, EmbeddingStatus.DONE, EmbeddingStatus.FAILED)
+        )
+        return Change(
+            self.named(before).title, self.embedder().title, number.get(EmbeddingStatus.DONE, 0), total
+        )
 
     def lane(self, asked: str) -> str:
         """The lane asked for, else the usual one. Raise BadRequest for batches where there are none."""
@@ -162,14 +168,16 @@ class ActiveEmbedder:
 
 def _begin_again(session: Session, after: Embedder, lane: str) -> list[Job]:
     """Every passage that this embedder understands waits for a vector; the jobs that make them now."""
-    session.execute(update(PassageRow).values(meaning="off", lane=lane, text_hash=""))
+    session.execute(update(PassageRow).values(meaning=EmbeddingStatus.OFF, lane=lane, text_hash=""))
     read = update(PassageRow)
     if after.languages is not None:
         read = read.where(PassageRow.language.in_(after.languages))
-    session.execute(read.values(meaning="waiting"))
-    waits = PassageRow.meaning == "waiting"
+    session.execute(read.values(meaning=EmbeddingStatus.WAITING))
+    waits = PassageRow.meaning == EmbeddingStatus.WAITING
     some = exists().where(PassageRow.recording_id == Recording.id, waits)
-    session.execute(update(Recording).values(meaning=case((some, "waiting"), else_="off")))
+    session.execute(
+        update(Recording).values(meaning=case((some, EmbeddingStatus.WAITING), else_=EmbeddingStatus.OFF))
+    )
     if lane == "batch":
         return []
     recordings = session.scalars(select(PassageRow.recording_id).where(waits).distinct()).all()
@@ -179,4 +187,6 @@ def _begin_again(session: Session, after: Embedder, lane: str) -> list[Job]:
 
 def _is_complete(number: dict[str, int]) -> bool:
     """Whether nothing waits; what was given up must not be the greater part."""
-    return not number.get("waiting") and number.get("failed", 0) <= number.get("done", 0)
+    return not number.get(EmbeddingStatus.WAITING) and number.get(EmbeddingStatus.FAILED, 0) <= number.get(
+        EmbeddingStatus.DONE, 0
+    )

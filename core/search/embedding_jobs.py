@@ -7,6 +7,7 @@ import time
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from core.database.states import EmbeddingStatus, JobKind, TaskStatus
 from core.database.tables import Job, PassageRow, Recording, Task, Transcript
 from core.search.passages import refresh_meaning
 
@@ -18,7 +19,7 @@ def embed_job(session: Session, recording_id: str) -> Job | None:
     task = session.scalars(newest).first() or _stand_in(session, recording_id)
     if task is None:
         return None
-    job = Job(task_id=task.id, kind="embed", queue="io")
+    job = Job(task_id=task.id, kind=JobKind.EMBED, queue="io")
     session.add(job)
     session.flush()
     return job
@@ -26,7 +27,7 @@ def embed_job(session: Session, recording_id: str) -> Job | None:
 
 def embed_rest(session: Session, recording_id: str) -> None:
     """A task was forgotten, and its jobs with it: what still waits for its vector now is not."""
-    waits = (PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting")
+    waits = (PassageRow.recording_id == recording_id, PassageRow.meaning == EmbeddingStatus.WAITING)
     now = select(PassageRow.id).where(*waits, PassageRow.lane == "now").limit(1)
     if session.scalar(now) is not None:
         embed_job(session, recording_id)
@@ -45,8 +46,8 @@ def _stand_in(session: Session, recording_id: str) -> Task | None:
         owner=owner,
         engine=transcript.engine,
         language=transcript.language,
-        status="completed",
-        stage="completed",
+        status=TaskStatus.COMPLETED,
+        stage=TaskStatus.COMPLETED,
         progress=100,
         created_at=now,
         started_at=now,

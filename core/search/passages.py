@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
+from core.database.states import EmbeddingStatus, JobKind
 from core.database.tables import Job, KeyValue, PassageRow, Recording, Task
 from core.embedding.embedder import Embedder, understands
 from core.errors import Unavailable
@@ -33,7 +34,7 @@ class Passages:
 
     def acquire(self, claim: Claim) -> bool:
         """Whether no other job is at the passages of this recording now. Else this one is put off."""
-        at_it = (Task.recording_id == claim.recording_id) & Job.kind.in_(("index", "embed"))
+        at_it = (Task.recording_id == claim.recording_id) & Job.kind.in_((JobKind.INDEX, JobKind.EMBED))
         return acquire_exclusive(self._database, self._job_queue, claim, claim.recording_id, at_it)
 
     def replace(
@@ -66,7 +67,7 @@ class Passages:
         """Passages that wait for their vector and are not left to a batch."""
         mine = select(PassageRow).where(
             PassageRow.recording_id == recording_id,
-            PassageRow.meaning == "waiting",
+            PassageRow.meaning == EmbeddingStatus.WAITING,
             PassageRow.lane == "now",
         )
         with self._database.read() as session:
@@ -83,9 +84,9 @@ class Passages:
         with self._database.write() as session:
             session.execute(
                 update(PassageRow)
-                .where(PassageRow.recording_id == recording_id, PassageRow.meaning == "waiting")
+                .where(PassageRow.recording_id == recording_id, PassageRow.meaning == EmbeddingStatus.WAITING)
                 .where(PassageRow.lane == "now")
-                .values(meaning="failed")
+                .values(meaning=EmbeddingStatus.FAILED)
             )
             refresh_meaning(session, recording_id)
 
@@ -95,7 +96,14 @@ def refresh_meaning(session: Session, recording_id: str) -> str:
     session.flush()
     mine = select(PassageRow.meaning).where(PassageRow.recording_id == recording_id).distinct()
     found = set(session.scalars(mine))
-    meaning = next((state for state in ("waiting", "failed", "done") if state in found), "off")
+    meaning = next(
+        (
+            state
+            for state in (EmbeddingStatus.WAITING, EmbeddingStatus.FAILED, EmbeddingStatus.DONE)
+            if state in found
+        ),
+        EmbeddingStatus.OFF,
+    )
     session.execute(update(Recording).where(Recording.id == recording_id).values(meaning=meaning))
     return meaning
 
@@ -109,15 +117,18 @@ def is_active(session: Session, embedder: Embedder) -> bool:
 def mark(session: Session, recording_id: str, ids: Iterable[str], embedder: Embedder) -> None:
     """These passages are found by meaning; they go on waiting if their embedder is active no more."""
     if is_active(session, embedder):
-        mine = PassageRow.id.in_(list(ids)) & (PassageRow.meaning == "waiting")
-        session.execute(update(PassageRow).where(mine).values(meaning="done"))
+        mine = PassageRow.id.in_(list(ids)) & (PassageRow.meaning == EmbeddingStatus.WAITING)
+        session.execute(update(PassageRow).where(mine).values(meaning=EmbeddingStatus.DONE))
         refresh_meaning(session, recording_id)
 
 
 def wait_again(session: Session, recording_id: str, lanes: Iterable[str]) -> bool:
     """Failed passages of these lanes are to be tried once more; False if there are none."""
     mine = update(PassageRow).where(PassageRow.recording_id == recording_id, PassageRow.lane.in_(list(lanes)))
-    failed = changed(session, mine.where(PassageRow.meaning == "failed").values(meaning="waiting"))
+    failed = changed(
+        session,
+        mine.where(PassageRow.meaning == EmbeddingStatus.FAILED).values(meaning=EmbeddingStatus.WAITING),
+    )
     refresh_meaning(session, recording_id)
     return failed
 
@@ -180,5 +191,5 @@ def _row(
         language=spoken,
         text=passage.text,
         lane=lane,
-        meaning="waiting" if understands(embedder, spoken) else "off",
+        meaning=EmbeddingStatus.WAITING if understands(embedder, spoken) else EmbeddingStatus.OFF,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from core.database.states import OrderFate
 from core.errors import Rejected
 from core.media.waveform import Waveform
 
@@ -154,11 +155,6 @@ class RemoteEngine(Engine, Protocol):
 
     def price(self, duration_s: float) -> tuple[str, str, int]:
         """What a segment of so many seconds is billed: model and lane in the price book, and the quantity."""
-
-
-OrderFate = Literal["waiting", "working", "done", "broken", "refused", "lost"]
-"""Of an order: in the provider's queue, in work, ready; broken may be ordered again, refused never works;
-lost is no longer known there."""
 
 
 @dataclass(frozen=True)

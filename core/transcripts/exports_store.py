@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from core.database.database import Database
+from core.database.states import OrderState
 from core.database.tables import Cover, Order, Recording, new_id
 from core.errors import Conflict, NotFound, Unavailable
 from core.storage.object_store import ObjectStore
@@ -23,7 +24,7 @@ US, MARK = "installation", "installation"
 """The fact that names this installation, and the object that says whose the store is."""
 STALE_S = 3600.0
 """What is younger may still be waiting for its row."""
-ENDED = ("done", "failed", "cancelled")
+ENDED = (OrderState.DONE, OrderState.FAILED, OrderState.CANCELLED)
 AT_ONCE = 200
 """Recordings whose missing exports are made in one round."""
 ASKED = 500

@@ -15,6 +15,7 @@ import streamlit as st
 from streamlit.typing import UploadedFile
 
 from core import application
+from core.database.states import EmbeddingStatus, TaskStatus
 from core.database.tables import Key
 from core.errors import AdminsOnly, StenogramError
 from core.i18n import catalogue
@@ -33,12 +34,17 @@ PAGE_BYTES = 200e6
 """What the page's uploader takes: it holds files in memory."""
 LANGUAGE = "lang"
 Colour = Literal["blue", "red", "gray", "orange"]
-COLOURS: dict[str, Colour] = {"processing": "blue", "failed": "red", "cancelled": "gray", "queued": "gray"}
-MEANINGS = {
-    "done": N_("found by words and by meaning"),
-    "waiting": N_("found by words, by meaning soon"),
-    "off": N_("found by words"),
-    "failed": N_("found by words; by meaning failed"),
+COLOURS: dict[str, Colour] = {
+    TaskStatus.PROCESSING: "blue",
+    TaskStatus.FAILED: "red",
+    TaskStatus.CANCELLED: "gray",
+    TaskStatus.QUEUED: "gray",
+}
+MEANINGS: dict[str, str] = {
+    EmbeddingStatus.DONE: N_("found by words and by meaning"),
+    EmbeddingStatus.WAITING: N_("found by words, by meaning soon"),
+    EmbeddingStatus.OFF: N_("found by words"),
+    EmbeddingStatus.FAILED: N_("found by words; by meaning failed"),
 }
 SILENT = N_("no speech was found")
 MODES = {
@@ -258,7 +264,7 @@ def row(card: Card) -> None:
                 help="",
                 width="stretch",
             )
-            if card.status != "completed":
+            if card.status != TaskStatus.COMPLETED:
                 st.badge(gettext(monitor.STATUSES[card.status]), color=COLOURS[card.status])
         st.caption(about(card))
         if card.active and card.task:

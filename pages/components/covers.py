@@ -7,6 +7,7 @@ import functools
 import streamlit as st
 
 from core import application
+from core.database.states import OrderState
 from core.database.tables import Recording
 from core.errors import StenogramError
 from core.orders.covers import LIVE
@@ -57,7 +58,7 @@ def _pictures(recording_id: str) -> bool:
             st.warning(ready, icon=":material/image:")
         else:
             st.progress((series.successful + series.failed) / series.total, ready)
-    if (failed := next((one for one in found if one.state == "failed"), None)) and failed.error:
+    if (failed := next((one for one in found if one.state == OrderState.FAILED), None)) and failed.error:
         st.caption(translate_error(failed.error))
     if picture := covers.picture(recording_id):
         st.image(picture, width=220)

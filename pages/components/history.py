@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.database.database import Database
+from core.database.states import JobKind, JobState, RunOutcome
 from core.database.tables import Run, utc
 from core.i18n.catalogue import money
 from core.i18n.messages import N_
@@ -36,8 +37,16 @@ PERIODS = {
     "week": N_("Last week"),
     "month": N_("Last month"),
 }
-ENDS = {"done": N_("Done"), "failed": N_("Failed"), "cancelled": N_("Cancelled")}
-COLOURS = {"done": "#2A9D8F", "failed": "#D1603D", "cancelled": "#8A9A98"}
+ENDS: dict[str, str] = {
+    RunOutcome.DONE: N_("Done"),
+    RunOutcome.FAILED: N_("Failed"),
+    RunOutcome.CANCELLED: N_("Cancelled"),
+}
+COLOURS: dict[str, str] = {
+    RunOutcome.DONE: "#2A9D8F",
+    RunOutcome.FAILED: "#D1603D",
+    RunOutcome.CANCELLED: "#8A9A98",
+}
 FORMATS = {"hour": "%H:%M", "day": "%H:%M", "week": "%d.%m", "month": "%d.%m"}
 HEIGHT = 220
 LANES = {"now": N_("Now"), "batch": N_("In a batch")}
@@ -120,11 +129,11 @@ def _sound(past: Past, period: str) -> alt.Chart:
     rows = [
         {"at": utc(slot.at), "sound": slot.audio_s / 3600 / hours}
         for slot in past.slots
-        if slot.kind == "transcribe" and slot.outcome == "done"
+        if slot.kind == JobKind.TRANSCRIBE and slot.outcome == RunOutcome.DONE
     ]
     sound = alt.Y("sum(sound):Q", title=gettext("Hours of sound an hour"))
     frame = pd.DataFrame(rows, columns=["at", "sound"])
-    return _bars(frame, past, period).encode(y=sound, color=alt.value(COLOURS["done"]))
+    return _bars(frame, past, period).encode(y=sound, color=alt.value(COLOURS[RunOutcome.DONE]))
 
 
 def _bars(frame: pd.DataFrame, past: Past, period: str) -> alt.Chart:
@@ -139,7 +148,7 @@ def _bars(frame: pd.DataFrame, past: Past, period: str) -> alt.Chart:
 
 
 def _end(outcome: str) -> str:
-    return "failed" if outcome == "quarantined" else outcome
+    return RunOutcome.FAILED if outcome == RunOutcome.QUARANTINED else outcome
 
 
 def _as_row(timing: Timing) -> dict[str, object]:
@@ -151,7 +160,7 @@ def _as_row(timing: Timing) -> dict[str, object]:
         gettext("Ran: 50 %, 95 %"): f"{took(timing.run_p50_s)}, {took(timing.run_p95_s)}",
         gettext("Waited: 50 %, 95 %"): f"{took(timing.wait_p50_s)}, {took(timing.wait_p95_s)}",
         gettext("Speed"): f"{number(timing.speed, 1)}×"
-        if timing.kind == "transcribe" and timing.speed
+        if timing.kind == JobKind.TRANSCRIBE and timing.speed
         else "",
     }
 
@@ -187,7 +196,7 @@ def timeline(stages: list[Stage]) -> None:
             )
             for n, run in enumerate(stage.attempts, 1):
                 st.caption(_attempt(n, run))
-            if job.state == "running":
+            if job.state == JobState.RUNNING:
                 st.caption(
                     facts(gettext("in hand of {name}", name=plain(job.worker)), moment(job.started_at))
                 )

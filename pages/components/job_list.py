@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core import application
+from core.database.states import JobState
 from core.i18n.messages import N_
 from core.monitor import job_list, monitor
 from core.monitor.actions import PRIORITIES
@@ -99,7 +100,7 @@ def _as_row(one: Line) -> dict[str, object]:
         gettext("Work"): gettext(monitor.KINDS.get(job.kind, job.kind)),
         gettext("State"): gettext(job_list.STATES[job.state]),
         gettext("Made"): moment(job.created_at),
-        gettext("Took"): took(ran_s) if job.state not in {"ready"} else "",
+        gettext("Took"): took(ran_s) if job.state not in {JobState.READY} else "",
         gettext("Why"): translate_error(job.error).replace("\\", "") if job.error else "",
         gettext("Engine"): one.task.engine,
     }

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core import application
+from core.database.states import RequestedAction
 from core.database.tables import Action, PeriodicTask, Worker
 from core.i18n import catalogue
 from core.i18n.messages import N_
@@ -175,7 +176,9 @@ def _worker(worker: Worker, doing: str, device: str) -> None:
         if not actions().allowed:
             return
         options, label = (
-            ("undrain", gettext("Go on")) if worker.wish == "drain" else ("drain", gettext("Drain"))
+            ("undrain", gettext("Go on"))
+            if worker.wish == RequestedAction.DRAIN
+            else ("drain", gettext("Drain"))
         )
         with st.popover("", icon=":material/more_horiz:", key=f"ask-worker-{worker.name}", type="tertiary"):
             button(label, f"{options}-{worker.name}", lambda: actions().tell(worker.name, options))
@@ -186,7 +189,10 @@ def _worker(worker: Worker, doing: str, device: str) -> None:
 
 def _about_worker(worker: Worker) -> list[str]:
     return [
-        {"drain": gettext("takes nothing new"), "restart": gettext("is restarting")}.get(worker.wish, ""),
+        {
+            RequestedAction.DRAIN: gettext("takes nothing new"),
+            RequestedAction.RESTART: gettext("is restarting"),
+        }.get(worker.wish, ""),
         gettext("memory {size}", size=size(worker.rss_bytes)),
         gettext("GPU memory {size}", size=size(worker.gpu_bytes)) if worker.gpu_bytes else "",
         gettext("GPU load {share}", share=f"{worker.gpu_load:.0%}") if worker.gpu_load is not None else "",

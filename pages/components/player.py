@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from core import application
+from core.database.states import TaskStatus
 from core.i18n import catalogue
 from core.library import views
 from core.library.views import Paragraph, Reading
@@ -63,7 +64,7 @@ def _state(reading: Reading) -> None:
         if may_change() and st.button(gettext("Cancel"), key="cancel"):
             application.current().cancel(WHO, task.id)
             st.rerun()
-    elif task and task.status in {"failed", "cancelled"}:
+    elif task and task.status in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
         reason = translate_error(task.error) if task.error else ""
         st.warning(reason, title=gettext(monitor.STATUSES[task.status]), icon=":material/block:")
         if may_change() and st.button(gettext("Try again"), key="retry"):

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core import application
+from core.database.states import PaymentState
 from core.errors import StenogramError
 from core.i18n.messages import N_
 from core.planning import proof
@@ -33,11 +34,11 @@ from pages.components.common import (
 from pages.components.prices import usd
 
 BY = {"month": N_("By month"), "provider": N_("By provider"), "owner": N_("By key")}
-STATES = {
-    "reserved": N_("under way"),
-    "settled": N_("paid"),
-    "released": N_("not made"),
-    "disputed": N_("unclear, counted as promised"),
+STATES: dict[str, str] = {
+    PaymentState.RESERVED: N_("under way"),
+    PaymentState.SETTLED: N_("paid"),
+    PaymentState.RELEASED: N_("not made"),
+    PaymentState.DISPUTED: N_("unclear, counted as promised"),
 }
 WAYS = 8
 
@@ -260,7 +261,9 @@ def _call(call: Paid) -> dict[str, object]:
         "quantity": f"{number(call.promised)} → {number(call.counted)}",
         "promised": usd(call.promised_usd),
         "usd": usd(call.usd),
-        "error": percents(proof.error(call.promised_usd, call.usd)) if call.state == "settled" else "",
+        "error": percents(proof.error(call.promised_usd, call.usd))
+        if call.state == PaymentState.SETTLED
+        else "",
         "took": duration(call.waited_s) if call.waited_s is not None else "",
     }
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
+from core.database.states import OrderFate
 from core.errors import Rejected
 from core.http_client import Answer, HttpClient
 from core.media import encode
@@ -136,16 +137,17 @@ class FireworksBatchEngine(FireworksEngine):
         address = f"{self.batches}/v1/accounts/{account}/batch_job/{batch}"
         answer = self._bare.ask("GET", address, accept={404})
         if answer.status == 404:
-            return Report("lost", reason="the batch is not known there")
+            return Report(OrderFate.LOST, reason="the batch is not known there")
         told = answer.json()
         status = str(told.get("status", ""))
         if status == "processing":
-            return Report("working")
+            return Report(OrderFate.WORKING)
         if status != "completed":
             return Report(
-                "broken", reason=f"{status or 'no status'}: {told.get('message') or 'no reason'}"[:200]
+                OrderFate.BROKEN,
+                reason=f"{status or 'no status'}: {told.get('message') or 'no reason'}"[:200],
             )
-        return Report("done", self._read(answer, told))
+        return Report(OrderFate.DONE, self._read(answer, told))
 
     def _read(self, answer: Answer, told: dict[str, Any]) -> Speech:
         """The body is a text in the text, of the type that stands beside it."""

@@ -13,6 +13,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from core.database.states import OrderFate
 from core.errors import OutcomeUnknown, ProviderBusy, Rejected
 from core.http_client import Answer, HttpClient
 from core.media import encode
@@ -152,29 +153,29 @@ class GroqBatchEngine(GroqEngine):
         """How the batch stands; its one line when it has ended."""
         answer = self.http.ask("GET", f"{self.address}/batches/{remote_id}", accept={404})
         if answer.status == 404:
-            return Report("lost", reason="the batch is not known there")
+            return Report(OrderFate.LOST, reason="the batch is not known there")
         told = answer.json()
         status = str(told.get("status", ""))
         if status == "completed":
             return self._result(told, our_id)
         if status in ("failed", "expired", "cancelled"):
-            return Report("broken", reason=f"the batch ended as {status}")
-        return Report("waiting" if status == "validating" else "working")
+            return Report(OrderFate.BROKEN, reason=f"the batch ended as {status}")
+        return Report(OrderFate.WAITING if status == "validating" else OrderFate.WORKING)
 
     def _result(self, told: dict[str, Any], our_id: str) -> Report:
         for file in filter(None, (told.get("output_file_id"), told.get("error_file_id"))):
             for line in self.http.ask("GET", f"{self.address}/files/{file}/content").lines():
                 if line.get("custom_id") == our_id:
                     return self._line(line, our_id)
-        return Report("broken", reason="the batch ended without our line")
+        return Report(OrderFate.BROKEN, reason="the batch ended without our line")
 
     def _line(self, line: dict[str, Any], our_id: str) -> Report:
         response = line.get("response") or {}
         if line.get("error") or response.get("status_code") != 200:
             reason = (line.get("error") or {}).get("message") or f"HTTP {response.get('status_code')}"
-            return Report("broken", reason=str(reason)[:200])
+            return Report(OrderFate.BROKEN, reason=str(reason)[:200])
         self._storage.remove(_name(our_id))
-        return Report("done", verbose_json.read(response["body"], self.http.provider))
+        return Report(OrderFate.DONE, verbose_json.read(response["body"], self.http.provider))
 
     def find(self, our_id: str) -> str | Speech | None:
         """A batch carries our id, so one whose reply was lost is found in the list, newest first."""

@@ -17,6 +17,7 @@ from math import ceil
 from typing import Any
 
 from core.billing import shipped
+from core.database.states import OrderFate
 from core.errors import NotFound, OutcomeUnknown, Rejected
 from core.http_client import Answer, HttpClient
 from core.media import encode
@@ -39,7 +40,7 @@ LEAST_TTL_S = 6 * 3600.0
 """An order that has not begun by then is removed there; running ones are removed too."""
 MOST_S = 7 * 24 * 3600.0
 LINK_S = 2 * 24 * 3600.0
-_FATES = {"IN_QUEUE": "waiting", "IN_PROGRESS": "working", "RUNNING": "working"}
+_FATES = {"IN_QUEUE": OrderFate.WAITING, "IN_PROGRESS": OrderFate.WORKING, "RUNNING": OrderFate.WORKING}
 
 
 class RunPodEngine:
@@ -134,31 +135,31 @@ class RunPodEngine:
         """How the order stands; their words are those of …/serverless/endpoints/job-states."""
         answer = self.http.ask("GET", f"{self.address}/status/{remote_id}", accept={404})
         if answer.status == 404:
-            return Report("lost", reason="the order is no longer known there")
+            return Report(OrderFate.LOST, reason="the order is no longer known there")
         told = answer.json()
         match str(told.get("status", "")):
             case "COMPLETED":
                 return self._completed(told.get("output"), our_id)
             case "FAILED":
-                return Report("broken", reason=failure(told.get("error")))
+                return Report(OrderFate.BROKEN, reason=failure(told.get("error")))
             case "TIMED_OUT":
-                return Report("broken", reason="its time there was over", too_slow=True)
+                return Report(OrderFate.BROKEN, reason="its time there was over", too_slow=True)
             case "CANCELLED":
-                return Report("broken", reason="it was cancelled there")
+                return Report(OrderFate.BROKEN, reason="it was cancelled there")
             case status:
-                return Report("waiting" if _FATES.get(status) == "waiting" else "working")
+                return Report(_FATES.get(status, OrderFate.WORKING))
 
     def _completed(self, output: object, our_id: str) -> Report:
         if isinstance(output, dict) and output.get("stored"):
             output = self._stored(our_id)
         if not isinstance(output, dict) or not output:
-            return Report("broken", reason="it ended without a result, which may have been too large")
+            return Report(OrderFate.BROKEN, reason="it ended without a result, which may have been too large")
         if output.get("error"):
-            return Report("broken", reason=failure(output["error"]))
+            return Report(OrderFate.BROKEN, reason=failure(output["error"]))
         if self.ours and output.get("job_id") != our_id:
-            return Report("broken", reason="it answered to another order")
+            return Report(OrderFate.BROKEN, reason="it answered to another order")
         self._tidy(our_id)
-        return Report("done", verbose_json.read(output, self.http.provider))
+        return Report(OrderFate.DONE, verbose_json.read(output, self.http.provider))
 
     def find(self, our_id: str) -> str | Speech | None:
         """Orders are not listed there; but our worker writes its result to our store."""

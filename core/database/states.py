@@ -1,0 +1,194 @@
+"""Every state, mode, outcome and kind that is kept in SQL, as an enum of strings.
+
+Members compare equal to their text, so they can be written into JSON, SQL and pages as they are.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Dialect, String
+from sqlalchemy.types import TypeDecorator
+
+
+class TaskStatus(StrEnum):
+    """Where a task is; the words of the API."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TASK_UNFINISHED = (TaskStatus.QUEUED, TaskStatus.PROCESSING)
+TASK_ENDED = (TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED)
+
+
+class JobKind(StrEnum):
+    """The stages of a task, each a job."""
+
+    PREPARE = "prepare"
+    TRANSCRIBE = "transcribe"
+    INDEX = "index"
+    EMBED = "embed"
+
+
+class JobState(StrEnum):
+    """Where a job is. QUARANTINED: it stopped its worker too often and is not tried again by itself."""
+
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    QUARANTINED = "quarantined"
+
+
+JOB_UNFINISHED = (JobState.READY, JobState.RUNNING)
+JOB_BROKEN = (JobState.FAILED, JobState.QUARANTINED)
+
+
+class RunOutcome(StrEnum):
+    """How one attempt at a job ended; the job itself goes on after LATER, STOPPED and DIED."""
+
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    QUARANTINED = "quarantined"
+    LATER = "later"
+    STOPPED = "stopped"
+    DIED = "died"
+
+
+class Measure(StrEnum):
+    """What a row of the tallies counts: ends, or a step of the histogram of running or waiting times."""
+
+    ENDED = "ended"
+    RUN = "run"
+    WAIT = "wait"
+
+
+class EmbeddingStatus(StrEnum):
+    """Whether a passage, or a whole recording, has its vectors. OFF: no embedder reads its language."""
+
+    OFF = "off"
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class PaymentState(StrEnum):
+    """DISPUTED: nobody knows whether it was billed, so it stays booked as estimated."""
+
+    RESERVED = "reserved"
+    SETTLED = "settled"
+    RELEASED = "released"
+    DISPUTED = "disputed"
+
+
+class RequestedAction(StrEnum):
+    """What a person wants of a worker. DRAIN: take nothing new."""
+
+    NONE = ""
+    DRAIN = "drain"
+    RESTART = "restart"
+
+
+class BatchState(StrEnum):
+    """Where a batch is, from the intention to its vectors; HELD waits for a person."""
+
+    PLANNED = "planned"
+    UPLOADED = "uploaded"
+    SUBMITTING = "submitting"
+    SUBMITTED = "submitted"
+    ENDED = "ended"
+    SAVED = "saved"
+    COMPLETE = "complete"
+    SPLIT = "split"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    HELD = "held"
+
+
+class BatchAction(StrEnum):
+    """What is wanted of a live batch. SYNC: cancel it, embed the rest at once; LATE: so with what is due."""
+
+    NONE = ""
+    CANCEL = "cancel"
+    SYNC = "now"
+    LATE = "late"
+
+
+class EmbeddingRequestState(StrEnum):
+    """Where a text is on its way to a vector by batch."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class OrderState(StrEnum):
+    """Where an order of a transcript or a picture is; HELD waits for a person."""
+
+    PLANNED = "planned"
+    SUBMITTING = "submitting"
+    SUBMITTED = "submitted"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    HELD = "held"
+
+
+class OrderFate(StrEnum):
+    """What a provider says of an order: in its queue, in work, ready; UNKNOWN: nothing yet.
+
+    BROKEN ones may be ordered again, REFUSED ones never work, LOST ones are no longer known there.
+    """
+
+    UNKNOWN = ""
+    WAITING = "waiting"
+    WORKING = "working"
+    DONE = "done"
+    BROKEN = "broken"
+    REFUSED = "refused"
+    LOST = "lost"
+
+
+STORED: tuple[type[StrEnum], ...] = (
+    TaskStatus,
+    JobKind,
+    JobState,
+    RunOutcome,
+    Measure,
+    EmbeddingStatus,
+    PaymentState,
+    RequestedAction,
+    BatchState,
+    BatchAction,
+    EmbeddingRequestState,
+    OrderState,
+    OrderFate,
+)
+"""Enums that columns hold."""
+
+
+class EnumText(TypeDecorator[StrEnum]):
+    """A column of text that holds the values of one enum and is read as its members."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, enum: type[StrEnum]) -> None:
+        super().__init__()
+        self.enum = enum
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """The text of a member; text that no member has is a mistake. Raise ValueError."""
+        return None if value is None else self.enum(value).value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
+        """The member of this text. Raise ValueError if there is none."""
+        return None if value is None else self.enum(value)
