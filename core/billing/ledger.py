@@ -34,6 +34,10 @@ ABANDONED_S = 3600.0
 
 CAP = "{provider} is not asked: the monthly cap is reached ({setting})."
 KEY_CAP = "{provider} is not asked: the monthly cap of this key is reached."
+NO_PRICE = (
+    "{provider} is not asked: no price is known for {model} ({mode}), so no cap could hold. "
+    "Enter one on the Costs page, 0 if it is free; the work then goes on by itself."
+)
 
 
 class CapReached(ProviderRefused):
@@ -41,6 +45,13 @@ class CapReached(ProviderRefused):
 
     def __init__(self, provider: str, *, of_key: bool = False) -> None:
         super().__init__(provider.title(), "MONTHLY_CAP_USD", KEY_CAP if of_key else CAP)
+
+
+class PriceUnknown(ProviderRefused):
+    """Nobody knows what this call costs; work waits until a person has entered a price."""
+
+    def __init__(self, provider: str, model: str, lane: str) -> None:
+        StenogramError.__init__(self, NO_PRICE, provider=provider.title(), model=model, mode=MODES[lane])
 
 
 @dataclass(frozen=True)
@@ -79,25 +90,37 @@ class Ledger:
         self._book = book
         self.now = clock
 
-    def cost_usd(self, provider: str, model: str, lane: str, tokens: int) -> Decimal:
-        """Price of so many tokens, or seconds of sound; 0 where the price is not known."""
+    def cost_usd(self, provider: str, model: str, lane: str, tokens: int) -> Decimal | None:
+        """Price of so many tokens, or seconds of sound; None where no price is known."""
         return self.priced(provider, model, lane)(tokens)
 
-    def priced(self, provider: str, model: str, lane: str) -> Callable[[int], Decimal]:
-        """What so many cost; the book is read once."""
+    def priced(self, provider: str, model: str, lane: str) -> Callable[[int], Decimal | None]:
+        """What so many cost, None where no price is known; the book is read once."""
         book = self._book()
         price = book.price(provider, model, MODES[lane])
         if price is None:
-            return lambda _tokens: Decimal(0)
-        return lambda tokens: book.usd(price.cost(Decimal(tokens)), price.currency) or Decimal(0)
+            return lambda _tokens: None
+        return lambda tokens: book.usd(price.cost(Decimal(tokens)), price.currency)
+
+    def required_usd(self, provider: str, model: str, lane: str, tokens: int) -> Decimal:
+        """The price of something that is about to be bought. Raise PriceUnknown."""
+        usd = self.cost_usd(provider, model, lane, tokens)
+        if usd is None:
+            raise PriceUnknown(provider, model, lane)
+        return usd
 
     def reserve(self, session: Session, call: Call, call_id: str = "") -> str:
-        """Promise money to a call, within the transaction that decides to make it. Raise CapReached."""
+        """Promise money to a call, within the transaction that decides to make it.
+
+        Raise CapReached, or PriceUnknown: what has no price is not bought, whatever the cap.
+        """
         call_id, now = call_id or new_id(), self.now()
         month = _month(now)
         cost, totals = self.priced(call.provider, call.model, call.lane), dict.fromkeys([ALL], 0)
         for (recording_id, owner), tokens in call.tokens.items():
             usd = cost(tokens)
+            if usd is None:
+                raise PriceUnknown(call.provider, call.model, call.lane)
             for scope in (ALL, owner):
                 totals[scope] = totals.get(scope, 0) + _billionths(usd)
             session.add(
@@ -147,6 +170,7 @@ class Ledger:
         for payment in self._open(session, call_id):
             payment.tokens = tokens.get(payment.recording_id, 0)
             usd = cost(payment.provider, payment.model, payment.lane)(payment.tokens)
+            usd = _as_estimated(payment) if usd is None else usd
             payment.usd, total = plain(usd), total + usd
             self._end(session, payment, PaymentState.SETTLED, usd)
         return total
@@ -252,14 +276,17 @@ class Ledger:
         return {recording_id: _sum(amounts) for recording_id, amounts in paid.items()}
 
     def saved(self, month: str = "") -> Decimal:
-        """What batches have saved against the other lane in a month, or so far, USD."""
+        """What batches have saved against the other lane in a month, or so far, USD.
+
+        Where nobody knows the other lane's price, nothing is claimed to be saved.
+        """
         paid = select(Payment).where(Payment.lane == "batch", Payment.state == PaymentState.SETTLED)
         if month:
             paid = paid.where(Payment.month == month)
         with self._database.read() as session:
             rows = list(session.scalars(paid))
-        dear = sum((self.cost_usd(row.provider, row.model, "now", row.tokens) for row in rows), Decimal(0))
-        return dear - _sum(row.usd for row in rows)
+        at_once = ((row, self.cost_usd(row.provider, row.model, "now", row.tokens)) for row in rows)
+        return sum((usd - Decimal(row.usd) for row, usd in at_once if usd is not None), Decimal(0))
 
     def payments(self, limit: int = 100) -> list[Payment]:
         """The newest payments first."""
@@ -282,6 +309,12 @@ _SHARED = (
 def _of(payment: Payment) -> ColumnElement[bool]:
     """The budgets that a payment is part of: everybody's and its owner's."""
     return Budget.month.in_((payment.month, f"{payment.month} {payment.owner}"))
+
+
+def _as_estimated(payment: Payment) -> Decimal:
+    """The price was taken back while the call was under way: the one it was reserved at holds, USD."""
+    estimated = Decimal(payment.usd_estimated)
+    return estimated * payment.tokens / payment.tokens_estimated if payment.tokens_estimated else estimated
 
 
 def _month(unix_s: float) -> str:

@@ -142,7 +142,7 @@ class BatchFact:
     next_check_s: float | None
     usually_within_s: float | None
     cost_usd: str
-    saved_usd: str
+    saved_usd: str | None
     error: str | None
 
 
@@ -337,7 +337,7 @@ def _batch(batch: Seen, language: str) -> BatchFact:
         next_check_s=batch.next_check_s,
         usually_within_s=batch.expected.high_s if batch.expected else None,
         cost_usd=plain(batch.usd),
-        saved_usd=plain(batch.saved_usd),
+        saved_usd=None if batch.saved_usd is None else plain(batch.saved_usd),
         error=_sentence(batch.error or batch.alarm, language),
     )
 

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 
-from core.billing.ledger import CapReached
+from core.billing.ledger import CapReached, PriceUnknown
 from core.database.database import Database
 from core.database.tables import Batch
 from core.embedding.embedder import BatchEmbedder
@@ -89,11 +89,15 @@ class Planner:
         return planned
 
     def _reserve(self, embedder: BatchEmbedder, part: Sequence[Line]) -> Batch | None:
-        """A planned batch with its money, or None; what is under way goes on when the cap is reached."""
+        """A planned batch with its money; None without room under the cap, or without a price.
+
+        What is under way goes on.
+        """
         try:
             batch = self._store.plan(embedder, part)
-        except CapReached as error:
-            self._database.set_value(CAPPED, json.dumps({"at": self.now(), **as_json(error)}))
+        except (CapReached, PriceUnknown) as error:
+            stopped = {"at": self.now(), "by_cap": isinstance(error, CapReached), **as_json(error)}
+            self._database.set_value(CAPPED, json.dumps(stopped))
             return None
         self._database.set_value(CAPPED, "")
         return batch

@@ -24,7 +24,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from core.billing import plain
-from core.billing.ledger import Call, CapReached, Ledger
+from core.billing.ledger import Call, CapReached, Ledger, PriceUnknown
 from core.database.database import Database
 from core.database.states import BatchAction, BatchState, EmbeddingRequestState
 from core.database.tables import Batch, EmbeddingRequest, Job, Json
@@ -97,7 +97,8 @@ class BatchStore:
     def plan(self, embedder: BatchEmbedder, lines: Sequence[Line]) -> Batch | None:
         """Claim these texts for a new batch and reserve its price; None if somebody else has one of them.
 
-        Raise CapReached when the month's cap does not allow it; then nothing is changed.
+        Raise CapReached when the month's cap does not allow it, PriceUnknown without a price; then
+        nothing is changed.
         """
         try:
             with self._database.write() as session:
@@ -125,7 +126,7 @@ class BatchStore:
             raise Withdrawn
         call = Call(embedder.provider, embedder.model, "batch", _tokens_by_recording(lines))
         self._ledger.reserve(session, call, batch.id)
-        batch.usd = plain(self._ledger.cost_usd(embedder.provider, embedder.model, "batch", batch.tokens))
+        batch.usd = plain(self._ledger.required_usd(embedder.provider, embedder.model, "batch", batch.tokens))
         return batch
 
     def move(self, batch: Batch, to: BatchState, **values: Any) -> Batch:
@@ -268,7 +269,10 @@ class BatchStore:
     def _halves(self, session: Session, embedder: BatchEmbedder, lines: Sequence[Line]) -> None:
         middle = (len(lines) + 1) // 2
         for half in filter(None, (lines[:middle], lines[middle:])):
-            with suppress(CapReached), session.begin_nested():  # capped, they wait like any others
+            with (
+                suppress(CapReached, PriceUnknown),
+                session.begin_nested(),
+            ):  # capped, they wait like any others
                 self._insert(session, embedder, half)
 
     def wish(self, batch_id: str, wish: BatchAction) -> bool:

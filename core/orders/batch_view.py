@@ -91,7 +91,8 @@ class Seen:
     expected: Expected | None
     usd: Decimal
     """What it costs: an estimate until it is complete."""
-    saved_usd: Decimal
+    saved_usd: Decimal | None
+    """Against the other lane; None where nobody knows the price of that."""
     late: bool
     error: Json | None
     alarm: Json | None
@@ -107,10 +108,11 @@ class Queue:
     texts: int
     age_s: float | None
     tokens: int
-    usd: Decimal
-    saved_usd: Decimal
+    usd: Decimal | None
+    saved_usd: Decimal | None
+    """None where no price is known."""
     stopped: Json | None
-    """Why nothing is sent: a refused key, the monthly cap; None if nothing stands in the way."""
+    """Why nothing is sent: a refused key, the monthly cap, no price; None if nothing stands in the way."""
     capped: bool
     """Whether a cap holds it. No way is cheaper: the price knows no sizes, and models are not mixed."""
 
@@ -168,15 +170,18 @@ class View:
                     EmbeddingRequest.state == EmbeddingRequestState.WAITING, EmbeddingRequest.model == name
                 )
             ).one()
-        usd, saved = self._price(name, int(tokens))
+        usd = self._cost_usd(name, "batch", int(tokens))
         capped = json.loads(self._database.get_value(CAPPED) or "null") if number else None
         age_s = self.now() - since if number else None
         stopped = self.paused() or capped
-        return Queue(number, age_s, int(tokens), usd, saved, stopped, capped=bool(capped))
+        saved = self._saved_usd(name, int(tokens), usd)
+        by_cap = bool(capped and capped.get("by_cap", True))
+        return Queue(number, age_s, int(tokens), usd, saved, stopped, capped=by_cap)
 
     def _seen(self, row: Batch, failed: int, expected: Expected) -> Seen:
         live = row.state in LIVE
-        usd, saved = self._price(row.model, row.paid_tokens if row.paid_usd else row.tokens)
+        usd = Decimal(row.paid_usd or row.usd)
+        saved = self._saved_usd(row.model, row.paid_tokens if row.paid_usd else row.tokens, usd)
         if not (live or row.paid_usd):
             usd, saved = (usd if row.state in DISPUTED else Decimal(0)), Decimal(0)
         started = row.submitted_at or row.created_at
@@ -199,7 +204,7 @@ class View:
             age_s=(ended_at or self.now()) - row.created_at,
             next_check_s=max(0.0, row.next_at - self.now()) if live else None,
             expected=expected if live else None,
-            usd=Decimal(row.paid_usd) if row.paid_usd else usd,
+            usd=usd,
             saved_usd=saved,
             late=live and self.now() - started > self._settings.batch_deadline_h * 3600,
             error=row.error,
@@ -208,11 +213,13 @@ class View:
             emulated="emulator" in row.model,
         )
 
-    def _price(self, model: str, tokens: int) -> tuple[Decimal, Decimal]:
-        """By batch, and what that saves against the other lane."""
-        name = model.partition("@")[0]
-        usd = self._ledger.cost_usd("gemini", name, "batch", tokens)
-        return usd, self._ledger.cost_usd("gemini", name, "now", tokens) - usd
+    def _saved_usd(self, model: str, tokens: int, usd: Decimal | None) -> Decimal | None:
+        """What a batch at this price saves against the other lane."""
+        at_once = self._cost_usd(model, "now", tokens)
+        return None if at_once is None or usd is None else at_once - usd
+
+    def _cost_usd(self, model: str, lane: str, tokens: int) -> Decimal | None:
+        return self._ledger.cost_usd("gemini", model.partition("@")[0], lane, tokens)
 
 
 def _says(row: Batch, *, live: bool, left: int) -> str:

@@ -68,7 +68,10 @@ class Orders:
     def plan(
         self, claim: Claim, engine: AsyncRemoteEngine, recording: Recording, pending: Iterable[Segment]
     ) -> None:
-        """An order for each segment that has none; they stand in SQL before anything is sent."""
+        """An order for each segment that has none; they stand in SQL before anything is sent.
+
+        Raise PriceUnknown.
+        """
         with self._database.write() as session:
             self._job_queue.keep(session, claim)
             for segment in pending:
@@ -88,7 +91,7 @@ class Orders:
             owner=recording.owner,
             engine=engine.name,
             duration_s=duration_s,
-            usd=plain(self._ledger.cost_usd(engine.provider, model, lane, quantity)),
+            usd=plain(self._ledger.required_usd(engine.provider, model, lane, quantity)),
             created_at=self.now(),
         )
 

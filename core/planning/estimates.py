@@ -131,19 +131,28 @@ class Estimates:
         )
         return next((quote for quote in fitting if quote.lane == lane or quote.embedder != self.model), None)
 
-    def payable(self, quote: Quote) -> Decimal:
-        """What of a quote is paid to others: the ledger knows nothing of wear and electricity here."""
-        heard = quote.transcription_usd if quote.mode else None
-        meant = quote.embedding_usd if quote.embedder == self.model else None
-        return (heard or Decimal(0)) + (meant or Decimal(0))
+    def payable(self, quote: Quote) -> Decimal | None:
+        """What of a quote is paid to others, USD; None where no price is known.
+
+        The ledger knows nothing of wear and electricity here.
+        """
+        transcription = quote.transcription_usd if quote.mode else Decimal(0)
+        embedding = quote.embedding_usd if quote.embedder == self.model else Decimal(0)
+        return None if transcription is None or embedding is None else transcription + embedding
 
     def keep(self, quote: Quote, tokens: int, recordings: Sequence[str]) -> None:
-        """Remember what was promised of these recordings, so that it can be compared with what came."""
+        """Remember what was promised of these recordings, so that it can be compared with what came.
+
+        Without a price nothing was promised.
+        """
+        usd = self.payable(quote)
+        if usd is None:
+            return
         with self._database.write() as session:
             session.add(
                 Plan(
                     route=quote.id,
-                    usd=billing.plain(self.payable(quote)),
+                    usd=billing.plain(usd),
                     tokens=tokens,
                     p50_s=quote.p50_s,
                     p90_s=quote.p90_s,

@@ -125,7 +125,9 @@ class BudgetHolds:
         room = self._room(group.owner)
         for quote in said.quotes:
             usd = self._estimates.payable(quote)
-            if quote.blocked is None and usd <= room and before is not None and usd < before:
+            if quote.blocked is not None or usd is None or before is None:
+                continue  # what nobody knows the price of is not cheaper
+            if usd <= room and usd < before:
                 options = self._estimates.options(quote, group.language)
                 return Alternative(group, quote, options.engine, options.lane or group.lane, usd, before)
         return None
@@ -143,8 +145,9 @@ class BudgetHolds:
         usd, before = (
             self._ledger.cost_usd(paid.provider, paid.model, lane, tokens) for lane in ("batch", "now")
         )
-        fits = usd < before and usd <= self._room(group.owner)
-        return Alternative(group, None, group.engine, "batch", usd, before) if fits else None
+        if usd is None or before is None or not usd < before or usd > self._room(group.owner):
+            return None
+        return Alternative(group, None, group.engine, "batch", usd, before)
 
     def _room(self, owner: str) -> Decimal:
         """What may still be spent this month by somebody."""

@@ -161,14 +161,19 @@ class Proof:
         return sum(costs, Decimal(0))
 
     def _vectors_at_hand(self) -> Decimal:
-        """Texts with vectors that nobody paid for here, at what the sync lane would have asked."""
+        """Texts with vectors that nobody paid for here, at what the sync lane would have asked.
+
+        Without a price for that lane nothing is claimed to be saved.
+        """
         with self._database.read() as session:
             paid = _promised(session)
             letters = _embedded(session)
             counted = _counted_share(session)
         free = sum(max(0, tokens - paid.get(id_, 0)) for id_, tokens in letters.items())
-        price = self._ledger.priced("gemini", self._estimates.model, "now")
-        return price(int(free * counted)) if paid else Decimal(0)
+        if not paid:
+            return Decimal(0)
+        usd = self._ledger.cost_usd("gemini", self._estimates.model, "now", int(free * counted))
+        return Decimal(0) if usd is None else usd
 
     # Budgets
 

@@ -39,8 +39,8 @@ class Offer:
     passages: int
     """How many get a new vector."""
     tokens: int
-    usd: dict[str, Decimal]
-    """Price by lane; one lane and 0 on this machine."""
+    usd: dict[str, Decimal | None]
+    """Price by lane, None where it is not known; one lane and 0 on this machine."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class ActiveEmbedder:
         read = [text for language, text in rows if understands(after, language)]
         tokens = sum(map(tokens_at_most, read))
         paid = batching(after)
-        usd = {"now": Decimal(0)}
+        usd: dict[str, Decimal | None] = {"now": Decimal(0)}
         if paid is not None:
             usd = {lane: self._ledger.cost_usd(paid.provider, paid.model, lane, tokens) for lane in LANES}
         return Offer(before.title, after.title, len(read), tokens, usd)

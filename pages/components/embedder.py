@@ -35,8 +35,9 @@ def _offer(offer: Offer) -> None:
         st.write(ngettext(one, many, offer.passages, before=translate_fact(offer.before)))
         with st.container(horizontal=True):
             for lane, usd in offer.usd.items():
-                template = SWITCH[lane] if usd else FREE
-                label = gettext(template, usd=plain(catalogue.money(float(usd))))
+                template = FREE if usd == 0 else SWITCH[lane]
+                price = catalogue.NOTHING if usd is None else catalogue.money(float(usd))
+                label = gettext(template, usd=plain(price))
                 if st.button(label, type="primary" if lane == "now" else "secondary", key=f"switch-{lane}"):
                     _switch(lane)
 

@@ -241,7 +241,8 @@ def _replay() -> None:
         rows: list[dict[str, Any]] = [
             {"way": gettext("as it was"), "price": float(paid), "cash": usd(paid), "real": True}
         ]
-        priced = sorted((app.estimates.payable(quote), plan.route(answer, quote)) for quote in quotes)
+        payable = ((app.estimates.payable(quote), plan.route(answer, quote)) for quote in quotes)
+        priced = sorted((price, way) for price, way in payable if price is not None)
         rows += [
             {"way": way.replace("\\", ""), "price": float(price), "cash": usd(price), "real": False}
             for price, way in priced[:WAYS]
