@@ -197,6 +197,7 @@ class Application:
         how = channels.policy(engine, subtitles=transcript.subtitles)
         spans = list(channels.spans(sounds, engine, how, self._teller(claim, duration_s, 8, 15)))
         with self.database.write() as session:
+            self.job_queue.keep(session, claim)  # or the recording may have been deleted meanwhile
             session.get_one(Recording, recording.id).duration_s = duration_s
             session.get_one(Transcript, transcript.id).duration_s = duration_s
         self.transcripts.plan(claim, transcript.id, spans)

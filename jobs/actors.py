@@ -20,10 +20,10 @@ from dramatiq.middleware import Interrupt, ShutdownNotifications, TimeLimit
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from core import application, logs
+from core import application, heartbeat, logs
 from core.application import Application
 from core.database.states import JobKind
-from core.errors import Rejected, Unavailable, Withdrawn
+from core.errors import NotFound, Rejected, Unavailable, Withdrawn
 from core.pipeline import periodic
 from core.queue.jobs import Claim
 from core.settings import Settings
@@ -78,7 +78,11 @@ def perform(app: Application, job_id: str) -> None:
         return
     with logs.concerning(job_id=claim.job_id, task_id=claim.task_id, recording_id=claim.recording_id):
         log.info("%s begins, attempt %d", claim.kind, claim.epoch)
-        _step(app, claim)
+        try:
+            with heartbeat.heard_by(lambda: app.job_queue.beat(claim)):
+                _step(app, claim)
+        except (Withdrawn, NotFound):
+            log.info("it was deleted while it failed")
 
 
 def _step(app: Application, claim: Claim) -> None:

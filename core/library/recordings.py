@@ -221,7 +221,9 @@ class Recordings:
         """Change title and tags; never touches text or vectors."""
         self.get(who, recording_id)
         with self._database.write() as session:
-            row = session.get_one(Recording, recording_id)
+            row = session.get(Recording, recording_id)
+            if row is None:
+                raise NotFound  # deleted at this moment
             row.title, row.tags = title.strip() or row.filename, sorted(set(tags))
 
     def delete(self, who: Principal, recording_id: str) -> Recording:

@@ -146,7 +146,9 @@ class Covers:
     def _intend(self, cover: Cover) -> bool:
         """Commit that it is about to be ordered, with its money. Raise CapReached."""
         with self._database.write() as session:
-            recording = session.get_one(Recording, cover.recording_id)
+            recording = session.get(Recording, cover.recording_id)
+            if recording is None:
+                return False  # deleted meanwhile, and the picture with it
             next_at = self.now() + LOST_S
             if not changed(session, _as_known(cover).values(state=OrderState.SUBMITTING, next_at=next_at)):
                 return False

@@ -160,6 +160,11 @@ class JobQueue:
         if not held:
             raise Withdrawn
 
+    def beat(self, claim: Claim) -> None:
+        """A sign of life of a job that is at something long. Raise Withdrawn if the claim holds no longer."""
+        with self._database.write() as session:
+            self.keep(session, claim)
+
     def advance(self, session: Session, claim: Claim) -> None:
         """The same for a write that brings the job forward: earlier tries and deaths count no more."""
         self.keep(session, claim)
@@ -223,12 +228,16 @@ class JobQueue:
     def try_later(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
         """Put a job off with growing pauses. False: it was tried often enough.
 
-        A refused key and a provider that wants to be left alone burn no try.
+        A refused key and a provider that wants to be left alone burn no try. Raise Withdrawn if the job
+        is gone.
         """
         refused = isinstance(error, ProviderRefused)
         free = refused or isinstance(error, ProviderResting)
         with self._database.write() as session:
-            tries = session.get_one(Job, claim.job_id).tries + (not free)
+            job = session.get(Job, claim.job_id)
+            if job is None:
+                raise Withdrawn  # its recording was deleted meanwhile
+            tries = job.tries + (not free)
             spent = tries >= MAX_TRIES
             pause_s = REFUSED_PAUSE_S if refused else _pause(error, tries)
             values = {"tries": tries, "error": as_json(error), "traceback": traceback}
@@ -272,7 +281,9 @@ class JobQueue:
                 return False
             job.state, job.starts, job.tries, job.error, job.traceback = JobState.READY, 0, 0, None, None
             job.run_at = job.rung_at = self.now()
-            task = session.get_one(Task, task_id)
+            task = session.get(Task, task_id)
+            if task is None:
+                return False  # deleted at this moment
             if task.status != TaskStatus.COMPLETED:
                 task.status, task.error, task.completed_at = TaskStatus.QUEUED, None, None
             if also is not None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 
 from core.database.database import Database
 from core.database.tables import Resumable, new_id
@@ -103,7 +103,7 @@ class ResumableUploads:
     def became(self, row: Resumable, task_id: str) -> None:
         """The upload is complete and is this task now."""
         with self._database.write() as session:
-            session.get_one(Resumable, row.id).task_id = task_id
+            session.execute(update(Resumable).where(Resumable.id == row.id).values(task_id=task_id))
 
     def forget(self, row: Resumable) -> None:
         """Stop an upload and delete what has arrived; safe to repeat."""
