@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.database.states import BatchState
-from core.database.tables import Batch, Job, new_id
+from core.database.tables import Batch, Job
 from core.embedding.embedder import BatchEmbedder
 from core.errors import NotFound, ProviderBusy
 from core.failpoints import hit
@@ -15,6 +15,7 @@ from core.orders import batch_results
 from core.orders.batch_store import BatchStore
 from core.orders.embedding_requests import Texts
 from core.search.index import Index
+from core.storage.temporary import temporary_path
 
 
 class Fetcher:
@@ -31,7 +32,10 @@ class Fetcher:
 
     def fetch(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
         """Bring the result to disk, whole. A count that the provider contradicts is fetched twice."""
-        path = self._path(batch, f"{new_id()[:8]}.part")
+        with temporary_path(self._folder, f"{batch.id}.result.jsonl") as path:
+            return self._fetch(embedder, batch, path)
+
+    def _fetch(self, embedder: BatchEmbedder, batch: Batch, path: Path) -> Batch | None:
         hit("fetch.in_the_middle")
         try:
             embedder.download(batch.result or "", path)

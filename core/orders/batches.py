@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from core.billing.ledger import Ledger
 from core.database.database import Database
 from core.database.states import BatchAction, BatchState
-from core.database.tables import Batch, Job, new_id
+from core.database.tables import Batch, Job
 from core.embedding.embedder import BatchEmbedder, RemoteBatch, batching
 from core.errors import (
     NotFound,
@@ -37,6 +37,8 @@ from core.queue.jobs import as_json
 from core.search.active_embedder import ActiveEmbedder
 from core.search.index import Index
 from core.settings import Settings
+from core.storage import temporary
+from core.storage.temporary import temporary_path
 
 TICK_S = 60.0
 """A tick starts nothing new after this; the step it is in has a limit of its own."""
@@ -45,6 +47,8 @@ SEND_WITHIN_S = 5.0
 between may have been given up by others."""
 UPLOAD_LIVES_S = 40 * 3600.0
 """Providers forget input after 48 hours."""
+TRANSFER_MAX_S = 3600.0
+"""Longer than any transfer of input or of a result may last."""
 SWEPT = "batch swept"
 SWEEP_S = 900.0
 REFUSED_PAUSE_S = 60.0
@@ -86,19 +90,22 @@ class Batches:
         self.store.watch()
         if self.view.paused():
             return
-        embedder = batching(self._embedder())
-        end = time.monotonic() + TICK_S
         try:
-            self._move_on(self.store.due(), end)
-            if embedder is None:
-                return  # those of an earlier embedder go on, new ones are not made
-            while time.monotonic() < end and self.texts.enrol(embedder, self.now()):
-                continue
-            self._hurry()
-            self._move_on(self.planner.flush_queue(embedder), end)
-            self._sweep(embedder)
+            self._round(time.monotonic() + TICK_S)
         except ProviderRefused as error:
             self._pause(error)
+        self._sweep_files()
+
+    def _round(self, end: float) -> None:
+        embedder = batching(self._embedder())
+        self._move_on(self.store.due(), end)
+        if embedder is None:
+            return  # those of an earlier embedder go on, new ones are not made
+        while time.monotonic() < end and self.texts.enrol(embedder, self.now()):
+            continue
+        self._hurry()
+        self._move_on(self.planner.flush_queue(embedder), end)
+        self._sweep(embedder)
 
     def _hurry(self) -> None:
         """What waits in no batch and is due by now is made now."""
@@ -147,17 +154,14 @@ class Batches:
             self.store.later(batch, error)
 
     def _sweep(self, embedder: BatchEmbedder) -> None:
-        """Now and then: files of batches that have ended, and orders that came to be made twice.
+        """Now and then: orders that came to be made twice.
 
         A process frozen between its last look and the order can order late; the twin is cancelled.
         """
-        live = {batch.id: batch for batch in self.store.live()}
-        for path in self._folder.glob("*"):
-            if path.name.partition(".")[0] not in live:
-                path.unlink(missing_ok=True)
         if self.now() < float(self._database.get_value(SWEPT) or 0) + SWEEP_S:
             return
         self._database.set_value(SWEPT, str(self.now()))
+        live = {batch.id: batch for batch in self.store.live()}
         if not any(batch.name for batch in live.values()):
             return
         try:
@@ -166,6 +170,14 @@ class Batches:
             return
         for batch in live.values():
             self._cancel_twins(embedder, batch, there)
+
+    def _sweep_files(self) -> None:
+        """Delete what belongs to batches that have ended, and what killed processes have left."""
+        live = {batch.id for batch in self.store.live()}
+        for path in self._folder.glob("*"):
+            if path.name.partition(".")[0] not in live:
+                path.unlink(missing_ok=True)
+        temporary.sweep(self._folder, TRANSFER_MAX_S)
 
     def _cancel_twins(self, embedder: BatchEmbedder, batch: Batch, there: Sequence[RemoteBatch]) -> None:
         same = [one for one in there if one.display_name == batch.display_name and one.name != batch.name]
@@ -239,14 +251,12 @@ class Batches:
         lines = self.texts.of_batch(batch.id)
         if not lines:
             return self._end(batch, BatchState.CANCELLED)
-        path = self._folder / f"{batch.id}.{new_id()[:8]}.input.jsonl"
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            file.writelines(embedder.request(line.custom_id, line.text) for line in lines)
-        hit("upload.before")
-        name = embedder.upload(path, f"{batch.display_name}-{batch.epoch}")
-        hit("upload.after")
-        path.unlink()
+        with temporary_path(self._folder, f"{batch.id}.input.jsonl") as path:
+            with path.open("wb") as file:
+                file.writelines(embedder.request(line.custom_id, line.text) for line in lines)
+            hit("upload.before")
+            name = embedder.upload(path, f"{batch.display_name}-{batch.epoch}")
+            hit("upload.after")
         return self.store.move(batch, BatchState.UPLOADED, file=name, uploaded_at=self.now())
 
     def _submit(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import SecretStr
 
+from core import heartbeat
 from core.embedding.embedder import RemoteBatch, Vectors, unit
 from core.errors import NotFound, OutcomeUnknown, ProviderBusy, ProviderRefused, Rejected, StenogramError
 
@@ -167,7 +168,8 @@ class Gemini:
 
             wanted: Any = {"name": name, "mime_type": JSONL, "display_name": name}
             try:
-                return (await gemini.files.upload(file=path, config=wanted)).name or f"files/{name}"
+                with heartbeat.BeatingFile(path, "rb") as file:
+                    return (await gemini.files.upload(file=file, config=wanted)).name or f"files/{name}"
             except APIError as error:
                 if error.code != 409:
                     raise
@@ -226,7 +228,8 @@ class Gemini:
         """Write a batch's result to this file. Raise NotFound when it is there no longer."""
 
         async def call(gemini: AsyncClient, _: _Http) -> None:
-            await gemini.files.download(file=result, destination=path)
+            with heartbeat.BeatingFile(path, "wb") as file:
+                await gemini.files.download(file=result, destination=file)
 
         self._ask(call, TRANSFER_S)
 
