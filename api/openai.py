@@ -111,17 +111,17 @@ def _told(caller: Caller, task: Task, wanted: Wanted) -> Response:
     if ended.status != TaskStatus.COMPLETED:
         raise Conflict("The task was cancelled.")
     heard = caller.application.transcripts.heard(ended.transcript_id)
-    return _shaped(heard, caller.answers.result(ended.id), wanted)
+    return _shaped(heard, caller.answers.result(ended.id), wanted, caller.language)
 
 
-def _shaped(heard: Sequence[TranscribedSegment], result: Result, wanted: Wanted) -> Response:
+def _shaped(heard: Sequence[TranscribedSegment], result: Result, wanted: Wanted, language: str) -> Response:
     match wanted.response_format:
         case "text":
-            return PlainTextResponse(f"{export.text(heard)}\n")
+            return PlainTextResponse(f"{result.transcription}\n")
         case "srt":
-            return PlainTextResponse(export.srt(heard))
+            return PlainTextResponse(export.srt(heard, language))
         case "vtt":
-            return PlainTextResponse(export.vtt(heard), media_type="text/vtt")
+            return PlainTextResponse(export.vtt(heard, language), media_type="text/vtt")
         case "verbose_json":
             return JSONResponse(_verbose(result, wanted))
     return JSONResponse({"text": result.transcription})

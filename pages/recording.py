@@ -28,7 +28,7 @@ st.caption(common.facts(common.about(card), transcription_form.way(heard)))
 with st.container(horizontal=True, gap="xsmall", key="actions"):
     with st.popover(gettext("Download"), icon=":material/download:", disabled=not recording.transcript_id):
         for kind, name in views.FORMATS.items():
-            make = functools.partial(views.exported, app, WHO, recording.id, kind)
+            make = functools.partial(views.exported, app, WHO, recording.id, kind, common.language())
             file = export.name(recording.filename, kind)
             st.download_button(gettext(name), make, file, on_click="ignore", type="tertiary", key=kind)
     if common.may_change():

@@ -30,6 +30,8 @@ HOMES = {
     "lancedb": {"core/search/index.py", "core/search/lance.py"},
     "sentence_transformers": {"core/embedding/embedders/local.py"},
     "google": {"core/embedding/embedders/gemini.py"},
+    "docx": {"core/transcripts/export/document.py"},
+    "standardwebhooks": {"core/clients/webhooks.py"},
 }
 """Each foreign package has one home."""
 

@@ -214,8 +214,8 @@ class Answers:
             filename=task.filename or recording.filename,
             language=task.language,
             engine=task.engine,
-            transcription=export.text(heard),
-            transcription_with_timecodes=export.timecodes(heard),
+            transcription=export.text(heard, self.language),
+            transcription_with_timecodes=export.timecodes(heard, self.language),
             processing_time=round((task.completed_at or 0.0) - (task.started_at or 0.0), 3),
             media_duration=recording.duration_s,
             segments=[_segment(piece) for piece in heard],
@@ -224,7 +224,7 @@ class Answers:
     def file(self, task_id: str, kind: str) -> export.File:
         """The transcript of a completed task as a file, in one of `export.FORMATS`."""
         task, recording, heard = self._completed(task_id)
-        return export.file(heard, task.filename or recording.filename, kind)
+        return export.file(heard, task.filename or recording.filename, kind, self.language)
 
     def recording(self, recording_id: str) -> RecordingAnswer:
         """One recording. Raises NotFound for what is not theirs."""

@@ -190,11 +190,11 @@ def reading(app: Application, who: Principal, recording_id: str) -> Reading:
     return Reading(shown, app.transcripts.get(transcript_id), paragraphs(heard))
 
 
-def exported(app: Application, who: Principal, recording_id: str, kind: str) -> bytes:
-    """The transcript as a file of one of FORMATS; empty while there is none."""
+def exported(app: Application, who: Principal, recording_id: str, kind: str, language: str = "en") -> bytes:
+    """The transcript as a file of one of FORMATS for a reader of `language`; empty while there is none."""
     recording = app.recordings.get(who, recording_id)
     heard = app.transcripts.heard(recording.transcript_id) if recording.transcript_id else []
-    return export.file(heard, recording.filename, kind).content
+    return export.file(heard, recording.filename, kind, language).content
 
 
 def paragraphs(heard: Iterable[TranscribedSegment]) -> list[Paragraph]:

@@ -16,6 +16,7 @@ from core.database.database import Database
 from core.database.states import OrderState
 from core.database.tables import Cover, Order, Recording, new_id
 from core.errors import Conflict, NotFound, Unavailable
+from core.i18n import catalogue
 from core.storage.object_store import ObjectStore
 from core.transcripts import export
 from core.transcripts.transcripts import Transcripts
@@ -40,13 +41,17 @@ class ExportStore:
         self._transcripts = transcripts
 
     def export(self, recording: Recording, transcript_id: str) -> None:
-        """Have a transcript in the store in every format; one that cannot be kept now comes with a sweep."""
+        """Have a transcript in the store in every format, worded in its own language.
+
+        One that cannot be kept now comes with a sweep.
+        """
         if not self._storage.can_share:
             return
         heard = self._transcripts.heard(transcript_id)
+        language = catalogue.language(self._transcripts.get(transcript_id).language)
         with suppress(Unavailable):
             for kind in export.FORMATS:
-                content = export.file(heard, recording.filename, kind).content
+                content = export.file(heard, recording.filename, kind, language).content
                 self._storage.put(_export_name(recording.id, transcript_id, kind), content)
 
     def clear(self, recording_id: str) -> None:

@@ -26,6 +26,7 @@ from core.library.views import Card, Group, Outcome, Totals
 from core.monitor import monitor
 from core.principal import EVERYONE
 from core.speech.engine import Readiness
+from core.transcripts import export
 
 WHO = EVERYONE
 """The pages act as admin."""
@@ -53,7 +54,7 @@ MODES = {
     "words": N_("Words"),
 }
 WHY = {"meaning": N_("by meaning"), "words": N_("by words"), "both": N_("by meaning and words")}
-SPEAKERS = {"left": N_("Left"), "right": N_("Right")}
+SPEAKERS = export.CHANNELS
 
 line = functools.partial(st.container, horizontal=True, vertical_alignment="center", wrap=False)
 """Things side by side, on a telephone too."""
