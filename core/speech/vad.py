@@ -101,7 +101,7 @@ def _probabilities(
         found, hidden, cell = model.session.run(["speech_probs", "hn", "cn"], inputs)
         yield found.reshape(-1)
         if start // _WINDOW % (_RELEASE_EVERY_S * SAMPLE_RATE // _WINDOW) == 0:
-            _release(sound)
+            release(sound)
             on_progress(start / SAMPLE_RATE)
     on_progress(len(sound) / SAMPLE_RATE)
 
@@ -113,7 +113,7 @@ def _frames(samples: Waveform) -> NDArray[np.float32]:
     return frames / np.float32(32768)
 
 
-def _release(sound: Waveform) -> None:
+def release(sound: NDArray[Any]) -> None:
     """Give pages of a mapped file back, or hours of sound would count as our memory."""
     if isinstance(sound.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
         sound.base.madvise(mmap.MADV_DONTNEED)
