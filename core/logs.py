@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.config
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ SECRET = re.compile(
     r"|(?<=//)[^/\s:@]+:[^/\s@]+(?=@)"
 )
 """Keys of ours, of providers, and passwords in addresses."""
+QUIET = ("httpx", "uvicorn.access")
+"""Loggers that tell of every request."""
 READ_BYTES = 2_000_000
 SHOWN = 200
 
@@ -58,23 +61,48 @@ class Lines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def install() -> None:
-    """Have this process, with the libraries in it, log in this form and no other, to standard error."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(Lines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    for logger in map(logging.getLogger, list(logging.root.manager.loggerDict)):
-        logger.handlers.clear()
-        logger.propagate = True
-    for every_request in ("httpx", "uvicorn.access"):
-        logging.getLogger(every_request).setLevel(logging.WARNING)
+class Readable(logging.Formatter):
+    """Time, logger and message for a person who watches."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As logging does, without keys."""
+        return masked(super().format(record))
 
 
-def keep(path: Path) -> None:
-    """Have this process log in this form to a file too; what a person sees stays as it is."""
-    handler = logging.FileHandler(path)
-    handler.setFormatter(Lines())
-    logging.getLogger().addHandler(handler)
+def install(*, readable: bool = False, file: Path | None = None) -> None:
+    """Have this process, with the libraries in it, log to standard error and to nowhere else.
+
+    `readable` is for a person who watches; JSON lines go to `file` then, if there is one.
+    """
+    logging.config.dictConfig(_configuration(readable=readable, file=file))
+
+
+def _configuration(*, readable: bool, file: Path | None) -> dict[str, object]:
+    """For `logging.config`: structlog would add a second logger beside that of every library."""
+    handlers: dict[str, dict[str, object]] = {
+        "console": {"class": "logging.StreamHandler", "formatter": "readable" if readable else "lines"}
+    }
+    if file:
+        handlers["file"] = {"class": "logging.FileHandler", "filename": str(file), "formatter": "lines"}
+    known = [
+        logger.name
+        for logger in logging.root.manager.loggerDict.values()
+        if isinstance(logger, logging.Logger)
+    ]
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "lines": {"()": Lines},
+            "readable": {"()": Readable, "format": "%(asctime)s %(name)s %(message)s"},
+        },
+        "handlers": handlers,
+        "root": {"level": "INFO", "handlers": list(handlers)},
+        "loggers": {
+            **{name: {"handlers": [], "propagate": True} for name in known},
+            **{name: {"level": "WARNING", "handlers": [], "propagate": True} for name in QUIET},
+        },
+    }
 
 
 def about(folder: Path, job_id: str) -> list[str]:

@@ -3,6 +3,9 @@
 Starts the embedded broker (unless REDIS_URL names one), the web server and one worker a slot, and
 restarts what dies; `jobs.care` looks after their work. Ctrl-C stops all of it.
 
+Written by ourselves: supervisor leaves its children running when it is killed itself (its issue 168), and
+tells nobody which worker died, so that the worker's job could be given back at once.
+
 The web server takes longest to start, so it is on its way before anything large is read here.
 """
 
@@ -303,8 +306,6 @@ def free_port(settings: Settings) -> None:
 
 def main(arguments: list[str]) -> None:
     """`python -m jobs.runner` runs everything; with queue names it runs only workers for them."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     settings = Settings()
     slots = {"gpu": settings.workers_gpu, "cpu": settings.workers_cpu, "io": settings.workers_io}
     queues = {name: slots.get(name, 1) for name in arguments} or slots
@@ -312,7 +313,7 @@ def main(arguments: list[str]) -> None:
     if held:
         free_port(settings)
     runner = Runner(settings, queues, web=not arguments)
-    logs.keep(runner.folder / "runner.log")
+    logs.install(readable=True, file=runner.folder / "runner.log")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner.stopping.set())
     runner.run()
