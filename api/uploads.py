@@ -1,7 +1,8 @@
 """Uploads that may be interrupted: the tus 1.0 protocol (https://tus.io), with creation and termination.
 
 Metadata are `filename` and the fields of an order. The last PATCH makes the task; its id stands in
-`Stenogram-Task-Id` then, and whenever the upload is asked about.
+`Stenogram-Task-Id` then, and whenever the upload is asked about. Why no library serves it stands in
+`core.storage.resumable`.
 """
 
 from __future__ import annotations

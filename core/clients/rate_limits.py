@@ -1,6 +1,8 @@
 """How often somebody may ask: so many times in any 60 seconds.
 
-Counted in memory: one process serves the whole API, and a restart may forgive a minute.
+Counted in memory: one process serves the whole API, and a restart may forgive a minute. Written by
+ourselves: `limits` (5.8) counts by the wall clock, so who is at the limit when it is set back an hour is
+refused for an hour, and its memory storage starts a thread for nearly every request.
 """
 
 from __future__ import annotations
