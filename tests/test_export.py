@@ -128,6 +128,19 @@ def test_no_word_is_left_alone_in_a_caption():
         assert min(len(cue.text.split()) for cue in cues) >= 2, count
 
 
+def test_a_word_behind_a_pause_in_a_sentence_is_not_left_alone():
+    words = (
+        *heard("и мы решили подождать до", 0.0).words,
+        Word("понедельника.", 3.0, 3.6),
+        *heard("Потом посмотрим.", 4.6).words,
+    )
+    text = " ".join(word.text for word in words)
+
+    cues = export.cues([TranscribedSegment(0, "mono", 0.0, 6.0, text, words)])
+
+    assert [cue.text for cue in cues] == ["и мы решили подождать до понедельника.", "Потом посмотрим."]
+
+
 def test_lines_are_about_as_long_as_each_other():
     [cue] = export.cues([heard("the committee will meet again on the first Monday of the month", pace_s=0.4)])
 

@@ -17,19 +17,21 @@ from itertools import accumulate, pairwise
 
 from core.speech.engine import Word
 from core.transcripts.export.channels import channel_name, in_time
-from core.transcripts.export.clauses import PAUSE_S, SENTENCE, break_penalty, ends_sentence
+from core.transcripts.export.clauses import CLAUSE, PAUSE_S, SENTENCE, break_penalty, ends_sentence
 from core.transcripts.transcripts import TranscribedSegment
 
 LINE_CHARS = 42
 MIN_S, MAX_S = 1.0, 7.0
 READING_CPS, MAX_CPS = 17.0, 20.0
+LONG_PAUSE_S = 1.5
+"""No cue spans a longer pause; one of PAUSE_S only to leave no word alone."""
 LAG_S = 1.0
 """So long a cue may wait for the one before it, whose text needs longer to be read than to be said."""
 SHORTEST_S = 0.1
 """Of a cue that has no time at all: words without length, one behind another."""
-CUE, SLACK, ONE_WORD, ONE_WORD_SENTENCE, HASTE, BLINK = 5.0, 4.0, 40.0, 6.0, 3.0, 10.0
-"""Penalties: of any cue, of an empty one, of one word, of one word that is a sentence, of each character a
-second above MAX_CPS, of less than MIN_S."""
+CUE, SLACK, ONE_WORD, ONE_WORD_SENTENCE, PAUSE, HASTE, BLINK = 5.0, 4.0, 40.0, 6.0, 15.0, 3.0, 10.0
+"""Penalties: of any cue, of an empty one, of one word, of one word that is a sentence, of each pause within,
+of each character a second above MAX_CPS, of less than MIN_S."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +96,10 @@ def _chopped(word: Word, room: int) -> Iterator[Word]:
 
 
 def _utterances(words: Iterable[Word]) -> Iterator[list[Word]]:
-    """Words between pauses."""
+    """Words between long pauses."""
     run: list[Word] = []
     for word in words:
-        if run and word.start_s - run[-1].end_s > PAUSE_S:
+        if run and word.start_s - run[-1].end_s > LONG_PAUSE_S:
             yield run
             run = []
         run.append(word)
@@ -113,8 +115,15 @@ class _Division:
         self._room = room
         self._ends = [0, *accumulate(len(word.text) + 1 for word in words)]
         """Characters before each word, with the spaces between."""
-        self._breaks = [break_penalty(word.text, following.text) for word, following in pairwise(words)]
+        paused = [following.start_s - word.end_s > PAUSE_S for word, following in pairwise(words)]
+        self._pauses = [0, *accumulate(paused), sum(paused)]
+        """Pauses before each word."""
+        self._breaks = [
+            min(break_penalty(word.text, following.text), CLAUSE if pause else math.inf)
+            for pause, (word, following) in zip(paused, pairwise(words), strict=True)
+        ]
         self._breaks.append(SENTENCE)
+        self._keep_sentences_whole()
 
     def cues(self) -> list[list[Word]]:
         """The words of each cue."""
@@ -134,6 +143,13 @@ class _Division:
             count = starts[count]
         return divided[::-1]
 
+    def _keep_sentences_whole(self) -> None:
+        """Neither the first word of a sentence is left behind nor its last one carried over."""
+        ends = [True, *(ends_sentence(word.text) for word in self._words)]
+        for at in range(1, len(self._words)):
+            if not ends[at] and (ends[at - 1] or ends[at + 1]):
+                self._breaks[at - 1] += ONE_WORD / 2
+
     def _chars(self, start: int, end: int) -> int:
         return self._ends[end] - self._ends[start] - 1
 
@@ -149,6 +165,7 @@ class _Division:
     def _cost(self, start: int, end: int) -> float:
         words, chars = self._words, self._chars(start, end)
         cost = CUE + self._breaks[end - 1] + SLACK * (1 - chars / (self._room + LINE_CHARS)) ** 2
+        cost += PAUSE * (self._pauses[end - 1] - self._pauses[start])
         if end - start == 1 and len(words) > 1:
             alone = ends_sentence(words[start].text) and (start == 0 or ends_sentence(words[start - 1].text))
             cost += ONE_WORD_SENTENCE if alone else ONE_WORD

@@ -6,7 +6,7 @@ import re
 
 PAUSE_S = 0.8
 """A longer pause ends what was being said."""
-SENTENCE, CLAUSE, BEFORE_CONJUNCTION, WORD, SHORT_WORD = 0.0, 2.0, 4.0, 7.0, 10.0
+SENTENCE, CLAUSE, BEFORE_CONJUNCTION, WORD, SHORT_WORD = 0.0, 2.0, 5.0, 12.0, 16.0
 """Penalties of a break: behind a sentence, behind a clause, before a conjunction, between two words, and
 behind a word that leads to the next (a preposition, an article)."""
 SHORT_CHARS = 3
@@ -28,7 +28,7 @@ def ends_sentence(word: str) -> bool:
 
 
 def break_penalty(word: str, following: str) -> float:
-    """How much a break between two words of one utterance disturbs, from 0 (not) to 10."""
+    """How much a break between two words of one utterance disturbs, from 0 (not) to 16."""
     if ends_sentence(word):
         return SENTENCE
     if _CLAUSE.search(word):
