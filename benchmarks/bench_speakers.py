@@ -183,7 +183,8 @@ def known_again(meter: Meter, readers: Mapping[str, Sequence[Sound]]) -> None:
     print(
         f"voices: {len(same)} pairs of one person ({same.min():.2f} to {same.max():.2f}), "
         f"{len(different)} of two (up to {different.max():.2f}): "
-        f"equal errors {50 * (missed[at] + wrong[at]):.2f} % at a cosine of {thresholds[at]:.2f}; at {PROBABLE} {100 * (same < PROBABLE).mean():.1f} % missed and "
+        f"equal errors {50 * (missed[at] + wrong[at]):.2f} % at a cosine of {thresholds[at]:.2f}; "
+        f"at {PROBABLE} {100 * (same < PROBABLE).mean():.1f} % missed and "
         f"{100 * (different >= PROBABLE).mean():.2f} % wrong, at {POSSIBLE} "
         f"{100 * (same < POSSIBLE).mean():.1f} and {100 * (different >= POSSIBLE).mean():.2f} %"
     )

@@ -203,7 +203,7 @@ def best_speakers(pieces: Pieces, score: Floats) -> Integers:
 
     Two local speakers of a window who speak at once are two people: the less certain takes its second choice.
     """
-    nobody: NDArray[np.bool_] = np.isnan(score).any(axis=1)
+    nobody = np.asarray(np.isnan(score).any(axis=1))
     filled = np.where(nobody[:, None], -np.inf, score)
     labels = np.where(nobody, -1, filled.argmax(1))
     if score.shape[1] < 2:

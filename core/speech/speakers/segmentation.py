@@ -70,7 +70,7 @@ class _SincNet(nn.Module):
 
     def forward(self, sound: Tensor) -> Tensor:
         """Sound (n, samples) → features (n, 60, frames)."""
-        x = self.wav_norm1d(sound.unsqueeze(1))
+        x: Tensor = self.wav_norm1d(sound.unsqueeze(1))
         for index, (conv, norm) in enumerate(zip(self.conv1d, self.norm1d, strict=True)):
             x = conv(x)
             x = F.leaky_relu(norm(F.max_pool1d(x.abs() if index == 0 else x, 3)))
