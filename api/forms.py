@@ -10,7 +10,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
-from core.errors import BadRequest, TooLarge
+from core.errors import BadRequest, Code, TooLarge
 from core.storage.blobs import Blob, Store, Upload
 
 PIECE_BYTES = 1 << 20
@@ -48,13 +48,13 @@ class Form:
         try:
             self._parser.write(piece)
         except FormParserError as error:
-            raise BadRequest("This is not a well-formed multipart form.") from error
+            raise BadRequest(Code.FORM_MALFORMED) from error
 
     def finish(self) -> Blob:
         """Keep the file for good. Raises BadRequest if there was none, UnreadableMedia if it is empty."""
         self._parser.finalize()
         if self.filename is None:
-            raise BadRequest("The form has no field “file” with a file in it.")
+            raise BadRequest(Code.FORM_WITHOUT_FILE)
         return self._upload.finish()
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -72,7 +72,7 @@ class Form:
         name, filename = _names(self._headers.get("content-disposition", ""))
         if name == "file":
             if self.filename is not None:
-                raise BadRequest("One file at a time, please.")
+                raise BadRequest(Code.FORM_SEVERAL_FILES)
             self.filename, self._field = filename or "recording", None
         else:
             self._name, self._field = name, bytearray()
@@ -83,7 +83,7 @@ class Form:
             return
         self._room -= end - start
         if self._room < 0:
-            raise TooLarge("The form's fields are larger than {limit}.", limit="64 KiB")
+            raise TooLarge(Code.FORM_FIELDS_TOO_LARGE, limit="64 KiB")
         self._field += data[start:end]
 
     def _on_part_end(self) -> None:
@@ -98,7 +98,7 @@ async def receive(request: Request, store: Store) -> tuple[Blob, Form]:
     """
     kind, options = parse_options_header(request.headers.get("content-type"))
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
-        raise BadRequest("Send the recording as multipart/form-data, in the field “file”.")
+        raise BadRequest(Code.FORM_EXPECTED)
     with store.incoming(expected(request) - FIELDS_BYTES) as upload:
         form = Form(options[b"boundary"], upload)
         async for piece in pieces(request):
@@ -115,7 +115,7 @@ async def pieces(request: Request) -> AsyncIterator[bytes]:
             async with asyncio.timeout(SILENCE_S):
                 arrived = await anext(stream, None)
         except TimeoutError as error:
-            raise BadRequest("The upload stopped in the middle.") from error
+            raise BadRequest(Code.UPLOAD_INTERRUPTED) from error
         if arrived is None:
             break
         waiting += arrived

@@ -19,7 +19,7 @@ from api.tasks import Name, submit
 from core.clients.answers import Result
 from core.database.states import TASK_UNFINISHED, TaskStatus
 from core.database.tables import Task
-from core.errors import Conflict, Rejected
+from core.errors import Code, Conflict, Rejected
 from core.transcripts import export
 from core.transcripts.transcripts import TranscribedSegment
 
@@ -107,9 +107,9 @@ async def _ended(request: Request, caller: Caller, task: Task) -> None:
 def _told(caller: Caller, task: Task, wanted: Wanted) -> Response:
     ended = caller.application.recordings.task(caller.who, task.id)
     if ended.status == TaskStatus.FAILED and ended.error:
-        raise Rejected(str(ended.error["message"]), **ended.error["facts"])
+        raise Rejected.restored(ended.error)
     if ended.status != TaskStatus.COMPLETED:
-        raise Conflict("The task was cancelled.")
+        raise Conflict(Code.TASK_CANCELLED)
     heard = caller.application.transcripts.heard(ended.transcript_id)
     return _shaped(heard, caller.answers.result(ended.id), wanted, caller.language)
 

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from core import errors
-from core.errors import NotReady, StenogramError, Unavailable
+from core.errors import Code, NotReady, StenogramError, Unavailable
 from core.i18n import catalogue
 from core.i18n.messages import N_
 
@@ -59,6 +59,9 @@ class Problem(BaseModel):
     status: int
     detail: str
     code: str
+    """What kind of error it is, by its class."""
+    reason: str | None = None
+    """What happened exactly: a name of `core.errors.Code`, stable where the sentence is not."""
     error: dict[str, str] | None = None
     """The same in the shape of the OpenAI form, where that is spoken."""
     task_status: str | None = None
@@ -98,9 +101,12 @@ def _answer(
     detail: str,
     headers: dict[str, str] | None = None,
     task_status: str | None = None,
+    reason: str | None = None,
 ) -> JSONResponse:
     title = HTTPStatus(status).phrase
-    problem = Problem(title=title, status=status, detail=detail, code=code, task_status=task_status)
+    problem = Problem(
+        title=title, status=status, detail=detail, code=code, task_status=task_status, reason=reason
+    )
     if request.url.path.startswith("/v1/"):
         problem.error = {"message": detail, "type": title, "code": code}
     return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
@@ -117,7 +123,7 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
         headers["WWW-Authenticate"] = 'Bearer realm="stenogram"'
     task_status = str(error.facts.get("status")) if isinstance(error, NotReady) else None
     detail = catalogue.translate_error(error, language_of(request))
-    return _answer(request, status, _code(error), detail, headers, task_status)
+    return _answer(request, status, _code(error), detail, headers, task_status, error.code.value)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
@@ -139,7 +145,7 @@ async def _unknown(request: Request, error: Exception) -> JSONResponse:
 
 async def _silent(request: Request, _error: Exception) -> JSONResponse:
     """The database is locked, full or gone; whoever asked may ask again."""
-    return await _ours(request, Unavailable("The database does not answer."))
+    return await _ours(request, Unavailable(Code.DATABASE_SILENT))
 
 
 async def _broken(request: Request, _error: Exception) -> JSONResponse:

@@ -23,10 +23,9 @@ from api.orders import order
 from api.problems import refusals
 from api.tasks import submit
 from core.database.tables import Resumable
-from core.errors import BadRequest, StenogramError, UnreadableMedia
+from core.errors import BadRequest, Code, StenogramError, UnreadableMedia
 from core.i18n.messages import N_
 from core.principal import Principal
-from core.storage.blobs import EMPTY
 
 VERSION = "1.0.0"
 PREFIX = "/api/v1/uploads"
@@ -102,7 +101,7 @@ def create(caller: Bringing, upload_length: Length, upload_metadata: Metadata = 
     facts = _facts(upload_metadata)
     order(facts, {})
     if not upload_length:
-        raise UnreadableMedia(EMPTY)
+        raise UnreadableMedia(Code.FILE_EMPTY)
     row = caller.application.resumable_uploads.begin(caller.who, upload_length, facts)
     return Response(status_code=201, headers={"Location": f"{PREFIX}/{row.id}"})
 
@@ -189,4 +188,4 @@ def _facts(metadata: str) -> dict[str, str]:
     try:
         return {name: base64.b64decode(value, validate=True).decode() for name, _, value in pairs}
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise BadRequest("Upload-Metadata is not well formed.") from error
+        raise BadRequest(Code.UPLOAD_METADATA_MALFORMED) from error

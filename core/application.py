@@ -25,7 +25,7 @@ from core.database.states import EmbeddingStatus, JobKind
 from core.database.tables import Job, Recording, Segment, Task, Transcript
 from core.embedding import embedder as embed
 from core.embedding.embedder import Embedder
-from core.errors import StenogramError, Unavailable, UnreadableMedia
+from core.errors import Code, StenogramError, Unavailable, UnreadableMedia
 from core.library import recordings
 from core.library.recordings import Recordings, TranscriptionOptions
 from core.media import decode
@@ -176,7 +176,7 @@ class Application:
     def _promise(self, session: Session, task: Task, sha256: str, asked: IdempotentRequest) -> None:
         """What must hold when a task is accepted; nobody deletes bytes while this transaction lasts."""
         if not self.store.place(sha256).is_file():
-            raise Unavailable("The file was deleted at this very moment. Send it again.")
+            raise Unavailable(Code.FILE_DELETED_MEANWHILE)
         self.idempotency.keep(session, task, asked)
 
     # The four kinds of work

@@ -20,6 +20,7 @@ import httpx
 from pydantic import SecretStr
 
 from core.errors import (
+    Code,
     OutcomeUnknown,
     ProviderBusy,
     ProviderRefused,
@@ -92,7 +93,7 @@ class HttpClient:
         deadline_s: float = DEADLINE_S,
         scheme: str = "Bearer ",
         header: str = "Authorization",
-        refused: str | None = None,
+        refused: Code = Code.PROVIDER_REFUSED,
     ) -> None:
         self.provider = provider
         self.setting = setting
@@ -160,7 +161,7 @@ class HttpClient:
             detail = f"the connection broke: {type(error).__name__}"
             raise OutcomeUnknown(self.provider, detail) from error
         except httpx.InvalidURL as error:
-            raise Rejected("The address of {provider} is not valid.", provider=self.provider) from error
+            raise Rejected(Code.PROVIDER_ADDRESS_INVALID, provider=self.provider) from error
 
     def _meaning(self, answer: Answer) -> StenogramError:
         """What a refusal means for us."""
@@ -172,9 +173,7 @@ class HttpClient:
                 return ProviderResting(self.provider, detail, retry_after_s(answer.headers) or RATE_PAUSE_S)
             case status if status == 408 or status >= 500 or status < 400:
                 return OutcomeUnknown(self.provider, detail, retry_after_s(answer.headers) or None)
-        return Rejected(
-            "{provider} refused: {detail}.", provider=self.provider, detail=f"{detail}{self._told(answer)}"
-        )
+        return Rejected(Code.REQUEST_REFUSED, provider=self.provider, detail=f"{detail}{self._told(answer)}")
 
     def _told(self, answer: Answer) -> str:
         """What the provider says, short, without the key, and nothing if it is a page for browsers."""

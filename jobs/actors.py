@@ -23,7 +23,7 @@ from redis.retry import Retry
 from core import application, heartbeat, logs
 from core.application import Application
 from core.database.states import JobKind
-from core.errors import NotFound, Rejected, Unavailable, Withdrawn
+from core.errors import Code, NotFound, Rejected, Unavailable, Withdrawn
 from core.pipeline import periodic
 from core.queue.jobs import Claim
 from core.settings import Settings
@@ -105,7 +105,7 @@ def _step(app: Application, claim: Claim) -> None:
         log.exception("it broke")
         app.try_later(
             claim,
-            Unavailable("Unexpected: {what}.", what=type(error).__name__),
+            Unavailable(Code.UNEXPECTED, what=type(error).__name__),
             logs.masked(traceback.format_exc()),
         )
 
@@ -154,7 +154,7 @@ def ping() -> None:
     try:
         broker.client.ping()
     except redis.RedisError as error:
-        raise Unavailable("The broker does not answer; work will start when it is back.") from error
+        raise Unavailable(Code.BROKER_SILENT) from error
 
 
 ACTORS = {actor.actor_name: actor for actor in (prepare, transcribe, index, embed, tend)}

@@ -9,7 +9,7 @@ import pytest
 
 from core.application import Application
 from core.database.tables import Batch, Job, Worker
-from core.errors import AdminsOnly, BadRequest, NotFound, ProviderRefused
+from core.errors import AdminsOnly, BadRequest, Code, NotFound, ProviderRefused
 from core.library.recordings import TranscriptionOptions
 from core.monitor import failures, job_list
 from core.monitor.actions import Actions, waiting_in
@@ -93,7 +93,7 @@ def test_every_action_is_written_down_also_where_it_changes_nothing(app, act):
         "cancel": lambda: act.cancel([task]),
         "retry": lambda: act.retry([task]),
         "purge": lambda: act.purge("cpu"),
-        "retry_group": lambda: act.retry_group("No.", "prepare"),
+        "retry_group": lambda: act.retry_group(Code.LIMIT_UNKNOWN, "prepare"),
         "delete": lambda: act.delete([task]),
         "tell": lambda: act.tell("here/1", "drain"),
         "run_now": lambda: act.run_now("index"),
@@ -207,13 +207,13 @@ def test_a_whole_group_is_tried_again_and_other_groups_are_not(app, act):
     bring(app)
     fail(app, ProviderRefused("Gemini", "GEMINI_API_KEY"))
     other = bring(app, DATA / "call_stereo.opus")
-    fail(app, BadRequest("No {thing}.", thing="tea"))
+    fail(app, BadRequest(Code.ENGINE_UNKNOWN, name="tea", names="coffee"))
 
-    assert act.retry_group(ProviderRefused.message, "prepare") == 1
+    assert act.retry_group(Code.PROVIDER_REFUSED, "prepare") == 1
 
     assert [job.state for job in drive.ready(app)] == ["ready"]
     assert app.recordings.task(EVERYONE, other).status == "failed"
-    assert [group.message for group in failures.groups(app.database, EVERYONE)] == ["No {thing}."]
+    assert [group.code for group in failures.groups(app.database, EVERYONE)] == [Code.ENGINE_UNKNOWN]
 
 
 def test_what_is_put_off_is_among_the_failures_and_can_be_tried_at_once(app, act):
@@ -229,7 +229,7 @@ def test_what_is_put_off_is_among_the_failures_and_can_be_tried_at_once(app, act
 
 def test_what_was_asked_for_anew_is_no_failure_any_more(app):
     task = bring(app)
-    fail(app, BadRequest("No."))
+    fail(app, BadRequest(Code.LIMIT_UNKNOWN))
     app.again(
         EVERYONE,
         app.recordings.task(EVERYONE, task).recording_id,
@@ -251,7 +251,7 @@ def test_jobs_are_found_by_what_they_are(app, tmp_path):
     bring(app, cut(tmp_path))
     drive.perform_all(app)
     bring(app, DATA / "call_stereo.opus")
-    fail(app, BadRequest("No {thing}.", thing="tea"))
+    fail(app, BadRequest(Code.ENGINE_UNKNOWN, name="tea", names="coffee"))
     engine = app.choose(TranscriptionOptions(language="en")).engine.name
 
     def found(**wanted: object) -> set[tuple[str, str]]:
@@ -260,7 +260,7 @@ def test_jobs_are_found_by_what_they_are(app, tmp_path):
 
     assert ("meeting.wav", "transcribe") in found()
     assert found(state="failed") == {("call_stereo.opus", "prepare")}
-    assert found(error="no …") == {("call_stereo.opus", "prepare")}
+    assert found(error="engine …") == {("call_stereo.opus", "prepare")}
     assert found(recording="MEETING", kind="index") == {("meeting.wav", "index")}
     assert found(engine="no such engine") == set()
     assert found(engine=engine) == found()
@@ -269,7 +269,7 @@ def test_jobs_are_found_by_what_they_are(app, tmp_path):
 
 def test_an_action_meets_all_that_fit_a_filter_and_nothing_else(app, act):
     failed = [bring(app), bring(app, DATA / "call_stereo.opus")]
-    fail(app, BadRequest("No {thing}.", thing="tea"))
+    fail(app, BadRequest(Code.ENGINE_UNKNOWN, name="tea", names="coffee"))
     waits = bring(app, DATA / "ru_meeting.opus")
 
     fitting = job_list.tasks(app.database, EVERYONE, Filter(state="failed"))

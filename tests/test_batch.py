@@ -11,7 +11,7 @@ import pytest
 from core.application import Application
 from core.database.tables import Job, Recording, Task
 from core.embedding.embedder import text_hash
-from core.errors import BadRequest, OutcomeUnknown
+from core.errors import BadRequest, Code, OutcomeUnknown
 from core.library.recordings import TranscriptionOptions
 from core.orders import embedding_requests
 from core.orders.batch_view import STATES
@@ -474,7 +474,7 @@ def test_vectors_that_failed_wait_again_only_with_the_job_that_makes_them(app):
         known = {"owner": "pages", "engine": "none", "language": "ru", "status": "completed"}
         second = Task(recording_id=mine, transcript_id=first.transcript_id, **known)
         session.add_all([job, second])
-    app.give_up(app.job_queue.claim(job.id, "test"), BadRequest("No."))
+    app.give_up(app.job_queue.claim(job.id, "test"), BadRequest(Code.LIMIT_UNKNOWN))
     assert set(batching.meanings(app)) == {"failed"}
 
     assert not app.retry(EVERYONE, second.id)

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from core.database.tables import Payment
-from core.errors import NotFound, OutcomeUnknown, ProviderBusy, Rejected, UnreadableMedia
+from core.errors import Code, NotFound, OutcomeUnknown, ProviderBusy, Rejected, UnreadableMedia
 from core.http_client import HttpClient
 from core.orders.breakers import Breakers
 from core.storage.object_store import NAME
@@ -139,6 +139,6 @@ def test_what_went_wrong_here_says_nothing_about_the_provider(breakers):
 def test_a_provider_that_refuses_what_was_asked_works(breakers):
     fail(breakers, OutcomeUnknown("Groq", "HTTP 500"))
 
-    fail(breakers, Rejected("{provider} refused: {detail}.", provider="Groq", detail="HTTP 400"))
+    fail(breakers, Rejected(Code.REQUEST_REFUSED, provider="Groq", detail="HTTP 400"))
 
     assert breakers.state("groq").failures == 0

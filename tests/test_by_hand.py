@@ -16,7 +16,7 @@ from dramatiq.brokers.redis import RedisBroker
 
 from core.application import Application
 from core.database.tables import Job, Recording, Segment, Task, Worker
-from core.errors import NotFound, UnreadableMedia
+from core.errors import Code, NotFound
 from core.library.recordings import TranscriptionOptions
 from core.media import decode
 from core.monitor import failures, job_list
@@ -257,11 +257,11 @@ def test_a_whole_group_of_failures_is_tried_again_once_the_reason_is_gone(there,
     do.resume("cpu")
     until(lambda: {status(there, task) for task in tasks} == {"failed"}, PATIENCE_S, "both to fail")
     (group,) = failures.groups(there.database, EVERYONE)
-    assert (group.message, group.kind, group.jobs) == (UnreadableMedia.message, "prepare", 2)
+    assert (group.code, group.kind, group.jobs) == (Code.UNREADABLE_MEDIA, "prepare", 2)
 
     for path, content in good.items():
         path.write_bytes(content)
-    assert do.retry_group(group.message, group.kind) == 2
+    assert do.retry_group(group.code, group.kind) == 2
 
     until(lambda: all(jobs(there, task, kind="transcribe") for task in tasks), PATIENCE_S, "both to go on")
     assert failures.groups(there.database, EVERYONE) == []

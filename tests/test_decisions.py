@@ -8,11 +8,10 @@ import pytest
 
 from core import application
 from core.database.tables import Batch
-from core.errors import AdminsOnly
+from core.errors import AdminsOnly, Code, code_of
 from core.library.recordings import TranscriptionOptions
 from core.monitor import decisions, failures, live
 from core.monitor.actions import Actions
-from core.orders import transcript_orders
 from core.principal import EVERYONE, PAGES, Principal
 from tests import remotely
 from tests.drive import perform_all, ready
@@ -101,7 +100,7 @@ def test_bought_again_it_is_finished_and_the_book_has_both(app, runpod):
     after = press("buy", task)
     assert "Waiting for your decision" not in texts(after)
     (order,) = app.remote.orders.of(task.transcript_id)
-    assert order.error["message"] == transcript_orders.AGAIN
+    assert code_of(order.error) is Code.ORDERED_AGAIN
     assert remotely.done(app, task, runpod).status == "completed"
 
     assert len(runpod.jobs) == 2, "the provider was asked for both"
@@ -131,7 +130,7 @@ def test_given_up_the_task_says_so_and_the_money_stays_unclear(app, runpod):
     failed = remotely.done(app, task, runpod)
 
     assert failed.status == "failed"
-    assert failed.error["message"] == transcript_orders.GIVEN_UP
+    assert code_of(failed.error) is Code.ORDER_GIVEN_UP
     assert "RunPod may have been paid for it (" in texts(visit("recording", id=task.recording_id))
     assert len(runpod.jobs) == 1
     assert calls(app) == [("disputed", str(asked.usd))]

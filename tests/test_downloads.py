@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from core.application import Application
-from core.errors import NotFound
+from core.errors import Code, NotFound, code_of
 from core.settings import Settings
 from core.speech.downloads import ModelDownloads
 from core.speech.gigaam import download
@@ -181,7 +181,7 @@ def test_a_model_of_hugging_face_comes_beside_other_work(models, hugging_face):
         time.sleep(0.1)
 
     assert state(models) == "failed"
-    assert "could not be downloaded" in models.all()[-1].error["message"]
+    assert code_of(models.all()[-1].error) is Code.MODEL_NOT_DOWNLOADED
 
 
 def test_a_model_of_hugging_face_that_is_wanted_no_more_is_left_alone(models, hugging_face):

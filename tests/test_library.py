@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from core.errors import BadRequest, NotFound, UnreadableMedia
+from core.errors import BadRequest, Code, NotFound, code_of
 from core.library import views
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE, Principal
@@ -104,7 +104,7 @@ def test_a_refused_file_leaves_a_reason_and_nothing_else(app):
     outcome = views.take_in(app, EVERYONE, io.BytesIO(b"text"), "a.wav", TranscriptionOptions())
 
     assert outcome.error
-    assert outcome.error["message"] == UnreadableMedia.message
+    assert code_of(outcome.error) is Code.UNREADABLE_MEDIA
     assert views.cards(app.database, EVERYONE)[0] == 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core import application
-from core.errors import AdminsOnly, BadRequest
+from core.errors import BadRequest, Code
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from pages.components import monitor_views, plan
@@ -36,7 +36,7 @@ def ids(tmp_path, monkeypatch):
             task = app.accept(EVERYONE, file, name, TranscriptionOptions(language="en"))
     job = drive.ready(app)[0]
     failed = app.recordings.task(EVERYONE, job.task_id)
-    app.job_queue.fail(app.job_queue.claim(job.id, "w"), BadRequest("No."))
+    app.job_queue.fail(app.job_queue.claim(job.id, "w"), BadRequest(Code.LIMIT_UNKNOWN))
     app.keys.make("a program")
     assert task.id != failed.id
     yield {"recording": failed.recording_id, "job": job.id}
@@ -70,6 +70,6 @@ def test_pages_that_are_there_to_change_things_show_nothing_else(ids, monkeypatc
 
     at = visit(page, "en")
 
-    assert AdminsOnly.message in texts(at)
+    assert Code.ADMINS_ONLY.message in texts(at)
     assert not [*at.button, *at.get("file_uploader"), *at.text_input, *at.checkbox, *at.code]
     assert "a program" not in texts(at)

@@ -23,6 +23,7 @@ from core.application import Application
 from core.database.tables import Budget, Payment
 from core.embedding.embedder import text_hash
 from core.embedding.embedders.gemini import passage_form
+from core.errors import Code, code_of
 from core.failpoints import POINTS
 from tests import batching, lives
 from tools.gemini_emulator import Control, GeminiEmulator, vectors
@@ -252,7 +253,7 @@ def test_a_result_that_is_gone_is_never_bought_again_by_itself(tmp_path, provide
 
     (batch,) = batching.batches(app)
     assert batch.state == "held"
-    assert batch.alarm["message"] == "The provider does not have the result any more."
+    assert code_of(batch.alarm) is Code.BATCH_RESULT_GONE
     assert provider.ledger().count("create") == 1
 
     assert app.batches.retry_failed(batch.id) == 5, "a person may decide to buy it again"

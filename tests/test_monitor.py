@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from core import application, logs
 from core.database.tables import Batch, Job, Recording, Run, Segment, Tally, Task, Transcript, Worker
-from core.errors import BadRequest, ProviderRefused
+from core.errors import BadRequest, Code, ProviderRefused, code_of
 from core.library.recordings import TranscriptionOptions
 from core.monitor import health, job_list, live, monitor
 from core.monitor.actions import Actions
@@ -62,7 +62,7 @@ def test_every_attempt_is_kept_with_its_outcome(app):
     app.job_queue.release("nobody")
     mine = claim(app, "dies")
     app.job_queue.release("dies")
-    app.job_queue.fail(claim(app, "last"), BadRequest("No {thing}.", thing="tea"))
+    app.job_queue.fail(claim(app, "last"), BadRequest(Code.ENGINE_UNKNOWN, name="tea", names="coffee"))
 
     runs = history.attempts(app.database, mine.task_id)
 
@@ -71,7 +71,8 @@ def test_every_attempt_is_kept_with_its_outcome(app):
         ("died", "dies"),
         ("failed", "last"),
     ]
-    assert runs[-1].error == {"message": "No {thing}.", "facts": {"thing": "tea"}}
+    assert code_of(runs[-1].error) is Code.ENGINE_UNKNOWN
+    assert runs[-1].error["facts"] == {"name": "tea", "names": "coffee"}
     assert all(run.started_at <= run.ended_at and run.waited_s >= 0 for run in runs)
 
 
@@ -113,7 +114,7 @@ def test_the_past_is_the_same_however_far_one_looks_back(app, period):
 
 def test_what_is_old_is_forgotten_and_days_stay(app):
     task = bring(app)
-    app.job_queue.fail(claim(app), BadRequest("no"))
+    app.job_queue.fail(claim(app), BadRequest(Code.LIMIT_UNKNOWN))
     later = time.time() + 100 * history.DAY
 
     history.forget(app.database, later)
@@ -139,11 +140,11 @@ def test_the_board_says_what_runs_waits_and_is_put_off(app):
     assert board["waiting"][0]["facts"].startswith("1 job  ·  ")
     assert "No worker" in board["notice"]
 
-    app.job_queue.try_later(held, BadRequest("No {thing}.", thing="tea"))
+    app.job_queue.try_later(held, BadRequest(Code.ENGINE_UNKNOWN, name="tea", names="coffee"))
     a_worker(app)
     board = live.draw(app.database, EVERYONE, "ru")
     assert board["running"] == []
-    assert "No tea." in board["delayed"][0]["facts"]
+    assert "There is no engine tea. There are: coffee." in board["delayed"][0]["facts"]
     assert board["notice"] == ""
 
 
@@ -231,7 +232,7 @@ def test_the_stamp_changes_when_work_begins_and_ends(app):
     stamps.append(monitor.stamp(app.database))
     held = claim(app)
     stamps.append(monitor.stamp(app.database))
-    app.job_queue.fail(held, BadRequest("no"))
+    app.job_queue.fail(held, BadRequest(Code.LIMIT_UNKNOWN))
     stamps.append(monitor.stamp(app.database))
     app.job_queue.pause("gpu")
     stamps.append(monitor.stamp(app.database))
@@ -396,7 +397,7 @@ def seen(tmp_path, monkeypatch):
     """The journey that pages see, with one job that failed and one that waits."""
     app = test_pages._open(tmp_path / "home", monkeypatch)
     bring(app)
-    app.job_queue.fail(claim(app), BadRequest("No {thing}.", thing="tea"))
+    app.job_queue.fail(claim(app), BadRequest(Code.ENGINE_UNKNOWN, name="tea", names="coffee"))
     bring(app, "call_stereo.opus")
     a_worker(app)
     yield app
@@ -411,7 +412,7 @@ def test_every_view_opens_and_a_job_has_a_page(seen):
 
     page = test_pages.visit("job", "en", id=failed.id)
 
-    assert page.error[0].value.startswith("No tea")
+    assert page.error[0].value.startswith("There is no engine tea")
     assert {button.label for button in page.button} >= {"Cancel", "Try again"}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from core.application import Application
 from core.database.tables import Task
-from core.errors import Unavailable
+from core.errors import Code, Unavailable
 from core.principal import EVERYONE, Principal
 from core.queue import history, workers
 from core.queue.jobs import MAX_CRASHES
@@ -220,7 +220,7 @@ def test_the_next_segments_are_being_heard_while_the_last_are_written_down(app, 
 
 def test_when_a_segment_fails_nobody_waits_for_the_next_ones(app):
     engine, task = noting(app)
-    engine.fault = Unavailable("The device is away.")
+    engine.fault = Unavailable(Code.DEVICE_LOST, detail="away")
 
     perform_all(app)
 

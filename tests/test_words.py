@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 from collections.abc import Iterator
 
@@ -51,20 +50,17 @@ def _calls() -> Iterator[tuple[str, ast.Call]]:
                 yield _name(node.func), node
 
 
-def _within_errors() -> Iterator[tuple[bool, str]]:
-    """What errors are made of: whether it is their template, else a fact within it; and the text."""
+def _facts_of_errors() -> Iterator[str]:
+    """English phrases that are facts of an error."""
     for name, call in _calls():
         if name in ERRORS:
-            parameters = list(inspect.signature(getattr(errors, name)).parameters)
-            for parameter, argument in zip(parameters, call.args, strict=False):
-                yield from ((parameter == "message", text) for text in _strings(argument))
-            for keyword in call.keywords:
-                yield from ((keyword.arg == "message", text) for text in _strings(keyword.value))
+            for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
+                yield from _strings(argument)
 
 
 def said() -> set[str]:
     """Every template that the code can show to a person."""
-    found: set[str] = {text for is_template, text in _within_errors() if is_template}
+    found: set[str] = {code.message for code in errors.Code}
     for name, call in _calls():
         if name in {"gettext", "N_"}:
             found.update(list(_texts(call))[:1])
@@ -75,15 +71,14 @@ def said() -> set[str]:
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Assign) and _name(node.targets[0]) == "message":
-                found.update(text.value for text in ast.walk(node.value) if isinstance(text, ast.Constant))
+                found.update(_strings(node.value))
     found.update((query.NO_MEANING, query.NOT_ITS_LANGUAGE))
-    found.update(kind.message for kind in vars(errors).values() if hasattr(kind, "message"))
     return found
 
 
 def facts() -> set[str]:
     """Every phrase that stands within another sentence: the context `fact` of the catalogue."""
-    within = {text for is_template, text in _within_errors() if not is_template and " " in text}
+    within = {text for text in _facts_of_errors() if " " in text}
     return {*decode.REASONS.values(), *within}
 
 
@@ -169,7 +164,7 @@ def test_a_fact_may_be_called_language_and_user_text_is_left_alone():
 
 def test_a_reason_within_a_reason_is_translated_too():
     error = errors.Rejected(
-        "Nothing is ready: {missing}.",
+        errors.Code.NO_ENGINE_READY,
         missing="PocketSphinx is not ready (The package pocketsphinx is not installed.)",
     )
 

@@ -11,7 +11,7 @@ import pytest
 
 from core.database.database import Database
 from core.database.tables import Job, Recording, Run, Task
-from core.errors import BadRequest, ProviderBusy, ProviderRefused, Withdrawn
+from core.errors import BadRequest, Code, ProviderBusy, ProviderRefused, Withdrawn, code_of
 from core.queue import jobs as works
 from core.queue.jobs import Claim, JobQueue
 from tests.conftest import Clock
@@ -175,16 +175,17 @@ def test_a_refused_key_burns_no_attempts(work, database, clock, job):
 
 def test_failing_keeps_the_reason_for_every_language(work, database, job):
     claim = claimed(work, job)
-    assert work.fail(claim, BadRequest("No {thing}.", thing="tea"))
+    assert work.fail(claim, BadRequest(Code.ENGINE_UNKNOWN, name="tea", names="coffee"))
 
     with database.read() as session:
         task = session.get_one(Task, claim.task_id)
-        assert (task.status, task.error) == ("failed", {"message": "No {thing}.", "facts": {"thing": "tea"}})
+        assert (task.status, code_of(task.error)) == ("failed", Code.ENGINE_UNKNOWN)
+        assert task.error["facts"] == {"name": "tea", "names": "coffee"}
 
 
 def test_retry_goes_on_from_the_failed_job(work, database, rung, job):
     claim = claimed(work, job)
-    work.fail(claim, BadRequest("no"))
+    work.fail(claim, BadRequest(Code.LIMIT_UNKNOWN))
 
     assert work.retry(claim.task_id)
     assert rung == [job]

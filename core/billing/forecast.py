@@ -14,7 +14,7 @@ from core.billing.prices import Assumption, Book
 from core.billing.quote import Quote, routes
 from core.billing.stages import HOURS_A_YEAR, WORDS, Leg, Terms, embedding_legs
 from core.billing.tokens import Workload, measure, work_of_documents
-from core.errors import BadRequest
+from core.errors import BadRequest, Code
 
 MODEL = "gemini-embedding-2"
 VOLUMES = tuple(step * 10**power for power in range(1, 7) for step in (1, 2, 5))
@@ -188,7 +188,7 @@ def _lanes(work: Workload, book: Book, on: date, model: str, history: History | 
     terms = Terms(book, on, history or History(), embedding_models=(model,))
     legs = {leg.mode: leg for leg in embedding_legs(measure(work, book), work.language, terms)}
     if "sync" not in legs or "batch" not in legs:
-        raise BadRequest("{model} has no price for both sync and batch.", model=model[:60])
+        raise BadRequest(Code.SYNC_OR_BATCH_UNPRICED, model=model[:60])
     return legs["sync"], legs["batch"]
 
 

@@ -23,7 +23,7 @@ from core.database.database import Database
 from core.database.states import PaymentState
 from core.database.tables import Budget, Payment, new_id
 from core.embedding.embedder import Embedder, Vectors, batching, tokens_at_most
-from core.errors import OutcomeUnknown, ProviderRefused, StenogramError
+from core.errors import Code, OutcomeUnknown, ProviderRefused, StenogramError
 from core.queue.jobs import changed
 
 BILLION = 1_000_000_000
@@ -32,26 +32,24 @@ ABANDONED_S = 3600.0
 """A call of seconds that has not been settled for so long lost its process: it may have been billed."""
 
 
-CAP = "{provider} is not asked: the monthly cap is reached ({setting})."
-KEY_CAP = "{provider} is not asked: the monthly cap of this key is reached."
-NO_PRICE = (
-    "{provider} is not asked: no price is known for {model} ({mode}), so no cap could hold. "
-    "Enter one on the Costs page, 0 if it is free; the work then goes on by itself."
-)
+CAP_CODES = (Code.CAP_REACHED, Code.KEY_CAP_REACHED)
 
 
 class CapReached(ProviderRefused):
     """The month's cap does not allow this call; work waits for the next month or a higher cap."""
 
     def __init__(self, provider: str, *, of_key: bool = False) -> None:
-        super().__init__(provider.title(), "MONTHLY_CAP_USD", KEY_CAP if of_key else CAP)
+        code = Code.KEY_CAP_REACHED if of_key else Code.CAP_REACHED
+        super().__init__(provider.title(), "MONTHLY_CAP_USD", code)
 
 
 class PriceUnknown(ProviderRefused):
     """Nobody knows what this call costs; work waits until a person has entered a price."""
 
     def __init__(self, provider: str, model: str, lane: str) -> None:
-        StenogramError.__init__(self, NO_PRICE, provider=provider.title(), model=model, mode=MODES[lane])
+        StenogramError.__init__(
+            self, Code.PRICE_UNKNOWN, provider=provider.title(), model=model, mode=MODES[lane]
+        )
 
 
 @dataclass(frozen=True)

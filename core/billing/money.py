@@ -8,7 +8,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
-from core.errors import BadRequest
+from core.errors import BadRequest, Code
 
 GRAIN = Decimal("0.000000001")
 """Parts are rounded to a billionth of a dollar, so that totals equal the sum of what is shown."""
@@ -23,6 +23,8 @@ class Note:
 
     message: str
     facts: Mapping[str, object] = field(default_factory=dict)
+    code: str = ""
+    """Its name, where programs must tell it from others."""
 
     def __str__(self) -> str:
         return self.message.format(**self.facts)
@@ -42,12 +44,12 @@ def amount(value: object, name: str, most: Decimal, *, zero: bool = False) -> De
     """A number from outside as Decimal, above zero (or at least zero) and at most `most`, else BadRequest."""
     number = _decimal(value, name)
     if number > most:
-        raise BadRequest("{name} is too large: at most {most}.", name=name, most=f"{most:,f}")
+        raise BadRequest(Code.NUMBER_TOO_LARGE, name=name, most=f"{most:,f}")
     if number < 0 and zero:
-        raise BadRequest("{name} must not be negative.", name=name)
+        raise BadRequest(Code.NUMBER_NEGATIVE, name=name)
     number = number.quantize(FINEST) if number > 0 else number
     if number <= 0 and not zero:
-        raise BadRequest("{name} must be above zero.", name=name)
+        raise BadRequest(Code.NUMBER_NOT_POSITIVE, name=name)
     return abs(number)
 
 
@@ -55,7 +57,7 @@ def whole(value: object, name: str, most: int) -> int:
     """A whole number from outside, 1 to `most`, else BadRequest."""
     number = amount(value, name, Decimal(most))
     if number != number.to_integral_value():
-        raise BadRequest("{name} must be a whole number.", name=name)
+        raise BadRequest(Code.WHOLE_NUMBER_EXPECTED, name=name)
     return int(number)
 
 
@@ -102,7 +104,7 @@ def _decimal(value: object, name: str) -> Decimal:
     try:
         number = Decimal(str(value)) if not isinstance(value, bool) else Decimal("NaN")
     except InvalidOperation as error:
-        raise BadRequest("{name} must be a number.", name=name) from error
+        raise BadRequest(Code.NUMBER_EXPECTED, name=name) from error
     if not number.is_finite():
-        raise BadRequest("{name} must be a number.", name=name)
+        raise BadRequest(Code.NUMBER_EXPECTED, name=name)
     return number

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from core.billing.money import amount, whole
-from core.errors import BadRequest
+from core.errors import BadRequest, Code
 from core.i18n.messages import N_
 
 Table = dict[str, Any]
@@ -257,7 +257,7 @@ class Book:
     def _assumed(self, name: str, value: object, source: str) -> Assumption:
         old = self.assumptions.get(name)
         if old is None and not name.startswith("times_real_time:"):
-            raise BadRequest("{name} is not an assumption we know.", name=name[:60])
+            raise BadRequest(Code.ASSUMPTION_UNKNOWN, name=name[:60])
         unit, about = (old.unit, old.about) if old else ("times", name)
         most = Decimal(1) if unit == "share" else MAX_ASSUMED
         number = amount(value, about, most, zero=name.endswith(MAY_BE_ZERO))
@@ -276,14 +276,12 @@ def yours(
 ) -> Price:
     """A price that a person typed in. Raise BadRequest where it makes no sense."""
     if unit not in UNITS:
-        raise BadRequest("{unit} is not a unit we can count in.", unit=unit[:40])
+        raise BadRequest(Code.UNIT_UNKNOWN, unit=unit[:40])
     if currency not in CURRENCIES:
-        raise BadRequest("{currency} is not a currency we know the rate of.", currency=currency[:40])
+        raise BadRequest(Code.CURRENCY_UNKNOWN, currency=currency[:40])
     for name in (provider, model, mode):
         if not name[:1].isalnum() or len(name) > MAX_NAME:
-            raise BadRequest(
-                "A name begins with a letter or digit and has at most {most} signs.", most=MAX_NAME
-            )
+            raise BadRequest(Code.NAME_MALFORMED, most=MAX_NAME)
     value = amount(price, "A price", most=MAX_PRICE, zero=True)
     least_s = amount(minimum_s, "Minimum billing", most=Decimal(86_400), zero=True)
     return Price(provider, model, mode, unit, value, currency, "yours", on, 90, minimum_s=least_s, yours=True)

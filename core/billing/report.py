@@ -25,7 +25,7 @@ from core.billing.tokens import (
     work_of_files,
     work_of_hours,
 )
-from core.errors import BadRequest
+from core.errors import BadRequest, Code
 
 MAX_USD = Decimal(1_000_000_000_000)
 MAX_WAIT_S = Decimal(3_000_000_000)
@@ -90,7 +90,7 @@ def answer(
     prices = _priced(book or shipped(), model, {"sync": sync_price, "batch": batch_price}, day)
     known = (speeds or Speeds()).applied(prices).with_limits(limits)
     if currency not in CURRENCIES:
-        raise BadRequest("{currency} is not a currency we know the rate of.", currency=currency[:40])
+        raise BadRequest(Code.CURRENCY_UNKNOWN, currency=currency[:40])
     work = _job_queue(hours, documents, tokens_per_document, durations_s, speech_s, language, known)
     languages = None if local_languages is None else tuple(local_languages)
     reasons = dict(not_ready or {})
@@ -147,7 +147,7 @@ def _priced(book: Book, model: str, prices: Mapping[str, object], on: date) -> B
     asked = {mode: price for mode, price in prices.items() if price is not None}
     found = {mode: book.price("gemini", model, mode) for mode in asked}
     if None in found.values():
-        raise BadRequest("{model} is not an embedding model we know the price of.", model=model[:60])
+        raise BadRequest(Code.EMBEDDING_MODEL_UNPRICED, model=model[:60])
     return book.with_overrides(old.overridden(asked[mode], on) for mode, old in found.items() if old)
 
 
@@ -161,7 +161,7 @@ def _job_queue(
     book: Book,
 ) -> Workload:
     if sum(asked is not None for asked in (hours, documents, durations_s)) != 1:
-        raise BadRequest("Say either how many hours or how many documents.")
+        raise BadRequest(Code.HOURS_OR_DOCUMENTS)
     if hours is not None:
         return work_of_hours(hours, language)
     if durations_s is not None:

@@ -18,6 +18,8 @@ from core.billing.tokens import HOUR_S, Size
 
 HOURS_A_YEAR = Decimal(8766)
 WORDS = "words"
+NOT_READY = "not_ready"
+"""The code of a way that only waits to be set up here."""
 """The way that makes no vectors."""
 SPEED = "times_real_time:"
 """What the names of assumed speeds begin with."""
@@ -241,7 +243,7 @@ def _blocked(price: Price, terms: Terms) -> Note | None:
 
 def _not_ready(terms: Terms, *names: str) -> Note | None:
     reason = next((terms.not_ready[name] for name in names if name in terms.not_ready), None)
-    return None if reason is None else Note("Not ready: {reason}", {"reason": reason})
+    return None if reason is None else Note("Not ready: {reason}", {"reason": reason}, NOT_READY)
 
 
 def _assumed_speed(speed: Assumption) -> tuple[Note, ...]:

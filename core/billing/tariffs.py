@@ -20,7 +20,7 @@ from core.billing.money import amount
 from core.billing.prices import LIMITS
 from core.database.database import Database
 from core.database.tables import Cap, OwnFigure, OwnLimit, OwnPrice
-from core.errors import BadRequest
+from core.errors import BadRequest, Code
 
 ALL = ""
 """The scope of the cap that holds for everybody together."""
@@ -85,7 +85,7 @@ class Tariffs:
         key = (provider, model, mode)
         old = next((limit for limit in shipped().limits if limit.key == key), None)
         if old is None:
-            raise BadRequest("The price book has no such limit.")
+            raise BadRequest(Code.LIMIT_UNKNOWN)
         with self._database.write() as session:
             row = session.get(OwnLimit, key)
             wanted = {**(_said(row) if row else {}), **changed}
@@ -178,7 +178,7 @@ def _price(row: OwnPrice, book: Book) -> Price:
 
 def _as_row(price: Price) -> OwnPrice:
     if price.price is None:
-        raise BadRequest("{name} must be a number.", name="A price")
+        raise BadRequest(Code.NUMBER_EXPECTED, name="A price")
     return OwnPrice(
         provider=price.provider,
         model=price.model,

@@ -15,7 +15,7 @@ from core.application import Application
 from core.billing import plain
 from core.database.states import TaskStatus
 from core.database.tables import Recording, Task, utc
-from core.errors import Conflict, NotReady, StenogramError
+from core.errors import Code, Conflict, NotReady, StenogramError
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.library.moments import link
@@ -238,13 +238,13 @@ class Answers:
     def cancel(self, task_id: str) -> TaskAnswer:
         """Stop a task. Raises Conflict if it has ended already."""
         if not self._here.cancel(self._who, task_id):
-            raise Conflict("The task has already ended.")
+            raise Conflict(Code.TASK_ENDED)
         return self.task(task_id)
 
     def retry(self, task_id: str) -> TaskAnswer:
         """Go on with a task that stopped. Raises Conflict if there is nothing to retry."""
         if not self._here.retry(self._who, task_id):
-            raise Conflict("There is nothing to try again.")
+            raise Conflict(Code.NOTHING_TO_RETRY)
         return self.task(task_id)
 
     def forget(self, task_id: str) -> Message:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from core.database.database import Database
 from core.database.states import TASK_ENDED
 from core.database.tables import Callback, IdempotencyKey, Task
-from core.errors import Conflict
+from core.errors import Code, Conflict
 
 REPLAY_S = 24 * 3600.0
 PAUSES_S = (10.0, 60.0)
@@ -107,5 +107,5 @@ def _answered(session: Session, owner: str, asked: IdempotentRequest) -> str | N
     if found is None or found.created_at < time.time() - REPLAY_S:
         return None
     if found.body != asked.body:
-        raise Conflict("This Idempotency-Key was used with another request.")
+        raise Conflict(Code.IDEMPOTENCY_KEY_REUSED)
     return found.task_id

@@ -30,7 +30,7 @@ from core.addresses import PrivateAddressError, may_be_public, public_addresses
 from core.application import Application
 from core.clients.answers import Answers, TaskAnswer
 from core.database.tables import Callback
-from core.errors import BadRequest, NotFound
+from core.errors import BadRequest, Code, NotFound
 from core.principal import EVERYONE
 
 SIGNATURE = "X-Stenogram-Signature"
@@ -46,11 +46,11 @@ def check(url: str, *, anywhere: bool = False) -> None:
     """Refuse with BadRequest what will never be called. Names are looked up only when they are called."""
     address = _parsed(url)
     if address is None:
-        raise BadRequest("The callback address is not valid.")
+        raise BadRequest(Code.CALLBACK_INVALID)
     if address.scheme != "https" and not anywhere:
-        raise BadRequest("The callback address must begin with https://.")
+        raise BadRequest(Code.CALLBACK_NOT_HTTPS)
     if not anywhere and not may_be_public(_host(address)):
-        raise BadRequest("The callback address is in a private network.")
+        raise BadRequest(Code.CALLBACK_PRIVATE)
 
 
 @dataclass(frozen=True)

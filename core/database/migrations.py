@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from core.database.error_codes import add_codes
 from core.database.tables import Row
 
 
@@ -75,6 +76,10 @@ def _m009_deadlines(connection: Connection) -> None:
     _add(connection, "recordings", vectors_by="FLOAT")
 
 
+def _m010_codes_of_errors(connection: Connection) -> None:
+    add_codes(connection)
+
+
 MIGRATIONS: list[Callable[[Connection], None]] = [
     _m001_the_road,
     _m002_names_of_uploads,
@@ -85,6 +90,7 @@ MIGRATIONS: list[Callable[[Connection], None]] = [
     _m007_own_limits,
     _m008_subtitles,
     _m009_deadlines,
+    _m010_codes_of_errors,
 ]
 
 

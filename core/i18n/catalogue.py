@@ -24,7 +24,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 
-from core.errors import StenogramError
+from core.errors import StenogramError, code_of
 
 LANGUAGES = {"en": "English", "ru": "Русский"}
 LOCALES = Path(__file__).parent / "locale"
@@ -50,7 +50,9 @@ def translate_error(error: StenogramError | Mapping[str, Any], language: str) ->
     """An error, raised or as it was stored, for a person."""
     if isinstance(error, StenogramError):
         return gettext(error.message, language, **error.facts)
-    return gettext(str(error.get("message", "")), language, **error.get("facts", {}))
+    code = code_of(error)
+    template = code.message if code else str(error.get("message", ""))
+    return gettext(template, language, **error.get("facts", {}))
 
 
 def translate_fact(fact: object, language: str) -> object:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import NoSound, NotFound, StenogramError, TooLarge, Unavailable, UnreadableMedia
+from core.errors import Code, NoSound, NotFound, StenogramError, TooLarge, Unavailable, UnreadableMedia
 from core.media.waveform import SAMPLE_RATE, Waveform
 from core.settings import ROOT
 from core.storage.blobs import no_space
@@ -185,7 +185,7 @@ def _opened(path: Path) -> Iterator[int]:
     except OSError as error:
         if error.errno not in {errno.ENOENT, errno.ELOOP}:
             raise
-        raise NotFound("The stored file is gone.") from error
+        raise NotFound(Code.STORED_FILE_GONE) from error
     try:
         yield descriptor
     finally:
@@ -291,9 +291,7 @@ def _refusal(key: str, folder: Path, max_s: float) -> StenogramError:
         case "no_space":
             return no_space(folder, SAMPLE_RATE * 2 * 3600)
         case "too_long":
-            return TooLarge(
-                "The recording is longer than {limit}. Cut it into parts.", limit=f"{max_s / 3600:.3g} h"
-            )
+            return TooLarge(Code.RECORDING_TOO_LONG, limit=f"{max_s / 3600:.3g} h")
         case _:
             return UnreadableMedia(reason=REASONS.get(key, REASONS["crash"]))
 
@@ -301,7 +299,7 @@ def _refusal(key: str, folder: Path, max_s: float) -> StenogramError:
 def _death(code: int, ready: bool) -> StenogramError:
     """What it means that the child ended without an answer."""
     if code in {-signal.SIGKILL, -signal.SIGTERM}:
-        return Unavailable("The decoder was stopped from outside.")
+        return Unavailable(Code.DECODER_KILLED)
     if not ready:
-        return Unavailable("The decoder does not start.")
+        return Unavailable(Code.DECODER_DOES_NOT_START)
     return UnreadableMedia(reason=REASONS["slow" if code == -signal.SIGXCPU else "crash"])

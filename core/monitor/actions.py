@@ -67,9 +67,9 @@ class Actions:
         """Go on from the stage that failed; what is put off is tried now. How many there were."""
         return self._to_tasks("retry", task_ids, self._retry)
 
-    def retry_group(self, message: str, kind: str) -> int:
+    def retry_group(self, code: str, kind: str) -> int:
         """Try again all that failed for this reason in this kind of work."""
-        task_ids = failures.tasks(self._here.database, self._who, message, kind)
+        task_ids = failures.tasks(self._here.database, self._who, code, kind)
         return self._to_tasks("retry group", task_ids, self._retry)
 
     def prioritise(self, task_ids: Sequence[str], priority: int) -> int:

@@ -9,42 +9,41 @@ from dataclasses import dataclass, replace
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
-from core.billing.ledger import CAP, KEY_CAP
 from core.database.database import Database
 from core.database.states import JOB_BROKEN, JobState
 from core.database.tables import Job, Json, Recording, Task
-from core.errors import NoSound, NoSpace, ProviderBusy, ProviderRefused, ProviderResting, UnreadableMedia
+from core.errors import Code, known
 from core.i18n.messages import N_
 from core.library.recordings import mine
-from core.orders.transcript_orders import HELD
 from core.principal import Principal
 
 DEAD = JOB_BROKEN
 AGAIN_LATER = N_("This usually passes by itself. Try again in some minutes.")
 RAISE = N_("Raise the cap (Costs, What it came to), or wait for the next month.")
 FIXES = {
-    ProviderRefused.message: N_("Set {setting} in the file .env, restart, and try again."),
-    CAP: RAISE,
-    KEY_CAP: RAISE,
-    ProviderBusy.message: AGAIN_LATER,
-    ProviderResting.message: AGAIN_LATER,
-    HELD: N_("Only a person can tell: it is asked on the monitor, under “Right now”."),
-    NoSpace.message: N_("Free some space on the disk; then try again."),
-    UnreadableMedia.message: N_("The file itself is at fault: convert it or send it again."),
-    NoSound.message: N_("There is nothing to hear in this file; trying again will not help."),
-    "The work stopped its worker {times} times in a row and was set aside.": N_(
+    Code.PROVIDER_REFUSED: N_("Set {setting} in the file .env, restart, and try again."),
+    Code.CAP_REACHED: RAISE,
+    Code.KEY_CAP_REACHED: RAISE,
+    Code.PROVIDER_BUSY: AGAIN_LATER,
+    Code.PROVIDER_RESTING: AGAIN_LATER,
+    Code.ORDER_HELD: N_("Only a person can tell: it is asked on the monitor, under “Right now”."),
+    Code.NO_SPACE: N_("Free some space on the disk; then try again."),
+    Code.UNREADABLE_MEDIA: N_("The file itself is at fault: convert it or send it again."),
+    Code.NO_SOUND: N_("There is nothing to hear in this file; trying again will not help."),
+    Code.CRASHED_REPEATEDLY: N_(
         "Usually memory ran out: give the machine more, or lower WORKERS_GPU; then try again."
     ),
-    "Unexpected: {what}.": N_("A fault of the tool: the page of the job shows where. Trying again may help."),
+    Code.UNEXPECTED: N_("A fault of the tool: the page of the job shows where. Trying again may help."),
 }
-"""What usually helps, by the template of the error; its facts fill the sentence."""
+"""What usually helps, by the code of the error, whose facts fill the sentence."""
 
 
 @dataclass(frozen=True)
 class Group:
     """Jobs of one kind that failed for one reason."""
 
-    message: str
+    code: str
+    """Of the error; "" for none."""
     kind: str
     jobs: int
     since: float
@@ -56,7 +55,8 @@ class Group:
     @property
     def fix(self) -> Json | None:
         """What usually helps."""
-        template = FIXES.get(self.message)
+        code = known(self.code)
+        template = FIXES.get(code) if code else None
         return {"message": template, "facts": self.error.get("facts", {})} if template else None
 
 
@@ -66,11 +66,11 @@ EXAMPLES = 3
 
 def groups(database: Database, who: Principal) -> list[Group]:
     """By reason and kind of work, the most frequent first."""
-    reason = func.coalesce(Job.error["message"].as_string(), "")
-    alike = [reason, Job.kind]
+    code = func.coalesce(Job.error["code"].as_string(), "")
+    alike = [code, Job.kind]
     newest = func.row_number().over(partition_by=alike, order_by=Job.created_at.desc())
     numbered = select(
-        reason.label("reason"),
+        code.label("code"),
         Job.kind,
         func.count().over(partition_by=alike).label("jobs"),
         func.min(Job.created_at).over(partition_by=alike).label("since"),
@@ -79,39 +79,39 @@ def groups(database: Database, who: Principal) -> list[Group]:
         Recording.title,
     )
     rows = _broken(numbered, who).subquery()
-    some = select(rows).where(rows.c.n <= EXAMPLES).order_by(rows.c.jobs.desc(), rows.c.reason, rows.c.n)
+    some = select(rows).where(rows.c.n <= EXAMPLES).order_by(rows.c.jobs.desc(), rows.c.code, rows.c.n)
     found: dict[tuple[str, str], Group] = {}
     with database.read() as session:
-        for message, kind, jobs, since, _, error, title in session.execute(some.limit(SHOWN * EXAMPLES)):
-            group = found.get((message, kind)) or Group(message, kind, jobs, since, error or {}, ())
-            found[message, kind] = replace(group, titles=(*group.titles, title))
+        for code_, kind, jobs, since, _, error, title in session.execute(some.limit(SHOWN * EXAMPLES)):
+            group = found.get((code_, kind)) or Group(code_, kind, jobs, since, error or {}, ())
+            found[code_, kind] = replace(group, titles=(*group.titles, title))
     return list(found.values())
 
 
-def tasks(database: Database, who: Principal, message: str, kind: str) -> list[str]:
+def tasks(database: Database, who: Principal, code: str, kind: str) -> list[str]:
     """Tasks whose job of this kind failed for this reason."""
     with database.read() as session:
-        return list(session.scalars(_members(select(Task.id), who, message, kind)))
+        return list(session.scalars(_members(select(Task.id), who, code, kind)))
 
 
-def reasons(database: Database) -> list[str]:
-    """Every template that any job keeps as its error."""
-    distinct = select(Job.error["message"].as_string()).where(_kept()).distinct()
+def codes(database: Database) -> list[Code]:
+    """Of every error that any job keeps."""
+    distinct = select(Job.error["code"].as_string()).where(_kept()).distinct()
     with database.read() as session:
-        return [message for message in session.scalars(distinct) if message]
+        return [code for name in session.scalars(distinct) if name and (code := known(name))]
 
 
-def is_reason(messages: Sequence[str]) -> ColumnElement[bool]:
-    """The job's error is one of these."""
-    return and_(_kept(), Job.error["message"].as_string().in_(messages))
+def is_one_of(codes: Sequence[Code]) -> ColumnElement[bool]:
+    """The job's error has one of these codes."""
+    return and_(_kept(), Job.error["code"].as_string().in_(codes))
 
 
 def _kept() -> ColumnElement[bool]:
     return Job.state.in_((*DEAD, JobState.READY))
 
 
-def _members(statement: Select, who: Principal, message: str, kind: str) -> Select:  # type: ignore[type-arg]
-    same = func.coalesce(Job.error["message"].as_string(), "") == message
+def _members(statement: Select, who: Principal, code: str, kind: str) -> Select:  # type: ignore[type-arg]
+    same = func.coalesce(Job.error["code"].as_string(), "") == code
     return _broken(statement, who).where(same, Job.kind == kind)
 
 
@@ -121,7 +121,7 @@ def _broken(statement: Select, who: Principal) -> Select:  # type: ignore[type-a
     newer = select(other.id).where(
         other.recording_id == Task.recording_id, other.created_at > Task.created_at
     )
-    has_reason = Job.error["message"].as_string().is_not(None)
+    has_reason = Job.error["code"].as_string().is_not(None)
     put_off = and_(Job.state == JobState.READY, Job.run_at > time.time(), has_reason)
     joined = statement.select_from(Job).join(Task, Task.id == Job.task_id)
     joined = joined.join(Recording, Recording.id == Task.recording_id)

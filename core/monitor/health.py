@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.application import Application
 from core.database.states import EmbeddingStatus
 from core.database.tables import Json, Recording
-from core.errors import StenogramError, Unavailable
+from core.errors import Code, StenogramError, Unavailable
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.library import views
@@ -128,7 +128,7 @@ def _database(app: Application) -> Json:
         with app.database.read() as session:
             session.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
-        raise Unavailable("The database does not answer.") from error
+        raise Unavailable(Code.DATABASE_SILENT) from error
     return {"message": ANSWERS}
 
 
@@ -140,7 +140,7 @@ def _broker(ping: Callable[[], None]) -> Json:
 def _workers(app: Application) -> Json:
     alive = {worker.queue for worker in workers.alive(app.database)}
     if missing := [queue for queue in QUEUES if queue not in alive]:
-        raise Unavailable("No worker is alive for: {queues}.", queues=", ".join(missing))
+        raise Unavailable(Code.NO_WORKER, queues=", ".join(missing))
     return {"message": N_("alive for {queues}"), "facts": {"queues": ", ".join(QUEUES)}}
 
 

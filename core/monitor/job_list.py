@@ -13,7 +13,7 @@ from core.application import Application
 from core.database.database import Database
 from core.database.states import JobState, RunOutcome
 from core.database.tables import Job, Recording, Run, Task
-from core.errors import NotFound
+from core.errors import Code, NotFound
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.library.recordings import mine
@@ -158,7 +158,7 @@ def _fitting(database: Database, who: Principal, wanted: Filter) -> Select[Job, 
     if wanted.since:
         found = found.where(Job.created_at >= wanted.since)
     if wanted.error:
-        found = found.where(failures.is_reason(_reasons(database, wanted)))
+        found = found.where(failures.is_one_of(_codes(database, wanted)))
     return found
 
 
@@ -172,11 +172,12 @@ def _titled(database: Database, part: str) -> list[str]:
         return list(session.scalars(some.order_by(Recording.created_at.desc()).limit(COUNTED)))
 
 
-def _reasons(database: Database, wanted: Filter) -> Sequence[str]:
-    """Templates that read like this in the language of whoever asks."""
+def _codes(database: Database, wanted: Filter) -> Sequence[Code]:
+    """Of errors whose sentence, in English or the language of whoever asks, has this part."""
     part = wanted.error.casefold()
     return [
-        message
-        for message in failures.reasons(database)
-        if part in catalogue.gettext(message, wanted.language).casefold() or part in message.casefold()
+        code
+        for code in failures.codes(database)
+        if part in catalogue.gettext(code.message, wanted.language).casefold()
+        or part in code.message.casefold()
     ]

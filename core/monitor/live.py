@@ -9,11 +9,11 @@ from typing import Any
 
 from core.database.database import Database
 from core.database.states import TaskStatus
+from core.errors import Code, code_of
 from core.i18n import catalogue
 from core.i18n.catalogue import gettext
 from core.monitor import decisions, monitor
 from core.monitor.monitor import Delayed, Now, Running, Waiting
-from core.orders.transcript_orders import HELD
 from core.principal import EVERYONE, PAGES, Principal
 from core.queue.queues import QUEUES
 
@@ -118,7 +118,7 @@ def _waiting(one: Waiting, language: str) -> Shown:
 
 
 def _delayed(one: Delayed, language: str) -> Shown:
-    asked = one.job.error is not None and one.job.error.get("message") == HELD
+    asked = code_of(one.job.error) is Code.ORDER_HELD
     return {
         "id": one.job.id,
         "task": "" if asked else one.task.id,

@@ -9,14 +9,14 @@ from typing import Literal
 from core.application import Application
 from core.billing import Limit, Price, shipped
 from core.database.tables import Breaker
-from core.errors import NotFound, ProviderRefused, Rejected, StenogramError
+from core.errors import Code, NotFound, ProviderRefused, Rejected, StenogramError
 from core.http_client import Answer, HttpClient, told
 from core.i18n.messages import N_
 from core.orders.breakers import Line
 from core.orders.pictures import Pictures
 from core.settings import Settings
 from core.speech.engine import Readiness
-from core.speech.engines.fireworks import WITHDRAWN, FireworksEngine
+from core.speech.engines.fireworks import FireworksEngine
 from core.speech.engines.groq import GroqEngine
 from core.speech.engines.runpod import RunPodEngine
 from core.storage.object_store import ObjectStore
@@ -101,7 +101,7 @@ def test(app: Application, name: str) -> Tested:
     if known is None:
         raise NotFound
     if not known.readiness.ready:
-        return Tested(False, error=Rejected("Not ready: {reason}", reason=known.readiness.reason))
+        return Tested(False, error=Rejected(Code.PROVIDER_NOT_READY, reason=known.readiness.reason))
     try:
         latency_s = known.ask()
     except StenogramError as error:
@@ -175,7 +175,7 @@ def _engine(engine: GroqEngine | RunPodEngine | FireworksEngine, ask: Callable[[
         readiness,
         lambda: ask().took_s,
         engine.provider,
-        readiness.reason == WITHDRAWN,
+        readiness.withdrawn,
     )
 
 
@@ -188,7 +188,7 @@ def _gemini(settings: Settings) -> _Known:
         if answer.status == 400 and "key" in told(answer.body).lower():  # their way to refuse one
             raise ProviderRefused("Gemini", "GEMINI_API_KEY")
         if answer.status == 400:
-            raise Rejected("{provider} refused: {detail}.", provider="Gemini", detail=told(answer.body)[:200])
+            raise Rejected(Code.REQUEST_REFUSED, provider="Gemini", detail=told(answer.body)[:200])
         return answer.took_s
 
     missing = "" if http.has_key else "GEMINI_API_KEY is not set"

@@ -8,9 +8,8 @@ from pathlib import Path
 from core.database.states import BatchState
 from core.database.tables import Batch, Job
 from core.embedding.embedder import BatchEmbedder
-from core.errors import NotFound, ProviderBusy
+from core.errors import Code, NotFound, ProviderBusy
 from core.failpoints import hit
-from core.i18n.messages import N_
 from core.orders import batch_results
 from core.orders.batch_store import BatchStore
 from core.orders.embedding_requests import Texts
@@ -40,7 +39,7 @@ class Fetcher:
         try:
             embedder.download(batch.result or "", path)
         except NotFound:
-            self._store.hold(batch, N_("The provider does not have the result any more."))
+            self._store.hold(batch, Code.BATCH_RESULT_GONE)
             return None
         digest, lines = batch_results.digest(path), batch_results.count(path)
         if batch.lines not in (None, lines) and batch.sha256 != digest:
@@ -69,7 +68,7 @@ class Fetcher:
         hit("store.after_index")
         errors = {claimed[key].hash: why for key, why in match.errors.items()}
         errors |= {claimed[key].hash: "missing in the result" for key in match.missing}
-        alarm = N_("The result has texts that nobody asked for.") if match.suspicious else ""
+        alarm = Code.BATCH_RESULT_STRANGE if match.suspicious else None
         for job in self._store.complete(batch, good, errors, alarm):
             self._notify(job)
         path.unlink()

@@ -27,11 +27,10 @@ from core.billing import plain
 from core.billing.ledger import Call, CapReached, Ledger, PriceUnknown
 from core.database.database import Database
 from core.database.states import BatchAction, BatchState, EmbeddingRequestState
-from core.database.tables import Batch, EmbeddingRequest, Job, Json
+from core.database.tables import Batch, EmbeddingRequest, Job
 from core.embedding.embedder import BatchEmbedder, RemoteBatch
-from core.errors import StenogramError, Unavailable, Withdrawn
+from core.errors import Code, StenogramError, Unavailable, Withdrawn, record
 from core.failpoints import hit
-from core.i18n.messages import N_
 from core.orders import embedding_requests
 from core.orders.embedding_requests import Line
 from core.queue.jobs import as_json, changed
@@ -160,8 +159,7 @@ class BatchStore:
             self._book_twins(session, batch, number)
 
     def _book_twins(self, session: Session, batch: Batch, number: int) -> None:
-        message = N_("The provider has this batch {times} times; the others were cancelled.")
-        alarm = _alarm(message, times=number + 1)
+        alarm = record(Code.BATCH_REPEATED, times=number + 1)
         session.execute(update(Batch).where(Batch.id == batch.id).values(alarm=alarm))
         for _ in range(number):
             self._ledger.book_again(session, batch.id)
@@ -192,13 +190,13 @@ class BatchStore:
         hit("refuse.before_commit")
         self.move(batch, BatchState.UPLOADED, error=as_json(error), **values)
 
-    def hold(self, batch: Batch, message: str) -> None:
+    def hold(self, batch: Batch, code: Code) -> None:
         """Stop here until a person has looked; what may be billed stays booked."""
-        self.move(batch, BatchState.HELD, alarm=_alarm(message), finished_at=self.now())
+        self.move(batch, BatchState.HELD, alarm=record(code), finished_at=self.now())
 
     def watch(self) -> None:
         """Whatever holds a live batch up for too long, a person should know of it."""
-        alarm = _alarm(N_("This batch is older than {hours} hours."), hours=int(OLD_S / 3600))
+        alarm = record(Code.BATCH_OLD, hours=int(OLD_S / 3600))
         old = [batch for batch in self.live() if batch.created_at < self.now() - OLD_S and not batch.alarm]
         for batch in old:
             with self._database.write() as session:
@@ -207,7 +205,7 @@ class BatchStore:
     # Ends
 
     def complete(
-        self, batch: Batch, good: Mapping[str, int], errors: Mapping[str, str], alarm: str = ""
+        self, batch: Batch, good: Mapping[str, int], errors: Mapping[str, str], alarm: Code | None = None
     ) -> list[Job]:
         """Its vectors are kept: book what it cost, let its texts go, send the others where they belong.
 
@@ -224,7 +222,7 @@ class BatchStore:
                 paid_tokens=sum(good.values()),
                 paid_usd=plain(usd),
                 finished_at=self.now(),
-                alarm=_alarm(alarm) if alarm else batch.alarm,
+                alarm=record(alarm) if alarm else batch.alarm,
             )
             embedding_requests.done(session, good)
             jobs = _send_on(session, batch, errors)
@@ -257,7 +255,7 @@ class BatchStore:
         Whether it is billed is not known, so it stays booked. If the cap is reached, the texts wait.
         """
         with self._database.write() as session:
-            failure = _alarm(N_("The provider says: {why}"), why=why)
+            failure = record(Code.BATCH_FAILED, why=why)
             self._move(session, batch, state, finished_at=self.now(), error=failure)
             self._ledger.dispute(session, batch.id)
             embedding_requests.fail(session, {line.hash: why for line in lines})
@@ -315,7 +313,3 @@ def _send_on(session: Session, batch: Batch, errors: Mapping[str, str]) -> list[
         return []
     embedding_requests.fail(session, errors, spent=batch.wish == BatchAction.CANCEL)
     return []
-
-
-def _alarm(message: str, **facts: object) -> Json:
-    return {"message": message, "facts": {name: str(fact) for name, fact in facts.items()}}

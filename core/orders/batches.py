@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 
 from core.billing.ledger import Ledger
 from core.database.database import Database
@@ -17,6 +18,7 @@ from core.database.states import BatchAction, BatchState
 from core.database.tables import Batch, Job
 from core.embedding.embedder import BatchEmbedder, RemoteBatch, batching
 from core.errors import (
+    Code,
     NotFound,
     OutcomeUnknown,
     ProviderBusy,
@@ -26,7 +28,6 @@ from core.errors import (
     Withdrawn,
 )
 from core.failpoints import hit
-from core.i18n.messages import N_
 from core.orders import embedding_requests
 from core.orders.batch_fetcher import Fetcher
 from core.orders.batch_planner import Planner
@@ -127,7 +128,7 @@ class Batches:
         """As many steps as can be done now, by the embedder that the batch was made for."""
         embedder = batching(self._active.named(batch.model))
         if embedder is None or embedder.name != batch.model:
-            self.store.hold(batch, N_("The embedder of this batch is not there any more."))
+            self.store.hold(batch, Code.BATCH_EMBEDDER_GONE)
             return
         if batch.deadline_at is not None and self.now() > batch.deadline_at and not batch.wish:
             self.store.wish(batch.id, BatchAction.LATE)
@@ -303,7 +304,7 @@ class Batches:
 
     def _too_busy(self, batch: Batch, error: ProviderBusy) -> None:
         """Refused for now. Without a waiting time it is the enqueued-token limit: ask for less at once."""
-        limit = error.retry_after_s is None and error.facts.get("detail") == "HTTP 429"
+        limit = error.retry_after_s is None and error.status == HTTPStatus.TOO_MANY_REQUESTS
         jobs, tokens = self.store.in_flight()
         if limit:
             self.planner.refused(tokens)
@@ -340,7 +341,7 @@ class Batches:
         try:
             remote = embedder.batch(name)
         except NotFound:
-            self.store.hold(batch, N_("The provider does not know this batch any more."))
+            self.store.hold(batch, Code.BATCH_UNKNOWN)
             return None
         hit("poll.after_reply")
         return self._read(embedder, batch, remote)

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from core.database.database import Database
 from core.database.tables import Breaker
-from core.errors import ProviderBusy, ProviderRefused, ProviderResting, Rejected, StenogramError
+from core.errors import ProviderBusy, ProviderRefused, ProviderResting, Rejected, StenogramError, code_of
 from core.queue.jobs import as_json, changed
 
 FAILURES = 3
@@ -113,7 +113,7 @@ class Breakers:
             return
         left_s = max(1.0, self.state(name).open_until - now)
         if row.refused:
-            raise ProviderRefused(line.provider, line.setting, (row.error or {}).get("message"))
+            raise ProviderRefused(line.provider, line.setting, code_of(row.error))
         detail = str(((row.error or {}).get("facts") or {}).get("detail", "it did not answer"))
         raise ProviderResting(line.provider, detail, left_s)
 

@@ -17,6 +17,7 @@ from core.database.states import OrderFate, OrderState
 from core.database.tables import Cover, Recording, new_id
 from core.errors import (
     BadRequest,
+    Code,
     NotFound,
     OutcomeUnknown,
     ProviderBusy,
@@ -80,10 +81,10 @@ class Covers:
         """Ask for a picture a prompt; the id of the series. Raise BadRequest, or Rejected if not ready."""
         wishes = [replace(options, prompt=prompt.strip()).checked() for prompt in prompts if prompt.strip()]
         if not 1 <= len(wishes) <= MOST_PROMPTS:
-            raise BadRequest("Ask for 1 to {most} pictures.", most=MOST_PROMPTS)
+            raise BadRequest(Code.PICTURE_COUNT, most=MOST_PROMPTS)
         readiness = self.pictures.readiness()
         if not readiness.ready:
-            raise Rejected("Not ready: {reason}", reason=readiness.reason)
+            raise Rejected(Code.PROVIDER_NOT_READY, reason=readiness.reason)
         series = new_id()
         rows = [Cover(recording_id=recording_id, series=series, wish=one.as_json()) for one in wishes]
         with self._database.write() as session:
@@ -183,7 +184,7 @@ class Covers:
                 self._settle(session, cover, made)
 
     def _broken(self, cover: Cover, made: Made) -> None:
-        error = Rejected("The picture could not be made: {reason}.", reason=made.reason)
+        error = Rejected(Code.PICTURE_FAILED, reason=made.reason)
         if cover.breaks + 1 >= BREAKS:
             self._fail(cover, error)
             return

@@ -10,7 +10,7 @@ from math import ceil
 from typing import Any
 
 from core.database.states import OrderFate
-from core.errors import BadRequest, OutcomeUnknown, Rejected
+from core.errors import BadRequest, Code, OutcomeUnknown, Rejected
 from core.http_client import Answer, HttpClient
 from core.settings import Settings
 from core.speech.engine import Readiness
@@ -47,11 +47,11 @@ class PictureOptions:
         """The same. Raise BadRequest where it makes no sense."""
         least, most = SIDE
         if not self.prompt.strip() or len(self.prompt) > MOST_PROMPT:
-            raise BadRequest("Describe the picture in at most {most} letters.", most=MOST_PROMPT)
+            raise BadRequest(Code.PICTURE_PROMPT_TOO_LONG, most=MOST_PROMPT)
         if not (least <= self.width <= most and least <= self.height <= most):
-            raise BadRequest("Sides of a picture are {least} to {most} pixels.", least=least, most=most)
+            raise BadRequest(Code.PICTURE_SIZE, least=least, most=most)
         if not (1 <= self.steps <= 150 and 0 <= self.cfg_scale <= 30 and -1 <= self.seed < SEEDS):
-            raise BadRequest("Steps are 1 to 150, the scale 0 to 30, the seed -1 or a positive number.")
+            raise BadRequest(Code.PICTURE_OPTIONS)
         return self
 
     def as_json(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Pictures:
         """Order a picture; its id there."""
         readiness = self.readiness()
         if not readiness.ready:
-            raise Rejected("Not ready: {reason}", reason=readiness.reason)
+            raise Rejected(Code.PROVIDER_NOT_READY, reason=readiness.reason)
         policy = {"executionTimeout": ceil(self.timeout_s * 1000), "ttl": ceil(TTL_S * 1000)}
         order = {"input": comfy(options) if self.comfy else sdxl(options), "policy": policy}
         return self.http.ask("POST", f"{self.address}/run", json=order).text("id")

@@ -16,17 +16,11 @@ from core.billing.ledger import Call, Ledger
 from core.database.database import Database
 from core.database.states import JOB_UNFINISHED, JobState, OrderFate, OrderState
 from core.database.tables import Job, Order, Recording, Segment, Task
-from core.errors import NotFound, Rejected, StenogramError, Unavailable
-from core.i18n.messages import N_
+from core.errors import Code, NotFound, Rejected, StenogramError, Unavailable, record
 from core.queue.jobs import Claim, JobQueue, as_json, changed
 from core.speech.engine import AsyncRemoteEngine, RemoteEngine
 
 LIVE = (OrderState.PLANNED, OrderState.SUBMITTING, OrderState.SUBMITTED, OrderState.HELD)
-HELD = N_("{provider} may have been paid for a part already ({reason}). Shall it be ordered again?")
-AGAIN = N_("{provider} may be paid twice for a part ({reason}): it is ordered once more.")
-GIVEN_UP = N_(
-    "A part was given up: {provider} may have been paid for it ({reason}), and it was not ordered again."
-)
 KEPT_S = 30 * 24 * 3600.0
 """Finished orders are the history from which the next ones are estimated."""
 GUESS = (60.0, 0.1)
@@ -41,8 +35,7 @@ def call(engine: RemoteEngine, recording: Recording, duration_s: float) -> Call:
 
 def reason(order: Order) -> Rejected:
     """Why an order failed, as it was kept."""
-    kept = order.error or {"message": "The order was given up.", "facts": {}}
-    return Rejected(kept["message"], **kept["facts"])
+    return Rejected.restored(order.error) if order.error else Rejected(Code.ORDER_FAILED)
 
 
 def held() -> Select[Order]:
@@ -161,14 +154,16 @@ class Orders:
 
     def decide(self, order_id: str, *, again: bool) -> None:
         """A person's word on a held order: buy it again, or give it up. Raise NotFound."""
-        state, says = (OrderState.PLANNED, AGAIN) if again else (OrderState.FAILED, GIVEN_UP)
+        state, code = (
+            (OrderState.PLANNED, Code.ORDERED_AGAIN) if again else (OrderState.FAILED, Code.ORDER_GIVEN_UP)
+        )
         mine = update(Order).where(Order.id == order_id, Order.state == OrderState.HELD)
         over_at = None if again else self.now()
         with self._database.write() as session:
             if not changed(session, mine.values(state=state, doubts=0, next_at=0.0, finished_at=over_at)):
                 raise NotFound
             order = session.get_one(Order, order_id)
-            order.error = {"message": says, "facts": (order.error or {}).get("facts", {})}
+            order.error = record(code, **(order.error or {}).get("facts", {}))
             self._ledger.dispute(session, _call_id(order))
             jobs = list(session.scalars(_jobs_of(order.transcript_id)))
             for job in jobs:
@@ -203,8 +198,7 @@ class Orders:
         """What there is to say about orders that are not done: held ones first."""
         said = [order for order in orders if order.error and order.state in LIVE]
         for order in sorted(said, key=lambda order: order.state != OrderState.HELD):
-            kept = order.error or {}
-            return Unavailable(kept["message"], **kept["facts"])
+            return Unavailable.restored(order.error or {})
         return None
 
     def progress(self, orders: Sequence[Order]) -> int:

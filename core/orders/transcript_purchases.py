@@ -18,7 +18,15 @@ from core.billing.ledger import Ledger
 from core.database.database import Database
 from core.database.states import OrderFate, OrderState
 from core.database.tables import Order, Recording, Segment, Transcript
-from core.errors import OutcomeUnknown, ProviderBusy, ProviderRefused, Rejected, StenogramError, Unavailable
+from core.errors import (
+    Code,
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderRefused,
+    Rejected,
+    StenogramError,
+    Unavailable,
+)
 from core.failpoints import hit
 from core.media.waveform import Waveform
 from core.orders import transcript_orders
@@ -334,10 +342,10 @@ class _Step:
     def _buy_again_or_hold(self, reason: str) -> None:
         order, provider = self._order, self._engine.http.provider
         if Decimal(order.usd) > HOLD_USD or order.doubts:
-            held = Unavailable(transcript_orders.HELD, provider=provider, reason=reason)
+            held = Unavailable(Code.ORDER_HELD, provider=provider, reason=reason)
             self._book.move(order, OrderState.HELD, error=as_json(held))
             return
-        again = Unavailable(transcript_orders.AGAIN, provider=provider, reason=reason)
+        again = Unavailable(Code.ORDERED_AGAIN, provider=provider, reason=reason)
         self._book.again(order, doubts=order.doubts + 1, error=as_json(again))
 
     def _still_out(self, report: Report) -> None:
@@ -353,7 +361,7 @@ class _Step:
 
     def _fail(self, reason: str) -> None:
         error = Rejected(
-            "{provider} could not transcribe a part: {reason}.",
+            Code.PART_FAILED,
             provider=self._engine.http.provider,
             reason=reason,
         )

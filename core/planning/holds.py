@@ -14,12 +14,13 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.billing import Quote
-from core.billing.ledger import CAP, KEY_CAP, Ledger, Spent
+from core.billing.ledger import CAP_CODES, Ledger, Spent
 from core.billing.tariffs import ALL
 from core.database.database import Database
 from core.database.states import EmbeddingStatus, JobKind, JobState, RunOutcome
 from core.database.tables import Job, PassageRow, Recording, Task, Transcript
 from core.embedding.embedder import Embedder, batching, tokens_at_most
+from core.errors import code_of
 from core.orders import embedding_requests
 from core.planning.estimates import Estimates
 from core.queue import history
@@ -198,7 +199,7 @@ class BudgetHolds:
 def capped(session: Session) -> list[str]:
     """Jobs that were put off because of a cap."""
     waiting = select(Job.id, Job.error).where(Job.state == JobState.READY, Job.error.is_not(None))
-    return [id_ for id_, error in session.execute(waiting) if (error or {}).get("message") in (CAP, KEY_CAP)]
+    return [id_ for id_, error in session.execute(waiting) if code_of(error) in CAP_CODES]
 
 
 def _group(key: tuple[str, ...], rows: Sequence[tuple[str, str, float]]) -> Group:

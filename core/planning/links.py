@@ -11,7 +11,7 @@ from core.billing import Book, Price, plain
 from core.billing.prices import LIMITS, Limit
 from core.billing.tariffs import with_yours
 from core.database.tables import OwnLimit, OwnPrice
-from core.errors import BadRequest
+from core.errors import BadRequest, Code
 
 LONGEST = 4000
 """Letters; browsers and chats cut longer addresses."""
@@ -45,7 +45,7 @@ def unpacked(text: str, book: Book) -> Book:
         figures = {str(name): Decimal(value) for name, value in said.get("figures", {}).items()}
         return with_yours(book, prices, figures, limits)
     except (ValueError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError) as error:
-        raise BadRequest("The prices in this link cannot be read.") from error
+        raise BadRequest(Code.PLAN_LINK_UNREADABLE) from error
 
 
 def _price(price: Price) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from core.database.database import Database
 from core.database.tables import Recording
-from core.errors import NotFound, StenogramError
+from core.errors import Code, NotFound, StenogramError
 from core.media import decode
 from core.media.decode import Media
 from core.media.waveform import SAMPLE_RATE
@@ -175,7 +175,7 @@ def _known(database: Database) -> set[tuple[int, str]]:
 
 def _found(candidate: Candidate, media: Media | StenogramError) -> Found:
     if isinstance(media, StenogramError):
-        error = NotFound("The file is gone.") if isinstance(media, NotFound) else media
+        error = NotFound(Code.FILE_GONE) if isinstance(media, NotFound) else media
         return Found(candidate, why="refused", error=error)
     return Found(candidate, media.duration_s, media.estimated or media.duration_s is None)
 

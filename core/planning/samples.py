@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from core.database.database import Database
 from core.database.tables import PassageRow, Recording
-from core.errors import BadRequest
+from core.errors import BadRequest, Code
 
 PASSAGES = 100
 LETTERS = 50_000
@@ -76,7 +76,7 @@ class Samples:
         texts = [text[:LETTERS]] if text.strip() else self._passages(language)
         words = sum(len(each.split()) for each in texts)
         if words < LEAST_WORDS:
-            raise BadRequest("A sample needs at least {least} words.", least=LEAST_WORDS)
+            raise BadRequest(Code.SAMPLE_TOO_SHORT, least=LEAST_WORDS)
         tokens, day = self._counter.count_tokens(texts), on or date.today()
         letters = sum(map(len, texts))
         counted = Counted(language, self._counter.model, day.isoformat(), letters, words, tokens)
@@ -102,7 +102,7 @@ class Samples:
         with self._database.read() as session:
             texts = list(session.scalars(newest.limit(PASSAGES)))
         if not texts:
-            raise BadRequest("There are no passages in this language yet: paste a text as a sample.")
+            raise BadRequest(Code.SAMPLE_WITHOUT_PASSAGES)
         return texts
 
 

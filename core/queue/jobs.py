@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from core.database.database import Database
 from core.database.states import JOB_UNFINISHED, TASK_UNFINISHED, JobKind, JobState, RunOutcome, TaskStatus
 from core.database.tables import Job, Json, Task
-from core.errors import ProviderRefused, ProviderResting, StenogramError, Unavailable, Withdrawn
+from core.errors import Code, ProviderRefused, ProviderResting, StenogramError, Unavailable, Withdrawn, record
 from core.principal import PAGES
 from core.queue import history, queues, workers
 
@@ -51,8 +51,8 @@ class Claim:
 
 
 def as_json(error: StenogramError) -> Json:
-    """An error as it is kept: the template and its facts, so that each reader gets their language."""
-    return {"message": error.message, "facts": {name: str(fact) for name, fact in error.facts.items()}}
+    """An error as it is kept: its code and facts, so that each reader gets their language."""
+    return record(error.code, **error.facts)
 
 
 class JobQueue:
@@ -388,9 +388,7 @@ class JobQueue:
             history.note(session, job, RunOutcome.DIED, self.now())
             job.state, job.run_at, job.rung_at = JobState.READY, self.now(), 0.0
             return
-        error = Unavailable(
-            "The work stopped its worker {times} times in a row and was set aside.", times=job.starts
-        )
+        error = Unavailable(Code.CRASHED_REPEATEDLY, times=job.starts)
         job.state, job.finished_at, job.error = JobState.QUARANTINED, self.now(), as_json(error)
         history.note(session, job, RunOutcome.QUARANTINED, self.now())
         self._end_task(session, job.task_id, TaskStatus.FAILED, as_json(error))

@@ -20,7 +20,7 @@ from core.database.states import EmbeddingStatus
 from core.database.tables import Job, KeyValue, PassageRow, Recording
 from core.embedding import embedders
 from core.embedding.embedder import Embedder, batching, tokens_at_most, understands
-from core.errors import BadRequest
+from core.errors import BadRequest, Code
 from core.search import embedding_jobs
 from core.search.passages import ACTIVE, counts
 from core.settings import Settings
@@ -127,21 +127,20 @@ class ActiveEmbedder:
         """The lane asked for, else the usual one. Raise BadRequest for batches where there are none."""
         takes_batches = batching(self.embedder()) is not None
         if asked not in ("", *LANES):
-            raise BadRequest("The lane is now or batch.")
+            raise BadRequest(Code.LANE_UNKNOWN)
         if asked == "batch" and not takes_batches:
-            message = "There is no batch lane: vectors are made on this machine, by {embedder}."
-            raise BadRequest(message, embedder=self.embedder().title)
+            raise BadRequest(Code.NO_BATCH_LANE, embedder=self.embedder().title)
         return asked or (self._settings.embedding_lane if takes_batches else "now")
 
     def switch(self, lane: str = "now") -> None:
         """Make every vector again with what the settings ask for. Raise BadRequest."""
         after, _ = self._wanted(), self.embedder()  # whose name is written down from now on
         if lane not in LANES or (lane == "batch" and batching(after) is None):
-            raise BadRequest("{embedder} has no such lane.", embedder=after.title)
+            raise BadRequest(Code.LANE_NOT_OF_EMBEDDER, embedder=after.title)
         with self._database.write() as session:
             active = session.get_one(KeyValue, ACTIVE, with_for_update=True)
             if active.value == after.name:
-                raise BadRequest("The embedder is what the settings say; there is nothing to change.")
+                raise BadRequest(Code.EMBEDDER_UNCHANGED)
             searched = session.get(KeyValue, SEARCHED)
             if searched is None or not searched.value:
                 session.merge(KeyValue(name=SEARCHED, value=active.value))

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.embedding.embedder import Vectors, unit
-from core.errors import Rejected, Unavailable
+from core.errors import Code, Rejected, Unavailable
 from core.search import lance, stems
 from core.search.lance import How
 from core.storage.blobs import no_space
@@ -101,7 +101,7 @@ class Index:
         """
         new = {row.id: row for row in rows}
         if not all(_belongs(row, recording_id) for row in rows):
-            raise Rejected("A passage that cannot be indexed.")
+            raise Rejected(Code.PASSAGE_NOT_INDEXABLE)
         with self._writing():
             old = self._texts(recording_id)
             gone = [key for key in old if key not in new or new[key].text != old[key]]
@@ -230,7 +230,7 @@ class Index:
         try:
             return {name: self._answers(name) for name in self._names() if not name.startswith("kept-")}
         except (OSError, RuntimeError, ValueError) as error:
-            raise Unavailable("The index does not answer.") from error
+            raise Unavailable(Code.INDEX_SILENT) from error
 
     # Beneath
 
@@ -309,10 +309,10 @@ class Index:
                 raise self._meaning(error) from error
 
     def _meaning(self, error: Exception) -> Exception:
-        if "no space left" in str(error).lower():
+        if lance.lacks_space(error):
             return no_space(self._folder or Path.cwd(), 0)
-        if "conflict" in str(error).lower():
-            return Unavailable("The index is busy.")
+        if lance.lost_race(error):
+            return Unavailable(Code.INDEX_BUSY)
         return error
 
 
@@ -373,7 +373,7 @@ def _checked(
     try:
         return dict(zip(ids, zip(hashes, unit(vectors, len(ids), space.dim), strict=True), strict=True))
     except ValueError as error:
-        raise Rejected("Vectors that cannot be indexed.") from error
+        raise Rejected(Code.VECTORS_NOT_INDEXABLE) from error
 
 
 def _vectors_batch(

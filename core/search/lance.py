@@ -303,3 +303,13 @@ def sync(folder: Path | None) -> None:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     finally:
         os.close(handle)
+
+
+def lacks_space(error: Exception) -> bool:
+    """Whether a write found the disk full. LanceDB raises OSError and RuntimeError with a text alone."""
+    return "no space left" in str(error).lower()
+
+
+def lost_race(error: Exception) -> bool:
+    """Whether another writer was faster. LanceDB has no class or number for that, only the text."""
+    return "conflict" in str(error).lower()

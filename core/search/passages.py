@@ -15,7 +15,7 @@ from core.database.database import Database
 from core.database.states import EmbeddingStatus, JobKind
 from core.database.tables import Job, KeyValue, PassageRow, Recording, Task
 from core.embedding.embedder import Embedder, understands
-from core.errors import Unavailable
+from core.errors import Code, Unavailable
 from core.queue.jobs import Claim, JobQueue, changed
 from core.queue.locks import acquire_exclusive
 from core.search.index import Index, Row
@@ -57,7 +57,7 @@ class Passages:
         with self._database.write() as session:
             self._job_queue.keep(session, claim)
             if not is_active(session, embedder):
-                raise Unavailable("The embedder was changed at this very moment.")
+                raise Unavailable(Code.EMBEDDER_CHANGED)
             session.execute(delete(PassageRow).where(PassageRow.recording_id == recording_id))
             session.add_all(rows)
             refresh_meaning(session, recording_id)

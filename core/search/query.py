@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from core.embedding.embedder import Embedder, understands
-from core.errors import BadRequest, Unavailable
+from core.errors import BadRequest, Code, Unavailable
 from core.search import stems
 from core.search.index import EVERYWHERE, Index, Row, Scope
 from core.search.lance import How
@@ -82,7 +82,7 @@ def search(
     inside a passage; without it that is the passage's start.
     """
     if mode not in MODES:
-        raise BadRequest("Unknown mode of search: {mode}.", mode=mode)
+        raise BadRequest(Code.SEARCH_MODE_UNKNOWN, mode=mode)
     asked = stems.read(question)
     if not asked.text:
         return Found()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from core.database.states import OrderFate
-from core.errors import Rejected
+from core.errors import Code, Rejected
 from core.media.waveform import Waveform
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Readiness:
 
     ready: bool
     reason: str = ""
+    withdrawn: bool = False
+    """Whether the provider has ended the service."""
 
 
 class Engine(Protocol):
@@ -115,7 +117,7 @@ def refuse_unready(engine: Engine) -> None:
     """Raise Rejected, with the reason, unless the engine can work now."""
     readiness = engine.readiness()
     if not readiness.ready:
-        raise Rejected("{title} is not ready: {reason}", title=engine.title, reason=readiness.reason)
+        raise Rejected(Code.ENGINE_NOT_READY, title=engine.title, reason=readiness.reason)
 
 
 ASKED = 2

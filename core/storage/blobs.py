@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path, PurePath
 
-from core.errors import BadRequest, NoSpace, NotFound, TooLarge, UnreadableMedia
-from core.i18n.messages import N_
+from core.errors import BadRequest, Code, NoSpace, NotFound, TooLarge, UnreadableMedia
 
 _AUDIO = {
     ".mp3",
@@ -44,7 +43,6 @@ SUFFIXES = frozenset(_AUDIO | _VIDEO)
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Numbers of the system errors that mean: no room to write this."""
-EMPTY = N_("The file is empty. Make sure that it was copied completely, then choose it again.")
 
 _PARTIAL = ".incoming-"
 _CHECK_EVERY_BYTES = 16 * 1024**2
@@ -117,7 +115,7 @@ class Store:
         with path.open("rb", buffering=0) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             if not (size_bytes := file.tell()):
-                raise UnreadableMedia(EMPTY)
+                raise UnreadableMedia(Code.FILE_EMPTY)
             os.fsync(file.fileno())
         self.keep(path, self.place(digest))
         return Blob(digest, size_bytes)
@@ -180,7 +178,7 @@ class Upload:
         Raises UnreadableMedia when there were none.
         """
         if not self.size_bytes:
-            raise UnreadableMedia(EMPTY)
+            raise UnreadableMedia(Code.FILE_EMPTY)
         blob = Blob(self._hash.hexdigest(), self.size_bytes)
         with writing(self._store.folder):
             os.fsync(self._file.fileno())
@@ -248,9 +246,9 @@ def folder_files(root: Path, allowed: Sequence[Path]) -> Iterator[Path]:
     """
     folder = root.expanduser().resolve()
     if not any(folder.is_relative_to(place) for place in allowed):
-        raise BadRequest("This folder may not be read. IMPORT_ROOTS names the folders that may.")
+        raise BadRequest(Code.FOLDER_NOT_ALLOWED)
     if not folder.is_dir():
-        raise BadRequest("There is no such folder on the server.")
+        raise BadRequest(Code.FOLDER_NOT_FOUND)
     return _media_under(folder)
 
 

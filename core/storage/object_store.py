@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from core import heartbeat
-from core.errors import NotFound, ProviderBusy, ProviderRefused, Rejected
+from core.errors import Code, NotFound, ProviderBusy, ProviderRefused, Rejected
 from core.settings import Settings
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class ObjectStore:
         import obstore  # noqa: PLC0415
 
         if not self.can_share:
-            raise Rejected("A folder cannot be shared by links: set STORAGE_URL.")
+            raise Rejected(Code.STORAGE_WITHOUT_LINKS)
         wanted: Any = method
         with _translated():
             lasting = timedelta(seconds=min(valid_s, LONGEST_LINK_S))
@@ -177,7 +177,7 @@ def _place(url: str) -> tuple[str, str]:
     """`s3://bucket/prefix` → bucket and prefix."""
     parts = urlsplit(url)
     if parts.scheme != "s3" or not parts.netloc:
-        raise Rejected("STORAGE_URL must look like s3://bucket/prefix.")
+        raise Rejected(Code.STORAGE_URL_INVALID)
     return parts.netloc, parts.path.strip("/")
 
 

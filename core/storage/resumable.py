@@ -21,7 +21,7 @@ from sqlalchemy import delete, func, select, update
 
 from core.database.database import Database
 from core.database.tables import Resumable, new_id
-from core.errors import Conflict, NotFound
+from core.errors import Code, Conflict, NotFound
 from core.principal import Principal
 from core.storage.blobs import Store, writing
 
@@ -47,7 +47,7 @@ class ResumableUploads:
         with self._database.write() as session:
             mine = select(func.count()).where(Resumable.owner == who.owner, Resumable.task_id.is_(None))
             if (session.scalar(mine) or 0) >= OPEN_AT_ONCE:
-                raise Conflict("Too many unfinished uploads: at most {most}.", most=OPEN_AT_ONCE)
+                raise Conflict(Code.TOO_MANY_UPLOADS, most=OPEN_AT_ONCE)
             session.add(row)
         with writing(self._folder):
             self.path(row).touch()
@@ -74,9 +74,9 @@ class ResumableUploads:
     def going_on(self, row: Resumable, offset: int) -> Iterator[IO[bytes]]:
         """The file to append to. Raises Conflict if somebody else does, or it stopped elsewhere."""
         if row.id in self._busy:
-            raise Conflict("Somebody else is sending this upload.")
+            raise Conflict(Code.UPLOAD_IN_USE)
         if row.task_id or offset != self.offset(row):
-            raise Conflict("The upload stands at {offset} bytes.", offset=self.offset(row))
+            raise Conflict(Code.UPLOAD_OFFSET_DIFFERS, offset=self.offset(row))
         self._busy.add(row.id)
         try:
             with self.path(row).open("ab", buffering=0) as file:
@@ -87,7 +87,7 @@ class ResumableUploads:
     def append(self, row: Resumable, file: IO[bytes], piece: bytes) -> None:
         """Take some bytes. Raises TooLarge beyond what was announced, NoSpace on a full disk."""
         if file.tell() + len(piece) > row.size_bytes:
-            raise Conflict("More bytes than were announced: {size}.", size=row.size_bytes)
+            raise Conflict(Code.UPLOAD_TOO_LONG, size=row.size_bytes)
         rest = memoryview(piece)
         with writing(self._folder, len(piece)):
             while rest:

@@ -15,7 +15,7 @@ from sqlalchemy import Select, select
 from core.database.database import Database
 from core.database.states import OrderState
 from core.database.tables import Cover, Order, Recording, new_id
-from core.errors import Conflict, NotFound, Unavailable
+from core.errors import Code, Conflict, NotFound, Unavailable
 from core.i18n import catalogue
 from core.storage.object_store import ObjectStore
 from core.transcripts import export
@@ -76,7 +76,7 @@ class ExportStore:
             self._storage.put(MARK, us.encode())
             return
         if owner != us:
-            raise Conflict("Another installation keeps its objects here: give STORAGE_URL a prefix.")
+            raise Conflict(Code.STORAGE_SHARED)
 
     def _sweep(self, folder: str, stale_s: float) -> int:
         old = [name for name, age_s in self._storage.list(f"{folder}/") if age_s > stale_s]

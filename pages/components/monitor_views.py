@@ -109,7 +109,7 @@ def _group(n: int, group: Group) -> None:
             )
             if actions().allowed:
                 label = gettext("Try all again")
-                again = functools.partial(actions().retry_group, group.message, group.kind)
+                again = functools.partial(actions().retry_group, group.code, group.kind)
                 button(label, f"retry-group-{n}", again, quiet=True)
         if group.fix:
             st.caption(f"**{translate_error(group.fix)}**")

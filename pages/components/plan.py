@@ -12,6 +12,7 @@ import streamlit as st
 
 from core import application
 from core.billing import Answer, Note, Quote, Usd
+from core.billing.stages import NOT_READY
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.planning.estimates import SPOKEN
@@ -48,7 +49,6 @@ SCENARIO: dict[str, Any] = {
 }
 """What a link carries, with what holds where it says nothing."""
 CHOICES: dict[str, Collection[str]] = {"view": VIEWS, "by": BY, "ready": READY, "spoken": SPOKEN}
-UNREADY = "Not ready"
 ROW_PX = 84
 """Rows this high break their texts into lines, up to four."""
 SIGNS = {"USD": "$", "RUB": "₽"}
@@ -224,9 +224,7 @@ def _would_be(answer: Answer) -> Quote | None:
     """The cheapest way that only waits to be set up here, if no wish stands against it."""
     waiting = {out.id for out in answer.choice.out if len(out.reasons) == 1}
     ways = (quote for quote in answer.quotes if quote.id in waiting and quote.blocked)
-    return next(
-        (quote for quote in ways if quote.blocked and quote.blocked.message.startswith(UNREADY)), None
-    )
+    return next((quote for quote in ways if quote.blocked and quote.blocked.code == NOT_READY), None)
 
 
 def _dated(answer: Answer, quote: Quote) -> list[str]:

@@ -29,7 +29,15 @@ from pydantic import SecretStr
 
 from core import heartbeat
 from core.embedding.embedder import RemoteBatch, Vectors, unit
-from core.errors import NotFound, OutcomeUnknown, ProviderBusy, ProviderRefused, Rejected, StenogramError
+from core.errors import (
+    Code,
+    NotFound,
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderRefused,
+    Rejected,
+    StenogramError,
+)
 
 if TYPE_CHECKING:
     from google.genai import types
@@ -239,7 +247,7 @@ class Gemini:
         from google.genai.errors import APIError  # noqa: PLC0415
 
         if not self._key.get_secret_value():
-            raise ProviderRefused("Gemini", "GEMINI_API_KEY", "{provider} needs a key: set {setting}.")
+            raise ProviderRefused("Gemini", "GEMINI_API_KEY", Code.PROVIDER_NEEDS_KEY)
         try:
             return asyncio.run(self._with_client(call, deadline_s))
         except APIError as error:
@@ -337,21 +345,21 @@ def _meaning(error: APIError, model: str) -> StenogramError:
     message = str(error.message or "")
     if error.code in (401, 403) or _key_is_invalid(details, message):
         return ProviderRefused("Gemini", "GEMINI_API_KEY")
-    if "location is not supported" in message:
-        return ProviderRefused("Gemini", "GEMINI_BASE_URL", "{provider} does not serve this country.")
+    if "location is not supported" in message:  # FAILED_PRECONDITION has no details to tell it by
+        return ProviderRefused("Gemini", "GEMINI_BASE_URL", Code.COUNTRY_NOT_SERVED)
     if error.code == 429:
-        return ProviderBusy("Gemini", f"HTTP {error.code}", _wait_s(details))
+        return ProviderBusy("Gemini", f"HTTP {error.code}", _wait_s(details), status=error.code)
     if error.code == 408 or error.code >= 500:
         return OutcomeUnknown("Gemini", f"HTTP {error.code}", _wait_s(details))
     if error.code == 404:
         return _absent(message, model)
-    return Rejected("{provider} refused the request: HTTP {status}.", provider="Gemini", status=error.code)
+    return Rejected(Code.REQUEST_REFUSED_WITH_STATUS, provider="Gemini", status=error.code)
 
 
 def _absent(message: str, model: str) -> StenogramError:
-    if f"models/{model}" in message:
-        return Rejected("{provider} does not know the model {model}.", provider="Gemini", model=model)
-    return NotFound("{provider} does not have this any more.", provider="Gemini")
+    if f"models/{model}" in message:  # NOT_FOUND names what was not found in its text alone
+        return Rejected(Code.PROVIDER_MODEL_UNKNOWN, provider="Gemini", model=model)
+    return NotFound(Code.PROVIDER_HAS_IT_NO_MORE, provider="Gemini")
 
 
 def _details(error: APIError) -> list[dict[str, Any]]:
@@ -363,6 +371,7 @@ def _details(error: APIError) -> list[dict[str, Any]]:
 
 
 def _key_is_invalid(details: Sequence[dict[str, Any]], message: str) -> bool:
+    # Older replies have no details, only this text.
     reasons = {detail.get("reason") for detail in details}
     return bool(reasons & {"API_KEY_INVALID", "API_KEY_EXPIRED"}) or "API key not valid" in message
 

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.embedding.embedder import Vectors, unit
-from core.errors import Rejected, Unavailable
+from core.errors import Code, Rejected, Unavailable
 from core.settings import ROOT
 
 PACKAGED = "all-MiniLM-L6-v2"
@@ -71,7 +71,7 @@ class Local:
         try:
             return unit(values, len(texts), self.dim)
         except ValueError as error:
-            raise Rejected("{model} gave no usable vectors.", model=self.model) from error
+            raise Rejected(Code.MODEL_GAVE_NO_VECTORS, model=self.model) from error
 
     def _prefixed(self, role: str, text: str) -> str:
         """E5 models were trained with these words, https://huggingface.co/intfloat/multilingual-e5-small."""
@@ -97,8 +97,7 @@ def download(model: str, models: Path) -> None:
 
 def not_brought(model: str) -> Unavailable:
     """The error of a download that came to nothing."""
-    message = "The model {model} could not be downloaded: no network, or no such model."
-    return Unavailable(message, model=model)
+    return Unavailable(Code.MODEL_NOT_DOWNLOADED, model=model)
 
 
 def begin_download(model: str, models: Path) -> subprocess.Popen[bytes]:
@@ -141,8 +140,7 @@ def _load(model: str, packaged: bool, models: Path) -> Any:
                 source, device="cpu", cache_folder=str(models), local_files_only=True, trust_remote_code=False
             )
     except (OSError, ValueError) as error:
-        message = "The model {model} is not on this machine. Download it in the settings."
-        raise Unavailable(message, model=Path(model).name) from error
+        raise Unavailable(Code.MODEL_NOT_HERE, model=Path(model).name) from error
 
 
 def _packaged_folder() -> Path:
@@ -152,7 +150,7 @@ def _packaged_folder() -> Path:
     with (folder / "model.safetensors").open("rb") as weights:
         digest = hashlib.file_digest(weights, "sha256").hexdigest()
     if digest != PACKAGED_SHA256:
-        raise Rejected("The packaged model is not the one we know. Install the requirements again.")
+        raise Rejected(Code.PACKAGED_MODEL_DIFFERS)
     return folder
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from core.errors import BadRequest, Rejected
+from core.errors import BadRequest, Code, Rejected
 from core.i18n.messages import N_
 from core.settings import Settings
 from core.speech.engine import BATCH, Engine, RemoteEngine, refuse_unready
@@ -69,9 +69,7 @@ def choose(engines: Mapping[str, Engine], wanted: str, language: str) -> Choice:
         known = [engine for engine in engines.values() if language in engine.languages]
         return _first_ready([engine for engine in known if _may_be_automatic(engine)], language)
     if wanted not in engines:
-        raise BadRequest(
-            "There is no engine {name}. There are: {names}.", name=wanted, names=", ".join(engines)
-        )
+        raise BadRequest(Code.ENGINE_UNKNOWN, name=wanted, names=", ".join(engines))
     return _named(engines[wanted], language)
 
 
@@ -88,9 +86,7 @@ def _may_be_automatic(engine: Engine) -> bool:
 
 def _named(engine: Engine, language: str) -> Choice:
     if language not in engine.languages:
-        raise Rejected(
-            "{title} does not understand this language: {language}.", title=engine.title, language=language
-        )
+        raise Rejected(Code.LANGUAGE_NOT_OF_ENGINE, title=engine.title, language=language)
     refuse_unready(engine)
     return Choice(engine, "{title}, as you asked.", {"title": engine.title})
 
@@ -105,9 +101,7 @@ def _first_ready(candidates: list[Engine], language: str) -> Choice:
             return Choice(engine, reason, {"title": engine.title, "missing": passed})
         passed = passed or f"{engine.title} is not ready ({readiness.reason})"
     raise Rejected(
-        "No engine here understands this language: {language}."
-        if not passed
-        else "Nothing is ready: {missing}.",
+        Code.NO_ENGINE_READY if passed else Code.LANGUAGE_UNSUPPORTED,
         language=language,
         missing=passed,
     )

@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any
 
 from core.database.states import OrderFate
-from core.errors import Rejected
+from core.errors import Code, Rejected
 from core.http_client import Answer, HttpClient
 from core.media import encode
 from core.media.waveform import Waveform
@@ -23,7 +23,7 @@ from core.speech.engines import verbose_json
 SYNC = "https://audio-{server}.api.fireworks.ai/v1"
 BATCH = "https://audio-batch.api.fireworks.ai"
 WITHDRAWN = "Audio was withdrawn by Fireworks on 10 June 2026; FIREWORKS_ENABLED=true tries it nevertheless"
-REFUSED = "{provider} refused: the service was withdrawn, or the key is bad. Check {setting}."
+REFUSED = Code.PROVIDER_REFUSED_OR_WITHDRAWN
 NO_ACCOUNT = "FIREWORKS_ACCOUNT_ID is not set: it stands in the account settings, under API keys"
 UPLOAD_S = 300.0
 PIECE_S = 600.0
@@ -54,12 +54,17 @@ class FireworksEngine:
         self.enabled = settings.fireworks_enabled
         self.title = f"Fireworks ({self.model})"
         self.version = f"1-{self.model}"
-        self.http = HttpClient("Fireworks", settings.fireworks_api_key, "FIREWORKS_API_KEY", refused=REFUSED)
+        self.http = HttpClient(
+            "Fireworks",
+            settings.fireworks_api_key,
+            "FIREWORKS_API_KEY",
+            refused=REFUSED,
+        )
 
     def readiness(self) -> Readiness:
         """Ready with a key, once somebody has switched it on."""
         if not self.enabled:
-            return Readiness(False, WITHDRAWN)
+            return Readiness(False, WITHDRAWN, withdrawn=True)
         ready = self.http.has_key
         return Readiness(ready, "" if ready else "FIREWORKS_API_KEY is not set")
 
@@ -107,7 +112,11 @@ class FireworksBatchEngine(FireworksEngine):
         self.parked_after_s = settings.fireworks_max_wait_s
         # Their pages about batches show the bare key, those about sync calls a bearer.
         self._bare = HttpClient(
-            "Fireworks", settings.fireworks_api_key, "FIREWORKS_API_KEY", scheme="", refused=REFUSED
+            "Fireworks",
+            settings.fireworks_api_key,
+            "FIREWORKS_API_KEY",
+            scheme="",
+            refused=REFUSED,
         )
 
     def readiness(self) -> Readiness:
@@ -121,7 +130,7 @@ class FireworksBatchEngine(FireworksEngine):
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
         """Not at once: its work is ordered."""
-        raise Rejected("{title} takes orders and never answers at once.", title=self.title)
+        raise Rejected(Code.ENGINE_TAKES_ORDERS, title=self.title)
 
     def submit(self, sound: Waveform, language: str, our_id: str, patience: int) -> str:  # noqa: ARG002
         """Order a transcript; account and batch are its id."""

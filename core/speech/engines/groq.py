@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from core.database.states import OrderFate
-from core.errors import OutcomeUnknown, ProviderBusy, Rejected
+from core.errors import Code, OutcomeUnknown, ProviderBusy, Rejected
 from core.http_client import Answer, HttpClient
 from core.media import encode
 from core.media.waveform import SAMPLE_RATE, Waveform
@@ -118,7 +118,7 @@ class GroqBatchEngine(GroqEngine):
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
         """Not at once: its work is ordered."""
-        raise Rejected("{title} takes orders and never answers at once.", title=self.title)
+        raise Rejected(Code.ENGINE_TAKES_ORDERS, title=self.title)
 
     def submit(self, sound: Waveform, language: str, our_id: str, patience: int) -> str:  # noqa: ARG002
         """Put the sound and the order where Groq finds them; the last request alone is paid."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from core.billing import shipped
 from core.database.states import OrderFate
-from core.errors import NotFound, OutcomeUnknown, Rejected
+from core.errors import Code, NotFound, OutcomeUnknown, Rejected
 from core.http_client import Answer, HttpClient
 from core.media import encode
 from core.media.waveform import SAMPLE_RATE, Waveform
@@ -85,7 +85,7 @@ class RunPodEngine:
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
         """Not at once: its work is ordered."""
-        raise Rejected("{title} takes orders and never answers at once.", title=self.title)
+        raise Rejected(Code.ENGINE_TAKES_ORDERS, title=self.title)
 
     def submit(self, sound: Waveform, language: str, our_id: str, patience: int) -> str:
         """Order a transcript; each time-out before doubles the time it gets."""
@@ -99,7 +99,7 @@ class RunPodEngine:
         order = {"input": {**self._sound(sound, our_id), **self._wish(language, our_id)}, "policy": policy}
         content = json.dumps(order).encode()
         if len(content) > PAYLOAD_BYTES:
-            raise Rejected("A part is too large for RunPod without an object store: set STORAGE_URL.")
+            raise Rejected(Code.PART_TOO_LARGE)
         headers = {"Content-Type": "application/json"}
         return self.http.ask("POST", f"{self.address}/run", content=content, headers=headers).text("id")
 

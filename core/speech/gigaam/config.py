@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import Rejected
+from core.errors import Code, Rejected
 
 
 class UnknownModel(Rejected):
     """The checkpoint describes a model of another kind."""
 
-    message = "This model file is not one we can run: {reason}."
+    code = Code.MODEL_UNSUPPORTED
 
 
 @dataclass(frozen=True)

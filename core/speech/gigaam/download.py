@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from core.errors import BadRequest, Unavailable
+from core.errors import BadRequest, Code, Unavailable
 
 ADDRESS = "https://cdn.chatwm.opensmodel.sberdevices.ru/GigaAM"
 
@@ -29,15 +29,13 @@ Progress = Callable[[str, int, int], None]
 class NotFetched(Unavailable):
     """No network, or the publisher does not answer."""
 
-    message = (
-        "{file} could not be fetched ({detail}). It is at {address} and belongs into the models' folder."
-    )
+    code = Code.MODEL_NOT_FETCHED
 
 
 class Damaged(Unavailable):
     """What came is not what was published."""
 
-    message = "{file} came damaged: its checksum is not the published one. Fetch it again."
+    code = Code.MODEL_DAMAGED
 
 
 def files(model: str) -> list[str]:
@@ -53,7 +51,7 @@ def fetch(model: str, folder: Path, progress: Progress, client: httpx.Client | N
     unknown model.
     """
     if model not in MD5:
-        raise BadRequest("There is no model {name}. There are: {names}.", name=model, names=", ".join(MD5))
+        raise BadRequest(Code.MODEL_UNKNOWN, name=model, names=", ".join(MD5))
     folder.mkdir(parents=True, exist_ok=True)
     wanted = [folder / name for name in files(model)]
     with client or httpx.Client(timeout=30, follow_redirects=True) as http:

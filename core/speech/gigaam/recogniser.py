@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from core.errors import Unavailable
+from core.errors import Code, Unavailable
 from core.media.waveform import SAMPLE_RATE, Waveform
 from core.speech.engine import Speech
 from core.speech.gigaam import device as devices
@@ -46,20 +46,20 @@ HALVES = {torch.bfloat16, torch.float16}
 class OutOfMemory(Unavailable):
     """Not even one segment fits."""
 
-    message = "The memory of {device} is too small for one segment of {seconds} s right now."
+    code = Code.DEVICE_OUT_OF_MEMORY
 
 
 class DeviceLost(Unavailable):
     """The GPU's context is broken: nothing works in this process any more, so it has to end."""
 
-    message = "The GPU failed ({detail}). The worker starts anew and tries again."
+    code = Code.DEVICE_LOST
     ends_process = True
 
 
 class Unsound(Unavailable):
     """Numbers that are none, in float32 too."""
 
-    message = "The model gave no numbers for a segment; its file may be damaged."
+    code = Code.MODEL_GAVE_NO_NUMBERS
 
 
 @dataclass(frozen=True)

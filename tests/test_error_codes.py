@@ -1,0 +1,186 @@
+"""Errors are known by their code: sentences may be reworded, and nothing but what people read changes."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from gettext import NullTranslations
+from pathlib import Path
+from string import ascii_letters
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from core import errors
+from core.database import error_codes
+from core.database.database import Database
+from core.database.tables import Breaker
+from core.errors import Code, Rejected, code_of, record
+from core.i18n import catalogue
+from core.settings import ROOT
+
+SOURCES = [
+    path for folder in ("core", "pages", "api", "jobs") for path in sorted((ROOT / folder).rglob("*.py"))
+]
+WITHOUT_OWN = {"StenogramError", "Rejected", "BadRequest", "Conflict"}
+"""Classes that say what to do and not what happened: each raise says it by its code."""
+
+
+def name_of(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+
+
+def classes(trees: dict[Path, ast.Module]) -> set[str]:
+    """Names of all error classes, wherever they are defined."""
+    found = {"StenogramError"}
+    defined = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    for _ in range(5):
+        found |= {node.name for node in defined if found & {name_of(base) for base in node.bases}}
+    return found
+
+
+def raised() -> Iterator[tuple[str, ast.Call]]:
+    """Every place that makes an error, as file and line."""
+    trees = {path: ast.parse(path.read_text()) for path in SOURCES}
+    known = classes(trees)
+    for path, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and name_of(node.func) in known:
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+
+
+RAISED = dict(raised())
+
+
+def codes(call: ast.AST) -> list[Code]:
+    """Codes that are named within a call."""
+    attributes = (node for node in ast.walk(call) if isinstance(node, ast.Attribute))
+    named = (node.attr for node in attributes if name_of(node.value) == "Code")
+    return [Code[name] for name in named if name in Code.__members__]
+
+
+def test_an_error_is_made_in_many_places():
+    assert len(RAISED) > 100
+
+
+@pytest.mark.parametrize("place", RAISED)
+def test_whoever_makes_an_error_says_its_code_and_all_its_facts(place):
+    call = RAISED[place]
+    named = codes(call)
+    if name_of(call.func) in WITHOUT_OWN:
+        assert named
+    if any(keyword.arg is None for keyword in call.keywords):
+        return  # facts that were kept are handed on
+    given = {keyword.arg for keyword in call.keywords}
+    for code in named:
+        if name_of(call.func) not in {"ProviderRefused", "HttpClient"}:  # it has its facts as parameters
+            assert set(re.findall(r"\{(\w+)\}", code.message)) <= given
+
+
+def test_every_code_has_one_sentence_and_every_sentence_one_code():
+    messages = [code.message for code in Code]
+
+    assert [code.value for code in Code] == [name.lower() for name in Code.__members__]
+    assert len(set(messages)) == len(messages)
+
+
+def test_no_code_is_without_use():
+    used = {code for path in SOURCES for code in codes(ast.parse(path.read_text()))}
+
+    assert set(Code) - used == set()
+
+
+def test_a_kept_error_is_the_same_error_again():
+    error = Rejected.restored(record(Code.REQUEST_REFUSED, provider="Groq", detail="HTTP 400"))
+
+    assert (error.code, str(error)) == (Code.REQUEST_REFUSED, "Groq refused: HTTP 400.")
+
+
+def test_an_error_of_a_newer_version_is_shown_as_it_was_kept():
+    kept = {"code": "of_tomorrow", "message": "The {thing} is late.", "facts": {"thing": "train"}}
+
+    assert str(Rejected.restored(kept)) == catalogue.translate_error(kept, "en") == "The train is late."
+
+
+# Earlier versions
+
+
+def breaker(name: str, error: dict[str, object] | None) -> Breaker:
+    return Breaker(provider=name, fingerprint="", failures=1, refused=False, open_until=0.0, error=error)
+
+
+def test_errors_of_versions_without_codes_are_understood(tmp_path):
+    """Also after rewording: the sentences of these versions are written down."""
+    database = Database(f"sqlite:///{tmp_path / 'records.sqlite'}")
+    old = {
+        "message": "{provider} is not asked: the monthly cap is reached ({setting}).",
+        "facts": {"provider": "Gemini", "setting": "MONTHLY_CAP_USD"},
+    }
+    with database.write() as session:
+        session.add_all(
+            [breaker("old", old), breaker("fine", None), breaker("other", {"message": "Never said."})]
+        )
+    database.close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'records.sqlite'}")
+    with engine.begin() as connection:
+        error_codes.add_codes(connection)
+        error_codes.add_codes(connection)
+
+    with database.read() as session:
+        assert session.get_one(Breaker, "old").error == {"code": "cap_reached", **old}
+        assert session.get_one(Breaker, "fine").error is None
+        assert code_of(session.get_one(Breaker, "other").error) is None
+
+
+def test_opening_a_database_of_such_a_version_does_that(tmp_path):
+    url = f"sqlite:///{tmp_path / 'records.sqlite'}"
+    database = Database(url)
+    with database.write() as session:
+        session.add(breaker("old", {"message": "Not found.", "facts": {}}))
+    database.close()
+    with create_engine(url).begin() as connection:
+        connection.execute(text("DELETE FROM migrations WHERE name = '_m010_codes_of_errors'"))
+
+    with Database(url).read() as session:
+        assert code_of(session.get_one(Breaker, "old").error) is Code.NOT_FOUND
+
+
+def test_every_sentence_of_old_is_of_a_code_that_is_there():
+    assert set(error_codes.CODES.values()) <= {code.value for code in Code}
+
+
+# Every sentence reworded, nothing else changes
+
+
+NEXT = str.maketrans(ascii_letters, ascii_letters[1:] + ascii_letters[0])
+
+
+def reworded(template: str) -> str:
+    """Other words around the same facts: each letter is the next one of the alphabet."""
+    parts = re.split(r"(\{\w+\})", template)
+    return "".join(part if part.startswith("{") else part.translate(NEXT) for part in parts)
+
+
+class Reworded(NullTranslations):
+    """English that says everything otherwise."""
+
+    def gettext(self, message: str) -> str:
+        return reworded(message)
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return reworded(msgid1 if n == 1 else msgid2)
+
+
+@pytest.fixture
+def rewording(monkeypatch):
+    for code in Code:
+        monkeypatch.setattr(code, "message", reworded(code.message))
+    monkeypatch.setattr(catalogue, "_catalogue", lambda _language: Reworded())
+
+
+def test_the_rewording_reaches_what_people_read(rewording):
+    shown = catalogue.translate_error(record(Code.NOT_FOUND), "en")
+
+    assert str(errors.NotFound()) == "Opu gpvoe."
+    assert shown not in ("Not found.", "")
