@@ -9,12 +9,17 @@ import http.server
 import io
 import json
 import os
+import ssl
 import threading
 import time
 import wave
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import update
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -333,6 +338,38 @@ def test_the_second_address_of_a_name_is_called_where_the_first_takes_nobody(lis
     monkeypatch.setattr(webhooks, "public_addresses", public_addresses)
 
     assert call(f"http://nobody.invalid:{listener.server.server_port}/") is None
+
+
+def certificate(folder, name):
+    """A certificate of a name that vouches for itself, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(hours=1))
+    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / name).write_bytes(made.sign(key, hashes.SHA256()).public_bytes(pem) + secret)
+    return folder / name
+
+
+@pytest.mark.parametrize(("name", "error"), [("nobody.invalid", None), ("other.invalid", "ConnectError")])
+def test_the_address_that_was_looked_up_must_prove_the_name(listen, monkeypatch, tmp_path, name, error):
+    listener, file = listen(204), certificate(tmp_path, "nobody.invalid")
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(file)
+    listener.server.socket = serving.wrap_socket(listener.server.socket, server_side=True)
+    trusting = ssl.create_default_context(cafile=file)
+
+    async def public_addresses(name, port, *, anywhere):
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(webhooks, "public_addresses", public_addresses)
+    monkeypatch.setattr(webhooks.ssl, "create_default_context", lambda: trusting)
+
+    assert call(f"https://{name}:{listener.server.server_port}/") == error
+    assert len(listener.heard) == (error is None)
 
 
 def test_a_bad_callback_address_is_refused_with_the_upload(fresh, clip):
