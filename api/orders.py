@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from core.database.states import EmbeddingMode
 from core.library.recordings import TranscriptionOptions
 from core.storage.blobs import Blob
 
@@ -53,7 +54,7 @@ class Order(BaseModel):
             tags=tuple(self.tags),
             language=self.language.strip().lower(),
             engine=self.engine,
-            lane=self.lane,
+            embedding_mode=EmbeddingMode.of_lane(self.lane),
             deadline_h=self.deadline_h,
             split_channels=self.split_channels,
             subtitles=self.subtitles,

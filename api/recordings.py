@@ -13,6 +13,7 @@ from api.problems import refusals
 from api.tasks import Limit, Name, Offset
 from core.clients.answers import RecordingAnswer, RecordingList
 from core.clients.idempotency import IdempotentRequest
+from core.database.states import EmbeddingMode
 from core.errors import KeyRefused
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
@@ -89,7 +90,7 @@ def transcribe(
     known = caller.application.recordings.get(caller.who, recording_id)
     spoken = language or known.language
     options = TranscriptionOptions(
-        language=spoken, engine=engine, lane="now", deadline_h=deadline_h, force=force
+        language=spoken, engine=engine, embedding_mode=EmbeddingMode.SYNC, deadline_h=deadline_h, force=force
     )
     asked = IdempotentRequest(idempotency_key, f"{recording_id}|{options}|{use_batch_api}")
     options = caller.application.by_batch(options) if use_batch_api else options

@@ -100,8 +100,8 @@ def _task(dice: random.Random, n: int, at: float, rows: dict, sums: dict) -> Non
         error = dice.choice(REASONS) if outcome == "failed" else None
         job = {
             "id": new_id(), "task_id": task["id"], "kind": kind, "queue": queue, "state": outcome, "epoch": 1,
-            "starts": 0, "tries": 0, "worker": "host/1", "lease_until": 0.0, "progressed_at": ended, "run_at": at,
-            "rung_at": at, "priority": 0, "waited_s": waited_s, "created_at": at, "started_at": at + waited_s,
+            "crash_count": 0, "tries": 0, "worker": "host/1", "lease_until": 0.0, "progressed_at": ended, "run_at": at,
+            "notified_at": at, "priority": 0, "waited_s": waited_s, "created_at": at, "started_at": at + waited_s,
             "finished_at": ended, "error": error, "traceback": None,
         }  # fmt: skip
         rows[Job].append(job)
@@ -144,7 +144,7 @@ def _waits(dice: random.Random, n: int, at: float, rows: dict) -> None:
     }  # fmt: skip
     job = {
         "id": new_id(), "task_id": task["id"], "kind": "prepare", "queue": "cpu", "state": "ready", "epoch": 0,
-        "starts": 0, "tries": 0, "worker": "", "lease_until": 0.0, "progressed_at": 0.0, "run_at": at, "rung_at": 0.0,
+        "crash_count": 0, "tries": 0, "worker": "", "lease_until": 0.0, "progressed_at": 0.0, "run_at": at, "notified_at": 0.0,
         "priority": 0, "waited_s": 0.0, "created_at": at, "started_at": None, "finished_at": None, "error": None,
         "traceback": None,
     }  # fmt: skip

@@ -21,7 +21,7 @@ from core.billing.tariffs import Tariffs
 from core.clients.idempotency import NOTHING_MORE, IdempotencyStore, IdempotentRequest, Replayed
 from core.clients.keys import Keys
 from core.database.database import Database
-from core.database.states import EmbeddingStatus, JobKind
+from core.database.states import EmbeddingMode, EmbeddingStatus, JobKind
 from core.database.tables import Job, Recording, Segment, Task, Transcript
 from core.embedding import embedder as embed
 from core.embedding.embedder import Embedder
@@ -165,12 +165,17 @@ class Application:
         named = options.engine in self.engines
         mode = engines.by_batch(self.engines, options.engine if named else self.choose(options).engine.name)
         if not mode or not (named or self.engines[mode].readiness().ready):
-            return replace(options, lane="batch")
-        return replace(options, engine=mode, lane="batch" if embed.batching(self.embedder()) else "")
+            return replace(options, embedding_mode=EmbeddingMode.BATCH)
+        return replace(
+            options,
+            engine=mode,
+            embedding_mode=EmbeddingMode.BATCH if embed.batching(self.embedder()) else None,
+        )
 
     def _settled(self, options: TranscriptionOptions) -> tuple[TranscriptionOptions, Engine]:
-        lane = self.active.lane(options.lane)
-        options = replace(options, lane=lane, deadline_h=options.deadline_h if lane == "batch" else None)
+        embedding_mode = self.active.mode(options.embedding_mode)
+        deadline_h = options.deadline_h if embedding_mode == EmbeddingMode.BATCH else None
+        options = replace(options, embedding_mode=embedding_mode, deadline_h=deadline_h)
         return options, self.choose(options).engine
 
     def _promise(self, session: Session, task: Task, sha256: str, asked: IdempotentRequest) -> None:
@@ -250,11 +255,15 @@ class Application:
             return
         embedder = self.embedder()
         pieces = chunking.passages(self.transcripts.utterances(task.transcript_id))
-        passages = self.passages.replace(claim, recording.id, task.transcript_id, pieces, embedder, task.lane)
+        passages = self.passages.replace(
+            claim, recording.id, task.transcript_id, pieces, embedder, task.embedding_mode
+        )
         publish(self.database, self.index_store, recording.id)
         self.objects.export(recording, task.transcript_id)
         waiting = any(
-            passage.meaning == EmbeddingStatus.WAITING and passage.lane == "now" for passage in passages
+            passage.embedding_status == EmbeddingStatus.WAITING
+            and passage.embedding_mode == EmbeddingMode.SYNC
+            for passage in passages
         )
         complete = functools.partial(recordings.complete, task=task)
         self._finish(claim, (JobKind.EMBED, "io") if waiting else None, complete)
@@ -379,13 +388,15 @@ class Application:
         if self.job_queue.retry(task.id, functools.partial(self._afresh, task=task)):
             return True
         with self.database.write() as session:
-            return wait_again(session, task.recording_id, ["batch"])  # the next batch takes them, no job
+            return wait_again(
+                session, task.recording_id, [EmbeddingMode.BATCH]
+            )  # the next batch takes them, no job
 
     def _afresh(self, session: Session, job: Job, task: Task) -> None:
         """What failed with a job is tried again with it."""
         self.remote.orders.revive(session, task.transcript_id)
-        lanes = ["batch", "now"] if job.kind == JobKind.EMBED else ["batch"]
-        wait_again(session, task.recording_id, lanes)
+        modes = list(EmbeddingMode) if job.kind == JobKind.EMBED else [EmbeddingMode.BATCH]
+        wait_again(session, task.recording_id, modes)
 
     def cancel(self, who: Principal, task_id: str) -> bool:
         """Stop a task and keep what is finished. False if it had already ended."""

@@ -131,6 +131,11 @@ class Code(StrEnum):
     TASK_CANCELLED = "task_cancelled", "The task was cancelled."
     NOTHING_TO_RETRY = "nothing_to_retry", "There is nothing to try again."
     DATABASE_SILENT = "database_silent", "The database does not answer."
+    DATABASE_NEWER = (
+        "database_newer",
+        "The database was made by a newer version (revision {found}; this one knows {known})."
+        " Start that version, or restore a copy from before.",
+    )
     BROKER_SILENT = "broker_silent", "The broker does not answer; work will start when it is back."
     NO_WORKER = "no_worker", "No worker is alive for: {queues}."
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", "This Idempotency-Key was used with another request."

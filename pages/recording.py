@@ -52,6 +52,6 @@ with st.container(horizontal=True, gap="xsmall", key="actions"):
                 st.session_state["deleted"] = recording.title
                 st.switch_page("library.py")
 
-covers.lane(recording)
+covers.waiting_for_batch(recording)
 covers.pictures(recording)
 live_reading(recording.id, common.seconds(st.query_params.get("t")))

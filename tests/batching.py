@@ -12,7 +12,7 @@ from sqlalchemy import select
 from core.application import Application
 from core.database.tables import Batch, EmbeddingRequest, Job, PassageRow, Recording, Task, Transcript
 from core.search.index import Row
-from core.search.passages import refresh_meaning
+from core.search.passages import refresh_embedding_status
 from core.settings import Settings
 from tools.gemini_emulator import Control
 
@@ -55,7 +55,7 @@ def set_clock(app: Application, offset_s: float) -> None:
     ) = clock
 
 
-def recording(app: Application, texts: Sequence[str], lane: str = "batch", title: str = "r") -> str:
+def recording(app: Application, texts: Sequence[str], mode: str = "batch", title: str = "r") -> str:
     """A transcribed recording with a passage for each text, searchable by words; its id."""
     digest = hashlib.sha256(title.encode()).hexdigest()
     with app.database.write() as session:
@@ -80,17 +80,17 @@ def recording(app: Application, texts: Sequence[str], lane: str = "batch", title
             owner="pages",
             engine="none",
             language="ru",
-            lane=lane,
+            embedding_mode=mode,
             status="completed",
         )
-        passages = [_passage(row.id, n, text, lane) for n, text in enumerate(texts)]
+        passages = [_passage(row.id, n, text, mode) for n, text in enumerate(texts)]
         session.add_all([task, *passages])
-        refresh_meaning(session, row.id)
+        refresh_embedding_status(session, row.id)
     app.index_store.put(row.id, [_row(row, passage) for passage in passages])
     return row.id
 
 
-def _passage(recording_id: str, n: int, text: str, lane: str) -> PassageRow:
+def _passage(recording_id: str, n: int, text: str, mode: str) -> PassageRow:
     return PassageRow(
         id=hashlib.sha256(f"{recording_id}{n}".encode()).hexdigest()[:32],
         recording_id=recording_id,
@@ -100,8 +100,8 @@ def _passage(recording_id: str, n: int, text: str, lane: str) -> PassageRow:
         speaker="",
         language="ru",
         text=text,
-        lane=lane,
-        meaning="waiting",
+        embedding_mode=mode,
+        embedding_status="waiting",
     )
 
 
@@ -165,4 +165,4 @@ def passages(app: Application) -> list[PassageRow]:
 
 
 def meanings(app: Application) -> list[str]:
-    return [passage.meaning for passage in passages(app)]
+    return [passage.embedding_status for passage in passages(app)]

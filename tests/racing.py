@@ -16,7 +16,7 @@ def spend(url: str, owner: str, tokens: int, start) -> None:  # type: ignore[no-
     for _ in range(CALLS):
         try:
             with database.write() as session:
-                call = Call("gemini", "gemini-embedding-2", "now", {(owner, owner): tokens})
+                call = Call("gemini", "gemini-embedding-2", "sync", {(owner, owner): tokens})
                 ledger.reserve(session, call)
         except CapReached:
             pass

@@ -86,7 +86,7 @@ def test_a_result_can_be_kept_as_a_file(served, me, clip, kind):
 
 def test_what_was_paid_for_a_recording_stands_in_its_tasks(served, me, clip):
     accepted = upload(me, clip).json()
-    paid = {"call_id": "1", "at": 0.0, "month": "2026-11", "provider": "gemini", "model": "m", "lane": "now"}
+    paid = {"call_id": "1", "at": 0.0, "month": "2026-11", "provider": "gemini", "model": "m", "mode": "sync"}
     counted = {"tokens_estimated": 1, "usd_estimated": "1", "state": "settled"}
     with served.app.database.write() as session:
         for usd in ("0.0001", "0.00002"):

@@ -523,7 +523,7 @@ def test_running_tasks_and_recordings_of_the_pages_stay(fresh, clip):
 @pytest.mark.parametrize(("hours", "forgotten"), [(30, 0), (71, 0), (73, 1)])
 def test_vectors_that_are_still_bought_keep_a_task_for_three_days(fresh, clip, hours, forgotten):
     with fresh.client() as me:
-        ended(fresh, me, clip, hours, meaning="waiting")
+        ended(fresh, me, clip, hours, embedding_status="waiting")
 
     assert retention.sweep(fresh.app) == forgotten
 

@@ -39,7 +39,7 @@ def test_russian_speech_is_found_by_meaning_after_a_batch(app, emulator):
     batching.run(app, emulator)
 
     assert batching.states(app) == ["complete"]
-    assert app.recordings.get(EVERYONE, mine).meaning == "done"
+    assert app.recordings.get(EVERYONE, mine).embedding_status == "done"
     assert len(emulator.ledger().billed) == 20
     assert emulator.ledger().paid_twice == {}
     found = app.search(EVERYONE, "ремонтировать крыши складов", mode="meaning")
@@ -161,7 +161,7 @@ def test_a_text_that_fails_three_times_is_left_to_a_person(app, emulator):
 
     assert sorted(batching.meanings(app)) == ["done", "done", "done", "failed"]
     (text,) = batching.texts(app)
-    assert (text.state, text.tries, text.error) == ("failed", 3, "Too strange.")
+    assert (text.state, text.attempts, text.error) == ("failed", 3, "Too strange.")
     assert [seen.failed for seen in app.batches.view.list()] == [1, 0, 0]
 
 
@@ -274,7 +274,7 @@ def test_the_lane_can_be_changed_while_nothing_was_sent(tmp_path, emulator):
     mine = batching.recording(app, batching.sentences(3))
     app.batches.tick()
 
-    app.batches.change_lane(mine, "now")
+    app.batches.change_mode(mine, "sync")
     batching.embed_now(app)
     app.batches.tick()
 
@@ -332,9 +332,9 @@ def test_the_batch_lane_is_refused_while_vectors_are_made_here(tmp_path):
     local = Application(Settings(stenogram_home=tmp_path))
 
     with pytest.raises(BadRequest, match="on this machine"):
-        local.submit(EVERYONE, Blob("0" * 64, 1), "a.wav", TranscriptionOptions(lane="batch"))
+        local.submit(EVERYONE, Blob("0" * 64, 1), "a.wav", TranscriptionOptions(embedding_mode="batch"))
     with pytest.raises(BadRequest, match="on this machine"):
-        local.batches.change_lane("any", "batch")
+        local.batches.change_mode("any", "batch")
 
 
 def test_a_recording_deleted_under_way_loses_nothing_paid(app, emulator):
@@ -371,7 +371,7 @@ def test_what_is_seen_of_a_batch(app, emulator):
 
 def test_each_recording_knows_what_it_cost(app, emulator):
     first = batching.recording(app, batching.sentences(4), title="first")
-    second = batching.recording(app, batching.sentences(2, start=10), lane="now", title="second")
+    second = batching.recording(app, batching.sentences(2, start=10), mode="sync", title="second")
     with app.database.write() as session:
         embedding_requests.embed_job(session, second)
 
@@ -411,7 +411,7 @@ def test_another_model_is_offered_with_its_price_and_takes_over_when_complete(tm
     app = batching.installation(tmp_path, emulator.url, embedding_dim=128)
     offer = app.active.offer()
     assert (offer.passages, len(emulator.ledger().texts)) == (6, 6)
-    assert 0 < offer.usd["batch"] == offer.usd["now"] / 2
+    assert 0 < offer.usd["batch"] == offer.usd["sync"] / 2
     assert app.embedder().dim == 64, "nothing changes by itself"
 
     app.active.switch("batch")
@@ -467,7 +467,7 @@ def test_retrying_the_task_sends_failed_texts_again(app, emulator):
 
 
 def test_vectors_that_failed_wait_again_only_with_the_job_that_makes_them(app):
-    mine = batching.recording(app, batching.sentences(4), "now")
+    mine = batching.recording(app, batching.sentences(4), "sync")
     [first] = app.recordings.tasks(EVERYONE, recording_id=mine)[1]
     with app.database.write() as session:
         job = Job(task_id=first.id, kind="embed", queue="io")

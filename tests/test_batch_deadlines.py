@@ -106,7 +106,7 @@ def test_a_deadline_given_later_leaves_a_batch_that_is_under_way_as_it_is(app, e
 
     app.batches.tick()
 
-    assert [(batch.state, batch.wish) for batch in batching.batches(app)] == [("submitted", "")]
+    assert [(batch.state, batch.requested_action) for batch in batching.batches(app)] == [("submitted", "")]
     at = visit("upload")
     at.radio(key="lane").set_value("batch").run()
     assert "Batches that are under way already are left" in at.selectbox(key="deadline").help

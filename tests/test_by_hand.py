@@ -200,7 +200,7 @@ def test_a_restarted_worker_is_a_new_process_and_loses_no_work(there, do, hearin
         PATIENCE_S,
         "work to go on in a fresh worker",
     )
-    assert (held.id, held.starts) == (job.id, 1)
+    assert (held.id, held.crash_count) == (job.id, 1)
     until(lambda: len(heard(there, hearing)) > len(before), PATIENCE_S, "the next segment")
     assert heard(there, hearing).items() >= before.items()
 

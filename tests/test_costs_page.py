@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from core import application
+from core.database.states import EmbeddingMode
 from core.i18n import catalogue
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
@@ -166,7 +167,9 @@ def test_the_upload_page_says_the_price_from_the_same_function(app):
     at.file_uploader[0].upload("a.opus", (DATA / "ru_meeting.opus").read_bytes())
     at.run()
 
-    quote = app.estimates.of_engine(app.estimates.answer(durations_s=[52.2275]), "gigaam-toy", "now")
+    quote = app.estimates.of_engine(
+        app.estimates.answer(durations_s=[52.2275]), "gigaam-toy", EmbeddingMode.SYNC
+    )
     assert quote.total_usd < Decimal("0.01")
     assert f"Меньше цента  ·  готово примерно через {catalogue.duration(quote.p50_s, 'ru')}" in texts(at)
 
@@ -204,7 +207,7 @@ def test_proof_shows_every_call_with_its_error(app):
     from core.billing.ledger import Call
 
     with app.database.write() as session:
-        call = app.ledger.reserve(session, Call("gemini", MODEL, "now", {("r", "pages"): 1_500_000}))
+        call = app.ledger.reserve(session, Call("gemini", MODEL, "sync", {("r", "pages"): 1_500_000}))
     with app.database.write() as session:
         app.ledger.settle(session, call, {"r": 1_000_000})
 

@@ -49,7 +49,7 @@ def app(tmp_path, monkeypatch, runpod):
 
 def dear(app):
     app.job_queue.now = remotely.Clock()
-    app.engines["runpod"].price = lambda _duration_s: ("24 GB L4", "now", DEAR_S)
+    app.engines["runpod"].price = lambda _duration_s: ("24 GB L4", "sync", DEAR_S)
     return app
 
 

@@ -86,13 +86,15 @@ def test_asked_for_a_batch_an_engine_takes_its_batch_mode(app, asked, taken):
 
     assert told.status_code == 202, told.text
     assert (told.json()["engine"], told.json()["mode"]) == (taken, "batch_api")
-    assert app.recordings.task(EVERYONE, told.json()["task_id"]).lane == "now", "vectors are made here"
+    assert app.recordings.task(EVERYONE, told.json()["task_id"]).embedding_mode == "sync", (
+        "vectors are made here"
+    )
 
 
 @pytest.mark.parametrize("asked", ["runpod", "gigaam-toy", ""])
 def test_by_an_engine_without_a_batch_mode_vectors_go_by_batch(app, asked):
     assert app.by_batch(TranscriptionOptions(engine=asked)) == TranscriptionOptions(
-        engine=asked, lane="batch"
+        engine=asked, embedding_mode="batch"
     )
 
 
@@ -105,7 +107,7 @@ def test_a_batch_mode_that_was_asked_for_and_cannot_work_says_what_it_lacks(tmp_
 
     assert told.status_code in (400, 409, 422), told.text
     assert "STORAGE_URL" in told.json()["detail"]
-    assert app.by_batch(TranscriptionOptions()) == TranscriptionOptions(lane="batch"), (
+    assert app.by_batch(TranscriptionOptions()) == TranscriptionOptions(embedding_mode="batch"), (
         "what nobody named is not insisted on"
     )
 

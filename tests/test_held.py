@@ -66,7 +66,7 @@ def pages(gemini, monkeypatch):
 
 def embedding(app: Application, texts: int = 12) -> str:
     """A recording whose vectors are asked for now; its id."""
-    id_ = recording(app, sentences(texts), "now", f"of {texts}")
+    id_ = recording(app, sentences(texts), "sync", f"of {texts}")
     [task] = app.recordings.tasks(EVERYONE, recording_id=id_)[1]
     with app.database.write() as session:
         session.add(Job(task_id=task.id, kind="embed", queue="io"))
@@ -91,7 +91,7 @@ def test_the_cap_of_one_owner_does_not_hold_the_same_transcript_of_another(dear,
 
 def test_the_promise_of_a_paid_call_that_broke_off_is_booked_after_an_hour(dear):
     dear.ledger.now = dear.job_queue.now
-    call = Call("groq", "whisper-large-v3-turbo", "now", {("a recording", "anna"): 3600})
+    call = Call("groq", "whisper-large-v3-turbo", "sync", {("a recording", "anna"): 3600})
     with dear.database.write() as session:
         dear.ledger.reserve(session, call)  # and the process dies
 
@@ -140,7 +140,7 @@ def test_vectors_that_are_held_are_offered_by_batch_where_that_fits(gemini):
     drive.perform_all(gemini)
 
     [way] = gemini.holds.ways()
-    assert (way.lane, way.usd) == ("batch", way.before_usd / 2)
+    assert (way.embedding_mode, way.usd) == ("batch", way.before_usd / 2)
     assert gemini.holds.take(way) == 1
 
     assert not drive.ready(gemini)
@@ -148,7 +148,7 @@ def test_vectors_that_are_held_are_offered_by_batch_where_that_fits(gemini):
     gemini.batches.tick()
     assert set(meanings(gemini)) == {"waiting"}
     assert gemini.ledger.month().reserved == way.usd
-    assert gemini.recordings.get(EVERYONE, id_).meaning == "waiting"
+    assert gemini.recordings.get(EVERYONE, id_).embedding_status == "waiting"
 
 
 def test_nothing_is_offered_that_would_not_fit_either(gemini):

@@ -119,7 +119,7 @@ def test_english_is_found_by_meaning(app):
 def test_without_an_embedder_for_its_language_a_recording_says_so(app):
     task = done(app, accept(app, "ru_meeting.opus"))
 
-    assert app.recordings.get(EVERYONE, task.recording_id).meaning == "off"
+    assert app.recordings.get(EVERYONE, task.recording_id).embedding_status == "off"
 
 
 def test_channels_of_a_call_are_two_speakers(app):

@@ -49,7 +49,7 @@ def later(app: Application, emulator: GeminiEmulator, **settings: object) -> App
 
 def recording(app: Application, start: int = 0) -> str:
     """A recording with four passages of its own, and a job that makes their vectors."""
-    made = batching.recording(app, batching.sentences(4, start), lane="now", title=f"from {start}")
+    made = batching.recording(app, batching.sentences(4, start), mode="sync", title=f"from {start}")
     embed_again(app, made)
     return made
 
@@ -198,11 +198,11 @@ def heard_again(app: Application, recording_id: str, said: Sequence[str]) -> Cla
     return claim
 
 
-def begin_to_index(app: Application, claim: Claim, lane: str = "now") -> None:
+def begin_to_index(app: Application, claim: Claim, mode: str = "sync") -> None:
     """What an index job does before it comes to the index."""
     task = app.recordings.task(EVERYONE, claim.task_id)
     pieces = chunking.passages(app.transcripts.utterances(task.transcript_id))
-    app.passages.replace(claim, task.recording_id, task.transcript_id, pieces, app.embedder(), lane)
+    app.passages.replace(claim, task.recording_id, task.transcript_id, pieces, app.embedder(), mode)
 
 
 def words(app: Application) -> set[str]:
@@ -210,7 +210,7 @@ def words(app: Application) -> set[str]:
 
 
 def done(app: Application) -> set[str]:
-    return {passage.id for passage in batching.passages(app) if passage.meaning == "done"}
+    return {passage.id for passage in batching.passages(app) if passage.embedding_status == "done"}
 
 
 def have_vectors(app: Application) -> set[str]:
@@ -247,7 +247,7 @@ def test_vectors_by_batch_come_after_the_words_of_their_passages(app, emulator):
     mine = recording(app)
     drive.perform_all(app)
     index = heard_again(app, mine, said)
-    begin_to_index(app, index, lane="batch")
+    begin_to_index(app, index, mode="batch")
 
     app.batches.tick()
     assert done(app) <= have_vectors(app)
@@ -322,7 +322,7 @@ def test_what_a_deletion_left_in_the_index_is_swept_away(app):
 
     assert words(app) == kept(app) == set(batching.sentences(4, 4))
     assert app.index_store.count() == app.index_store.count(app.embedder()) == 4
-    assert app.recordings.get(EVERYONE, other).meaning == "done"
+    assert app.recordings.get(EVERYONE, other).embedding_status == "done"
 
 
 # Forgotten tasks
@@ -361,7 +361,7 @@ def test_vectors_under_way_come_though_their_task_was_forgotten(app, others):
     drive.perform_all(app)
 
     assert batching.meanings(app) == ["done"] * 4
-    assert app.recordings.get(EVERYONE, mine).meaning == "done"
+    assert app.recordings.get(EVERYONE, mine).embedding_status == "done"
 
 
 def test_a_forgotten_task_whose_vectors_are_there_leaves_no_work(former):

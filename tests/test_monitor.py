@@ -264,7 +264,7 @@ def test_health_says_what_share_of_the_hours_is_found_and_what_waits(app):
     bring(app, "call_stereo.opus")
     with app.database.write() as session:
         heard, _ = session.query(Recording).order_by(Recording.filename.desc())
-        heard.transcript_id, heard.meaning = "t", "waiting"
+        heard.transcript_id, heard.embedding_status = "t", "waiting"
         lengths_s = [row.duration_s for row in session.query(Recording)]
         waits_s = heard.duration_s
 

@@ -350,7 +350,7 @@ def test_a_batch_can_be_asked_for_where_gemini_makes_the_vectors(with_gemini):
     at.button(key="transcribe").click().run()
 
     assert not at.exception
-    assert with_gemini.recordings.tasks(EVERYONE)[1][0].lane == "batch"
+    assert with_gemini.recordings.tasks(EVERYONE)[1][0].embedding_mode == "batch"
 
 
 def test_a_key_that_came_later_offers_its_vectors_with_price_and_number(heard_then_gemini):

@@ -30,7 +30,7 @@ def ledger(tariffs):
 
 def reserve(ledger, model="nobody-knows"):
     with ledger._database.write() as session:
-        return ledger.reserve(session, Call("groq", model, "now", {("r", "anna"): TEN_THOUSAND_HOURS_S}))
+        return ledger.reserve(session, Call("groq", model, "sync", {("r", "anna"): TEN_THOUSAND_HOURS_S}))
 
 
 def test_ten_thousand_hours_of_a_model_without_a_price_are_refused(ledger):
@@ -38,7 +38,7 @@ def test_ten_thousand_hours_of_a_model_without_a_price_are_refused(ledger):
         reserve(ledger)
 
     assert ledger.payments() == []
-    assert ledger.cost_usd("groq", "nobody-knows", "now", 1) is None
+    assert ledger.cost_usd("groq", "nobody-knows", "sync", 1) is None
 
 
 def test_a_price_of_zero_is_a_price(ledger, tariffs):
@@ -46,7 +46,7 @@ def test_a_price_of_zero_is_a_price(ledger, tariffs):
 
     reserve(ledger)
 
-    assert ledger.cost_usd("groq", "nobody-knows", "now", 1) == 0
+    assert ledger.cost_usd("groq", "nobody-knows", "sync", 1) == 0
 
 
 def test_a_price_taken_back_meanwhile_settles_as_it_was_reserved(ledger, tariffs):
@@ -70,7 +70,7 @@ def test_an_order_waits_for_a_price_and_goes_on_when_there_is_one(tmp_path):
         task = remotely.accept_short(app, "runpod")
         for _ in range(8):
             remotely.later(app, 61, runpod)
-        assert (remotely.now(app, task).status, remotely.job(app, task).tries) == ("processing", 0)
+        assert (remotely.now(app, task).status, remotely.job(app, task).attempts) == ("processing", 0)
         assert "no price" in remotely.job(app, task).error["message"]
         assert len(runpod.jobs) == 0
 

@@ -46,11 +46,11 @@ def gemini(tmp_path):
         )
 
 
-def pay(app: Application, promised: int, counted: int, lane: str = "now", owner: str = "pages") -> None:
+def pay(app: Application, promised: int, counted: int, mode: str = "sync", owner: str = "pages") -> None:
     """One call, from its promise to its end."""
     recording_id = new_id()
     with app.database.write() as session:
-        call_id = app.ledger.reserve(session, Call("gemini", MODEL, lane, {(recording_id, owner): promised}))
+        call_id = app.ledger.reserve(session, Call("gemini", MODEL, mode, {(recording_id, owner): promised}))
     with app.database.write() as session:
         app.ledger.settle(session, call_id, {recording_id: counted})
 
@@ -69,30 +69,30 @@ def test_each_paid_call_shows_its_estimate_what_came_and_the_error(app):
 
 def test_sums_by_month_provider_and_key_add_up_to_the_month(app):
     pay(app, 1_000_000, 1_000_000)
-    pay(app, 1_000_000, 500_000, lane="batch", owner="abcd1234")
+    pay(app, 1_000_000, 500_000, mode="batch", owner="abcd1234")
 
     for by in ("month", "provider", "owner"):
         assert sum(each.usd for each in app.proof.sums(by)) == app.ledger.month().spent == Decimal("0.25")
 
 
 def test_what_batching_saved_is_the_difference_of_the_lanes(app):
-    pay(app, 1_000_000, 1_000_000, lane="batch")
+    pay(app, 1_000_000, 1_000_000, mode="batch")
 
     assert app.proof.saved().by_batching == Decimal("0.1")
 
 
 def test_the_second_recording_of_the_same_words_is_not_paid_twice(gemini):
     gemini.ledger.buy(gemini.embedder(), "first", "pages", TEXTS)
-    first, second = (recording(gemini, TEXTS, "now", title) for title in ("a", "b"))
+    first, second = (recording(gemini, TEXTS, "sync", title) for title in ("a", "b"))
     with gemini.database.write() as session:
-        session.execute(update(PassageRow).values(meaning="done"))
+        session.execute(update(PassageRow).values(embedding_status="done"))
         session.execute(update(Payment).values(recording_id=first))
 
     saved = gemini.proof.saved().by_not_paying_twice
 
     tokens = sum(map(tokens_at_most, TEXTS))
     counted = gemini.proof.paid()[0].counted
-    assert saved == gemini.ledger.cost_usd("gemini", MODEL, "now", int(tokens * (counted / tokens)))
+    assert saved == gemini.ledger.cost_usd("gemini", MODEL, "sync", int(tokens * (counted / tokens)))
     assert second != first
 
 
@@ -146,7 +146,7 @@ def test_eight_processes_racing_never_overshoot_the_cap_of_a_key(tmp_path: Path)
 
 def test_work_held_by_a_cap_waits_and_goes_on_when_it_is_raised(gemini):
 
-    id_ = recording(gemini, TEXTS, "now", "held")
+    id_ = recording(gemini, TEXTS, "sync", "held")
     [task] = gemini.recordings.tasks(EVERYONE, recording_id=id_)[1]
     with gemini.database.write() as session:
         session.add(Job(task_id=task.id, kind="embed", queue="io"))
@@ -159,13 +159,13 @@ def test_work_held_by_a_cap_waits_and_goes_on_when_it_is_raised(gemini):
     gemini.proof.set_cap(ALL, "10")
     drive.perform_all(gemini)
     assert gemini.proof.held() == 0
-    assert gemini.recordings.get(EVERYONE, id_).meaning == "done"
+    assert gemini.recordings.get(EVERYONE, id_).embedding_status == "done"
 
 
 def test_a_plan_that_was_run_is_compared_with_what_its_recordings_cost(gemini):
     answer = gemini.estimates.answer(durations_s=[720.0], language="ru")
     quote = next(each for each in answer.quotes if each.lane == "now" and each.blocked is None)
-    id_ = recording(gemini, TEXTS, "now", "planned")
+    id_ = recording(gemini, TEXTS, "sync", "planned")
     gemini.estimates.keep(quote, answer.size.tokens, [id_])
     bought = gemini.ledger.buy(gemini.embedder(), id_, "pages", TEXTS)
 
@@ -178,7 +178,7 @@ def test_a_plan_that_was_run_is_compared_with_what_its_recordings_cost(gemini):
 
 
 def test_tokens_are_calibrated_by_what_the_provider_counted(gemini):
-    id_ = recording(gemini, TEXTS * 3, "now", "calibrated")
+    id_ = recording(gemini, TEXTS * 3, "sync", "calibrated")
     gemini.ledger.buy(gemini.embedder(), id_, "pages", TEXTS * 3)
 
     figure = gemini.estimates.book("ru").assumptions["chars_per_token:ru"]
@@ -329,7 +329,7 @@ def test_a_rate_limit_must_make_sense(app, limit, changed):
 
 
 def test_a_counted_sample_holds_for_estimates_with_its_day_until_it_is_dropped(gemini):
-    recording(gemini, TEXTS, "now", "sample")
+    recording(gemini, TEXTS, "sync", "sample")
     before = gemini.estimates.book("ru").assumptions["tokens_per_word:ru"]
 
     counted = gemini.estimates.samples.count("ru", on=date(2026, 11, 22))

@@ -13,8 +13,7 @@ from pathlib import Path
 from sqlalchemy import create_engine, inspect, text
 
 from core.database.database import Database
-from core.database.migrations import migrate
-from core.database.tables import KeyValue, Row
+from core.database.tables import KeyValue
 from core.settings import ROOT
 
 
@@ -30,15 +29,6 @@ def test_sqlite_keeps_what_it_says_it_kept(tmp_path):
         assert session.scalar(text("PRAGMA foreign_keys")) == 1
 
 
-def test_tables_are_what_the_code_expects(database_url):
-    engine = create_engine(database_url)
-    migrate(engine)
-    migrate(engine)
-
-    assert set(Row.metadata.tables) <= set(inspect(engine).get_table_names())
-    engine.dispose()
-
-
 def test_a_bare_process_makes_every_table(tmp_path):
     """Not only those of the modules that happen to be imported already."""
     declared = {
@@ -50,24 +40,8 @@ def test_a_bare_process_makes_every_table(tmp_path):
     subprocess.run([sys.executable, "-c", make, address(tmp_path)], cwd=ROOT, check=True)
 
     engine = create_engine(address(tmp_path))
-    assert set(inspect(engine).get_table_names()) == declared | {"migrations"}
+    assert set(inspect(engine).get_table_names()) == declared | {"alembic_version"}
     engine.dispose()
-
-
-def test_an_older_database_gets_what_is_new(tmp_path):
-    engine = create_engine(address(tmp_path))
-    migrate(engine)
-    with engine.begin() as connection:
-        connection.execute(text("ALTER TABLE tasks DROP COLUMN filename"))
-        connection.execute(text("ALTER TABLE recordings DROP COLUMN vectors_by"))
-        connection.execute(text("DROP TABLE replays"))
-        connection.execute(text("DELETE FROM migrations WHERE name <> '_m001_the_road'"))
-
-    migrate(engine)
-
-    for table, column in (("tasks", "filename"), ("recordings", "vectors_by")):
-        assert column in {each["name"] for each in inspect(engine).get_columns(table)}
-    assert "replays" in inspect(engine).get_table_names()
 
 
 def add_facts(url: str, worker: int) -> None:

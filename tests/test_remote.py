@@ -144,7 +144,7 @@ def test_a_waiting_job_holds_no_worker_and_burns_nothing(app, runpod):
     minutes(app, 20, runpod)
 
     job = remotely.job(app, task)
-    assert (job.state, job.starts, job.tries) == ("ready", 0, 0)
+    assert (job.state, job.crash_count, job.attempts) == ("ready", 0, 0)
     assert job.run_at > app.job_queue.now()
 
 
@@ -264,7 +264,7 @@ def test_a_second_lost_reply_is_held_for_a_person(app, runpod):
 
 def dear(app):
     """Make every order cost more than a dollar."""
-    app.engines["runpod"].price = lambda _duration_s: ("24 GB L4", "now", 10_000)
+    app.engines["runpod"].price = lambda _duration_s: ("24 GB L4", "sync", 10_000)
 
 
 def test_a_lost_dear_order_is_held_and_a_person_decides(app, runpod):
@@ -358,7 +358,7 @@ def test_groqs_batch_is_found_by_its_list(home, bucket):
 
         assert len(groq.made) == 1
         assert len(groq.billed) == len(orders(app, task))
-        assert app.ledger.payments()[0].lane == "batch"
+        assert app.ledger.payments()[0].mode == "batch"
 
 
 # Failures there

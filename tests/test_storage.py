@@ -174,7 +174,7 @@ def test_while_the_store_is_away_work_waits_and_burns_nothing(tmp_path):
         remotely.later(app, 61)
 
     assert remotely.now(app, task).status == "processing"
-    assert remotely.job(app, task).tries == 0
+    assert remotely.job(app, task).attempts == 0
 
 
 def test_deleting_works_while_the_store_is_away(tmp_path):

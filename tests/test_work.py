@@ -45,7 +45,7 @@ def queue_job(database: Database, clock: Clock) -> str:
         task = Task(recording_id=recording.id, transcript_id="t", owner="pages", engine="toy", language="ru")
         session.add(task)
         session.flush()
-        job = Job(task_id=task.id, kind="prepare", queue="cpu", run_at=clock(), rung_at=clock())
+        job = Job(task_id=task.id, kind="prepare", queue="cpu", run_at=clock(), notified_at=clock())
         session.add(job)
         session.flush()
         return job.id
@@ -148,12 +148,12 @@ def test_an_orderly_stop_is_no_death(work, database, job):
 def test_a_busy_provider_is_asked_later_and_then_given_up(work, database, clock, job):
     busy = ProviderBusy("Gemini", "HTTP 503")
     answers = []
-    for _ in range(works.MAX_TRIES):
+    for _ in range(works.MAX_ATTEMPTS):
         claim = claimed(work, job)
         answers.append(work.try_later(claim, busy))
         clock.now += max(works.BACKOFF_S) + 1
 
-    assert answers == [True] * (works.MAX_TRIES - 1) + [False]
+    assert answers == [True] * (works.MAX_ATTEMPTS - 1) + [False]
 
 
 def test_a_provider_that_names_a_time_is_not_asked_before(work, clock, job):
@@ -166,7 +166,7 @@ def test_a_provider_that_names_a_time_is_not_asked_before(work, clock, job):
 
 
 def test_a_refused_key_burns_no_attempts(work, database, clock, job):
-    for _ in range(works.MAX_TRIES * 2):
+    for _ in range(works.MAX_ATTEMPTS * 2):
         assert work.try_later(claimed(work, job), ProviderRefused("Gemini", "GEMINI_API_KEY"))
         clock.now += works.REFUSED_PAUSE_S + 1
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.application import Application
+from core.database.states import EmbeddingMode
 from core.embedding.embedders.gemini import EMULATED
 from core.principal import EVERYONE
 from core.settings import ROOT, Settings
@@ -37,7 +38,7 @@ def hand_in(app: Application) -> None:
         return
     for path, options in RECORDINGS:
         with path.open("rb") as file:
-            app.accept(EVERYONE, file, path.name, replace(options, lane="batch"))
+            app.accept(EVERYONE, file, path.name, replace(options, embedding_mode=EmbeddingMode.BATCH))
 
 
 def main() -> int:

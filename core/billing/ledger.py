@@ -20,14 +20,13 @@ from sqlalchemy.orm import Session
 from core.billing import Book, plain, shipped
 from core.billing.tariffs import ALL, cap
 from core.database.database import Database
-from core.database.states import PaymentState
+from core.database.states import PaymentState, PriceMode
 from core.database.tables import Budget, Payment, new_id
 from core.embedding.embedder import Embedder, Vectors, batching, tokens_at_most
 from core.errors import Code, OutcomeUnknown, ProviderRefused, StenogramError
 from core.queue.jobs import changed
 
 BILLION = 1_000_000_000
-MODES = {"now": "sync", "batch": "batch"}
 ABANDONED_S = 3600.0
 """A call of seconds that has not been settled for so long lost its process: it may have been billed."""
 
@@ -46,19 +45,17 @@ class CapReached(ProviderRefused):
 class PriceUnknown(ProviderRefused):
     """Nobody knows what this call costs; work waits until a person has entered a price."""
 
-    def __init__(self, provider: str, model: str, lane: str) -> None:
-        StenogramError.__init__(
-            self, Code.PRICE_UNKNOWN, provider=provider.title(), model=model, mode=MODES[lane]
-        )
+    def __init__(self, provider: str, model: str, mode: str) -> None:
+        StenogramError.__init__(self, Code.PRICE_UNKNOWN, provider=provider.title(), model=model, mode=mode)
 
 
 @dataclass(frozen=True)
 class Call:
-    """What is about to be paid for: who asks which model by which lane, and tokens by recording."""
+    """What is about to be paid for: who asks which model by which price, and tokens by recording."""
 
     provider: str
     model: str
-    lane: str
+    mode: PriceMode
     tokens: Mapping[tuple[str, str], int]
     """By recording id and owner."""
 
@@ -88,23 +85,23 @@ class Ledger:
         self._book = book
         self.now = clock
 
-    def cost_usd(self, provider: str, model: str, lane: str, tokens: int) -> Decimal | None:
+    def cost_usd(self, provider: str, model: str, mode: str, tokens: int) -> Decimal | None:
         """Price of so many tokens, or seconds of sound; None where no price is known."""
-        return self.priced(provider, model, lane)(tokens)
+        return self.priced(provider, model, mode)(tokens)
 
-    def priced(self, provider: str, model: str, lane: str) -> Callable[[int], Decimal | None]:
+    def priced(self, provider: str, model: str, mode: str) -> Callable[[int], Decimal | None]:
         """What so many cost, None where no price is known; the book is read once."""
         book = self._book()
-        price = book.price(provider, model, MODES[lane])
+        price = book.price(provider, model, mode)
         if price is None:
             return lambda _tokens: None
         return lambda tokens: book.usd(price.cost(Decimal(tokens)), price.currency)
 
-    def required_usd(self, provider: str, model: str, lane: str, tokens: int) -> Decimal:
+    def required_usd(self, provider: str, model: str, mode: str, tokens: int) -> Decimal:
         """The price of something that is about to be bought. Raise PriceUnknown."""
-        usd = self.cost_usd(provider, model, lane, tokens)
+        usd = self.cost_usd(provider, model, mode, tokens)
         if usd is None:
-            raise PriceUnknown(provider, model, lane)
+            raise PriceUnknown(provider, model, mode)
         return usd
 
     def reserve(self, session: Session, call: Call, call_id: str = "") -> str:
@@ -114,11 +111,11 @@ class Ledger:
         """
         call_id, now = call_id or new_id(), self.now()
         month = _month(now)
-        cost, totals = self.priced(call.provider, call.model, call.lane), dict.fromkeys([ALL], 0)
+        cost, totals = self.priced(call.provider, call.model, call.mode), dict.fromkeys([ALL], 0)
         for (recording_id, owner), tokens in call.tokens.items():
             usd = cost(tokens)
             if usd is None:
-                raise PriceUnknown(call.provider, call.model, call.lane)
+                raise PriceUnknown(call.provider, call.model, call.mode)
             for scope in (ALL, owner):
                 totals[scope] = totals.get(scope, 0) + _billionths(usd)
             session.add(
@@ -128,7 +125,7 @@ class Ledger:
                     month=month,
                     provider=call.provider,
                     model=call.model,
-                    lane=call.lane,
+                    mode=call.mode,
                     recording_id=recording_id,
                     owner=owner,
                     tokens_estimated=tokens,
@@ -167,7 +164,7 @@ class Ledger:
         total, cost = Decimal(0), functools.cache(self.priced)
         for payment in self._open(session, call_id):
             payment.tokens = tokens.get(payment.recording_id, 0)
-            usd = cost(payment.provider, payment.model, payment.lane)(payment.tokens)
+            usd = cost(payment.provider, payment.model, payment.mode)(payment.tokens)
             usd = _as_estimated(payment) if usd is None else usd
             payment.usd, total = plain(usd), total + usd
             self._end(session, payment, PaymentState.SETTLED, usd)
@@ -208,7 +205,7 @@ class Ledger:
             return embedder.embed(texts)
         guess = sum(map(tokens_at_most, texts))
         with self._database.write() as session:
-            call = Call(paid.provider, paid.model, "now", {(recording_id, owner): guess})
+            call = Call(paid.provider, paid.model, PriceMode.SYNC, {(recording_id, owner): guess})
             call_id = self.reserve(session, call)
         try:
             vectors, tokens = paid.embed_counted(texts)
@@ -226,7 +223,7 @@ class Ledger:
 
         An order, whose calls are named "order/number", may take a day; whoever made it ends it.
         """
-        of_seconds = and_(Payment.lane == "now", ~Payment.call_id.contains("/"))
+        of_seconds = and_(Payment.mode == PriceMode.SYNC, ~Payment.call_id.contains("/"))
         late = select(Payment.call_id).where(
             of_seconds, Payment.state == PaymentState.RESERVED, Payment.at < self.now() - ABANDONED_S
         )
@@ -274,16 +271,16 @@ class Ledger:
         return {recording_id: _sum(amounts) for recording_id, amounts in paid.items()}
 
     def saved(self, month: str = "") -> Decimal:
-        """What batches have saved against the other lane in a month, or so far, USD.
+        """What batches have saved against single calls in a month, or so far, USD.
 
-        Where nobody knows the other lane's price, nothing is claimed to be saved.
+        Where nobody knows the price of single calls, nothing is claimed to be saved.
         """
-        paid = select(Payment).where(Payment.lane == "batch", Payment.state == PaymentState.SETTLED)
+        paid = select(Payment).where(Payment.mode == PriceMode.BATCH, Payment.state == PaymentState.SETTLED)
         if month:
             paid = paid.where(Payment.month == month)
         with self._database.read() as session:
             rows = list(session.scalars(paid))
-        at_once = ((row, self.cost_usd(row.provider, row.model, "now", row.tokens)) for row in rows)
+        at_once = ((row, self.cost_usd(row.provider, row.model, PriceMode.SYNC, row.tokens)) for row in rows)
         return sum((usd - Decimal(row.usd) for row, usd in at_once if usd is not None), Decimal(0))
 
     def payments(self, limit: int = 100) -> list[Payment]:
@@ -296,7 +293,7 @@ _SHARED = (
     "month",
     "provider",
     "model",
-    "lane",
+    "mode",
     "recording_id",
     "owner",
     "tokens_estimated",

@@ -90,11 +90,11 @@ class IdempotencyStore:
             if row is None:
                 return
             row.error = error
-            row.tries += error is not None
-            if error is None or row.tries > len(PAUSES_S):
+            row.attempts += error is not None
+            if error is None or row.attempts > len(PAUSES_S):
                 row.done_at = now
             else:
-                row.next_at = now + PAUSES_S[row.tries - 1]
+                row.next_at = now + PAUSES_S[row.attempts - 1]
 
     def forget(self) -> None:
         """Forget requests that are older than a day."""

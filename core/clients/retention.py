@@ -61,7 +61,7 @@ def _sweep_sound(app: Application) -> int:
 
 def _old(app: Application, now: float) -> list[str]:
     ended = Task.status.in_(TASK_ENDED)
-    unbought = Recording.meaning == EmbeddingStatus.WAITING
+    unbought = Recording.embedding_status == EmbeddingStatus.WAITING
     due = or_(
         ~unbought & (Task.completed_at < now - app.settings.api_retention_h * 3600),
         Task.completed_at < now - max(LONGEST_WAIT_H, app.settings.api_retention_h) * 3600,

@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import Dialect, String
 from sqlalchemy.types import TypeDecorator
 
+from core.errors import BadRequest, Code
+
 
 class TaskStatus(StrEnum):
     """Where a task is; the words of the API."""
@@ -70,6 +72,33 @@ class Measure(StrEnum):
     WAIT = "wait"
 
 
+class EmbeddingMode(StrEnum):
+    """How vectors are made: at once, or by batch at half the price. The API calls it `lane`: now, batch."""
+
+    SYNC = "sync"
+    BATCH = "batch"
+
+    @property
+    def lane(self) -> str:
+        """Its name in the API, in settings and in exports."""
+        return "now" if self is EmbeddingMode.SYNC else self.value
+
+    @classmethod
+    def of_lane(cls, lane: str) -> EmbeddingMode | None:
+        """The mode by its public name; None for "" (whatever is usual). Raise BadRequest."""
+        lanes = {"": None, **{mode.lane: mode for mode in cls}}
+        if lane not in lanes:
+            raise BadRequest(Code.LANE_UNKNOWN)
+        return lanes[lane]
+
+
+class PriceMode(StrEnum):
+    """By which of a provider's prices a call is paid."""
+
+    SYNC = "sync"
+    BATCH = "batch"
+
+
 class EmbeddingStatus(StrEnum):
     """Whether a passage, or a whole recording, has its vectors. OFF: no embedder reads its language."""
 
@@ -118,7 +147,7 @@ class BatchAction(StrEnum):
 
     NONE = ""
     CANCEL = "cancel"
-    SYNC = "now"
+    SYNC = "sync"
     LATE = "late"
 
 
@@ -163,6 +192,8 @@ STORED: tuple[type[StrEnum], ...] = (
     JobState,
     RunOutcome,
     Measure,
+    EmbeddingMode,
+    PriceMode,
     EmbeddingStatus,
     PaymentState,
     RequestedAction,

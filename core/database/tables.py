@@ -18,6 +18,7 @@ from core.database.states import (
     STORED,
     BatchAction,
     BatchState,
+    EmbeddingMode,
     EmbeddingRequestState,
     EmbeddingStatus,
     EnumText,
@@ -27,6 +28,7 @@ from core.database.states import (
     OrderFate,
     OrderState,
     PaymentState,
+    PriceMode,
     RequestedAction,
     RunOutcome,
     TaskStatus,
@@ -74,7 +76,7 @@ class Recording(Row):
     format: Mapped[str] = mapped_column(default="")
     created_at: Mapped[float] = mapped_column(default=time.time, index=True)
     transcript_id: Mapped[str | None]
-    meaning: Mapped[EmbeddingStatus] = mapped_column(default=EmbeddingStatus.OFF)
+    embedding_status: Mapped[EmbeddingStatus] = mapped_column(default=EmbeddingStatus.OFF)
     vectors_by: Mapped[float | None]
 
 
@@ -93,7 +95,7 @@ class Task(Row):
     progress: Mapped[int] = mapped_column(default=0)
     engine: Mapped[str]
     language: Mapped[str]
-    lane: Mapped[str] = mapped_column(default="now")
+    embedding_mode: Mapped[EmbeddingMode] = mapped_column(default=EmbeddingMode.SYNC)
     created_at: Mapped[float] = mapped_column(default=time.time, index=True)
     started_at: Mapped[float | None]
     completed_at: Mapped[float | None]
@@ -117,13 +119,13 @@ class Job(Row):
     queue: Mapped[str]
     state: Mapped[JobState] = mapped_column(default=JobState.READY)
     epoch: Mapped[int] = mapped_column(default=0)
-    starts: Mapped[int] = mapped_column(default=0)
-    tries: Mapped[int] = mapped_column(default=0)
+    crash_count: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
     worker: Mapped[str] = mapped_column(default="")
     lease_until: Mapped[float] = mapped_column(default=0.0)
     progressed_at: Mapped[float] = mapped_column(default=0.0)
     run_at: Mapped[float] = mapped_column(default=time.time)
-    rung_at: Mapped[float] = mapped_column(default=0.0)
+    notified_at: Mapped[float] = mapped_column(default=0.0)
     priority: Mapped[int] = mapped_column(default=0)
     """Higher runs sooner; the task's next job inherits it."""
     waited_s: Mapped[float] = mapped_column(default=0.0)
@@ -171,10 +173,10 @@ class Segment(Row):
 
 
 class PassageRow(Row):
-    """A stretch of transcript that is searched. `meaning`: done, waiting, off or failed."""
+    """A stretch of transcript that is searched."""
 
     __tablename__ = "passages"
-    __table_args__ = (Index("passages_by_meaning", "meaning", "recording_id"),)
+    __table_args__ = (Index("passages_by_embedding_status", "embedding_status", "recording_id"),)
 
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), index=True)
@@ -184,8 +186,8 @@ class PassageRow(Row):
     speaker: Mapped[str]
     language: Mapped[str]
     text: Mapped[str]
-    meaning: Mapped[EmbeddingStatus] = mapped_column(default=EmbeddingStatus.OFF)
-    lane: Mapped[str] = mapped_column(default="now")
+    embedding_status: Mapped[EmbeddingStatus] = mapped_column(default=EmbeddingStatus.OFF)
+    embedding_mode: Mapped[EmbeddingMode] = mapped_column(default=EmbeddingMode.SYNC)
     text_hash: Mapped[str] = mapped_column(default="", index=True)
 
 
@@ -200,7 +202,7 @@ class Payment(Row):
     month: Mapped[str]
     provider: Mapped[str]
     model: Mapped[str]
-    lane: Mapped[str]
+    mode: Mapped[PriceMode]
     recording_id: Mapped[str] = mapped_column(index=True)
     owner: Mapped[str]
     state: Mapped[PaymentState] = mapped_column(default=PaymentState.RESERVED)
@@ -243,7 +245,7 @@ class Key(Row):
 class KeyValue(Row):
     """A named value that outlives a restart: the active embedder, the pepper of keys, applied migrations."""
 
-    __tablename__ = "facts"
+    __tablename__ = "key_values"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str]
@@ -252,7 +254,7 @@ class KeyValue(Row):
 class PeriodicTask(Row):
     """Something done again and again: when next, how it went last."""
 
-    __tablename__ = "chores"
+    __tablename__ = "periodic_tasks"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     next_at: Mapped[float] = mapped_column(default=0.0)
@@ -278,7 +280,7 @@ class Worker(Row):
     gpu_bytes: Mapped[int] = mapped_column(default=0)
     gpu_load: Mapped[float | None]
     version: Mapped[str] = mapped_column(default="")
-    wish: Mapped[RequestedAction] = mapped_column(default=RequestedAction.NONE)
+    requested_action: Mapped[RequestedAction] = mapped_column(default=RequestedAction.NONE)
     """What a person wants of it: "", drain (take nothing new), or restart."""
 
 
@@ -286,8 +288,8 @@ class Batch(Row):
     """One provider job of many texts, from before it is asked for until its vectors are kept.
 
     States: planned, uploaded, submitting, submitted, ended, saved; for good: complete, split, failed,
-    expired, cancelled; held ones wait for a person. `wish` is what is wanted of it: "", cancel,
-    now (cancel, and give the rest to the other lane), or late (the same for what is due by now).
+    expired, cancelled; held ones wait for a person. `requested_action` is what
+    is wanted of it.
     """
 
     __tablename__ = "batches"
@@ -297,7 +299,7 @@ class Batch(Row):
     display_name: Mapped[str] = mapped_column(unique=True)
     state: Mapped[BatchState] = mapped_column(default=BatchState.PLANNED, index=True)
     epoch: Mapped[int] = mapped_column(default=0)
-    wish: Mapped[BatchAction] = mapped_column(default=BatchAction.NONE)
+    requested_action: Mapped[BatchAction] = mapped_column(default=BatchAction.NONE)
     texts: Mapped[int]
     tokens: Mapped[int]
     usd: Mapped[str]
@@ -327,8 +329,8 @@ class Batch(Row):
 class EmbeddingRequest(Row):
     """A text on its way to a vector by batch; at most one batch has it. States: waiting, sent, failed."""
 
-    __tablename__ = "batch_texts"
-    __table_args__ = (Index("batch_texts_waiting", "model", "state", "since"),)
+    __tablename__ = "embedding_requests"
+    __table_args__ = (Index("embedding_requests_waiting", "model", "state", "since"),)
 
     hash: Mapped[str] = mapped_column(primary_key=True)
     custom_id: Mapped[str]
@@ -336,7 +338,7 @@ class EmbeddingRequest(Row):
     recording_id: Mapped[str] = mapped_column(index=True)
     state: Mapped[EmbeddingRequestState] = mapped_column(default=EmbeddingRequestState.WAITING)
     batch_id: Mapped[str | None] = mapped_column(index=True)
-    tries: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
     tokens: Mapped[int]
     since: Mapped[float]
     error: Mapped[str | None]
@@ -400,7 +402,7 @@ class Cover(Row):
     id: Mapped[str] = mapped_column(primary_key=True, default=new_id)
     recording_id: Mapped[str] = mapped_column(ForeignKey("recordings.id", ondelete="CASCADE"), index=True)
     series: Mapped[str] = mapped_column(index=True)
-    wish: Mapped[Json] = mapped_column(JSON)
+    options: Mapped[Json] = mapped_column(JSON)
     state: Mapped[OrderState] = mapped_column(default=OrderState.PLANNED, index=True)
     remote_id: Mapped[str | None]
     breaks: Mapped[int] = mapped_column(default=0)
@@ -536,7 +538,7 @@ class Plan(Row):
 class IdempotencyKey(Row):
     """A request that was answered with a task, under the key its sender gave it."""
 
-    __tablename__ = "replays"
+    __tablename__ = "idempotency_keys"
 
     owner: Mapped[str] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -546,13 +548,13 @@ class IdempotencyKey(Row):
 
 
 class Callback(Row):
-    """Somebody who wants to hear when a task ends. `tries` counts calls that failed."""
+    """Somebody who wants to hear when a task ends. `attempts` counts calls that failed."""
 
     __tablename__ = "callbacks"
 
     task_id: Mapped[str] = mapped_column(ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True)
     url: Mapped[str]
-    tries: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
     next_at: Mapped[float] = mapped_column(default=0.0)
     done_at: Mapped[float | None]
     error: Mapped[str | None]

@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
-from core.database.states import JobKind, TaskStatus
+from core.database.states import EmbeddingMode, JobKind, TaskStatus
 from core.database.tables import Job, Recording, Task, Transcript
 from core.errors import NotFound
 from core.media.decode import Media
@@ -32,7 +32,8 @@ class TranscriptionOptions:
     tags: tuple[str, ...] = ()
     language: str = "ru"
     engine: str = ""
-    lane: str = ""
+    embedding_mode: EmbeddingMode | None = None
+    """None: the usual one of this installation."""
     deadline_h: float | None = None
     """Vectors that no batch has brought so many hours from now are made then, at the full price."""
     split_channels: bool = False
@@ -291,7 +292,7 @@ def _task(
         owner=recording.owner,
         engine=engine.name,
         language=options.language,
-        lane=options.lane,
+        embedding_mode=options.embedding_mode or EmbeddingMode.SYNC,
     )
     if transcript.complete and recording.transcript_id == transcript.id:
         now = time.time()
@@ -299,7 +300,7 @@ def _task(
         task.created_at = task.started_at = task.completed_at = now
         return task, None
     kind, queue = (JobKind.INDEX, "io") if transcript.complete else (JobKind.PREPARE, "cpu")
-    return task, Job(kind=kind, queue=queue, run_at=time.time(), rung_at=time.time())
+    return task, Job(kind=kind, queue=queue, run_at=time.time(), notified_at=time.time())
 
 
 Found = Select[*tuple[Any, ...]]

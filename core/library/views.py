@@ -165,7 +165,7 @@ def totals(database: Database, who: Principal) -> Totals:
     """How much there is and how much of it can be searched."""
     length = func.sum(Recording.duration_s)
     heard = length.filter(Recording.transcript_id.is_not(None))
-    meant = length.filter(Recording.meaning == EmbeddingStatus.DONE)
+    meant = length.filter(Recording.embedding_status == EmbeddingStatus.DONE)
     with database.read() as session:
         count, *lengths = session.execute(
             mine(select(func.count(), length, heard, meant).select_from(Recording), who, Recording)

@@ -241,7 +241,7 @@ def _running(one: Running) -> RunningFact:
         speed=one.speed,
         left_s=one.left_s,
         worker=job.worker,
-        attempt=job.starts,
+        attempt=job.crash_count,
         started_at=_perhaps(job.started_at),
     )
 
@@ -309,7 +309,7 @@ def _worker(worker: Worker, job_ids: list[str]) -> WorkerFact:
         memory_bytes=worker.rss_bytes,
         gpu_memory_bytes=worker.gpu_bytes,
         gpu_load=worker.gpu_load,
-        wish=worker.wish,
+        wish=worker.requested_action,
         job_ids=job_ids,
     )
 

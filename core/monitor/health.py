@@ -96,7 +96,9 @@ class Coverage:
 def coverage(app: Application, who: Principal) -> Coverage:
     """What a search can find of everything they may see."""
     totals = views.totals(app.database, who)
-    waits = select(func.sum(Recording.duration_s)).where(Recording.meaning == EmbeddingStatus.WAITING)
+    waits = select(func.sum(Recording.duration_s)).where(
+        Recording.embedding_status == EmbeddingStatus.WAITING
+    )
     with app.database.read() as session:
         waiting_s = session.scalar(mine(waits, who, Recording)) or 0.0
     return Coverage(totals.total_s, totals.words_s, totals.meaning_s, waiting_s)

@@ -102,8 +102,8 @@ def _pace(one: Running, language: str) -> Iterator[str]:
         yield gettext("{speed}× real time", language, speed=catalogue.number(one.speed, language, 1))
     if one.left_s:
         yield gettext("{time} left", language, time=catalogue.duration(one.left_s, language))
-    if one.job.starts > 1:
-        yield gettext("attempt {n}", language, n=one.job.starts)
+    if one.job.crash_count > 1:
+        yield gettext("attempt {n}", language, n=one.job.crash_count)
     yield gettext("worker {name}", language, name=one.job.worker.rpartition("/")[2])
 
 

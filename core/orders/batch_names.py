@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
-from core.database.states import EmbeddingRequestState
+from core.database.states import EmbeddingMode, EmbeddingRequestState
 from core.database.tables import Batch, EmbeddingRequest, Order, PassageRow, Payment, Task
 from core.speech.engine import BATCH
 
@@ -18,7 +18,9 @@ def of_tasks(database: Database, tasks: Sequence[Task]) -> dict[str, str]:
 
     A transcript ordered by the engine goes before vectors. What was bought before a task is none of its.
     """
-    batched = [task for task in tasks if task.lane == "batch" or task.engine.endswith(BATCH)]
+    batched = [
+        task for task in tasks if task.embedding_mode == EmbeddingMode.BATCH or task.engine.endswith(BATCH)
+    ]
     if not batched:
         return {}
     with database.read() as session:

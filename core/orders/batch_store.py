@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from core.billing import plain
 from core.billing.ledger import Call, CapReached, Ledger, PriceUnknown
 from core.database.database import Database
-from core.database.states import BatchAction, BatchState, EmbeddingRequestState
+from core.database.states import BatchAction, BatchState, EmbeddingRequestState, PriceMode
 from core.database.tables import Batch, EmbeddingRequest, Job
 from core.embedding.embedder import BatchEmbedder, RemoteBatch
 from core.errors import Code, StenogramError, Unavailable, Withdrawn, record
@@ -123,9 +123,11 @@ class BatchStore:
         session.flush()
         if not embedding_requests.claim(session, lines, batch.id):
             raise Withdrawn
-        call = Call(embedder.provider, embedder.model, "batch", _tokens_by_recording(lines))
+        call = Call(embedder.provider, embedder.model, PriceMode.BATCH, _tokens_by_recording(lines))
         self._ledger.reserve(session, call, batch.id)
-        batch.usd = plain(self._ledger.required_usd(embedder.provider, embedder.model, "batch", batch.tokens))
+        batch.usd = plain(
+            self._ledger.required_usd(embedder.provider, embedder.model, PriceMode.BATCH, batch.tokens)
+        )
         return batch
 
     def move(self, batch: Batch, to: BatchState, **values: Any) -> Batch:
@@ -242,7 +244,7 @@ class BatchStore:
                 EmbeddingRequest.batch_id == batch.id, EmbeddingRequest.state == EmbeddingRequestState.SENT
             )
             hashes = list(session.scalars(mine))
-            if error is None and batch.wish in (BatchAction.NONE, BatchAction.LATE):
+            if error is None and batch.requested_action in (BatchAction.NONE, BatchAction.LATE):
                 embedding_requests.put_back(session, batch.id)
                 return []
             return _send_on(session, batch, dict.fromkeys(hashes, str(error or "cancelled")))
@@ -273,16 +275,16 @@ class BatchStore:
             ):  # capped, they wait like any others
                 self._insert(session, embedder, half)
 
-    def wish(self, batch_id: str, wish: BatchAction) -> bool:
+    def request(self, batch_id: str, action: BatchAction) -> bool:
         """Note what a person wants of a live batch; its next step is due now. False if it has ended."""
         mine = update(Batch).where(Batch.id == batch_id, Batch.state.in_(LIVE))
         with self._database.write() as session:
-            return changed(session, mine.values(wish=wish, next_at=self.now(), polls=0))
+            return changed(session, mine.values(requested_action=action, next_at=self.now(), polls=0))
 
     def finished(self, session: Session, batch_id: str) -> None:
         """A cancelled batch is called finished now: its texts are made at once after all."""
         mine = update(Batch).where(Batch.id == batch_id, Batch.state == BatchState.CANCELLED)
-        session.execute(mine.values(wish=BatchAction.SYNC))
+        session.execute(mine.values(requested_action=BatchAction.SYNC))
 
 
 def _display_name(session: Session, embedder: BatchEmbedder, lines: Sequence[Line]) -> str:
@@ -304,12 +306,12 @@ def _tokens_by_recording(lines: Sequence[Line]) -> dict[tuple[str, str], int]:
 def _send_on(session: Session, batch: Batch, errors: Mapping[str, str]) -> list[Job]:
     """Texts without a vector: now if a person wants that, to a person after a cancel, else another try.
 
-    A late batch gives them back as they came: those that are due leave the lane at the next tick.
+    A late batch gives them back as they came: those that are due are embedded at once from the next tick on.
     """
-    if batch.wish == BatchAction.SYNC:
+    if batch.requested_action == BatchAction.SYNC:
         return embedding_requests.to_now(session, list(errors))
-    if batch.wish == BatchAction.LATE:
+    if batch.requested_action == BatchAction.LATE:
         embedding_requests.put_back(session, batch.id)
         return []
-    embedding_requests.fail(session, errors, spent=batch.wish == BatchAction.CANCEL)
+    embedding_requests.fail(session, errors, spent=batch.requested_action == BatchAction.CANCEL)
     return []

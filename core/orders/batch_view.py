@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from core.billing.ledger import Ledger
 from core.database.database import Database
-from core.database.states import BatchAction, BatchState, EmbeddingRequestState
+from core.database.states import BatchAction, BatchState, EmbeddingRequestState, PriceMode
 from core.database.tables import Batch, EmbeddingRequest, Json
 from core.embedding.embedder import Embedder, batching
 from core.i18n.messages import N_
@@ -38,7 +38,7 @@ STATES = {
 }
 """Where a batch stands, for people."""
 
-WISHES = {
+REQUESTED = {
     BatchAction.CANCEL: N_("Being cancelled"),
     BatchAction.SYNC: N_("Being cancelled; the rest will be made now"),
     BatchAction.LATE: N_("Late, so it is being cancelled; what is due will be made now"),
@@ -156,7 +156,7 @@ class View:
         return paused if self.now() < float(paused.get("until", 0)) else None
 
     def queue(self) -> Queue:
-        """What waits in the batch lane."""
+        """What waits for a batch."""
         embedder = batching(self._embedder())
         name = embedder.name if embedder else ""
         idle = select(
@@ -187,7 +187,8 @@ class View:
         started = row.submitted_at or row.created_at
         left = (
             row.texts - row.good
-            if row.wish == BatchAction.SYNC and row.state in (BatchState.CANCELLED, BatchState.COMPLETE)
+            if row.requested_action == BatchAction.SYNC
+            and row.state in (BatchState.CANCELLED, BatchState.COMPLETE)
             else 0
         )
         ended_at = None if row.state == BatchState.HELD else row.finished_at
@@ -209,25 +210,29 @@ class View:
             late=live and self.now() - started > self._settings.batch_deadline_h * 3600,
             error=row.error,
             alarm=row.alarm,
-            live=live and not row.wish,
+            live=live and not row.requested_action,
             emulated="emulator" in row.model,
         )
 
     def _saved_usd(self, model: str, tokens: int, usd: Decimal | None) -> Decimal | None:
-        """What a batch at this price saves against the other lane."""
-        at_once = self._cost_usd(model, "now", tokens)
+        """What a batch at this price saves against single calls."""
+        at_once = self._cost_usd(model, PriceMode.SYNC, tokens)
         return None if at_once is None or usd is None else at_once - usd
 
-    def _cost_usd(self, model: str, lane: str, tokens: int) -> Decimal | None:
-        return self._ledger.cost_usd("gemini", model.partition("@")[0], lane, tokens)
+    def _cost_usd(self, model: str, mode: str, tokens: int) -> Decimal | None:
+        return self._ledger.cost_usd("gemini", model.partition("@")[0], mode, tokens)
 
 
 def _says(row: Batch, *, live: bool, left: int) -> str:
-    if live and row.wish in WISHES:
-        return WISHES[row.wish]
+    if live and row.requested_action in REQUESTED:
+        return REQUESTED[row.requested_action]
     if left:
         return FINISHED
-    return LATE if (row.state, row.wish) == (BatchState.CANCELLED, BatchAction.LATE) else STATES[row.state]
+    return (
+        LATE
+        if (row.state, row.requested_action) == (BatchState.CANCELLED, BatchAction.LATE)
+        else STATES[row.state]
+    )
 
 
 def _failed(session: Session, batch_ids: Sequence[str]) -> dict[str, int]:

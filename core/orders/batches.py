@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from core.billing.ledger import Ledger
 from core.database.database import Database
-from core.database.states import BatchAction, BatchState
+from core.database.states import BatchAction, BatchState, EmbeddingMode
 from core.database.tables import Batch, Job
 from core.embedding.embedder import BatchEmbedder, RemoteBatch, batching
 from core.errors import (
@@ -130,8 +130,8 @@ class Batches:
         if embedder is None or embedder.name != batch.model:
             self.store.hold(batch, Code.BATCH_EMBEDDER_GONE)
             return
-        if batch.deadline_at is not None and self.now() > batch.deadline_at and not batch.wish:
-            self.store.wish(batch.id, BatchAction.LATE)
+        if batch.deadline_at is not None and self.now() > batch.deadline_at and not batch.requested_action:
+            self.store.request(batch.id, BatchAction.LATE)
             batch = self.store.get(batch.id)
         current: Batch | None = batch
         try:
@@ -195,14 +195,14 @@ class Batches:
 
     def cancel(self, batch_id: str) -> bool:
         """Stop a batch; what it finished is kept, the rest is listed for a person. False: it has ended."""
-        return self.store.wish(batch_id, BatchAction.CANCEL)
+        return self.store.request(batch_id, BatchAction.CANCEL)
 
     def finish_now(self, batch_id: str) -> bool:
         """Stop a batch and make its missing vectors now, at the full price. False: it has ended.
 
         Nothing is paid twice: the rest is bought only when the provider has confirmed the end.
         """
-        return self.store.wish(batch_id, BatchAction.SYNC)
+        return self.store.request(batch_id, BatchAction.SYNC)
 
     def retry_failed(self, batch_id: str) -> int:
         """Texts that were given up, or are held, wait for the next batch. How many."""
@@ -221,33 +221,33 @@ class Batches:
             self._notify(job)
         return held + len(hashes)
 
-    def _let_go(self, batch_id: str, wish: BatchAction) -> int:
+    def _let_go(self, batch_id: str, action: BatchAction) -> int:
         """A person looked at a held batch and wants its texts anew; what it may have cost stays booked."""
         batch = self.store.get(batch_id)
         if batch.state != BatchState.HELD:
             return 0
-        batch.wish = wish
+        batch.requested_action = action
         number = len(self.texts.sent(batch_id))
         self._end(batch, BatchState.FAILED, disputed=True)
         return number
 
     def waiting(self, recording_id: str) -> dict[str, int]:
-        """How many passages of a recording wait and are in no batch yet, by lane."""
+        """How many passages of a recording wait and are in no batch yet, by mode."""
         with self._database.read() as session:
             return embedding_requests.idle(session, recording_id)
 
-    def change_lane(self, recording_id: str, lane: str) -> None:
-        """Passages that wait and are in no batch yet go by the other lane. Raise BadRequest."""
-        lane = self._active.lane(lane)
+    def change_mode(self, recording_id: str, mode: EmbeddingMode) -> None:
+        """Passages that wait and are in no batch yet are embedded in this mode. Raise BadRequest."""
+        mode = self._active.mode(mode)
         with self._database.write() as session:
-            job = embedding_requests.change_lane(session, recording_id, lane)
+            job = embedding_requests.change_mode(session, recording_id, mode)
         if job is not None:
             self._notify(job)
 
     # Ordering
 
     def _upload(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
-        if batch.wish:
+        if batch.requested_action:
             return self._end(batch, BatchState.CANCELLED)
         lines = self.texts.of_batch(batch.id)
         if not lines:
@@ -261,7 +261,7 @@ class Batches:
         return self.store.move(batch, BatchState.UPLOADED, file=name, uploaded_at=self.now())
 
     def _submit(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
-        if batch.wish:
+        if batch.requested_action:
             return self._end(batch, BatchState.CANCELLED)
         if batch.uploaded_at is None or self.now() - batch.uploaded_at > UPLOAD_LIVES_S:
             return self.store.move(batch, BatchState.PLANNED, epoch=batch.epoch + 1)
@@ -335,7 +335,7 @@ class Batches:
 
     def _poll(self, embedder: BatchEmbedder, batch: Batch) -> Batch | None:
         name = batch.name or ""
-        if batch.wish:
+        if batch.requested_action:
             self._cancel_remote(embedder, name)
             hit("cancel.after_reply")
         try:
@@ -359,7 +359,7 @@ class Batches:
             case "failed" | "expired":
                 lines = self.texts.of_batch(batch.id)
                 why = remote.error or remote.state
-                if batch.wish:
+                if batch.requested_action:
                     return self._end(batch, BatchState(remote.state), disputed=True)
                 self.store.replan(batch, embedder, lines, BatchState(remote.state), why)
                 return None

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.billing.ledger import Call, Ledger
 from core.database.database import Database
-from core.database.states import OrderFate, OrderState
+from core.database.states import OrderFate, OrderState, PriceMode
 from core.database.tables import Cover, Recording, new_id
 from core.errors import (
     BadRequest,
@@ -86,7 +86,7 @@ class Covers:
         if not readiness.ready:
             raise Rejected(Code.PROVIDER_NOT_READY, reason=readiness.reason)
         series = new_id()
-        rows = [Cover(recording_id=recording_id, series=series, wish=one.as_json()) for one in wishes]
+        rows = [Cover(recording_id=recording_id, series=series, options=one.as_json()) for one in wishes]
         with self._database.write() as session:
             session.add_all(rows)
         for row in rows:
@@ -127,7 +127,7 @@ class Covers:
             return
         try:
             with self._breakers.around(PROVIDER, self.pictures.http):
-                remote_id = self.pictures.submit(PictureOptions(**cover.wish))
+                remote_id = self.pictures.submit(PictureOptions(**cover.options))
         except OutcomeUnknown as error:
             self._broken(cover, Made(OrderFate.BROKEN, reason=str(error.facts["detail"])))
         except Rejected as error:
@@ -154,7 +154,7 @@ class Covers:
             if not changed(session, _as_known(cover).values(state=OrderState.SUBMITTING, next_at=next_at)):
                 return False
             paid = {(recording.id, recording.owner): TYPICAL_S}
-            call = Call("runpod", self.pictures.gpu, "now", paid)
+            call = Call("runpod", self.pictures.gpu, PriceMode.SYNC, paid)
             self._ledger.reserve(session, call, _call_id(cover))
         cover.state = OrderState.SUBMITTING
         return True

@@ -17,17 +17,17 @@ from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
-from core.database.states import EmbeddingRequestState, EmbeddingStatus
+from core.database.states import EmbeddingMode, EmbeddingRequestState, EmbeddingStatus
 from core.database.tables import EmbeddingRequest, Job, PassageRow, Recording
 from core.embedding.embedder import BatchEmbedder, Embedder, text_hash, tokens_at_most
 from core.search.embedding_jobs import embed_job
 from core.search.index import Index
-from core.search.passages import is_active, mark, publish, refresh_meaning
+from core.search.passages import is_active, mark, publish, refresh_embedding_status
 
 ENROLLED_AT_ONCE = 2000
 LOOKED_UP = 1000
 """Vectors read at once, only to see whether they are there."""
-MAX_TRIES = 3
+MAX_ATTEMPTS = 3
 SOME = 5000
 """Values in one `IN (…)`; databases limit them."""
 
@@ -62,7 +62,7 @@ class Texts:
         self._index = index
 
     def enrol(self, embedder: BatchEmbedder, now: float) -> int:
-        """Take up passages that newly wait in the batch lane; what has a vector already gets it now.
+        """Take up passages that newly wait for a batch; what has a vector already gets it now.
 
         How many passages were looked at; ask again while there are any.
         """
@@ -84,12 +84,14 @@ class Texts:
         return len(passages)
 
     def _fresh(self, embedder: Embedder) -> list[PassageRow]:
-        """Waiting passages of the batch lane that no text of this model stands for."""
+        """Passages waiting for a batch that no text of this model stands for."""
         stands = exists().where(
             EmbeddingRequest.hash == PassageRow.text_hash, EmbeddingRequest.model == embedder.name
         )
         waits = select(PassageRow).where(
-            PassageRow.meaning == EmbeddingStatus.WAITING, PassageRow.lane == "batch", ~stands
+            PassageRow.embedding_status == EmbeddingStatus.WAITING,
+            PassageRow.embedding_mode == EmbeddingMode.BATCH,
+            ~stands,
         )
         with self._database.read() as session:
             return list(session.scalars(waits.order_by(PassageRow.recording_id).limit(ENROLLED_AT_ONCE)))
@@ -118,12 +120,12 @@ class Texts:
     def waiting(self, embedder: BatchEmbedder, limit: int) -> list[Line]:
         """Texts to send, those that wait longest first.
 
-        Dropped are texts that nobody needs any more, and those that got a vector by the other lane.
+        Dropped are texts that nobody needs any more, and those that got a vector at once.
         """
         needed = exists().where(
             PassageRow.text_hash == EmbeddingRequest.hash,
-            PassageRow.meaning == EmbeddingStatus.WAITING,
-            PassageRow.lane == "batch",
+            PassageRow.embedding_status == EmbeddingStatus.WAITING,
+            PassageRow.embedding_mode == EmbeddingMode.BATCH,
         )
         with self._database.write() as session:
             idle = EmbeddingRequest.state == EmbeddingRequestState.WAITING
@@ -189,14 +191,15 @@ class Texts:
     def _revive(self) -> None:
         """Failed texts whose passages wait again, because a person said so, get all their tries again."""
         needed = exists().where(
-            PassageRow.text_hash == EmbeddingRequest.hash, PassageRow.meaning == EmbeddingStatus.WAITING
+            PassageRow.text_hash == EmbeddingRequest.hash,
+            PassageRow.embedding_status == EmbeddingStatus.WAITING,
         )
         revived = (EmbeddingRequest.state == EmbeddingRequestState.FAILED, needed)
         with self._database.read() as session:
             if session.scalar(select(EmbeddingRequest.hash).where(*revived).limit(1)) is None:
                 return
         with self._database.write() as session:
-            again = {"state": EmbeddingRequestState.WAITING, "tries": 0, "batch_id": None, "error": None}
+            again = {"state": EmbeddingRequestState.WAITING, "attempts": 0, "batch_id": None, "error": None}
             session.execute(update(EmbeddingRequest).where(*revived).values(again))
 
 
@@ -229,8 +232,8 @@ def fail(session: Session, errors: Mapping[str, str], *, spent: bool = False) ->
     """No vector this time: another batch, or a person after the third time (at once if `spent`)."""
     rows = _rows(session, errors)
     for row in rows:
-        row.tries, row.error = row.tries + 1, errors[row.hash]
-        over = spent or row.tries >= MAX_TRIES
+        row.attempts, row.error = row.attempts + 1, errors[row.hash]
+        over = spent or row.attempts >= MAX_ATTEMPTS
         row.state, row.batch_id = (
             (EmbeddingRequestState.FAILED, row.batch_id) if over else (EmbeddingRequestState.WAITING, None)
         )
@@ -263,7 +266,12 @@ def overdue(session: Session, now: float) -> list[str]:
     mine = mine.join(PassageRow, PassageRow.text_hash == EmbeddingRequest.hash)
     mine = mine.join(Recording, Recording.id == PassageRow.recording_id)
     return list(
-        session.scalars(mine.where(PassageRow.meaning == EmbeddingStatus.WAITING, PassageRow.lane == "batch"))
+        session.scalars(
+            mine.where(
+                PassageRow.embedding_status == EmbeddingStatus.WAITING,
+                PassageRow.embedding_mode == EmbeddingMode.BATCH,
+            )
+        )
     )
 
 
@@ -282,7 +290,7 @@ def again(session: Session, batch_id: str) -> int:
         session.execute(
             update(EmbeddingRequest)
             .where(EmbeddingRequest.hash.in_(some))
-            .values(state=EmbeddingRequestState.WAITING, batch_id=None, tries=0, error=None)
+            .values(state=EmbeddingRequestState.WAITING, batch_id=None, attempts=0, error=None)
         )
     _mark(session, hashes, EmbeddingStatus.FAILED, EmbeddingStatus.WAITING)
     return len(hashes)
@@ -296,15 +304,19 @@ def failed(session: Session, batch_id: str) -> list[str]:
     return list(session.scalars(mine))
 
 
-def change_lane(session: Session, recording_id: str, lane: str) -> Job | None:
-    """Passages that wait in no batch go by this lane; the job that embeds them now, if they do."""
-    session.execute(update(PassageRow).where(*_idle(recording_id)).values(lane=lane))
-    return embed_job(session, recording_id) if lane == "now" else None
+def change_mode(session: Session, recording_id: str, mode: EmbeddingMode) -> Job | None:
+    """Passages that wait in no batch are embedded in this mode; the job that embeds them at once, if so."""
+    session.execute(update(PassageRow).where(*_idle(recording_id)).values(embedding_mode=mode))
+    return embed_job(session, recording_id) if mode == EmbeddingMode.SYNC else None
 
 
 def idle(session: Session, recording_id: str) -> dict[str, int]:
-    """How many passages wait in no batch, by lane."""
-    grouped = select(PassageRow.lane, func.count()).where(*_idle(recording_id)).group_by(PassageRow.lane)
+    """How many passages wait in no batch, by mode."""
+    grouped = (
+        select(PassageRow.embedding_mode, func.count())
+        .where(*_idle(recording_id))
+        .group_by(PassageRow.embedding_mode)
+    )
     return dict(session.execute(grouped).all())
 
 
@@ -312,18 +324,26 @@ def _idle(recording_id: str) -> tuple[ColumnElement[bool], ...]:
     under_way = exists().where(
         EmbeddingRequest.hash == PassageRow.text_hash, EmbeddingRequest.state == EmbeddingRequestState.SENT
     )
-    return PassageRow.recording_id == recording_id, PassageRow.meaning == EmbeddingStatus.WAITING, ~under_way
+    return (
+        PassageRow.recording_id == recording_id,
+        PassageRow.embedding_status == EmbeddingStatus.WAITING,
+        ~under_way,
+    )
 
 
 def to_now(session: Session, hashes: Sequence[str]) -> list[Job]:
-    """Leave the batch lane: these texts' passages are embedded now. Jobs to ring after the commit."""
+    """Leave batches: these texts' passages are embedded now. Jobs to ring after the commit."""
     recordings: set[str] = set()
     for some in _pieces(hashes):
-        mine = PassageRow.text_hash.in_(some) & PassageRow.meaning.in_(
+        mine = PassageRow.text_hash.in_(some) & PassageRow.embedding_status.in_(
             (EmbeddingStatus.WAITING, EmbeddingStatus.FAILED)
         )
         recordings.update(session.scalars(select(PassageRow.recording_id).where(mine).distinct()))
-        session.execute(update(PassageRow).where(mine).values(lane="now", meaning=EmbeddingStatus.WAITING))
+        session.execute(
+            update(PassageRow)
+            .where(mine)
+            .values(embedding_mode=EmbeddingMode.SYNC, embedding_status=EmbeddingStatus.WAITING)
+        )
         session.execute(delete(EmbeddingRequest).where(EmbeddingRequest.hash.in_(some)))
     jobs = [embed_job(session, recording_id) for recording_id in sorted(recordings)]
     return [job for job in jobs if job is not None]
@@ -332,8 +352,8 @@ def to_now(session: Session, hashes: Sequence[str]) -> list[Job]:
 def _enrol(session: Session, passage: PassageRow, text: EmbeddingRequest) -> None:
     mine = update(PassageRow).where(PassageRow.id == passage.id)
     if not passage.text.strip():
-        session.execute(mine.values(meaning=EmbeddingStatus.OFF))
-        refresh_meaning(session, passage.recording_id)
+        session.execute(mine.values(embedding_status=EmbeddingStatus.OFF))
+        refresh_embedding_status(session, passage.recording_id)
         return
     session.execute(mine.values(text_hash=text.hash))
     if session.get(EmbeddingRequest, text.hash) is None:
@@ -389,15 +409,15 @@ def _rows(session: Session, hashes: Iterable[str]) -> list[EmbeddingRequest]:
 
 
 def _mark(session: Session, hashes: Sequence[str], before: EmbeddingStatus, after: EmbeddingStatus) -> None:
-    """Passages of these texts change from one `meaning` to another; their recordings follow."""
+    """Passages of these texts change from one embedding status to another; their recordings follow."""
     recordings: set[str] = set()
     for some in _pieces(hashes):
-        mine = PassageRow.text_hash.in_(some) & (PassageRow.meaning == before)
-        mine &= PassageRow.lane == "batch"
+        mine = PassageRow.text_hash.in_(some) & (PassageRow.embedding_status == before)
+        mine &= PassageRow.embedding_mode == EmbeddingMode.BATCH
         recordings.update(session.scalars(select(PassageRow.recording_id).where(mine).distinct()))
-        session.execute(update(PassageRow).where(mine).values(meaning=after))
+        session.execute(update(PassageRow).where(mine).values(embedding_status=after))
     for recording_id in sorted(recordings):
-        refresh_meaning(session, recording_id)
+        refresh_embedding_status(session, recording_id)
 
 
 def _by_recording(passages: Iterable[PassageRow]) -> Iterator[tuple[str, list[PassageRow]]]:

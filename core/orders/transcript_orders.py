@@ -29,8 +29,8 @@ GUESS = (60.0, 0.1)
 
 def call(engine: RemoteEngine, recording: Recording, duration_s: float) -> Call:
     """What the ledger is told about a transcript of so many seconds."""
-    model, lane, quantity = engine.price(duration_s)
-    return Call(engine.provider, model, lane, {(recording.id, recording.owner): quantity})
+    model, mode, quantity = engine.price(duration_s)
+    return Call(engine.provider, model, mode, {(recording.id, recording.owner): quantity})
 
 
 def reason(order: Order) -> Rejected:
@@ -76,7 +76,7 @@ class Orders:
 
     def _new(self, engine: AsyncRemoteEngine, recording: Recording, segment: Segment) -> Order:
         duration_s = segment.end_s - segment.start_s
-        model, lane, quantity = engine.price(duration_s)
+        model, mode, quantity = engine.price(duration_s)
         return Order(
             transcript_id=segment.transcript_id,
             n=segment.n,
@@ -84,7 +84,7 @@ class Orders:
             owner=recording.owner,
             engine=engine.name,
             duration_s=duration_s,
-            usd=plain(self._ledger.required_usd(engine.provider, model, lane, quantity)),
+            usd=plain(self._ledger.required_usd(engine.provider, model, mode, quantity)),
             created_at=self.now(),
         )
 

@@ -19,6 +19,7 @@ from core.billing import Answer, Book, History, Limit, Quote, shipped
 from core.billing.prices import MEASURED
 from core.billing.tariffs import Tariffs
 from core.database.database import Database
+from core.database.states import EmbeddingMode
 from core.database.tables import Plan
 from core.embedding import embedder as embed
 from core.embedding.embedder import Embedder
@@ -108,8 +109,10 @@ class Estimates:
     def options(self, quote: Quote, language: str) -> TranscriptionOptions:
         """What to ask for so that a recording takes this route."""
         batches = embed.batching(self._embedder()) is not None
-        lane = quote.lane if batches else ""
-        return TranscriptionOptions(language=language, engine=self.engine(quote, language), lane=lane)
+        mode = EmbeddingMode.of_lane(quote.lane) if batches else None
+        return TranscriptionOptions(
+            language=language, engine=self.engine(quote, language), embedding_mode=mode
+        )
 
     def engine(self, quote: Quote, language: str) -> str:
         """Our engine's name for a route."""
@@ -122,14 +125,16 @@ class Estimates:
         """Engines here whose transcripts are paid for, and the provider of each in the price book."""
         return {name: each.provider for name, each in self._engines.items() if isinstance(each, RemoteEngine)}
 
-    def of_engine(self, said: Answer, engine: str, lane: str) -> Quote | None:
-        """The cheapest quote with this engine of ours and this lane; None if the book has none."""
+    def of_engine(self, said: Answer, engine: str, mode: EmbeddingMode) -> Quote | None:
+        """The cheapest quote with this engine of ours and this embedding mode; None if the book has none."""
         fitting = (
             quote
             for quote in said.quotes
             if quote.blocked is None and self.engine(quote, said.work.language) == engine
         )
-        return next((quote for quote in fitting if quote.lane == lane or quote.embedder != self.model), None)
+        return next(
+            (quote for quote in fitting if quote.lane == mode.lane or quote.embedder != self.model), None
+        )
 
     def payable(self, quote: Quote) -> Decimal | None:
         """What of a quote is paid to others, USD; None where no price is known.

@@ -1,4 +1,4 @@
-"""What a cap holds back, and the way out that costs less: another engine, or the other lane.
+"""What a cap holds back, and the way out that costs less: another engine, or another embedding mode.
 
 Held work is a job that was put off because a call would have passed a cap. It goes on by itself when the
 cap is raised or a new month begins; taking the cheaper way sends it on at once, as the same task.
@@ -17,7 +17,7 @@ from core.billing import Quote
 from core.billing.ledger import CAP_CODES, Ledger, Spent
 from core.billing.tariffs import ALL
 from core.database.database import Database
-from core.database.states import EmbeddingStatus, JobKind, JobState, RunOutcome
+from core.database.states import EmbeddingMode, EmbeddingStatus, JobKind, JobState, PriceMode, RunOutcome
 from core.database.tables import Job, PassageRow, Recording, Task, Transcript
 from core.embedding.embedder import Embedder, batching, tokens_at_most
 from core.errors import code_of
@@ -31,14 +31,14 @@ from core.transcripts import transcripts
 
 @dataclass(frozen=True)
 class Group:
-    """Held work that may go one way together: of one owner, kind, engine, language and lane."""
+    """Held work that may go one way together: of one owner, kind, engine, language and embedding mode."""
 
     owner: str
     kind: str
     """transcribe, or embed: only vectors are still to be bought."""
     engine: str
     language: str
-    lane: str
+    embedding_mode: EmbeddingMode
     jobs: tuple[str, ...]
     recordings: tuple[str, ...]
     audio_s: tuple[float, ...]
@@ -52,7 +52,7 @@ class Alternative:
     quote: Quote | None
     """None: the same engine, vectors in a batch."""
     engine: str
-    lane: str
+    embedding_mode: EmbeddingMode
     usd: Decimal
     before_usd: Decimal
 
@@ -89,7 +89,7 @@ class BudgetHolds:
         )
         with self._database.read() as session:
             for job_id, kind, task, length_s in session.execute(held.where(Job.id.in_(capped(session)))):
-                key = (task.owner, kind, task.engine, task.language, task.lane)
+                key = (task.owner, kind, task.engine, task.language, task.embedding_mode)
                 found.setdefault(key, []).append((job_id, task.recording_id, length_s or 0.0))
         groups = [_group(key, rows) for key, rows in found.items()]
         return sorted(groups, key=lambda group: -len(group.jobs))
@@ -108,7 +108,7 @@ class BudgetHolds:
                     continue
                 taken += 1
                 if way.group.kind == JobKind.EMBED:
-                    embedding_requests.change_lane(session, task.recording_id, way.lane)
+                    embedding_requests.change_mode(session, task.recording_id, way.embedding_mode)
                 else:
                     jobs.append(self._begin(session, task, way))
         for job in jobs:
@@ -121,7 +121,7 @@ class BudgetHolds:
         if group.kind == JobKind.EMBED:
             return self._by_batch(group)
         said = self._estimates.answer(durations_s=group.audio_s, language=group.language)
-        own = self._estimates.of_engine(said, group.engine, group.lane)
+        own = self._estimates.of_engine(said, group.engine, group.embedding_mode)
         before = self._estimates.payable(own) if own else None
         room = self._room(group.owner)
         for quote in said.quotes:
@@ -130,25 +130,29 @@ class BudgetHolds:
                 continue  # what nobody knows the price of is not cheaper
             if usd <= room and usd < before:
                 options = self._estimates.options(quote, group.language)
-                return Alternative(group, quote, options.engine, options.lane or group.lane, usd, before)
+                return Alternative(
+                    group, quote, options.engine, options.embedding_mode or group.embedding_mode, usd, before
+                )
         return None
 
     def _by_batch(self, group: Group) -> Alternative | None:
         """Vectors at half the price."""
         paid = batching(self._embedder())
-        if paid is None or group.lane == "batch":
+        if paid is None or group.embedding_mode == EmbeddingMode.BATCH:
             return None
         waiting = select(PassageRow.text).where(
-            PassageRow.recording_id.in_(group.recordings), PassageRow.meaning == EmbeddingStatus.WAITING
+            PassageRow.recording_id.in_(group.recordings),
+            PassageRow.embedding_status == EmbeddingStatus.WAITING,
         )
         with self._database.read() as session:
             tokens = sum(map(tokens_at_most, session.scalars(waiting)))
         usd, before = (
-            self._ledger.cost_usd(paid.provider, paid.model, lane, tokens) for lane in ("batch", "now")
+            self._ledger.cost_usd(paid.provider, paid.model, mode, tokens)
+            for mode in (PriceMode.BATCH, PriceMode.SYNC)
         )
         if usd is None or before is None or not usd < before or usd > self._room(group.owner):
             return None
-        return Alternative(group, None, group.engine, "batch", usd, before)
+        return Alternative(group, None, group.engine, EmbeddingMode.BATCH, usd, before)
 
     def _room(self, owner: str) -> Decimal:
         """What may still be spent this month by somebody."""
@@ -187,10 +191,10 @@ class BudgetHolds:
         )
         found = transcripts.find_or_begin(session, wanted)
         session.flush()
-        task.engine, task.lane, task.transcript_id = engine.name, way.lane, found.id
+        task.engine, task.embedding_mode, task.transcript_id = engine.name, way.embedding_mode, found.id
         kind, queue = (JobKind.INDEX, "io") if found.complete else (JobKind.PREPARE, "cpu")
         now = self._job_queue.now()
-        job = Job(task_id=task.id, kind=kind, queue=queue, run_at=now, rung_at=now, created_at=now)
+        job = Job(task_id=task.id, kind=kind, queue=queue, run_at=now, notified_at=now, created_at=now)
         session.add(job)
         session.flush()
         return job
@@ -203,9 +207,9 @@ def capped(session: Session) -> list[str]:
 
 
 def _group(key: tuple[str, ...], rows: Sequence[tuple[str, str, float]]) -> Group:
-    owner, kind, engine, language, lane = key
+    owner, kind, engine, language, mode = key
     jobs, recordings, audio_s = zip(*rows, strict=True)
-    return Group(owner, kind, engine, language, lane, jobs, recordings, audio_s)
+    return Group(owner, kind, engine, language, EmbeddingMode(mode), jobs, recordings, audio_s)
 
 
 def _left(month: Spent) -> Decimal:

@@ -14,7 +14,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
-from core.database.states import BatchState, JobKind, JobState, OrderState, PaymentState, TaskStatus
+from core.database.states import (
+    BatchState,
+    JobKind,
+    JobState,
+    OrderState,
+    PaymentState,
+    PriceMode,
+    TaskStatus,
+)
 from core.database.tables import Batch, Job, Order, PassageRow, Payment, Recording, Segment, Task, Transcript
 
 ENOUGH_TOKENS = 200
@@ -121,7 +129,11 @@ def _of_calls(session: Session) -> dict[str, Decimal]:
     """How long a sync call takes, from asking to the answer."""
     calls = (
         select(func.max(Payment.ended_at) - func.min(Payment.at))
-        .where(Payment.provider == "gemini", Payment.lane == "now", Payment.state == PaymentState.SETTLED)
+        .where(
+            Payment.provider == "gemini",
+            Payment.mode == PriceMode.SYNC,
+            Payment.state == PaymentState.SETTLED,
+        )
         .where(Payment.ended_at.is_not(None))
         .group_by(Payment.call_id)
         .order_by(func.max(Payment.at).desc())

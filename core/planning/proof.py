@@ -14,7 +14,7 @@ from core.billing import Quote
 from core.billing.ledger import BILLION, Ledger
 from core.billing.tariffs import ALL, Tariffs
 from core.database.database import Database
-from core.database.states import EmbeddingStatus, PaymentState, TaskStatus
+from core.database.states import EmbeddingStatus, PaymentState, PriceMode, TaskStatus
 from core.database.tables import (
     Budget,
     Cover,
@@ -43,7 +43,7 @@ class Paid:
     waited_s: float | None
     provider: str
     model: str
-    lane: str
+    mode: PriceMode
     owner: str
     recording_id: str
     title: str
@@ -145,7 +145,7 @@ class Proof:
         return sorted(sums, key=lambda each: -each.usd)
 
     def saved(self) -> Saved:
-        """By batching, against the other lane; by not paying twice, for vectors and transcripts at hand."""
+        """By batching, against single calls; by not paying twice, for vectors and transcripts at hand."""
         return Saved(self._ledger.saved(), self._vectors_at_hand() + self._transcripts_at_hand())
 
     def _transcripts_at_hand(self) -> Decimal:
@@ -161,9 +161,9 @@ class Proof:
         return sum(costs, Decimal(0))
 
     def _vectors_at_hand(self) -> Decimal:
-        """Texts with vectors that nobody paid for here, at what the sync lane would have asked.
+        """Texts with vectors that nobody paid for here, at what single calls would have asked.
 
-        Without a price for that lane nothing is claimed to be saved.
+        Without a price for those nothing is claimed to be saved.
         """
         with self._database.read() as session:
             paid = _promised(session)
@@ -172,7 +172,7 @@ class Proof:
         free = sum(max(0, tokens - paid.get(id_, 0)) for id_, tokens in letters.items())
         if not paid:
             return Decimal(0)
-        usd = self._ledger.cost_usd("gemini", self._estimates.model, "now", int(free * counted))
+        usd = self._ledger.cost_usd("gemini", self._estimates.model, PriceMode.SYNC, int(free * counted))
         return Decimal(0) if usd is None else usd
 
     # Budgets
@@ -199,7 +199,7 @@ class Proof:
         self._database.set_value(CAPPED, "")
         with self._database.write() as session:
             waiting = update(Job).where(Job.id.in_(capped(session)))
-            session.execute(waiting.values(run_at=self._ledger.now(), rung_at=0.0))
+            session.execute(waiting.values(run_at=self._ledger.now(), notified_at=0.0))
 
     # Another route
 
@@ -240,7 +240,7 @@ def _paid(payment: Payment, title: str) -> Paid:
         waited_s=None if payment.ended_at is None else payment.ended_at - payment.at,
         provider=payment.provider,
         model=payment.model,
-        lane=payment.lane,
+        mode=payment.mode,
         owner=payment.owner,
         recording_id=payment.recording_id,
         title=title,
@@ -258,7 +258,7 @@ def _proved(session: Session, plan: Plan) -> Proved:
     paid = list(
         session.scalars(select(Payment).where(Payment.recording_id.in_(ids), Payment.at >= plan.at - 60))
     )
-    done = [row for row in mine if row.transcript_id and row.meaning != EmbeddingStatus.WAITING]
+    done = [row for row in mine if row.transcript_id and row.embedding_status != EmbeddingStatus.WAITING]
     return Proved(
         at=plan.at,
         route=plan.route,
@@ -320,7 +320,9 @@ def _embedded(session: Session) -> dict[str, int]:
     """The same count for all texts that have vectors, by recording."""
     tokens: dict[str, int] = {}
     for id_, text in session.execute(
-        select(PassageRow.recording_id, PassageRow.text).where(PassageRow.meaning == EmbeddingStatus.DONE)
+        select(PassageRow.recording_id, PassageRow.text).where(
+            PassageRow.embedding_status == EmbeddingStatus.DONE
+        )
     ):
         tokens[id_] = tokens.get(id_, 0) + tokens_at_most(text)
     return tokens

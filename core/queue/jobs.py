@@ -27,7 +27,7 @@ LEASE_S = 20.0
 NOTIFY_AGAIN_S = 30.0
 MAX_CRASHES = 3
 """Starts without an orderly end after which a job is set aside: it probably kills its worker."""
-MAX_TRIES = 5
+MAX_ATTEMPTS = 5
 BACKOFF_S = (5.0, 20.0, 60.0, 300.0)
 REFUSED_PAUSE_S = 60.0
 
@@ -92,7 +92,7 @@ class JobQueue:
                 state=JobState.RUNNING,
                 worker=worker,
                 epoch=Job.epoch + 1,
-                starts=Job.starts + 1,
+                crash_count=Job.crash_count + 1,
                 waited_s=now - Job.run_at,
                 lease_until=now + LEASE_S,
                 progressed_at=now,
@@ -115,7 +115,7 @@ class JobQueue:
             return True
         if not workers.is_drained(session, worker):
             return False
-        job.rung_at = 0.0  # for another worker
+        job.notified_at = 0.0  # for another worker
         return True
 
     def _more_urgent(self, session: Session, job: Job) -> Job | None:
@@ -166,9 +166,9 @@ class JobQueue:
             self.keep(session, claim)
 
     def advance(self, session: Session, claim: Claim) -> None:
-        """The same for a write that brings the job forward: earlier tries and deaths count no more."""
+        """The same for a write that brings the job forward: earlier attempts and deaths count no more."""
         self.keep(session, claim)
-        session.execute(update(Job).where(Job.id == claim.job_id).values(tries=0, starts=0))
+        session.execute(update(Job).where(Job.id == claim.job_id).values(attempts=0, crash_count=0))
 
     def report(self, claim: Claim, progress: int) -> None:
         """Show how far the task is, in percent."""
@@ -180,13 +180,15 @@ class JobQueue:
         """End a job within its last write; `then` is the kind and queue of the task's next job."""
         now = self.now()
         if not changed(
-            session, _held(claim).values(state=JobState.DONE, finished_at=now, starts=0, error=None)
+            session, _held(claim).values(state=JobState.DONE, finished_at=now, crash_count=0, error=None)
         ):
             raise Withdrawn
         done = self._note(session, claim.job_id, RunOutcome.DONE)
         if then is None:
             return None
-        job = Job(task_id=claim.task_id, kind=then[0], queue=then[1], run_at=now, rung_at=now, created_at=now)
+        job = Job(
+            task_id=claim.task_id, kind=then[0], queue=then[1], run_at=now, notified_at=now, created_at=now
+        )
         job.priority = done.priority
         session.add(job)
         session.flush()
@@ -196,7 +198,8 @@ class JobQueue:
         """An orderly stop in the middle: the job is ready again and lost nothing."""
         with self._database.write() as session:
             if changed(
-                session, _held(claim).values(state=JobState.READY, starts=0, run_at=self.now(), rung_at=0.0)
+                session,
+                _held(claim).values(state=JobState.READY, crash_count=0, run_at=self.now(), notified_at=0.0),
             ):
                 self._note(session, claim.job_id, RunOutcome.STOPPED)
 
@@ -209,13 +212,23 @@ class JobQueue:
         self, session: Session, claim: Claim, seconds: float, error: StenogramError | None = None
     ) -> None:
         """The same within another write."""
-        values = {"state": JobState.READY, "starts": 0, "run_at": self.now() + seconds, "rung_at": 0.0}
+        values = {
+            "state": JobState.READY,
+            "crash_count": 0,
+            "run_at": self.now() + seconds,
+            "notified_at": 0.0,
+        }
         if changed(session, _held(claim).values({**values, "error": as_json(error) if error else None})):
             self._note(session, claim.job_id, RunOutcome.LATER)
 
     def fail(self, claim: Claim, error: StenogramError, traceback: str | None = None) -> bool:
         """End a job with a reason; an unfinished task fails with it. False if the claim was lost."""
-        values = {"state": JobState.FAILED, "finished_at": self.now(), "starts": 0, "error": as_json(error)}
+        values = {
+            "state": JobState.FAILED,
+            "finished_at": self.now(),
+            "crash_count": 0,
+            "error": as_json(error),
+        }
         if traceback:
             values["traceback"] = traceback
         with self._database.write() as session:
@@ -237,13 +250,13 @@ class JobQueue:
             job = session.get(Job, claim.job_id)
             if job is None:
                 raise Withdrawn  # its recording was deleted meanwhile
-            tries = job.tries + (not free)
-            spent = tries >= MAX_TRIES
-            pause_s = REFUSED_PAUSE_S if refused else _pause(error, tries)
-            values = {"tries": tries, "error": as_json(error), "traceback": traceback}
+            attempts = job.attempts + (not free)
+            spent = attempts >= MAX_ATTEMPTS
+            pause_s = REFUSED_PAUSE_S if refused else _pause(error, attempts)
+            values = {"attempts": attempts, "error": as_json(error), "traceback": traceback}
             if not spent:
                 run_at = self.now() + pause_s
-                values |= {"state": JobState.READY, "starts": 0, "run_at": run_at, "rung_at": 0.0}
+                values |= {"state": JobState.READY, "crash_count": 0, "run_at": run_at, "notified_at": 0.0}
             if changed(session, _held(claim).values(values)) and not spent:
                 self._note(session, claim.job_id, RunOutcome.LATER)
         return not spent
@@ -279,8 +292,14 @@ class JobQueue:
             ).first()
             if job is None:
                 return False
-            job.state, job.starts, job.tries, job.error, job.traceback = JobState.READY, 0, 0, None, None
-            job.run_at = job.rung_at = self.now()
+            job.state, job.crash_count, job.attempts, job.error, job.traceback = (
+                JobState.READY,
+                0,
+                0,
+                None,
+                None,
+            )
+            job.run_at = job.notified_at = self.now()
             task = session.get(Task, task_id)
             if task is None:
                 return False  # deleted at this moment
@@ -300,7 +319,7 @@ class JobQueue:
             job = session.scalars(later.with_for_update()).first()
             if job is None:
                 return False
-            job.run_at = job.rung_at = self.now()
+            job.run_at = job.notified_at = self.now()
         self.notify(job)
         return True
 
@@ -323,7 +342,7 @@ class JobQueue:
         with self._database.write() as session:
             queues.resume(session, queue)
             session.execute(
-                update(Job).where(Job.queue == queue, Job.state == JobState.READY).values(rung_at=0.0)
+                update(Job).where(Job.queue == queue, Job.state == JobState.READY).values(notified_at=0.0)
             )
         self.reconcile()
 
@@ -370,7 +389,7 @@ class JobQueue:
             for job in session.scalars(expired.with_for_update(skip_locked=True)):
                 self._take_back(session, job)
             session.flush()
-            no_op = Job.rung_at < now - NOTIFY_AGAIN_S
+            no_op = Job.notified_at < now - NOTIFY_AGAIN_S
             waiting = select(Job).join(Task, Task.id == Job.task_id)
             waiting = waiting.where(Job.state == JobState.READY, Job.run_at <= now, no_op)
             waiting = waiting.where(Job.queue.not_in(queues.paused(session)))
@@ -378,17 +397,17 @@ class JobQueue:
                 waiting = waiting.where(or_(Task.status != TaskStatus.QUEUED, Task.owner.not_in(crowded)))
             jobs = list(session.scalars(waiting.order_by(Job.created_at).limit(500)))
             for job in jobs:
-                job.rung_at = now
+                job.notified_at = now
         for job in jobs:
             self.notify(job)
         return len(jobs)
 
     def _take_back(self, session: Session, job: Job) -> None:
-        if job.starts < MAX_CRASHES:
+        if job.crash_count < MAX_CRASHES:
             history.note(session, job, RunOutcome.DIED, self.now())
-            job.state, job.run_at, job.rung_at = JobState.READY, self.now(), 0.0
+            job.state, job.run_at, job.notified_at = JobState.READY, self.now(), 0.0
             return
-        error = Unavailable(Code.CRASHED_REPEATEDLY, times=job.starts)
+        error = Unavailable(Code.CRASHED_REPEATEDLY, times=job.crash_count)
         job.state, job.finished_at, job.error = JobState.QUARANTINED, self.now(), as_json(error)
         history.note(session, job, RunOutcome.QUARANTINED, self.now())
         self._end_task(session, job.task_id, TaskStatus.FAILED, as_json(error))
@@ -418,6 +437,6 @@ def changed(session: Session, statement: object) -> bool:
     return result.rowcount > 0
 
 
-def _pause(error: StenogramError, tries: int) -> float:
+def _pause(error: StenogramError, attempts: int) -> float:
     asked = getattr(error, "retry_after_s", None)
-    return float(asked) if asked else BACKOFF_S[max(0, min(tries, len(BACKOFF_S)) - 1)]
+    return float(asked) if asked else BACKOFF_S[max(0, min(attempts, len(BACKOFF_S)) - 1)]

@@ -49,14 +49,14 @@ def alive(database: Database) -> list[Worker]:
 def is_drained(session: Session, name: str) -> bool:
     """Whether this worker is to take nothing new."""
     worker = session.get(Worker, name)
-    return worker is not None and bool(worker.wish)
+    return worker is not None and bool(worker.requested_action)
 
 
 def requested_action(database: Database, name: str) -> RequestedAction:
     """What a person wants of this worker: "", drain or restart."""
     with database.read() as session:
         worker = session.get(Worker, name)
-        return worker.wish if worker else RequestedAction.NONE
+        return worker.requested_action if worker else RequestedAction.NONE
 
 
 def request(database: Database, name: str, action: RequestedAction) -> bool:
@@ -64,5 +64,5 @@ def request(database: Database, name: str, action: RequestedAction) -> bool:
     with database.write() as session:
         worker = session.get(Worker, name)
         if worker is not None:
-            worker.wish = action
+            worker.requested_action = action
     return worker is not None

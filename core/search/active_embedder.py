@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from core.billing.ledger import Ledger
 from core.database.database import Database
-from core.database.states import EmbeddingStatus
+from core.database.states import EmbeddingMode, EmbeddingStatus
 from core.database.tables import Job, KeyValue, PassageRow, Recording
 from core.embedding import embedders
 from core.embedding.embedder import Embedder, batching, tokens_at_most, understands
@@ -26,7 +26,6 @@ from core.search.passages import ACTIVE, counts
 from core.settings import Settings
 
 SEARCHED = "embedder for search"
-LANES = ("now", "batch")
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,8 @@ class Offer:
     passages: int
     """How many get a new vector."""
     tokens: int
-    usd: dict[str, Decimal | None]
-    """Price by lane, None where it is not known; one lane and 0 on this machine."""
+    usd: dict[EmbeddingMode, Decimal | None]
+    """Price by mode, None where it is not known; one mode and 0 on this machine."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +102,11 @@ class ActiveEmbedder:
         read = [text for language, text in rows if understands(after, language)]
         tokens = sum(map(tokens_at_most, read))
         paid = batching(after)
-        usd: dict[str, Decimal | None] = {"now": Decimal(0)}
+        usd: dict[EmbeddingMode, Decimal | None] = {EmbeddingMode.SYNC: Decimal(0)}
         if paid is not None:
-            usd = {lane: self._ledger.cost_usd(paid.provider, paid.model, lane, tokens) for lane in LANES}
+            usd = {
+                mode: self._ledger.cost_usd(paid.provider, paid.model, mode, tokens) for mode in EmbeddingMode
+            }
         return Offer(before.title, after.title, len(read), tokens, usd)
 
     def change(self) -> Change | None:
@@ -123,19 +124,18 @@ class ActiveEmbedder:
             self.named(before).title, self.embedder().title, number.get(EmbeddingStatus.DONE, 0), total
         )
 
-    def lane(self, asked: str) -> str:
-        """The lane asked for, else the usual one. Raise BadRequest for batches where there are none."""
+    def mode(self, asked: EmbeddingMode | None) -> EmbeddingMode:
+        """The mode asked for, else the usual one. Raise BadRequest for batches where there are none."""
         takes_batches = batching(self.embedder()) is not None
-        if asked not in ("", *LANES):
-            raise BadRequest(Code.LANE_UNKNOWN)
-        if asked == "batch" and not takes_batches:
+        if asked == EmbeddingMode.BATCH and not takes_batches:
             raise BadRequest(Code.NO_BATCH_LANE, embedder=self.embedder().title)
-        return asked or (self._settings.embedding_lane if takes_batches else "now")
+        usual = EmbeddingMode.of_lane(self._settings.embedding_lane) if takes_batches else None
+        return asked or usual or EmbeddingMode.SYNC
 
-    def switch(self, lane: str = "now") -> None:
+    def switch(self, mode: EmbeddingMode = EmbeddingMode.SYNC) -> None:
         """Make every vector again with what the settings ask for. Raise BadRequest."""
         after, _ = self._wanted(), self.embedder()  # whose name is written down from now on
-        if lane not in LANES or (lane == "batch" and batching(after) is None):
+        if mode == EmbeddingMode.BATCH and batching(after) is None:
             raise BadRequest(Code.LANE_NOT_OF_EMBEDDER, embedder=after.title)
         with self._database.write() as session:
             active = session.get_one(KeyValue, ACTIVE, with_for_update=True)
@@ -145,7 +145,7 @@ class ActiveEmbedder:
             if searched is None or not searched.value:
                 session.merge(KeyValue(name=SEARCHED, value=active.value))
             active.value = after.name
-            jobs = _begin_again(session, after, lane)
+            jobs = _begin_again(session, after, mode)
         for job in jobs:
             self._notify(job)
 
@@ -165,19 +165,23 @@ class ActiveEmbedder:
                 session.get_one(KeyValue, SEARCHED).value = ""
 
 
-def _begin_again(session: Session, after: Embedder, lane: str) -> list[Job]:
+def _begin_again(session: Session, after: Embedder, mode: EmbeddingMode) -> list[Job]:
     """Every passage that this embedder understands waits for a vector; the jobs that make them now."""
-    session.execute(update(PassageRow).values(meaning=EmbeddingStatus.OFF, lane=lane, text_hash=""))
+    session.execute(
+        update(PassageRow).values(embedding_status=EmbeddingStatus.OFF, embedding_mode=mode, text_hash="")
+    )
     read = update(PassageRow)
     if after.languages is not None:
         read = read.where(PassageRow.language.in_(after.languages))
-    session.execute(read.values(meaning=EmbeddingStatus.WAITING))
-    waits = PassageRow.meaning == EmbeddingStatus.WAITING
+    session.execute(read.values(embedding_status=EmbeddingStatus.WAITING))
+    waits = PassageRow.embedding_status == EmbeddingStatus.WAITING
     some = exists().where(PassageRow.recording_id == Recording.id, waits)
     session.execute(
-        update(Recording).values(meaning=case((some, EmbeddingStatus.WAITING), else_=EmbeddingStatus.OFF))
+        update(Recording).values(
+            embedding_status=case((some, EmbeddingStatus.WAITING), else_=EmbeddingStatus.OFF)
+        )
     )
-    if lane == "batch":
+    if mode == EmbeddingMode.BATCH:
         return []
     recordings = session.scalars(select(PassageRow.recording_id).where(waits).distinct()).all()
     jobs = [embedding_jobs.embed_job(session, recording_id) for recording_id in recordings]

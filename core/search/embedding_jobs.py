@@ -7,14 +7,14 @@ import time
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core.database.states import EmbeddingStatus, JobKind, TaskStatus
+from core.database.states import EmbeddingMode, EmbeddingStatus, JobKind, TaskStatus
 from core.database.tables import Job, PassageRow, Recording, Task, Transcript
-from core.search.passages import refresh_meaning
+from core.search.passages import refresh_embedding_status
 
 
 def embed_job(session: Session, recording_id: str) -> Job | None:
     """Queue the embedding of a recording's waiting passages, on behalf of its newest task."""
-    refresh_meaning(session, recording_id)
+    refresh_embedding_status(session, recording_id)
     newest = select(Task).where(Task.recording_id == recording_id).order_by(Task.created_at.desc())
     task = session.scalars(newest).first() or _stand_in(session, recording_id)
     if task is None:
@@ -27,8 +27,8 @@ def embed_job(session: Session, recording_id: str) -> Job | None:
 
 def embed_rest(session: Session, recording_id: str) -> None:
     """A task was forgotten, and its jobs with it: what still waits for its vector now is not."""
-    waits = (PassageRow.recording_id == recording_id, PassageRow.meaning == EmbeddingStatus.WAITING)
-    now = select(PassageRow.id).where(*waits, PassageRow.lane == "now").limit(1)
+    waits = (PassageRow.recording_id == recording_id, PassageRow.embedding_status == EmbeddingStatus.WAITING)
+    now = select(PassageRow.id).where(*waits, PassageRow.embedding_mode == EmbeddingMode.SYNC).limit(1)
     if session.scalar(now) is not None:
         embed_job(session, recording_id)
 

@@ -1,6 +1,6 @@
 """Passages in SQL: what of a recording is searched, and whether it is found by meaning too.
 
-`meaning` of a passage: waiting (will get a vector), done, off (no embedder for its language), failed.
+A passage waits for its vector, has it, gets none (no embedder reads its language), or has failed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
-from core.database.states import EmbeddingStatus, JobKind
+from core.database.states import EmbeddingMode, EmbeddingStatus, JobKind
 from core.database.tables import Job, KeyValue, PassageRow, Recording, Task
 from core.embedding.embedder import Embedder, understands
 from core.errors import Code, Unavailable
@@ -44,14 +44,14 @@ class Passages:
         transcript_id: str,
         passages: Sequence[Passage],
         embedder: Embedder,
-        lane: str = "now",
+        mode: EmbeddingMode = EmbeddingMode.SYNC,
     ) -> list[PassageRow]:
         """Take these passages for the recording's only ones. Their ids are the same each time.
 
         Raise Unavailable if the embedder is not the active one any more.
         """
         rows = [
-            _row(recording_id, transcript_id, n, passage, embedder, lane)
+            _row(recording_id, transcript_id, n, passage, embedder, mode)
             for n, passage in enumerate(passages)
         ]
         with self._database.write() as session:
@@ -60,15 +60,15 @@ class Passages:
                 raise Unavailable(Code.EMBEDDER_CHANGED)
             session.execute(delete(PassageRow).where(PassageRow.recording_id == recording_id))
             session.add_all(rows)
-            refresh_meaning(session, recording_id)
+            refresh_embedding_status(session, recording_id)
         return rows
 
     def waiting(self, recording_id: str, limit: int) -> list[PassageRow]:
         """Passages that wait for their vector and are not left to a batch."""
         mine = select(PassageRow).where(
             PassageRow.recording_id == recording_id,
-            PassageRow.meaning == EmbeddingStatus.WAITING,
-            PassageRow.lane == "now",
+            PassageRow.embedding_status == EmbeddingStatus.WAITING,
+            PassageRow.embedding_mode == EmbeddingMode.SYNC,
         )
         with self._database.read() as session:
             return list(session.scalars(mine.order_by(PassageRow.n).limit(limit)))
@@ -84,19 +84,22 @@ class Passages:
         with self._database.write() as session:
             session.execute(
                 update(PassageRow)
-                .where(PassageRow.recording_id == recording_id, PassageRow.meaning == EmbeddingStatus.WAITING)
-                .where(PassageRow.lane == "now")
-                .values(meaning=EmbeddingStatus.FAILED)
+                .where(
+                    PassageRow.recording_id == recording_id,
+                    PassageRow.embedding_status == EmbeddingStatus.WAITING,
+                )
+                .where(PassageRow.embedding_mode == EmbeddingMode.SYNC)
+                .values(embedding_status=EmbeddingStatus.FAILED)
             )
-            refresh_meaning(session, recording_id)
+            refresh_embedding_status(session, recording_id)
 
 
-def refresh_meaning(session: Session, recording_id: str) -> str:
-    """A recording's `meaning` follows from its passages: the least finished one speaks for all."""
+def refresh_embedding_status(session: Session, recording_id: str) -> EmbeddingStatus:
+    """A recording's embedding status follows from its passages: the least finished one speaks for all."""
     session.flush()
-    mine = select(PassageRow.meaning).where(PassageRow.recording_id == recording_id).distinct()
+    mine = select(PassageRow.embedding_status).where(PassageRow.recording_id == recording_id).distinct()
     found = set(session.scalars(mine))
-    meaning = next(
+    status = next(
         (
             state
             for state in (EmbeddingStatus.WAITING, EmbeddingStatus.FAILED, EmbeddingStatus.DONE)
@@ -104,8 +107,8 @@ def refresh_meaning(session: Session, recording_id: str) -> str:
         ),
         EmbeddingStatus.OFF,
     )
-    session.execute(update(Recording).where(Recording.id == recording_id).values(meaning=meaning))
-    return meaning
+    session.execute(update(Recording).where(Recording.id == recording_id).values(embedding_status=status))
+    return status
 
 
 def is_active(session: Session, embedder: Embedder) -> bool:
@@ -117,19 +120,23 @@ def is_active(session: Session, embedder: Embedder) -> bool:
 def mark(session: Session, recording_id: str, ids: Iterable[str], embedder: Embedder) -> None:
     """These passages are found by meaning; they go on waiting if their embedder is active no more."""
     if is_active(session, embedder):
-        mine = PassageRow.id.in_(list(ids)) & (PassageRow.meaning == EmbeddingStatus.WAITING)
-        session.execute(update(PassageRow).where(mine).values(meaning=EmbeddingStatus.DONE))
-        refresh_meaning(session, recording_id)
+        mine = PassageRow.id.in_(list(ids)) & (PassageRow.embedding_status == EmbeddingStatus.WAITING)
+        session.execute(update(PassageRow).where(mine).values(embedding_status=EmbeddingStatus.DONE))
+        refresh_embedding_status(session, recording_id)
 
 
-def wait_again(session: Session, recording_id: str, lanes: Iterable[str]) -> bool:
-    """Failed passages of these lanes are to be tried once more; False if there are none."""
-    mine = update(PassageRow).where(PassageRow.recording_id == recording_id, PassageRow.lane.in_(list(lanes)))
+def wait_again(session: Session, recording_id: str, modes: Iterable[EmbeddingMode]) -> bool:
+    """Failed passages of these modes are to be tried once more; False if there are none."""
+    mine = update(PassageRow).where(
+        PassageRow.recording_id == recording_id, PassageRow.embedding_mode.in_(list(modes))
+    )
     failed = changed(
         session,
-        mine.where(PassageRow.meaning == EmbeddingStatus.FAILED).values(meaning=EmbeddingStatus.WAITING),
+        mine.where(PassageRow.embedding_status == EmbeddingStatus.FAILED).values(
+            embedding_status=EmbeddingStatus.WAITING
+        ),
     )
-    refresh_meaning(session, recording_id)
+    refresh_embedding_status(session, recording_id)
     return failed
 
 
@@ -172,13 +179,13 @@ def _searched(recording: Recording, passage: PassageRow) -> Row:
 
 
 def counts(session: Session) -> dict[str, int]:
-    """How many passages there are in each state of `meaning`."""
-    grouped = select(PassageRow.meaning, func.count()).group_by(PassageRow.meaning)
+    """How many passages there are in each embedding status."""
+    grouped = select(PassageRow.embedding_status, func.count()).group_by(PassageRow.embedding_status)
     return dict(session.execute(grouped).all())
 
 
 def _row(
-    recording_id: str, transcript_id: str, n: int, passage: Passage, embedder: Embedder, lane: str
+    recording_id: str, transcript_id: str, n: int, passage: Passage, embedder: Embedder, mode: EmbeddingMode
 ) -> PassageRow:
     spoken = language(passage.text)
     return PassageRow(
@@ -190,6 +197,6 @@ def _row(
         speaker=passage.speaker,
         language=spoken,
         text=passage.text,
-        lane=lane,
-        meaning=EmbeddingStatus.WAITING if understands(embedder, spoken) else EmbeddingStatus.OFF,
+        embedding_mode=mode,
+        embedding_status=EmbeddingStatus.WAITING if understands(embedder, spoken) else EmbeddingStatus.OFF,
     )

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from core.database.states import OrderFate
+from core.database.states import OrderFate, PriceMode
 from core.errors import Code, Rejected
 from core.media.waveform import Waveform
 
@@ -155,8 +155,8 @@ class RemoteEngine(Engine, Protocol):
     http: HttpClient
     """The line to the provider."""
 
-    def price(self, duration_s: float) -> tuple[str, str, int]:
-        """What a segment of so many seconds is billed: model and lane in the price book, and the quantity."""
+    def price(self, duration_s: float) -> tuple[str, PriceMode, int]:
+        """What a segment of so many seconds is billed: model and mode in the price book, and the quantity."""
 
 
 @dataclass(frozen=True)

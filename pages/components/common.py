@@ -278,7 +278,9 @@ def about(card: Card) -> str:
     return facts(
         duration(recording.duration_s),
         moment(recording.created_at),
-        gettext(SILENT if card.silent else MEANINGS[recording.meaning]) if recording.transcript_id else "",
+        gettext(SILENT if card.silent else MEANINGS[recording.embedding_status])
+        if recording.transcript_id
+        else "",
         plain(", ".join(recording.tags)),
     )
 

@@ -1,4 +1,4 @@
-"""The pictures of a recording, and the lane of its passages that wait."""
+"""The pictures of a recording, and its passages that wait for a batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import streamlit as st
 
 from core import application
-from core.database.states import OrderState
+from core.database.states import EmbeddingMode, OrderState
 from core.database.tables import Recording
 from core.errors import StenogramError
 from core.orders.covers import LIVE
@@ -65,7 +65,7 @@ def _pictures(recording_id: str) -> bool:
     return not series.ended
 
 
-def lane(recording: Recording) -> None:
+def waiting_for_batch(recording: Recording) -> None:
     """Where passages wait for a batch: how many, and the way to have them at once."""
     left = application.current().batches.waiting(recording.id).get("batch", 0)
     if not left:
@@ -75,7 +75,7 @@ def lane(recording: Recording) -> None:
         label = gettext("Make the vectors now, at the full price")
         if may_change() and st.button(label, type="tertiary", key="lane-now"):
             try:
-                application.current().batches.change_lane(recording.id, "now")
+                application.current().batches.change_mode(recording.id, EmbeddingMode.SYNC)
             except StenogramError as error:
                 st.error(translate_error(error))
             else:

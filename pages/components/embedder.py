@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core import application
+from core.database.states import EmbeddingMode
 from core.errors import StenogramError
 from core.i18n import catalogue
 from core.i18n.messages import N_
@@ -12,7 +13,10 @@ from core.search.active_embedder import Change, Offer
 from pages.components import common
 from pages.components.common import gettext, ngettext, plain, translate_error, translate_fact
 
-SWITCH = {"now": N_("Switch now for {usd}"), "batch": N_("Switch by batch for {usd}")}
+SWITCH = {
+    EmbeddingMode.SYNC: N_("Switch now for {usd}"),
+    EmbeddingMode.BATCH: N_("Switch by batch for {usd}"),
+}
 FREE = N_("Switch for free")
 
 
@@ -34,17 +38,21 @@ def _offer(offer: Offer) -> None:
         many = "{n} passages get new vectors; until all are there {before} goes on answering."
         st.write(ngettext(one, many, offer.passages, before=translate_fact(offer.before)))
         with st.container(horizontal=True):
-            for lane, usd in offer.usd.items():
-                template = FREE if usd == 0 else SWITCH[lane]
+            for mode, usd in offer.usd.items():
+                template = FREE if usd == 0 else SWITCH[mode]
                 price = catalogue.NOTHING if usd is None else catalogue.money(float(usd))
                 label = gettext(template, usd=plain(price))
-                if st.button(label, type="primary" if lane == "now" else "secondary", key=f"switch-{lane}"):
-                    _switch(lane)
+                if st.button(
+                    label,
+                    type="primary" if mode == EmbeddingMode.SYNC else "secondary",
+                    key=f"switch-{mode.lane}",
+                ):
+                    _switch(mode)
 
 
-def _switch(lane: str) -> None:
+def _switch(mode: EmbeddingMode) -> None:
     try:
-        application.current().active.switch(lane)
+        application.current().active.switch(mode)
     except StenogramError as error:  # somebody else was faster
         st.error(translate_error(error))
     else:

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from core.database.database import Database
-from core.database.states import JobKind, JobState, RunOutcome
+from core.database.states import EmbeddingMode, JobKind, JobState, RunOutcome
 from core.database.tables import Run, utc
 from core.i18n.catalogue import money
 from core.i18n.messages import N_
@@ -49,7 +49,7 @@ COLOURS: dict[str, str] = {
 }
 FORMATS = {"hour": "%H:%M", "day": "%H:%M", "week": "%d.%m", "month": "%d.%m"}
 HEIGHT = 220
-LANES = {"now": N_("Now"), "batch": N_("In a batch")}
+MODES: dict[str, str] = {EmbeddingMode.SYNC: N_("Now"), EmbeddingMode.BATCH: N_("In a batch")}
 
 
 def took(seconds: float | None) -> str:
@@ -178,7 +178,7 @@ def about(detail: Detail) -> str:
         moment(job.created_at),
         gettext("engine {name}", name=plain(task.engine)),
         spoken([task.language]),
-        gettext(LANES.get(task.lane, task.lane)),
+        gettext(MODES[task.embedding_mode]),
         gettext("cost {usd}", usd=plain(money(float(detail.usd)))) if detail.usd else gettext("cost nothing"),
     )
 

@@ -177,7 +177,7 @@ def _worker(worker: Worker, doing: str, device: str) -> None:
             return
         options, label = (
             ("undrain", gettext("Go on"))
-            if worker.wish == RequestedAction.DRAIN
+            if worker.requested_action == RequestedAction.DRAIN
             else ("drain", gettext("Drain"))
         )
         with st.popover("", icon=":material/more_horiz:", key=f"ask-worker-{worker.name}", type="tertiary"):
@@ -192,7 +192,7 @@ def _about_worker(worker: Worker) -> list[str]:
         {
             RequestedAction.DRAIN: gettext("takes nothing new"),
             RequestedAction.RESTART: gettext("is restarting"),
-        }.get(worker.wish, ""),
+        }.get(worker.requested_action, ""),
         gettext("memory {size}", size=size(worker.rss_bytes)),
         gettext("GPU memory {size}", size=size(worker.gpu_bytes)) if worker.gpu_bytes else "",
         gettext("GPU load {share}", share=f"{worker.gpu_load:.0%}") if worker.gpu_load is not None else "",

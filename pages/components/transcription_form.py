@@ -1,4 +1,4 @@
-"""How a recording is to be heard, and what an upload comes to: by lane, and by every engine that could take it."""
+"""How a recording is to be heard, and what an upload comes to: by embedding mode, and by every engine that could take it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import streamlit as st
 
 from core import application
 from core.billing import Answer, Quote
+from core.database.states import EmbeddingMode
 from core.database.tables import Recording, Transcript
 from core.errors import StenogramError
 from core.i18n.messages import N_
@@ -27,7 +28,10 @@ USUAL = TranscriptionOptions()
 CENT_USD = Decimal("0.01")
 NAMED = 3
 """So many files are named, the rest is counted."""
-LANES = {"now": N_("At once"), "batch": N_("In a batch, vectors at half the price")}
+MODES: dict[str, str] = {
+    EmbeddingMode.SYNC: N_("At once"),
+    EmbeddingMode.BATCH: N_("In a batch, vectors at half the price"),
+}
 KEPT = N_(
     "The present text stays until the new one is ready, which then takes its place. "
     "If you need it, download it first."
@@ -93,7 +97,7 @@ def _again_costs(recording: Recording, options: TranscriptionOptions) -> str:
         answer = app.estimates.answer(durations_s=[length_s], language=options.language) if length_s else None
     except StenogramError:
         return ""
-    return _cost(answer, app.choose(options).engine.name, app.settings.embedding_lane)
+    return _cost(answer, app.choose(options).engine.name, _usual())
 
 
 def way(heard: Transcript | None) -> str:
@@ -108,16 +112,16 @@ def way(heard: Transcript | None) -> str:
 
 
 def draw(files: Sequence[Any], options: TranscriptionOptions) -> tuple[TranscriptionOptions, int]:
-    """Ask for the lane, and say what these files cost by each and by other engines. How many are to be heard."""
+    """Ask for the embedding mode, and say what these files cost by each and by other engines. How many are to be heard."""
     app = application.current()
     answer, archive = _priced(files, options.language)
     engine = app.choose(options).engine
-    lane = _lane(answer, engine.name)
-    deadline_h = _deadline() if lane == "batch" else None
+    mode = _mode(answer, engine.name)
+    deadline_h = _deadline() if mode == EmbeddingMode.BATCH else None
     many = len(files) if archive is None else _counted(archive, engine, options)
     if answer is not None:
-        _engines(answer, lane or app.settings.embedding_lane)
-    return replace(options, lane=lane, deadline_h=deadline_h), many
+        _engines(answer, mode or _usual())
+    return replace(options, embedding_mode=mode, deadline_h=deadline_h), many
 
 
 def _counted(archive: Archive, engine: Engine, options: TranscriptionOptions) -> int:
@@ -156,26 +160,30 @@ def _priced(files: Sequence[Any], language: str) -> tuple[Answer | None, Archive
         return None, archive
 
 
-def _lane(answer: Answer | None, engine: str) -> str:
-    """How vectors are to be made; "" where there is no choice, with the reason."""
+def _mode(answer: Answer | None, engine: str) -> EmbeddingMode | None:
+    """How vectors are to be made; None where there is no choice, with the reason."""
     why = _no_batches()
-    captions = [_cost(answer, engine, lane) for lane in LANES]
+    captions = [_cost(answer, engine, mode) for mode in EmbeddingMode]
     if why:
         if captions[0]:
             st.markdown(captions[0])
         st.caption(why)
-        return ""
-    shown = common.said(LANES)
+        return None
+    shown = common.said(MODES)
     chosen = st.radio(
         gettext("Search by meaning is ready"),
         list(shown),
-        list(shown).index(application.current().settings.embedding_lane),
+        list(shown).index(_usual()),
         format_func=shown.__getitem__,
         captions=captions,
         horizontal=True,
         key="lane",
     )
-    return str(chosen)
+    return EmbeddingMode(chosen)
+
+
+def _usual() -> EmbeddingMode:
+    return EmbeddingMode.of_lane(application.current().settings.embedding_lane) or EmbeddingMode.SYNC
 
 
 def _deadline() -> float | None:
@@ -193,16 +201,16 @@ def _deadline() -> float | None:
 
 
 def _no_batches() -> str:
-    """Why there is no batch lane; empty if there is."""
+    """Why there are no batches; empty if there is."""
     try:
-        application.current().active.lane("batch")
+        application.current().active.mode(EmbeddingMode.BATCH)
     except StenogramError as error:
         return common.translate_error(error)
     return ""
 
 
-def _cost(answer: Answer | None, engine: str, lane: str) -> str:
-    quote = _quote(answer, engine, lane) if answer is not None else None
+def _cost(answer: Answer | None, engine: str, mode: EmbeddingMode) -> str:
+    quote = _quote(answer, engine, mode) if answer is not None else None
     if answer is None or quote is None:
         return ""
     price = common.plain(_cash(answer, quote.total_usd))
@@ -221,11 +229,11 @@ def _cash(answer: Answer, usd: Decimal | None) -> str:
     return plan.cash(answer, usd) if _countable(usd) else gettext("Less than a cent")
 
 
-def _quote(answer: Answer, engine: str, lane: str) -> Quote | None:
-    return application.current().estimates.of_engine(answer, engine, lane)
+def _quote(answer: Answer, engine: str, mode: EmbeddingMode) -> Quote | None:
+    return application.current().estimates.of_engine(answer, engine, mode)
 
 
-def _engines(answer: Answer, lane: str) -> None:
+def _engines(answer: Answer, mode: EmbeddingMode) -> None:
     """Every engine that could take these files; silent where there is no choice."""
     ready = [
         engine
@@ -235,7 +243,7 @@ def _engines(answer: Answer, lane: str) -> None:
     if len(ready) < 2:
         return
     rows = [
-        _row(answer, common.translate_fact(engine.title), _quote(answer, engine.name, lane))
+        _row(answer, common.translate_fact(engine.title), _quote(answer, engine.name, mode))
         for engine in ready
     ]
     with st.expander(gettext("By other engines"), icon=":material/compare_arrows:"):

@@ -58,7 +58,7 @@ def _order(options: TranscriptionOptions) -> dict[str, str]:
     known = {
         "language": options.language,
         "engine": options.engine,
-        "lane": options.lane,
+        "lane": options.embedding_mode.lane if options.embedding_mode else "",
         "deadline_h": str(options.deadline_h or ""),
         "title": options.title,
         "tags": ",".join(options.tags),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
-from core.database.states import OrderFate
+from core.database.states import OrderFate, PriceMode
 from core.errors import Code, Rejected
 from core.http_client import Answer, HttpClient
 from core.media import encode
@@ -68,9 +68,9 @@ class FireworksEngine:
         ready = self.http.has_key
         return Readiness(ready, "" if ready else "FIREWORKS_API_KEY is not set")
 
-    def price(self, duration_s: float) -> tuple[str, str, int]:
-        """Model, lane and billed seconds."""
-        return self.model, "now", ceil(duration_s)
+    def price(self, duration_s: float) -> tuple[str, PriceMode, int]:
+        """Model, mode of its price, and billed seconds."""
+        return self.model, PriceMode.SYNC, ceil(duration_s)
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:
         """One paid call a segment; one without any samples costs nothing."""
@@ -124,9 +124,9 @@ class FireworksBatchEngine(FireworksEngine):
         readiness = super().readiness()
         return Readiness(False, NO_ACCOUNT) if readiness.ready and not self.account else readiness
 
-    def price(self, duration_s: float) -> tuple[str, str, int]:
-        """Model, lane and billed seconds."""
-        return self.model, "batch", ceil(duration_s)
+    def price(self, duration_s: float) -> tuple[str, PriceMode, int]:
+        """Model, mode of its price, and billed seconds."""
+        return self.model, PriceMode.BATCH, ceil(duration_s)
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
         """Not at once: its work is ordered."""

@@ -13,7 +13,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from core.database.states import OrderFate
+from core.database.states import OrderFate, PriceMode
 from core.errors import Code, OutcomeUnknown, ProviderBusy, Rejected
 from core.http_client import Answer, HttpClient
 from core.media import encode
@@ -64,9 +64,9 @@ class GroqEngine:
         ready = self.http.has_key or self.own
         return Readiness(ready, "" if ready else "GROQ_API_KEY is not set")
 
-    def price(self, duration_s: float) -> tuple[str, str, int]:
-        """Model, lane and billed seconds."""
-        return self.model, "now", max(MIN_BILLED_S, ceil(duration_s))
+    def price(self, duration_s: float) -> tuple[str, PriceMode, int]:
+        """Model, mode of its price, and billed seconds."""
+        return self.model, PriceMode.SYNC, max(MIN_BILLED_S, ceil(duration_s))
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:
         """One paid call a segment; one without any samples costs nothing."""
@@ -111,10 +111,10 @@ class GroqBatchEngine(GroqEngine):
             return Readiness(False, "STORAGE_URL is not set: Groq fetches the sound of a batch from a store")
         return super().readiness()
 
-    def price(self, duration_s: float) -> tuple[str, str, int]:
-        """Model, lane and billed seconds."""
+    def price(self, duration_s: float) -> tuple[str, PriceMode, int]:
+        """Model, mode of its price, and billed seconds."""
         model, _, billed_s = super().price(duration_s)
-        return model, "batch", billed_s
+        return model, PriceMode.BATCH, billed_s
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
         """Not at once: its work is ordered."""

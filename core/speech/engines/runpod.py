@@ -17,7 +17,7 @@ from math import ceil
 from typing import Any
 
 from core.billing import shipped
-from core.database.states import OrderFate
+from core.database.states import OrderFate, PriceMode
 from core.errors import Code, NotFound, OutcomeUnknown, Rejected
 from core.http_client import Answer, HttpClient
 from core.media import encode
@@ -78,10 +78,14 @@ class RunPodEngine:
             return Readiness(False, "RUNPOD_URL is not set: the address of your endpoint, it ends in /run")
         return Readiness(True)
 
-    def price(self, duration_s: float) -> tuple[str, str, int]:
-        """GPU, lane and GPU seconds; starting and idling are in the monthly bill, not in an order."""
+    def price(self, duration_s: float) -> tuple[str, PriceMode, int]:
+        """GPU, mode of its price, GPU seconds; starting and idling are billed by the month, not by order."""
         speed = shipped().speed("runpod", self._gpu)
-        return self._gpu, "now", ceil(duration_s / float(speed.value)) if speed else ceil(duration_s / 50)
+        return (
+            self._gpu,
+            PriceMode.SYNC,
+            ceil(duration_s / float(speed.value)) if speed else ceil(duration_s / 50),
+        )
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:  # noqa: ARG002
         """Not at once: its work is ordered."""
