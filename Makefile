@@ -6,7 +6,7 @@ DATA ?=
 PORT ?=
 ENVIRONMENT := $(if $(DATA),STENOGRAM_HOME="$(abspath $(DATA))") $(if $(PORT),PORT=$(PORT))
 
-.PHONY: run test check sample demo-batch key worker chaos bench bench-asr bench-search toy toy-rnnt install install-dev system
+.PHONY: run test check sample demo-batch key worker chaos bench bench-asr bench-search bench-quality toy toy-rnnt install install-dev system
 
 run: install
 	@$(ENVIRONMENT) exec $(PY) -m jobs.runner
@@ -34,7 +34,7 @@ bench: bench-asr bench-search
 	$(PY) -m benchmarks.bench_parse
 	$(PY) -m benchmarks.bench_monitor
 
-bench-asr bench-search: install
+bench-asr bench-search bench-quality: install
 	$(PY) benchmarks/$(subst -,_,$@).py
 
 toy: install-dev # trains the toy model anew; needs espeak-ng and about an hour on two cores

@@ -367,8 +367,11 @@ class Application:
         """Start what the first upload, and the first question by meaning, would wait for."""
         decode.warm()
         with self.database.read() as session:
-            if counts(session).get(EmbeddingStatus.DONE):
-                _ = self.embedder().dim
+            has_vectors = bool(counts(session).get(EmbeddingStatus.DONE))
+        embedder = self.active.searched()
+        costs_nothing = embed.batching(embedder) is None
+        if has_vectors and costs_nothing:
+            embedder.embed_query("")
 
     # Care
 

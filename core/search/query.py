@@ -168,7 +168,7 @@ class _Look:
 
     def near(self, embedder: Embedder | None) -> tuple[Hits, str | None]:
         """Passages that mean it, or why nobody can say."""
-        if embedder is None:
+        if embedder is None or embedder.languages == ():
             return [], NO_MEANING
         if not understands(embedder, language(self.question)):
             return [], NOT_ITS_LANGUAGE

@@ -18,7 +18,7 @@ import httpx
 
 from core.database.database import Database
 from core.database.tables import Json
-from core.embedding.embedders import local
+from core.embedding.embedders import e5, local
 from core.errors import NotFound, StenogramError
 from core.queue.jobs import as_json
 from core.settings import Settings
@@ -75,7 +75,7 @@ class ModelDownloads:
     def all(self) -> list[Download]:
         """Every model that can be brought, as it stands."""
         found = [self._look(self._gigaam, "gigaam")] if self._gigaam in download.MD5 else []
-        if self._local not in ("", local.PACKAGED) and not Path(self._local).is_dir():
+        if self._local not in ("", local.PACKAGED, e5.MODEL) and not Path(self._local).is_dir():
             found.append(self._look(self._local, "local"))
         return found
 

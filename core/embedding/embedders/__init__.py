@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from core.embedding.embedder import Embedder
+from core.embedding.embedders import e5
+from core.embedding.embedders.e5 import E5
 from core.embedding.embedders.gemini import Gemini
 from core.embedding.embedders.local import Local
 from core.settings import Settings
@@ -15,9 +17,15 @@ def by_name(settings: Settings, name: str) -> Embedder:
     """
     if name.startswith("gemini"):
         return gemini(settings, name.removeprefix("gemini"))
-    chosen = Local(settings.local_embedding_model, settings.models)
+    chosen = _local(settings, settings.local_embedding_model)
     model = name.removeprefix("local").removeprefix("-")
-    return chosen if not model or chosen.name == name else Local(model, settings.models)
+    return chosen if not model or chosen.name == name else _local(settings, model)
+
+
+def _local(settings: Settings, model: str) -> Embedder:
+    """The model of this machine: multilingual-e5-small from its package, unless another one is named."""
+    packaged = ("", e5.MODEL, e5.NAME.removeprefix("local-"))
+    return E5() if model in packaged else Local(model, settings.models)
 
 
 def gemini(settings: Settings, stored: str = "") -> Gemini:

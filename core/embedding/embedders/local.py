@@ -1,6 +1,7 @@
 """Embeddings on this machine, free and without a network, through sentence-transformers.
 
-The packaged model reads English only: on Russian it is no better than chance, so it is never asked.
+The default is `e5.py`. The model packaged here reads English only: on Russian it is no better than chance, so
+it is never asked.
 Any other model is used as its owner says, and only from disk: a search must not wait for a download.
 """
 
