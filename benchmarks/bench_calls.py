@@ -31,7 +31,7 @@ from core.media.decode import decode, waveform
 from core.media.waveform import SAMPLE_RATE, Waveform
 from core.principal import PAGES, Principal
 from core.settings import Settings
-from core.speech.gigaam import device
+from core.speech import cores
 
 SPEECH = Path(__file__).resolve().parent.parent / "tests" / "data" / "ru_meeting.opus"
 
@@ -109,8 +109,8 @@ def main() -> None:
         engine = f"gigaam-{wanted.model or 'toy'}"
         warm, jobs = prepared(Path(folder) / "warm", files[:1], wanted.model, engine)
         work_off(warm, jobs, 1)
-        cores = device.physical_cores()
-        print(f"{wanted.calls} calls of {wanted.seconds:.0f} s, {engine}, {cores} cores")
+        count = cores.physical_cores()
+        print(f"{wanted.calls} calls of {wanted.seconds:.0f} s, {engine}, {count} cores")
         print("| jobs | x real time | a core |\n|---|---|---|")
         best: dict[int, tuple[float, float]] = {}
         for turn in range(wanted.repeats):

@@ -82,6 +82,7 @@ class Settings(BaseSettings):
     gigaam_model: str = "v3_e2e_rnnt"
     gigaam_dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
     gigaam_compile: bool = False
+    whisper_model: str = "base"
     models_dir: str = ""
 
     embedding_model: str = "gemini-embedding-2"

@@ -15,6 +15,7 @@ from benchmarks import checkpoints
 from core.i18n import catalogue
 from core.media.waveform import SAMPLE_RATE
 from core.settings import Settings
+from core.speech import cores
 from core.speech.engines.gigaam import TOY, compiler, real, toy
 from core.speech.gigaam import device, greedy
 from core.speech.gigaam.batches import plan
@@ -392,7 +393,7 @@ def test_a_small_model_takes_one_core_and_a_large_one_all(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
     assert device.use_cores(96) == torch.get_num_threads() == 1
-    assert device.use_cores(768) == torch.get_num_threads() == device.physical_cores()
+    assert device.use_cores(768) == torch.get_num_threads() == cores.physical_cores()
     device.use_cores(96)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-TOPOLOGY = Path("/sys/devices/system/cpu")
+from core.speech.cores import thread_count
+
 DRIVER = Path("/proc/driver/nvidia/version")
 
 BF16_FLAGS = {"amx_bf16", "avx512_bf16"}
@@ -129,23 +129,9 @@ def use_cores(width: int = SMALL_WIDTH) -> int:
     Called by the thread that computes: the number is its own, and other packages (silero-vad) set one
     for the whole process.
     """
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    most = int(wanted) if wanted.isdigit() else physical_cores()
-    threads = most if width >= SMALL_WIDTH else 1
+    threads = thread_count() if width >= SMALL_WIDTH else 1
     torch.set_num_threads(threads)
     return threads
-
-
-def physical_cores() -> int:
-    """Cores this process may use; two threads of one core count once."""
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-    return len({_siblings(cpu) for cpu in allowed})
-
-
-def _siblings(cpu: int) -> str:
-    """The hardware threads that share a core with this one; itself where the system does not say."""
-    file = TOPOLOGY / f"cpu{cpu}" / "topology" / "thread_siblings_list"
-    return file.read_text().strip() if file.exists() else str(cpu)
 
 
 def _name(dtype: torch.dtype) -> str:
