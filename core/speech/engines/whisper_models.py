@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from core.errors import BadRequest, Unavailable
+from core.errors import BadRequest, Code, Unavailable
 
 PUBLISHER = "https://huggingface.co"
 PACKAGED = "base"
@@ -41,13 +41,13 @@ Progress = Callable[[str, int, int], None]
 class NotFetched(Unavailable):
     """No network, or the publisher does not answer."""
 
-    message = "{file} could not be fetched ({detail}). It is at {address} and belongs into {folder}."
+    code = Code.MODEL_NOT_FETCHED
 
 
 class Damaged(Unavailable):
     """What came is not what was published."""
 
-    message = "{file} came damaged: its checksum is not the published one. Fetch it again."
+    code = Code.MODEL_DAMAGED
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def fetch(name: str, models_dir: Path, progress: Progress, client: httpx.Client 
     unknown model.
     """
     if name not in MODELS:
-        raise BadRequest("There is no model {name}. There are: {names}.", name=name, names=", ".join(MODELS))
+        raise BadRequest(Code.MODEL_UNKNOWN, name=name, names=", ".join(MODELS))
     model, target = MODELS[name], folder(models_dir, name)
     target.mkdir(parents=True, exist_ok=True)
     with client or httpx.Client(timeout=30, follow_redirects=True) as http:
@@ -287,8 +287,8 @@ def _fetch(model: Model, file: File, target: Path, http: httpx.Client, progress:
         _download(address, part, http, lambda done: progress(file.name, done, file.size_bytes))
     except httpx.HTTPError as error:
         detail = type(error).__name__
-        shown = f"{target.parent.name}/{target.name}"
-        raise NotFetched(file=file.name, detail=detail, address=address, folder=shown) from error
+        shown = f"{target.name}/{file.name}"
+        raise NotFetched(file=shown, detail=detail, address=address) from error
     _finish(part, target / file.name, file)
 
 
