@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
 
@@ -299,6 +300,28 @@ class Code(StrEnum):
     )
 
 
+@dataclass(frozen=True)
+class Provider:
+    """Whose service it is: a stable name, and the one that people read."""
+
+    name: str
+    display_name: str
+
+
+GEMINI = Provider("gemini", "Gemini")
+GROQ = Provider("groq", "Groq")
+RUNPOD = Provider("runpod", "RunPod")
+FIREWORKS = Provider("fireworks", "Fireworks")
+OBJECT_STORE = Provider("object_store", "The object store")
+INDEX = Provider("index", "LanceDB")
+PROVIDERS = {one.name: one for one in (GEMINI, GROQ, RUNPOD, FIREWORKS, OBJECT_STORE, INDEX)}
+
+
+def display_name(provider: str) -> str:
+    """How people call a provider, by its name in the price book."""
+    return PROVIDERS[provider].display_name if provider in PROVIDERS else provider.title()
+
+
 def known(value: object) -> Code | None:
     """The code of this name; None if there is none, as from a newer version."""
     return Code.__members__.get(str(value).upper())
@@ -320,6 +343,8 @@ class StenogramError(Exception):
 
     code = Code.UNKNOWN
     """What it means if the raiser says nothing else."""
+    provider: Provider | None = None
+    """Who said so, where it was not this tool."""
 
     def __init__(self, code: Code | None = None, /, **facts: object) -> None:
         super().__init__()
@@ -418,9 +443,15 @@ class ProviderBusy(Unavailable):
     code = Code.PROVIDER_BUSY
 
     def __init__(
-        self, provider: str, detail: str, retry_after_s: float | None = None, *, status: int | None = None
+        self,
+        provider: Provider,
+        detail: str,
+        retry_after_s: float | None = None,
+        *,
+        status: int | None = None,
     ) -> None:
-        super().__init__(provider=provider, detail=detail)
+        super().__init__(provider=provider.display_name, detail=detail)
+        self.provider = provider
         self.retry_after_s = retry_after_s
         self.status = status
         """Of the HTTP reply, where there was one."""
@@ -441,8 +472,9 @@ class ProviderRefused(Unavailable):
 
     code = Code.PROVIDER_REFUSED
 
-    def __init__(self, provider: str, setting: str, code: Code | None = None) -> None:
-        super().__init__(code, provider=provider, setting=setting)
+    def __init__(self, provider: Provider, setting: str, code: Code | None = None) -> None:
+        super().__init__(code, provider=provider.display_name, setting=setting)
+        self.provider = provider
 
 
 class NoSpace(Unavailable):

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from core.errors import (
     Code,
     OutcomeUnknown,
+    Provider,
     ProviderBusy,
     ProviderRefused,
     ProviderResting,
@@ -48,7 +49,7 @@ class Answer:
     status: int
     headers: httpx.Headers
     body: bytes
-    provider: str
+    provider: Provider
     took_s: float
 
     def json(self) -> dict[str, Any]:
@@ -82,11 +83,11 @@ class Answer:
 
 
 class HttpClient:
-    """The line to one provider: its name for people, its key, and the setting that holds the key."""
+    """The line to one provider: its key, and the setting that holds the key."""
 
     def __init__(
         self,
-        provider: str,
+        provider: Provider,
         key: SecretStr,
         setting: str,
         *,
@@ -161,7 +162,7 @@ class HttpClient:
             detail = f"the connection broke: {type(error).__name__}"
             raise OutcomeUnknown(self.provider, detail) from error
         except httpx.InvalidURL as error:
-            raise Rejected(Code.PROVIDER_ADDRESS_INVALID, provider=self.provider) from error
+            raise Rejected(Code.PROVIDER_ADDRESS_INVALID, provider=self.provider.display_name) from error
 
     def _meaning(self, answer: Answer) -> StenogramError:
         """What a refusal means for us."""
@@ -173,7 +174,10 @@ class HttpClient:
                 return ProviderResting(self.provider, detail, retry_after_s(answer.headers) or RATE_PAUSE_S)
             case status if status == 408 or status >= 500 or status < 400:
                 return OutcomeUnknown(self.provider, detail, retry_after_s(answer.headers) or None)
-        return Rejected(Code.REQUEST_REFUSED, provider=self.provider, detail=f"{detail}{self._told(answer)}")
+        name = self.provider.display_name
+        refusal = Rejected(Code.REQUEST_REFUSED, provider=name, detail=f"{detail}{self._told(answer)}")
+        refusal.provider = self.provider
+        return refusal
 
     def _told(self, answer: Answer) -> str:
         """What the provider says, short, without the key, and nothing if it is a page for browsers."""
@@ -221,7 +225,7 @@ async def _patiently(exchange: Coroutine[Any, Any, T]) -> T:
 
 
 async def _exchange(
-    provider: str, method: str, url: str, sent: dict[str, Any], limit_s: float, most_bytes: int
+    provider: Provider, method: str, url: str, sent: dict[str, Any], limit_s: float, most_bytes: int
 ) -> Answer:
     began = time.monotonic()
     limits = httpx.Timeout(limit_s, connect=min(limit_s, 10.0))

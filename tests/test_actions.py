@@ -9,7 +9,7 @@ import pytest
 
 from core.application import Application
 from core.database.tables import Batch, Job, Worker
-from core.errors import AdminsOnly, BadRequest, Code, NotFound, ProviderRefused
+from core.errors import GEMINI, AdminsOnly, BadRequest, Code, NotFound, ProviderRefused
 from core.library.recordings import TranscriptionOptions
 from core.monitor import failures, job_list
 from core.monitor.actions import Actions, waiting_in
@@ -189,7 +189,7 @@ def fail(app: Application, error: Exception) -> None:
 def test_failures_are_grouped_by_reason_and_the_usual_fix_is_named(app, act):
     for name in ("en_meeting.opus", "call_stereo.opus"):
         bring(app, DATA / name)
-    fail(app, ProviderRefused("Gemini", "GEMINI_API_KEY"))
+    fail(app, ProviderRefused(GEMINI, "GEMINI_API_KEY"))
 
     (group,) = failures.groups(app.database, EVERYONE)
 
@@ -205,7 +205,7 @@ def test_failures_are_grouped_by_reason_and_the_usual_fix_is_named(app, act):
 
 def test_a_whole_group_is_tried_again_and_other_groups_are_not(app, act):
     bring(app)
-    fail(app, ProviderRefused("Gemini", "GEMINI_API_KEY"))
+    fail(app, ProviderRefused(GEMINI, "GEMINI_API_KEY"))
     other = bring(app, DATA / "call_stereo.opus")
     fail(app, BadRequest(Code.ENGINE_UNKNOWN, name="tea", names="coffee"))
 
@@ -219,7 +219,7 @@ def test_a_whole_group_is_tried_again_and_other_groups_are_not(app, act):
 def test_what_is_put_off_is_among_the_failures_and_can_be_tried_at_once(app, act):
     task = bring(app)
     claim = app.job_queue.claim(drive.ready(app)[0].id, "w")
-    app.job_queue.try_later(claim, ProviderRefused("Gemini", "GEMINI_API_KEY"))
+    app.job_queue.try_later(claim, ProviderRefused(GEMINI, "GEMINI_API_KEY"))
     assert not drive.ready(app)
 
     assert [group.jobs for group in failures.groups(app.database, EVERYONE)] == [1]

@@ -10,17 +10,25 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from core.database.tables import Payment
-from core.errors import Code, NotFound, OutcomeUnknown, ProviderBusy, Rejected, UnreadableMedia
+from core.errors import (
+    GROQ,
+    OBJECT_STORE,
+    Code,
+    NotFound,
+    OutcomeUnknown,
+    ProviderBusy,
+    Rejected,
+    UnreadableMedia,
+)
 from core.http_client import HttpClient
 from core.orders.breakers import Breakers
-from core.storage.object_store import NAME
 from tests import remotely
 from tests.drive import perform_all, ready
 from tests.remotely import CANARY
 from tools.groq_emulator import GroqEmulator
 from tools.runpod_emulator import RunPodEmulator
 
-GROQ = HttpClient("Groq", SecretStr(CANARY), "GROQ_API_KEY")
+LINE = HttpClient(GROQ, SecretStr(CANARY), "GROQ_API_KEY")
 
 
 @pytest.fixture(scope="module")
@@ -124,21 +132,23 @@ def breakers(tmp_path):
 
 
 def fail(breakers, error):
-    with pytest.raises(type(error)), breakers.around("groq", GROQ):
+    with pytest.raises(type(error)), breakers.around("groq", LINE):
         raise error
 
 
 def test_what_went_wrong_here_says_nothing_about_the_provider(breakers):
-    fail(breakers, OutcomeUnknown("Groq", "HTTP 500"))
+    fail(breakers, OutcomeUnknown(GROQ, "HTTP 500"))
 
-    for ours in (UnreadableMedia(reason="broken"), NotFound(), ProviderBusy(NAME, "a damaged copy")):
+    for ours in (UnreadableMedia(reason="broken"), NotFound(), ProviderBusy(OBJECT_STORE, "a damaged copy")):
         fail(breakers, ours)
         assert breakers.state("groq").failures == 1
 
 
 def test_a_provider_that_refuses_what_was_asked_works(breakers):
-    fail(breakers, OutcomeUnknown("Groq", "HTTP 500"))
+    fail(breakers, OutcomeUnknown(GROQ, "HTTP 500"))
 
-    fail(breakers, Rejected(Code.REQUEST_REFUSED, provider="Groq", detail="HTTP 400"))
+    refusal = Rejected(Code.REQUEST_REFUSED, provider="Groq", detail="HTTP 400")
+    refusal.provider = GROQ
+    fail(breakers, refusal)
 
     assert breakers.state("groq").failures == 0

@@ -245,7 +245,7 @@ def test_a_batch_that_a_person_must_look_at_stands_there_too(app):
         row = Batch(model="gemini-embedding-2@64", display_name="gam-1", texts=3, tokens=30, usd="0.01")
         row.created_at = row.next_at = app.job_queue.now()
         session.add(row)
-    app.batches.store.hold(row, "The provider does not know this batch any more.")
+    app.batches.store.hold(row, Code.BATCH_UNKNOWN)
 
     at = visit("monitor")
     assert "The provider does not know this batch any more." in texts(at)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from gettext import NullTranslations
-from pathlib import Path
-from string import ascii_letters
 
 import pytest
 from sqlalchemy import create_engine, text
 
-from core import errors
 from core.database import error_codes
 from core.database.database import Database
 from core.database.tables import Breaker
@@ -27,14 +23,17 @@ WITHOUT_OWN = {"StenogramError", "Rejected", "BadRequest", "Conflict"}
 """Classes that say what to do and not what happened: each raise says it by its code."""
 
 
+TREES = {path: ast.parse(path.read_text()) for path in SOURCES}
+
+
 def name_of(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
-def classes(trees: dict[Path, ast.Module]) -> set[str]:
+def classes() -> set[str]:
     """Names of all error classes, wherever they are defined."""
     found = {"StenogramError"}
-    defined = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    defined = [node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     for _ in range(5):
         found |= {node.name for node in defined if found & {name_of(base) for base in node.bases}}
     return found
@@ -42,9 +41,8 @@ def classes(trees: dict[Path, ast.Module]) -> set[str]:
 
 def raised() -> Iterator[tuple[str, ast.Call]]:
     """Every place that makes an error, as file and line."""
-    trees = {path: ast.parse(path.read_text()) for path in SOURCES}
-    known = classes(trees)
-    for path, tree in trees.items():
+    known = classes()
+    for path, tree in TREES.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and name_of(node.func) in known:
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", node
@@ -86,7 +84,7 @@ def test_every_code_has_one_sentence_and_every_sentence_one_code():
 
 
 def test_no_code_is_without_use():
-    used = {code for path in SOURCES for code in codes(ast.parse(path.read_text()))}
+    used = {code for tree in TREES.values() for code in codes(tree)}
 
     assert set(Code) - used == set()
 
@@ -148,39 +146,3 @@ def test_opening_a_database_of_such_a_version_does_that(tmp_path):
 
 def test_every_sentence_of_old_is_of_a_code_that_is_there():
     assert set(error_codes.CODES.values()) <= {code.value for code in Code}
-
-
-# Every sentence reworded, nothing else changes
-
-
-NEXT = str.maketrans(ascii_letters, ascii_letters[1:] + ascii_letters[0])
-
-
-def reworded(template: str) -> str:
-    """Other words around the same facts: each letter is the next one of the alphabet."""
-    parts = re.split(r"(\{\w+\})", template)
-    return "".join(part if part.startswith("{") else part.translate(NEXT) for part in parts)
-
-
-class Reworded(NullTranslations):
-    """English that says everything otherwise."""
-
-    def gettext(self, message: str) -> str:
-        return reworded(message)
-
-    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
-        return reworded(msgid1 if n == 1 else msgid2)
-
-
-@pytest.fixture
-def rewording(monkeypatch):
-    for code in Code:
-        monkeypatch.setattr(code, "message", reworded(code.message))
-    monkeypatch.setattr(catalogue, "_catalogue", lambda _language: Reworded())
-
-
-def test_the_rewording_reaches_what_people_read(rewording):
-    shown = catalogue.translate_error(record(Code.NOT_FOUND), "en")
-
-    assert str(errors.NotFound()) == "Opu gpvoe."
-    assert shown not in ("Not found.", "")

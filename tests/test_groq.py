@@ -13,7 +13,7 @@ import pytest
 from dramatiq.middleware import Shutdown
 from dramatiq.middleware.threading import raise_thread_exception
 
-from core.errors import OutcomeUnknown, ProviderBusy, ProviderRefused, ProviderResting, Rejected
+from core.errors import GROQ, OutcomeUnknown, ProviderBusy, ProviderRefused, ProviderResting, Rejected
 from core.http_client import HttpClient
 from core.media.waveform import SAMPLE_RATE
 from core.settings import Settings
@@ -134,7 +134,7 @@ def test_a_time_to_wait_is_understood_as_number_and_as_date(engine, groq, date):
 def test_a_dripping_reply_ends_at_the_deadline(groq):
     """Each read is quick; only a limit on the whole stops it."""
     groq.fault("drip", piece_bytes=1, pause_s=0.2)
-    http = HttpClient("Groq", settings(groq).groq_api_key, "GROQ_API_KEY")
+    http = HttpClient(GROQ, settings(groq).groq_api_key, "GROQ_API_KEY")
 
     began = time.monotonic()
     with pytest.raises(OutcomeUnknown, match="no answer"):
@@ -145,7 +145,7 @@ def test_a_dripping_reply_ends_at_the_deadline(groq):
 def test_a_worker_that_must_stop_is_interrupted_in_the_middle_of_a_call(groq):
     """As dramatiq does it: an exception from outside, into the thread that waits."""
     groq.fault("hang", None, seconds=60)
-    http = HttpClient("Groq", settings(groq).groq_api_key, "GROQ_API_KEY")
+    http = HttpClient(GROQ, settings(groq).groq_api_key, "GROQ_API_KEY")
     ended = []
 
     def work():
@@ -165,7 +165,7 @@ def test_a_worker_that_must_stop_is_interrupted_in_the_middle_of_a_call(groq):
 
 
 def test_a_reply_without_end_is_cut_off(groq):
-    http = HttpClient("Groq", settings(groq).groq_api_key, "GROQ_API_KEY")
+    http = HttpClient(GROQ, settings(groq).groq_api_key, "GROQ_API_KEY")
 
     with pytest.raises(OutcomeUnknown, match="never ends"):
         http.ask("GET", f"{groq.url}/openai/v1/models", most_bytes=20)

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from core import application, logs
 from core.database.tables import Batch, Job, Recording, Run, Segment, Tally, Task, Transcript, Worker
-from core.errors import BadRequest, Code, ProviderRefused, code_of
+from core.errors import GEMINI, BadRequest, Code, ProviderRefused, code_of
 from core.library.recordings import TranscriptionOptions
 from core.monitor import health, job_list, live, monitor
 from core.monitor.actions import Actions
@@ -282,7 +282,7 @@ def test_programs_read_the_same_facts_as_the_page(tmp_path):
     with serve(generous(tmp_path)) as served:
         app = served.app
         bring(app)
-        app.job_queue.fail(claim(app), ProviderRefused("Gemini", "GEMINI_API_KEY"))
+        app.job_queue.fail(claim(app), ProviderRefused(GEMINI, "GEMINI_API_KEY"))
         bring(app, "call_stereo.opus")
         running = app.job_queue.claim(drive.ready(app)[0].id, "host/cpu")
         app.job_queue.report(running, 12)

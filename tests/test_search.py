@@ -5,7 +5,7 @@ import pytest
 
 from core.embedding.embedder import text_hash
 from core.embedding.embedders.local import Local
-from core.errors import BadRequest, ProviderRefused
+from core.errors import GEMINI, BadRequest, ProviderRefused
 from core.library.views import excerpt
 from core.search.index import Index, Row, Scope
 from core.search.query import LEAD_IN_S, NO_MEANING, NOT_ITS_LANGUAGE, marks, play_s, search
@@ -30,7 +30,7 @@ class Broken:
     name, title, dim, batch_texts, languages = "broken", "Broken", 4, 10, None
 
     def embed_query(self, _text):
-        raise ProviderRefused("Broken", "A_KEY")
+        raise ProviderRefused(GEMINI, "A_KEY")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 
 from core.database.database import Database
 from core.database.tables import Job, Recording, Run, Task
-from core.errors import BadRequest, Code, ProviderBusy, ProviderRefused, Withdrawn, code_of
+from core.errors import GEMINI, BadRequest, Code, ProviderBusy, ProviderRefused, Withdrawn, code_of
 from core.queue import jobs as works
 from core.queue.jobs import Claim, JobQueue
 from tests.conftest import Clock
@@ -146,7 +146,7 @@ def test_an_orderly_stop_is_no_death(work, database, job):
 
 
 def test_a_busy_provider_is_asked_later_and_then_given_up(work, database, clock, job):
-    busy = ProviderBusy("Gemini", "HTTP 503")
+    busy = ProviderBusy(GEMINI, "HTTP 503")
     answers = []
     for _ in range(works.MAX_ATTEMPTS):
         claim = claimed(work, job)
@@ -157,7 +157,7 @@ def test_a_busy_provider_is_asked_later_and_then_given_up(work, database, clock,
 
 
 def test_a_provider_that_names_a_time_is_not_asked_before(work, clock, job):
-    work.try_later(claimed(work, job), ProviderBusy("Gemini", "HTTP 429", retry_after_s=31))
+    work.try_later(claimed(work, job), ProviderBusy(GEMINI, "HTTP 429", retry_after_s=31))
 
     clock.now += 30
     assert work.claim(job, "w") is None
@@ -167,7 +167,7 @@ def test_a_provider_that_names_a_time_is_not_asked_before(work, clock, job):
 
 def test_a_refused_key_burns_no_attempts(work, database, clock, job):
     for _ in range(works.MAX_ATTEMPTS * 2):
-        assert work.try_later(claimed(work, job), ProviderRefused("Gemini", "GEMINI_API_KEY"))
+        assert work.try_later(claimed(work, job), ProviderRefused(GEMINI, "GEMINI_API_KEY"))
         clock.now += works.REFUSED_PAUSE_S + 1
 
     assert state(database, job)[0] == "ready"

@@ -23,7 +23,7 @@ from core.database.database import Database
 from core.database.states import PaymentState, PriceMode
 from core.database.tables import Budget, Payment, new_id
 from core.embedding.embedder import Embedder, Vectors, batching, tokens_at_most
-from core.errors import Code, OutcomeUnknown, ProviderRefused, StenogramError
+from core.errors import Code, OutcomeUnknown, ProviderRefused, StenogramError, display_name
 from core.queue.jobs import changed
 
 BILLION = 1_000_000_000
@@ -39,14 +39,16 @@ class CapReached(ProviderRefused):
 
     def __init__(self, provider: str, *, of_key: bool = False) -> None:
         code = Code.KEY_CAP_REACHED if of_key else Code.CAP_REACHED
-        super().__init__(provider.title(), "MONTHLY_CAP_USD", code)
+        facts = {"provider": display_name(provider), "setting": "MONTHLY_CAP_USD"}
+        StenogramError.__init__(self, code, **facts)
 
 
 class PriceUnknown(ProviderRefused):
     """Nobody knows what this call costs; work waits until a person has entered a price."""
 
     def __init__(self, provider: str, model: str, mode: str) -> None:
-        StenogramError.__init__(self, Code.PRICE_UNKNOWN, provider=provider.title(), model=model, mode=mode)
+        facts = {"provider": display_name(provider), "model": model, "mode": mode}
+        StenogramError.__init__(self, Code.PRICE_UNKNOWN, **facts)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Literal
 from core.application import Application
 from core.billing import Limit, Price, shipped
 from core.database.tables import Breaker
-from core.errors import Code, NotFound, ProviderRefused, Rejected, StenogramError
+from core.errors import GEMINI, OBJECT_STORE, Code, NotFound, ProviderRefused, Rejected, StenogramError
 from core.http_client import Answer, HttpClient, told
 from core.i18n.messages import N_
 from core.orders.breakers import Line
@@ -21,7 +21,7 @@ from core.speech.engines.groq import GroqEngine
 from core.speech.engines.runpod import RunPodEngine
 from core.storage.object_store import ObjectStore
 
-GEMINI = "https://generativelanguage.googleapis.com"
+GEMINI_URL = "https://generativelanguage.googleapis.com"
 
 State = Literal["missing", "withdrawn", "refused", "resting", "ok", "ready"]
 """ok: it answered a test; ready: it has what it needs, and nobody has asked it yet."""
@@ -169,7 +169,7 @@ def _engine(engine: GroqEngine | RunPodEngine | FireworksEngine, ask: Callable[[
     readiness = engine.readiness()
     return _Known(
         engine.provider,
-        engine.http.provider,
+        engine.http.provider.display_name,
         engine.http,
         engine.http.masked,
         readiness,
@@ -180,13 +180,13 @@ def _engine(engine: GroqEngine | RunPodEngine | FireworksEngine, ask: Callable[[
 
 
 def _gemini(settings: Settings) -> _Known:
-    http = HttpClient("Gemini", settings.gemini_api_key, "GEMINI_API_KEY", scheme="", header="x-goog-api-key")
-    address = f"{(settings.gemini_base_url or GEMINI).rstrip('/')}/v1beta/models?pageSize=1"
+    http = HttpClient(GEMINI, settings.gemini_api_key, "GEMINI_API_KEY", scheme="", header="x-goog-api-key")
+    address = f"{(settings.gemini_base_url or GEMINI_URL).rstrip('/')}/v1beta/models?pageSize=1"
 
     def ask() -> float:
         answer = http.ask("GET", address, accept={400})
         if answer.status == 400 and "key" in told(answer.body).lower():  # their way to refuse one
-            raise ProviderRefused("Gemini", "GEMINI_API_KEY")
+            raise ProviderRefused(GEMINI, "GEMINI_API_KEY")
         if answer.status == 400:
             raise Rejected(Code.REQUEST_REFUSED, provider="Gemini", detail=told(answer.body)[:200])
         return answer.took_s
@@ -196,5 +196,5 @@ def _gemini(settings: Settings) -> _Known:
 
 
 def _store(settings: Settings, storage: ObjectStore) -> _Known:
-    line = HttpClient("The object store", settings.s3_access_key, "S3_ACCESS_KEY")
+    line = HttpClient(OBJECT_STORE, settings.s3_access_key, "S3_ACCESS_KEY")
     return _Known("storage", storage.title, line, line.masked, Readiness(True), storage.test)

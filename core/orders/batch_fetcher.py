@@ -8,7 +8,7 @@ from pathlib import Path
 from core.database.states import BatchState
 from core.database.tables import Batch, Job
 from core.embedding.embedder import BatchEmbedder
-from core.errors import Code, NotFound, ProviderBusy
+from core.errors import INDEX, Code, NotFound, ProviderBusy
 from core.failpoints import hit
 from core.orders import batch_results
 from core.orders.batch_store import BatchStore
@@ -79,7 +79,7 @@ class Fetcher:
         for start in range(0, len(hashes), batch_results.BLOCK):
             some = hashes[start : start + batch_results.BLOCK]
             if len(self._index.vectors_of(embedder, some)) < len(some):
-                raise ProviderBusy("LanceDB", "vectors are missing after writing")
+                raise ProviderBusy(INDEX, "vectors are missing after writing")
 
     def _path(self, batch: Batch, name: str) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ import simdjson
 from numpy.typing import NDArray
 
 from core.embedding.embedder import Vectors
-from core.errors import ProviderBusy
+from core.errors import GEMINI, ProviderBusy
 
 BLOCK = 1000
 """Vectors handed on at once: 12 MB at 3072 numbers each."""
@@ -127,7 +127,7 @@ def count(path: Path) -> int:
             if not raw.isspace():
                 total, last = total + 1, raw
     if total and not _is_json(last):
-        raise ProviderBusy("Gemini", "the result broke off")
+        raise ProviderBusy(GEMINI, "the result broke off")
     return total
 
 

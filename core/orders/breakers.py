@@ -16,7 +16,15 @@ from sqlalchemy.orm import Session
 
 from core.database.database import Database
 from core.database.tables import Breaker
-from core.errors import ProviderBusy, ProviderRefused, ProviderResting, Rejected, StenogramError, code_of
+from core.errors import (
+    Provider,
+    ProviderBusy,
+    ProviderRefused,
+    ProviderResting,
+    Rejected,
+    StenogramError,
+    code_of,
+)
 from core.queue.jobs import as_json, changed
 
 FAILURES = 3
@@ -30,9 +38,9 @@ PROBE_S = 60.0
 
 
 class Line(Protocol):
-    """What is known of a provider's line here: its name for people, and which key it uses."""
+    """What is known of a provider's line here: whose it is, and which key it uses."""
 
-    provider: str
+    provider: Provider
     setting: str
 
     @property
@@ -147,4 +155,4 @@ class Breakers:
 
 def _theirs(error: StenogramError, line: Line) -> bool:
     """Whether this provider said so, and not our disk or the object store."""
-    return error.facts.get("provider") == line.provider
+    return error.provider is not None and error.provider.name == line.provider.name

@@ -10,7 +10,7 @@ from math import ceil
 from typing import Any
 
 from core.database.states import OrderFate
-from core.errors import BadRequest, Code, OutcomeUnknown, Rejected
+from core.errors import RUNPOD, BadRequest, Code, OutcomeUnknown, Rejected
 from core.http_client import Answer, HttpClient
 from core.settings import Settings
 from core.speech.engine import Readiness
@@ -77,8 +77,8 @@ class Pictures:
         self.timeout_s = settings.runpod_timeout_s
         self.gpu = settings.runpod_gpu
         self.comfy = settings.runpod_image_worker == "comfyui"
-        self.http = HttpClient("RunPod", settings.runpod_api_key, "RUNPOD_API_KEY")
-        self._plain = HttpClient("RunPod", type(settings.runpod_api_key)(""), "RUNPOD_API_KEY")
+        self.http = HttpClient(RUNPOD, settings.runpod_api_key, "RUNPOD_API_KEY")
+        self._plain = HttpClient(RUNPOD, type(settings.runpod_api_key)(""), "RUNPOD_API_KEY")
 
     def readiness(self) -> Readiness:
         """Ready with a key and an image endpoint."""
@@ -127,7 +127,7 @@ class Pictures:
         """From base64 with or without `data:`, or from an address, which is asked without our key."""
         if told.startswith(("https://", "http://")):
             if told.startswith("http://") and self.address.startswith("https://"):
-                raise OutcomeUnknown("RunPod", "a picture at an address that is not safe")
+                raise OutcomeUnknown(RUNPOD, "a picture at an address that is not safe")
             return self._plain.ask("GET", told, most_bytes=PICTURE_BYTES).body
         try:
             return base64.b64decode(told.partition("base64,")[2] or told, validate=True)

@@ -340,7 +340,7 @@ class _Step:
             self._buy_again_or_hold(report.reason)
 
     def _buy_again_or_hold(self, reason: str) -> None:
-        order, provider = self._order, self._engine.http.provider
+        order, provider = self._order, self._engine.http.provider.display_name
         if Decimal(order.usd) > HOLD_USD or order.doubts:
             held = Unavailable(Code.ORDER_HELD, provider=provider, reason=reason)
             self._book.move(order, OrderState.HELD, error=as_json(held))
@@ -362,7 +362,7 @@ class _Step:
     def _fail(self, reason: str) -> None:
         error = Rejected(
             Code.PART_FAILED,
-            provider=self._engine.http.provider,
+            provider=self._engine.http.provider.display_name,
             reason=reason,
         )
         self._book.end(self._order, OrderState.FAILED, error)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.errors import ProviderBusy, ProviderResting
+from core.errors import OBJECT_STORE, ProviderBusy, ProviderResting
 from core.storage.blobs import Store
-from core.storage.object_store import NAME, ObjectStore
+from core.storage.object_store import ObjectStore
 
 AGAIN_S = 60.0
 
@@ -35,7 +35,7 @@ class MirroredBlobStore(Store):
             if not self._storage.has(_name(sha256)):
                 self._storage.put(_name(sha256), super().path(sha256))
         except ProviderBusy as error:
-            raise ProviderResting(NAME, str(error.facts["detail"]), AGAIN_S) from error
+            raise ProviderResting(OBJECT_STORE, str(error.facts["detail"]), AGAIN_S) from error
 
     def drop_copy(self, sha256: str) -> None:
         """Delete the copy; safe to repeat."""
@@ -48,7 +48,7 @@ class MirroredBlobStore(Store):
             for piece in self._storage.pieces(_name(sha256)):
                 upload.write(piece)
             if upload.finish().sha256 != sha256:
-                raise ProviderBusy(NAME, "a damaged copy")
+                raise ProviderBusy(OBJECT_STORE, "a damaged copy")
 
 
 def _name(sha256: str) -> str:

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from core import heartbeat
-from core.errors import Code, NotFound, ProviderBusy, ProviderRefused, Rejected
+from core.errors import OBJECT_STORE, Code, NotFound, ProviderBusy, ProviderRefused, Rejected
 from core.settings import Settings
 
 if TYPE_CHECKING:
     from obstore.store import LocalStore, S3Store
 
-NAME = "The object store"
 DEADLINE_S = 120
 """Longest request; what is large goes in parts, each a request of its own."""
 PART_BYTES = 5 * 1024**2
@@ -131,7 +130,7 @@ class ObjectStore:
         began = time.monotonic()
         self.put("test", b"stenogram")
         if self.get("test") != b"stenogram":
-            raise ProviderBusy(NAME, "it gave back something else")
+            raise ProviderBusy(OBJECT_STORE, "it gave back something else")
         self.remove("test")
         return time.monotonic() - began
 
@@ -196,6 +195,6 @@ def _translated() -> Iterator[None]:
     except (NotFoundError, FileNotFoundError) as error:
         raise NotFound from error
     except (PermissionDeniedError, UnauthenticatedError) as error:
-        raise ProviderRefused(NAME, "S3_ACCESS_KEY") from error
+        raise ProviderRefused(OBJECT_STORE, "S3_ACCESS_KEY") from error
     except BaseError as error:
-        raise ProviderBusy(NAME, type(error).__name__) from error
+        raise ProviderBusy(OBJECT_STORE, type(error).__name__) from error

@@ -30,6 +30,7 @@ from pydantic import SecretStr
 from core import heartbeat
 from core.embedding.embedder import RemoteBatch, Vectors, unit
 from core.errors import (
+    GEMINI,
     Code,
     NotFound,
     OutcomeUnknown,
@@ -183,7 +184,7 @@ class Gemini:
                     raise
             there = await gemini.files.get(name=f"files/{name}")
             if there.size_bytes != path.stat().st_size:
-                raise ProviderBusy("Gemini", "another file has this name")
+                raise ProviderBusy(GEMINI, "another file has this name")
             return there.name or f"files/{name}"
 
         return self._ask(call, TRANSFER_S)
@@ -247,19 +248,19 @@ class Gemini:
         from google.genai.errors import APIError  # noqa: PLC0415
 
         if not self._key.get_secret_value():
-            raise ProviderRefused("Gemini", "GEMINI_API_KEY", Code.PROVIDER_NEEDS_KEY)
+            raise ProviderRefused(GEMINI, "GEMINI_API_KEY", Code.PROVIDER_NEEDS_KEY)
         try:
             return asyncio.run(self._with_client(call, deadline_s))
         except APIError as error:
             raise _meaning(error, self.model) from error
         except TimeoutError as error:
-            raise OutcomeUnknown("Gemini", f"no answer in {deadline_s:g} s") from error
+            raise OutcomeUnknown(GEMINI, f"no answer in {deadline_s:g} s") from error
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            raise ProviderBusy("Gemini", f"no connection: {type(error).__name__}") from error
+            raise ProviderBusy(GEMINI, f"no connection: {type(error).__name__}") from error
         except httpx2.TransportError as error:
-            raise OutcomeUnknown("Gemini", f"the connection broke: {type(error).__name__}") from error
+            raise OutcomeUnknown(GEMINI, f"the connection broke: {type(error).__name__}") from error
         except (ValueError, KeyError) as error:  # also JSON and schema errors of the client
-            raise OutcomeUnknown("Gemini", "an answer that makes no sense") from error
+            raise OutcomeUnknown(GEMINI, "an answer that makes no sense") from error
 
     async def _with_client(self, call: Callable[[AsyncClient, _Http], Awaitable[T]], deadline_s: float) -> T:
         import httpx2  # noqa: PLC0415
@@ -344,13 +345,13 @@ def _meaning(error: APIError, model: str) -> StenogramError:
     details = _details(error)
     message = str(error.message or "")
     if error.code in (401, 403) or _key_is_invalid(details, message):
-        return ProviderRefused("Gemini", "GEMINI_API_KEY")
+        return ProviderRefused(GEMINI, "GEMINI_API_KEY")
     if "location is not supported" in message:  # FAILED_PRECONDITION has no details to tell it by
-        return ProviderRefused("Gemini", "GEMINI_BASE_URL", Code.COUNTRY_NOT_SERVED)
+        return ProviderRefused(GEMINI, "GEMINI_BASE_URL", Code.COUNTRY_NOT_SERVED)
     if error.code == 429:
-        return ProviderBusy("Gemini", f"HTTP {error.code}", _wait_s(details), status=error.code)
+        return ProviderBusy(GEMINI, f"HTTP {error.code}", _wait_s(details), status=error.code)
     if error.code == 408 or error.code >= 500:
-        return OutcomeUnknown("Gemini", f"HTTP {error.code}", _wait_s(details))
+        return OutcomeUnknown(GEMINI, f"HTTP {error.code}", _wait_s(details))
     if error.code == 404:
         return _absent(message, model)
     return Rejected(Code.REQUEST_REFUSED_WITH_STATUS, provider="Gemini", status=error.code)

@@ -12,7 +12,7 @@ from math import ceil
 from typing import Any
 
 from core.database.states import OrderFate, PriceMode
-from core.errors import Code, Rejected
+from core.errors import FIREWORKS, Code, Rejected
 from core.http_client import Answer, HttpClient
 from core.media import encode
 from core.media.waveform import Waveform
@@ -55,7 +55,7 @@ class FireworksEngine:
         self.title = f"Fireworks ({self.model})"
         self.version = f"1-{self.model}"
         self.http = HttpClient(
-            "Fireworks",
+            FIREWORKS,
             settings.fireworks_api_key,
             "FIREWORKS_API_KEY",
             refused=REFUSED,
@@ -112,7 +112,7 @@ class FireworksBatchEngine(FireworksEngine):
         self.parked_after_s = settings.fireworks_max_wait_s
         # Their pages about batches show the bare key, those about sync calls a bearer.
         self._bare = HttpClient(
-            "Fireworks",
+            FIREWORKS,
             settings.fireworks_api_key,
             "FIREWORKS_API_KEY",
             scheme="",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from core.database.states import OrderFate, PriceMode
-from core.errors import Code, OutcomeUnknown, ProviderBusy, Rejected
+from core.errors import GROQ, Code, OutcomeUnknown, Provider, ProviderBusy, Rejected
 from core.http_client import Answer, HttpClient
 from core.media import encode
 from core.media.waveform import SAMPLE_RATE, Waveform
@@ -55,9 +55,8 @@ class GroqEngine:
         self.own = self.address != ADDRESS
         self.title = f"{_host(self.address)} ({self.model})" if self.own else f"Groq ({self.model})"
         self.version = f"1-{_host(self.address)}-{self.model}" if self.own else f"1-{self.model}"
-        self.http = HttpClient(
-            _host(self.address) if self.own else "Groq", settings.groq_api_key, "GROQ_API_KEY"
-        )
+        whose = Provider(GROQ.name, _host(self.address)) if self.own else GROQ
+        self.http = HttpClient(whose, settings.groq_api_key, "GROQ_API_KEY")
 
     def readiness(self) -> Readiness:
         """Ready with a key; a server of your own may want none."""

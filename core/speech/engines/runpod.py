@@ -18,7 +18,7 @@ from typing import Any
 
 from core.billing import shipped
 from core.database.states import OrderFate, PriceMode
-from core.errors import Code, NotFound, OutcomeUnknown, Rejected
+from core.errors import RUNPOD, Code, NotFound, OutcomeUnknown, Rejected
 from core.http_client import Answer, HttpClient
 from core.media import encode
 from core.media.waveform import SAMPLE_RATE, Waveform
@@ -68,7 +68,7 @@ class RunPodEngine:
         self.version = f"1-{settings.runpod_worker}-{self.model}"
         self.max_segment_s = LONG_PIECE_S if storage.can_share else PIECE_S
         self.findable = self.ours and storage.can_share
-        self.http = HttpClient("RunPod", settings.runpod_api_key, "RUNPOD_API_KEY")
+        self.http = HttpClient(RUNPOD, settings.runpod_api_key, "RUNPOD_API_KEY")
 
     def readiness(self) -> Readiness:
         """Ready with a key and an endpoint."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.errors import OutcomeUnknown
+from core.errors import OutcomeUnknown, Provider
 from core.speech.engine import Phrase, Speech, Word
 
 LANGUAGES: tuple[str, ...] = (
@@ -30,7 +30,7 @@ LANGUAGES: tuple[str, ...] = (
 """ISO 639-1 codes; Whisper knows eighty more."""
 
 
-def read(told: Mapping[str, Any], provider: str) -> Speech:
+def read(told: Mapping[str, Any], provider: Provider) -> Speech:
     """A reply as speech. OutcomeUnknown if it is none: an odd answer must never become silence."""
     try:
         return _read(told)
