@@ -12,11 +12,11 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from api import Dispatcher
-from core import application, logs
+from core import logs
 from core.settings import ROOT
-from jobs import actors  # noqa: F401 - gives the journey its bell
+from jobs.installation import application
 
 if os.environ.get("STENOGRAM_LOGS") == "json":  # by hand, people read them
     logs.install()
 app = st.App(ROOT / "pages" / "_frame.py", middleware=[Middleware(Dispatcher)])
-threading.Thread(target=application.current().warm, daemon=True).start()
+threading.Thread(target=application().warm_up, daemon=True).start()

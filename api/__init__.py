@@ -26,9 +26,9 @@ from api import (
     uploads,
 )
 from api.callers import ApiState
-from core import application
 from core.application import Application
 from core.monitor.live import Board
+from jobs.installation import application
 
 VERSION = "0.1.0"
 PREFIXES = ("/api", "/v1", "/transcribe", "/health", "/metrics", "/docs", "/openapi.json", "/sound")
@@ -76,7 +76,7 @@ def _description(api: FastAPI) -> dict[str, Any]:
     return api.openapi_schema
 
 
-api = build(application.current)
+api = build(application)
 
 
 class Dispatcher:

@@ -11,7 +11,7 @@ from api.problems import refusals
 from core.errors import AdminsOnly
 from core.monitor import facts
 from core.monitor.facts import Facts
-from jobs import actors
+from jobs.installation import notifier
 
 router = APIRouter(prefix="/api/v1", tags=["state"])
 
@@ -21,4 +21,4 @@ def monitor(caller: Asking, period: Literal["hour", "day", "week", "month"] = "d
     """What runs, waits, failed and ended; workers, routines, batches, health. For admins."""
     if not caller.who.admin:
         raise AdminsOnly
-    return facts.look(caller.application, caller.who, actors.ping, period=period, language=caller.language)
+    return facts.look(caller.application, caller.who, notifier.ping, period=period, language=caller.language)

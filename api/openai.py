@@ -71,7 +71,7 @@ SCHEMA: dict[str, Any] = {
 )
 async def transcriptions(request: Request, caller: Uploading, idempotency_key: Name = "") -> Response:
     """Transcribe a file and wait for its text."""
-    blob, sent = await receive(request, caller.application.store)
+    blob, sent = await receive(request, caller.application.blobs)
     wanted = _wanted(sent.fields)
     engine = wanted.model if wanted.model in caller.application.engines else "auto"
     order = Order(language=wanted.language, engine=engine)

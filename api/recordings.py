@@ -93,8 +93,8 @@ def transcribe(
         language=spoken, engine=engine, embedding_mode=EmbeddingMode.SYNC, deadline_h=deadline_h, force=force
     )
     asked = IdempotentRequest(idempotency_key, f"{recording_id}|{options}|{use_batch_api}")
-    options = caller.application.by_batch(options) if use_batch_api else options
-    task = caller.application.again(caller.who, recording_id, options, asked)
+    options = caller.application.intake.by_batch(options) if use_batch_api else options
+    task = caller.application.client_intake.transcribe_again(caller.who, recording_id, options, asked)
     return Again(
         task_id=task.id,
         batch_id=caller.answers.task(task.id).batch_id,
@@ -117,4 +117,4 @@ def sound(recording_id: str, application: Here, ticket: str = "") -> FileRespons
         "Cache-Control": "private, max-age=3600",
     }
     kind = SOUND_TYPES.get(row.format.partition(",")[0], "application/octet-stream")
-    return FileResponse(application.store.path(row.sha256), media_type=kind, headers=headers)
+    return FileResponse(application.blobs.path(row.sha256), media_type=kind, headers=headers)

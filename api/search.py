@@ -28,7 +28,8 @@ def search(
     if recording_id:
         caller.application.recordings.get(caller.who, recording_id)
     return moments.find(
-        caller.application,
+        caller.application.searcher,
+        caller.application.recordings,
         caller.who,
         q,
         mode=mode,

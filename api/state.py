@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from api.callers import Here
 from core.monitor import health
-from jobs import actors
+from jobs.installation import notifier
 
 router = APIRouter(tags=["state"])
 
@@ -17,7 +17,7 @@ router = APIRouter(tags=["state"])
 @router.get("/health", responses={503: {"description": "No work can be accepted now; says why."}})
 def healthy(application: Here) -> JSONResponse:
     """The state of each part; 503 when no work can be accepted."""
-    state = health.check(application, actors.ping)
+    state = health.check(application, notifier.ping)
     return JSONResponse(state.as_json(), 200 if state.accepts else 503)
 
 

@@ -50,7 +50,7 @@ async def transcribe(
 
 async def bring(request: Request, caller: Caller, wishes: Order, name: str = "") -> Task:
     """The task of an uploaded file, wanted as the address and the form say."""
-    blob, sent = await receive(request, caller.application.store)
+    blob, sent = await receive(request, caller.application.blobs)
     wanted = order(wishes.model_dump(exclude_unset=True), sent.fields)
     return await run_in_threadpool(submit, caller, blob, sent.filename or "", wanted, name)
 
@@ -60,7 +60,7 @@ def submit(caller: Caller, blob: Blob, filename: str, wanted: Order, name: str =
     if wanted.callback_url:
         webhooks.check(wanted.callback_url, anywhere=caller.application.settings.api_callbacks_anywhere)
     asked = IdempotentRequest(name, fingerprint(blob, wanted), wanted.callback_url)
-    return caller.application.submit(caller.who, blob, filename, wanted.options(), asked)
+    return caller.application.client_intake.submit(caller.who, blob, filename, wanted.options(), asked)
 
 
 @router.get("/callback-secret", responses=refusals(401, 429))

@@ -167,7 +167,7 @@ def _finished(caller: Caller, row: Resumable) -> str | None:
     owner = Caller(caller.application, Principal(row.owner), caller.language)
     facts = uploads.facts(row)
     try:
-        blob = caller.application.store.adopt(uploads.path(row))
+        blob = caller.application.blobs.adopt(uploads.path(row))
         task = submit(owner, blob, facts.get("filename", ""), order(facts, {}))
     except StenogramError:
         uploads.forget(row)

@@ -43,7 +43,7 @@ def serve(home: str, tell: Connection) -> None:
     """An installation that refuses nobody for asking often; tells its port and a key."""
     limits = {"api_uploads_per_min": 10_000, "api_requests_per_min": 10_000}
     app = Application(Settings(stenogram_home=Path(home), **limits))
-    app.warm()
+    app.warm_up()
     listening = socket.create_server(("127.0.0.1", 0))
     tell.send((listening.getsockname()[1], app.keys.make("bench")))
     uvicorn.Server(uvicorn.Config(build(lambda: app), log_level="error", lifespan="off")).run([listening])

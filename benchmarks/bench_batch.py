@@ -41,7 +41,7 @@ def main() -> None:
             print(f"tick {ticks}: {time.perf_counter() - before:.2f} s   {batching.states(app)}")
             ahead_s, ticks = ahead_s + app.settings.batch_poll_s, ticks + 1
         took_s = time.perf_counter() - began
-        found = app.search(EVERYONE, "ремонт крыши", mode="meaning").matches
+        found = app.searcher.search(EVERYONE, "ремонт крыши", mode="meaning").matches
         print(f"{len(batching.meanings(app))} passages searchable {took_s:.1f} s of work after flush,")
         print(
             f"in {ticks} ticks; the first look at the provider comes {app.settings.batch_poll_s:.0f} s after"

@@ -60,11 +60,13 @@ def prepared(home: Path, files: Sequence[bytes], model: str, engine: str) -> tup
     ready: list[tuple[str, str, str]] = []
     app.job_queue.notifier = lambda *job: ready.append(job)
     for n, file in enumerate(files):
-        app.accept(Principal(PAGES), io.BytesIO(file), f"call-{n}.wav", TranscriptionOptions(engine=engine))
+        app.intake.accept(
+            Principal(PAGES), io.BytesIO(file), f"call-{n}.wav", TranscriptionOptions(engine=engine)
+        )
     for _, _, job_id in ready[:]:
         claim = app.job_queue.claim(job_id, "bench")
         assert claim is not None
-        app.prepare(claim)
+        app.pipeline.stages["prepare"].run(claim)
     return app, [job_id for _, kind, job_id in ready if kind == "transcribe"]
 
 
@@ -89,7 +91,7 @@ def _job_queue(app: Application, todo: SimpleQueue[str]) -> None:
         except Empty:
             return
         assert claim is not None
-        app.transcribe(claim)
+        app.pipeline.stages["transcribe"].run(claim)
 
 
 def main() -> None:

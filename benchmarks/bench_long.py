@@ -76,7 +76,7 @@ def measure(app: Application, path: Path, hours: float, memory: Memory) -> None:
     rung: list[tuple[str, str, str]] = []
     app.job_queue.notifier = lambda *job: rung.append(job)
     with path.open("rb") as file:
-        app.accept(EVERYONE, file, path.name, TranscriptionOptions(language="ru"))
+        app.intake.accept(EVERYONE, file, path.name, TranscriptionOptions(language="ru"))
     while rung:
         _, kind, job_id = rung.pop(0)
         memory.most()

@@ -33,14 +33,16 @@ def quoted(app: Application, language: str, durations_s: Sequence[float], **more
     return next(
         quote
         for quote in answer.quotes
-        if quote.blocked is None and quote.lane == "now" and quote.embedder == app.embedder().model
+        if quote.blocked is None
+        and quote.lane == "now"
+        and quote.embedder == app.active_embedder.embedder().model
     )
 
 
 def paid(app: Application, path: Path, quote: Quote, language: str) -> Decimal:
     """Send it, do the work, and look into the ledger; USD."""
     with path.open("rb") as file:
-        task = app.accept(EVERYONE, file, path.name, app.estimates.wish(quote, language))
+        task = app.intake.accept(EVERYONE, file, path.name, app.estimates.wish(quote, language))
     perform_all(app)
     return app.ledger.of_recording(task.recording_id)
 

@@ -8,7 +8,8 @@ A recording goes through these stages, each readable alone:
 Packages, lowest first; each may import those above it in this list and none below (`make check`
 holds it with import-linter):
 
-errors, settings, principal, failpoints, logs, addresses, http_client   plain modules everybody may use
+errors, settings, principal, failpoints, heartbeat, addresses, logs, http_client
+              plain modules that everybody may use
 i18n          words, numbers and dates in the reader's language; the catalogues
 database      engine and sessions, all tables, states, migrations, named values, locks
 storage       blobs under their hash, the object store, uploads under way

@@ -1,7 +1,7 @@
 """Everything as one process tree: `python -m jobs.runner` (what `make run` starts).
 
 Starts the embedded broker (unless REDIS_URL names one), the web server and one worker a slot, and
-restarts what dies; `jobs.care` looks after their work. Ctrl-C stops all of it.
+restarts what dies; `jobs.supervisor` looks after their work. Ctrl-C stops all of it.
 
 Written by ourselves: supervisor leaves its children running when it is killed itself (its issue 168), and
 tells nobody which worker died, so that the worker's job could be given back at once.
@@ -36,7 +36,7 @@ from core import logs
 from core.settings import ROOT, Settings
 
 if TYPE_CHECKING:
-    from jobs.care import Supervisor
+    from jobs.supervisor import Supervisor
 
 LOOK_S = 0.2
 GRACE_S = 25.0
@@ -192,39 +192,40 @@ class Runner:
     def run(self) -> None:
         """Live until stopped; then leave nothing behind."""
         try:
-            care = self.start()
+            supervisor = self.start()
             if self.web:
-                threading.Thread(target=self.greet, args=(care,), daemon=True).start()
+                threading.Thread(target=self.greet, args=(supervisor,), daemon=True).start()
             while not self.stopping.wait(LOOK_S):
-                self.look(care)
+                self.look(supervisor)
         finally:
             self.stop()
 
     def start(self) -> Supervisor:
-        """Broker, web, and while that one reads its libraries, the care; then the workers."""
+        """Broker, web, and while that one reads its libraries, the supervisor; then the workers."""
         if self.broker:
             self._end_orphan()
             self.broker.start()
             self._ping(10.0)
         if self.web:
             self.web.start()
-        from jobs.care import Supervisor  # noqa: PLC0415 - large: the web server must not wait for it
+        from jobs import installation  # noqa: PLC0415 - as below
+        from jobs.supervisor import Supervisor  # noqa: PLC0415 - large: the web server must not wait for it
 
-        care = Supervisor()
-        care.recover()
+        supervisor = Supervisor(installation.application(), installation.notifier)
+        supervisor.recover()
         for worker in self.workers:
             worker.start()
-        return care
+        return supervisor
 
-    def look(self, care: Supervisor) -> None:
+    def look(self, supervisor: Supervisor) -> None:
         """One look around: restart the dead and give back their jobs; look after the others."""
         for child in self.children():
             pid = child.watch()
             if pid and child in self.workers:
-                care.reap(pid)
-        care.look([child for child in self.workers if child.process and child.process.poll() is None])
+                supervisor.reap(pid)
+        supervisor.poll([child for child in self.workers if child.process and child.process.poll() is None])
 
-    def greet(self, care: Supervisor) -> None:
+    def greet(self, supervisor: Supervisor) -> None:
         """Print the address once it answers, and the first key on a fresh installation."""
         import httpx  # noqa: PLC0415 - as large
 
@@ -232,7 +233,7 @@ class Runner:
             with suppress(httpx.HTTPError):  # it listens before it can answer
                 httpx.get(f"{address(self.settings)}/_stcore/health", timeout=5)
                 break
-        if first := care.first_key():
+        if first := supervisor.first_key():
             print(f"First API key (admin, shown only now): {first}", flush=True)  # noqa: T201
         print(f"Stenogram is ready: {address(self.settings)}   (Ctrl-C stops it)", flush=True)  # noqa: T201
 

@@ -12,14 +12,13 @@ import sys
 import threading
 import time
 
-os.environ.setdefault("STENOGRAM_WORKER", "1")
-
 import dramatiq
 
-from core import application, logs
+from core import logs
 from core.database.states import RequestedAction
 from core.queue import workers
-from jobs import actors
+from jobs import actors, installation
+from jobs.broker import INTERACTIVE
 
 POLL_MS = 200
 ASK_S = 1.0
@@ -34,7 +33,7 @@ LONG_LIVED = 20
 
 
 class Served(dramatiq.Middleware):
-    """Counts the jobs this process has worked on; chores, which come every few seconds, are no jobs."""
+    """Counts the jobs of this process; periodic tasks, which come every few seconds, do not count."""
 
     count = 0
 
@@ -45,11 +44,11 @@ class Served(dramatiq.Middleware):
         **_: object,
     ) -> None:
         """Called by dramatiq after each message."""
-        self.count += message.actor_name != actors.tend.actor_name
+        self.count += message.actor_name != actors.PERIODIC
 
 
 class Control:
-    """What a person wants of this worker, asked for now and then: to drain, to restart, to go on."""
+    """What a person requested of this worker: to drain, to restart, to go on."""
 
     def __init__(self, worker: dramatiq.Worker) -> None:
         self._worker = worker
@@ -61,7 +60,7 @@ class Control:
         if time.monotonic() < self._asked_at + ASK_S:
             return False
         self._asked_at = time.monotonic()
-        wanted = workers.requested_action(application.current().database, actors.WORKER)
+        wanted = workers.requested_action(installation.application().database, actors.WORKER)
         if (wanted == RequestedAction.DRAIN) != self._drained:
             self._drained = wanted == RequestedAction.DRAIN
             (self._worker.pause if self._drained else self._worker.resume)()
@@ -70,26 +69,31 @@ class Control:
 
 def also_quick(queues: list[str]) -> set[str]:
     """Workers that talk to others also do what people wait for; one for `quick` alone never lets it wait."""
-    return {*queues, actors.QUICK} if "io" in queues else set(queues)
+    return {*queues, INTERACTIVE} if "io" in queues else set(queues)
 
 
 def main(queues: list[str]) -> None:
     """Serve until asked to stop, orphaned, or due for renewal."""
+    os.environ.setdefault(installation.WORKER_VARIABLE, "1")
     logs.install()
     stop, served, parent = threading.Event(), Served(), os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    actors.broker.add_middleware(served)
+    broker = installation.broker()
+    broker.add_middleware(served)
+    actors.register(broker, installation.application)
     threads = max(AT_ONCE.get(queue, 1) for queue in queues)
     worker = dramatiq.Worker(
-        actors.broker, queues=also_quick(queues), worker_threads=threads, worker_timeout=POLL_MS
+        broker, queues=also_quick(queues), worker_threads=threads, worker_timeout=POLL_MS
     )
     worker.queue_prefetch = threads  # a message is fetched when there is a hand for it
     worker.start()
     control = Control(worker)
-    renew_after = application.current().settings.worker_restart_after * (LONG_LIVED if "gpu" in queues else 1)
+    renew_after = installation.application().settings.worker_restart_after * (
+        LONG_LIVED if "gpu" in queues else 1
+    )
     while not stop.wait(0.2) and served.count < renew_after and os.getppid() == parent:
-        if actors.over.is_set() or control.restart():
+        if actors.process_is_broken.is_set() or control.restart():
             break
     worker.stop(timeout=STOP_MS)
     gc.freeze()  # as in the runner: leave quickly

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from core import application
 from core.i18n import catalogue
 from core.library import views
+from jobs.installation import application
 from pages.components import common, embedder
 from pages.components.common import WHO, duration, gettext
 
-app = application.current()
+app = application()
 totals = views.totals(app.database, WHO)
 
 st.title("Stenogram", anchor=False)

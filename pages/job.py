@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from core import application
 from core.database.states import TASK_UNFINISHED, JobState
 from core.errors import StenogramError
 from core.monitor import job_list
+from jobs.installation import application
 from pages.components import history
 from pages.components.common import gettext, plain, translate_error
 from pages.components.live import actions, attempt, who
 
-app = application.current()
+app = application()
 try:
     detail = job_list.detail(app, who(), st.query_params.get("id", ""))
 except StenogramError as error:

@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from core import application
 from core.library import views
 from core.monitor import monitor
+from jobs.installation import application
 from pages.components import common
 from pages.components.common import WHO, gettext
 
 PAGE = 20
-database = application.current().database
+database = application().database
 
 st.title(gettext("Library"), anchor=False)
 if gone := st.session_state.pop("deleted", ""):

@@ -4,17 +4,17 @@ import functools
 
 import streamlit as st
 
-from core import application
 from core.errors import StenogramError
 from core.library import views
 from core.transcripts import export
+from jobs.installation import application
 from pages.components import common, covers, transcription_form
 from pages.components.common import WHO, gettext, plain, translate_error
 from pages.components.player import live_reading
 
-app = application.current()
+app = application()
 try:
-    card = views.card(app, WHO, st.query_params.get("id", ""))
+    card = views.card(app.database, WHO, st.query_params.get("id", ""))
 except StenogramError as error:
     st.title(translate_error(error), anchor=False)
     st.page_link("library.py", label=gettext("All recordings"), icon=":material/arrow_back:")
@@ -28,7 +28,9 @@ st.caption(common.facts(common.about(card), transcription_form.way(heard)))
 with st.container(horizontal=True, gap="xsmall", key="actions"):
     with st.popover(gettext("Download"), icon=":material/download:", disabled=not recording.transcript_id):
         for kind, name in views.FORMATS.items():
-            make = functools.partial(views.exported, app, WHO, recording.id, kind, common.language())
+            make = functools.partial(
+                views.exported, app.recordings, app.transcripts, WHO, recording.id, kind, common.language()
+            )
             file = export.name(recording.filename, kind)
             st.download_button(gettext(name), make, file, on_click="ignore", type="tertiary", key=kind)
     if common.may_change():
@@ -48,7 +50,7 @@ with st.container(horizontal=True, gap="xsmall", key="actions"):
             if st.button(
                 f":red[{gettext('Delete for good')}]", icon=":material/delete_forever:", key="delete"
             ):
-                app.delete(WHO, recording.id)
+                app.deletion.delete_recording(WHO, recording.id)
                 st.session_state["deleted"] = recording.title
                 st.switch_page("library.py")
 

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from core import application
 from core.errors import StenogramError
 from core.library import moments, views
+from jobs.installation import application
 from pages.components import common
 from pages.components.common import WHO, gettext, translate_error
 
-app = application.current()
+app = application()
 totals = views.totals(app.database, WHO)
 
 st.title(gettext("Search"), anchor=False)
@@ -39,7 +39,7 @@ if not question.strip():
 
 try:
     with st.spinner(gettext("Searching…")):
-        found = moments.find(app, WHO, question, mode=mode, limit=30)
+        found = moments.find(app.searcher, app.recordings, WHO, question, mode=mode, limit=30)
 except StenogramError as error:
     st.error(translate_error(error))
     st.stop()

@@ -2,11 +2,11 @@
 
 import streamlit as st
 
-from core import application
+from jobs.installation import application
 from pages.components import common, embedder, providers
 from pages.components.common import facts, gettext, translate_fact
 
-app = application.current()
+app = application()
 common.admins_only()
 st.title(gettext("Settings"), anchor=False)
 
@@ -23,7 +23,7 @@ st.subheader(gettext("Search by meaning"), anchor=False)
 embedder.active()
 embedder.banner()
 
-if app.downloads.all():
+if app.model_downloads.all():
     st.subheader(gettext("Models to download"), anchor=False)
     providers.models()
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core import application
 from core.library import views
+from jobs.installation import application
 from pages.components import common, embedder, transcription_form, uploader
 from pages.components.common import gettext
 
-app = application.current()
+app = application()
 round_ = st.session_state.setdefault("round", 0)
 
 common.admins_only()
@@ -29,7 +29,7 @@ if app.settings.folders:
     folder = st.selectbox(
         gettext("Or a folder of the server"), folders, format_func=folders.__getitem__, key=f"folder-{round_}"
     )
-files = [*dropped, *(views.in_folder(app, folder) if folder else [])]
+files = [*dropped, *(views.in_folder(folder, app.settings.folders) if folder else [])]
 
 language, engine, ready = common.engine("upload", common.language())
 

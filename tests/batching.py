@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from core.database.tables import Batch, EmbeddingRequest, Job, PassageRow, Recor
 from core.search.index import Row
 from core.search.passages import refresh_embedding_status
 from core.settings import Settings
+from tests.clock import Clock
 from tools.gemini_emulator import Control
 
 SUBJECTS = (
@@ -37,22 +37,15 @@ def sentences(number: int, start: int = 0) -> list[str]:
 
 
 def installation(home: Path, url: str, clock_offset_s: float = 0.0, **settings: object) -> Application:
-    """A journey whose vectors come from the emulator at `url`; its clock is ahead by the offset."""
+    """An installation whose vectors come from the emulator at `url`; its clock is ahead by the offset."""
     usual = {"embedding_dim": 64, "batch_min_size": 1, "batch_max_wait_s": 0, "gemini_api_key": "test"}
-    app = Application(Settings(stenogram_home=home, gemini_base_url=url, **(usual | settings)))
-    set_clock(app, clock_offset_s)
-    return app
+    where = Settings(stenogram_home=home, gemini_base_url=url, **(usual | settings))
+    return Application(where, clock=Clock(clock_offset_s))
 
 
 def set_clock(app: Application, offset_s: float) -> None:
-    """All of batching lives so many seconds ahead."""
-
-    def clock() -> float:
-        return time.time() + offset_s
-
-    app.batches.now = app.batches.view.now = app.batches.planner.now = app.batches.store.now = (
-        app.ledger.now
-    ) = clock
+    """The installation lives so many seconds ahead."""
+    app.clock.ahead_s = offset_s
 
 
 def recording(app: Application, texts: Sequence[str], mode: str = "batch", title: str = "r") -> str:
@@ -86,7 +79,7 @@ def recording(app: Application, texts: Sequence[str], mode: str = "batch", title
         passages = [_passage(row.id, n, text, mode) for n, text in enumerate(texts)]
         session.add_all([task, *passages])
         refresh_embedding_status(session, row.id)
-    app.index_store.put(row.id, [_row(row, passage) for passage in passages])
+    app.index.put(row.id, [_row(row, passage) for passage in passages])
     return row.id
 
 
@@ -137,7 +130,7 @@ def embed_now(app: Application) -> None:
         ready = list(session.scalars(select(Job.id).where(Job.kind == "embed", Job.state == "ready")))
     for job_id in ready:
         if claim := app.job_queue.claim(job_id, "test"):
-            app.embed(claim)
+            app.pipeline.stages["embed"].run(claim)
 
 
 def idle(app: Application) -> bool:

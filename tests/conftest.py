@@ -11,16 +11,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
+from tests.clock import Clock, StoppedClock
+
 DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture
 def app(tmp_path: Path):
-    """A whole journey of its own in a temporary folder; nobody rings, `drive.perform_all` does the work."""
+    """An installation of its own in a temporary folder; `drive.perform_all` does the work."""
     from core.application import Application
     from core.settings import Settings
 
-    return Application(Settings(stenogram_home=tmp_path / "home"))
+    return Application(Settings(stenogram_home=tmp_path / "home"), clock=Clock())
 
 
 @pytest.fixture(scope="session")
@@ -72,16 +74,6 @@ def database(database_url):
     database.close()
 
 
-class Clock:
-    """Time that tests move."""
-
-    def __init__(self) -> None:
-        self.now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return StoppedClock()

@@ -12,6 +12,7 @@ from core.application import Application
 from core.media import decode
 from core.settings import Settings
 from tests import drive
+from tests.clock import Clock
 from tests.conftest import DATA
 from tests.serve import Served
 
@@ -21,7 +22,7 @@ RATE = 16_000
 def generous(home: Path, **settings: object) -> Application:
     """An installation that refuses nobody for asking often."""
     limits = {"api_uploads_per_min": 10_000, "api_requests_per_min": 1_000_000, "api_tasks_per_key": 100}
-    return Application(Settings(stenogram_home=home, **{**limits, **settings}))
+    return Application(Settings(stenogram_home=home, **{**limits, **settings}), clock=Clock())
 
 
 def cut(folder: Path, sample: str = "en_meeting.opus", seconds: int = 3, start_s: int = 0) -> Path:

@@ -7,7 +7,6 @@ import io
 import multiprocessing
 import os
 import re
-import time
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from core.database.tables import Job, Task
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from core.settings import Settings
+from tests.clock import Clock
 from tests.conftest import DATA
 from tests.drive import perform_all
 from tools.hearing import decode
@@ -33,31 +33,19 @@ PROCESSES.set_forkserver_preload(["tests.remotely"])
 KILLED = -9
 
 
-class Clock:
-    """Time that tests move; it never stands still."""
-
-    def __init__(self) -> None:
-        self.ahead_s = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.ahead_s
-
-
 def journey(home: Path, **settings: object) -> Application:
-    """An installation with these settings, and a clock of its own at `work.now`."""
-    app = Application(Settings(stenogram_home=home, **settings))
-    app.job_queue.now = Clock()
-    return app
+    """An installation with these settings, and a clock that tests move."""
+    return Application(Settings(stenogram_home=home, **settings), clock=Clock())
 
 
 def accept(app: Application, engine: str, name: str = "ru_meeting.opus", language: str = "ru") -> Task:
     with (DATA / name).open("rb") as file:
-        return app.accept(EVERYONE, file, name, TranscriptionOptions(language=language, engine=engine))
+        return app.intake.accept(EVERYONE, file, name, TranscriptionOptions(language=language, engine=engine))
 
 
 def later(app: Application, seconds: float, *emulators: object) -> None:
     """Let time pass, for us and for those we ask."""
-    app.job_queue.now.ahead_s += seconds
+    app.clock.ahead_s += seconds
     for emulator in emulators:
         emulator.advance(seconds)
     perform_all(app)
@@ -117,7 +105,7 @@ def spoken(seconds: int) -> bytes:
 
 
 def accept_short(app: Application, engine: str, seconds: int = 12) -> Task:
-    return app.accept(
+    return app.intake.accept(
         EVERYONE, io.BytesIO(spoken(seconds)), "a.wav", TranscriptionOptions(language="ru", engine=engine)
     )
 
@@ -126,7 +114,7 @@ def live(home: Path, failpoint: str, ahead_s: float, settings: dict) -> None:
     """Do what is ready, in a process of its own that may die."""
     os.environ |= {"STENOGRAM_TEST": "1", "STENOGRAM_FAILPOINT": failpoint, "OMP_NUM_THREADS": "1"}
     app = journey(home, **settings)
-    app.job_queue.now.ahead_s = ahead_s
+    app.clock.ahead_s = ahead_s
     perform_all(app)
     os._exit(0)
 

@@ -26,7 +26,7 @@ ONLOOKER = Principal(PAGES)
 def bring(app: Application, path: Path = DATA / "en_meeting.opus", **options: object) -> str:
     """The task of a recording."""
     with path.open("rb") as file:
-        return app.accept(EVERYONE, file, path.name, TranscriptionOptions(language="en", **options)).id
+        return app.intake.accept(EVERYONE, file, path.name, TranscriptionOptions(language="en", **options)).id
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ def test_what_is_put_off_is_among_the_failures_and_can_be_tried_at_once(app, act
 def test_what_was_asked_for_anew_is_no_failure_any_more(app):
     task = bring(app)
     fail(app, BadRequest(Code.LIMIT_UNKNOWN))
-    app.again(
+    app.intake.transcribe_again(
         EVERYONE,
         app.recordings.task(EVERYONE, task).recording_id,
         TranscriptionOptions(language="en", force=True),
@@ -252,7 +252,7 @@ def test_jobs_are_found_by_what_they_are(app, tmp_path):
     drive.perform_all(app)
     bring(app, DATA / "call_stereo.opus")
     fail(app, BadRequest(Code.ENGINE_UNKNOWN, name="tea", names="coffee"))
-    engine = app.choose(TranscriptionOptions(language="en")).engine.name
+    engine = app.intake.choose_engine(TranscriptionOptions(language="en")).engine.name
 
     def found(**wanted: object) -> set[tuple[str, str]]:
         lines = job_list.find(app.database, EVERYONE, Filter(**wanted)).lines

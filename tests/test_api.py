@@ -54,7 +54,7 @@ def test_the_bytes_are_on_disk_when_the_task_is_accepted(served, me, clip):
     upload(me, clip)
 
     digest = hashlib.sha256(clip.read_bytes()).hexdigest()
-    assert served.app.store.path(digest).read_bytes() == clip.read_bytes()
+    assert served.app.blobs.path(digest).read_bytes() == clip.read_bytes()
 
 
 def test_a_finished_task_has_its_text(served, me, clip):
@@ -134,7 +134,7 @@ def test_a_deleted_task_takes_its_recording_and_bytes_along(tmp_path, clip):
 
         assert me.get("/api/v1/recordings").json()["total"] == 0
         assert not [file for file in (tmp_path / "blobs").rglob("*") if file.is_file()]
-        assert served.app.index_store.count() == 0
+        assert served.app.index.count() == 0
         problem(me.get(f"/api/v1/tasks/{first}"), 404)
         problem(me.delete(f"/api/v1/tasks/{first}"), 404)
 

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api import build
-from core import application
+from jobs.installation import application
 from tests.installation import cut, done, generous
 from tests.serve import serve, working
 
@@ -73,7 +73,7 @@ def invented(operation):
     return st.booleans().flatmap(lambda good: allowed if good else forbidden)
 
 
-DESCRIPTION = schemathesis.openapi.from_dict(build(application.current).openapi())
+DESCRIPTION = schemathesis.openapi.from_dict(build(application).openapi())
 OPERATIONS = [operation.ok() for operation in DESCRIPTION.get_all_operations()]
 
 

@@ -75,7 +75,7 @@ def test_every_accepted_file_and_task_outlives_a_kill(tmp_path):
         for task_id, sha256 in accepted.items():
             task = httpx.get(f"{url}/api/v1/tasks/{task_id}", headers={"X-API-Key": key}).json()
             assert task["status"] == "queued"
-            assert hashlib.sha256(app.store.path(sha256).read_bytes()).hexdigest() == sha256
+            assert hashlib.sha256(app.blobs.path(sha256).read_bytes()).hexdigest() == sha256
     finally:
         server.kill()
         server.wait()

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import update
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from core.clients import retention, webhooks
+from core.clients import webhooks
 from core.database.tables import Callback, IdempotencyKey, Recording, Task
 from core.errors import BadRequest
 from tests import drive
@@ -187,11 +187,11 @@ def listen():
 def test_the_end_of_a_task_is_told_once_and_signed(served, me, clip, listen):
     listener = listen(204)
     accepted = upload(me, clip, callback_url=listener.url).json()
-    assert webhooks.deliver(served.app) == 0
+    assert served.app.webhooks.deliver() == 0
     drive.perform_all(served.app)
 
-    assert webhooks.deliver(served.app) == 1
-    assert webhooks.deliver(served.app) == 0
+    assert served.app.webhooks.deliver() == 1
+    assert served.app.webhooks.deliver() == 0
 
     [(path, headers, body)] = listener.heard
     assert path == "/ended?of=tasks"
@@ -209,7 +209,7 @@ def test_the_signature_of_former_versions_still_holds(served, me, clip, listen):
     listener = listen(204)
     end(me, upload(me, clip, force="true", callback_url=listener.url))
 
-    webhooks.deliver(served.app)
+    served.app.webhooks.deliver()
 
     [(_, headers, body)] = listener.heard
     secret = me.get("/api/v1/callback-secret").json()["secret"]
@@ -224,10 +224,10 @@ def test_a_call_that_fails_is_tried_three_times_with_pauses(served, me, clip, li
     end(me, upload(me, clip, force="true", callback_url=listener.url))
 
     for expected in (1, 2, 3, 3):
-        webhooks.deliver(served.app)
+        served.app.webhooks.deliver()
         assert len(listener.heard) == expected
         assert {path for path, _, _ in listener.heard} == {"/ended?of=tasks"}, "a redirect is not followed"
-        webhooks.deliver(served.app)
+        served.app.webhooks.deliver()
         assert len(listener.heard) == expected, "without a pause"
         with served.app.database.write() as session:
             session.execute(update(Callback).values(next_at=0.0))
@@ -240,7 +240,7 @@ def test_a_cancelled_task_calls_too(served, me, clip, listen):
     listener = listen(200)
     end(me, upload(me, clip, force="true", callback_url=listener.url))
 
-    webhooks.deliver(served.app)
+    served.app.webhooks.deliver()
 
     assert json.loads(listener.heard[0][2])["status"] == "cancelled"
 
@@ -387,7 +387,7 @@ def test_one_who_never_answers_costs_seconds_not_the_worker(served, me, clip, mo
     end(me, upload(me, clip, force="true", callback_url=address))
 
     began = time.monotonic()
-    assert webhooks.deliver(served.app) == 0
+    assert served.app.webhooks.deliver() == 0
 
     assert time.monotonic() - began < 5
     silent.close()
@@ -417,7 +417,7 @@ def test_one_slow_address_does_not_keep_the_others_waiting(served, clip):
             url = f"http://127.0.0.1:{server.server_port}/{n}"
             end(me, upload(me, clip, force="true", callback_url=url))
 
-        assert webhooks.deliver(served.app) == 3
+        assert served.app.webhooks.deliver() == 3
     server.shutdown()
     server.server_close()
 
@@ -428,7 +428,7 @@ def test_a_round_makes_no_more_calls_than_it_can_and_the_next_goes_on(served, cl
         for _ in range(3):
             end(me, upload(me, clip, force="true", callback_url=listener.url))
 
-    assert [webhooks.deliver(served.app, 2) for _ in range(3)] == [2, 1, 0]
+    assert [served.app.webhooks.deliver(2) for _ in range(3)] == [2, 1, 0]
 
 
 # Fair shares
@@ -463,7 +463,7 @@ def test_waiting_tasks_of_a_busy_key_are_not_woken_in_vain(tmp_path, clip):
         first = drive.ready(served.app)[0]
         assert served.app.job_queue.claim(first.id, "worker")
         later = time.time() + 60
-        served.app.job_queue.now = lambda: later
+        served.app.clock.stopped_at = later
         served.app.job_queue.renew(["worker"])
 
         assert served.app.job_queue.reconcile() == 0
@@ -497,12 +497,12 @@ def test_after_a_day_a_task_and_its_bytes_are_gone(fresh, clip, hours, forgotten
     with fresh.client() as me:
         task_id = ended(fresh, me, clip, hours)
 
-        assert retention.sweep(fresh.app) == forgotten
+        assert fresh.app.retention.sweep() == forgotten
 
         assert me.get(f"/api/v1/tasks/{task_id}").status_code == (404 if forgotten else 200)
         assert me.get("/api/v1/recordings").json()["total"] == 1 - forgotten
         digest = hashlib.sha256(clip.read_bytes()).hexdigest()
-        assert fresh.app.store.place(digest).exists() == (not forgotten)
+        assert fresh.app.blobs.place(digest).exists() == (not forgotten)
 
 
 def test_running_tasks_and_recordings_of_the_pages_stay(fresh, clip):
@@ -510,14 +510,14 @@ def test_running_tasks_and_recordings_of_the_pages_stay(fresh, clip):
     from core.principal import EVERYONE
 
     with clip.open("rb") as file, fresh.client() as me:
-        fresh.app.accept(EVERYONE, file, "page.wav", TranscriptionOptions(language="en"))
+        fresh.app.intake.accept(EVERYONE, file, "page.wav", TranscriptionOptions(language="en"))
         upload(me, clip)
     with fresh.app.database.write() as session:
         done_long_ago = {"status": "completed", "completed_at": 1.0}
         session.execute(update(Task).where(Task.owner == "pages").values(done_long_ago))
         session.execute(update(Task).where(Task.owner != "pages").values(status="processing", created_at=1.0))
 
-    assert retention.sweep(fresh.app) == 0
+    assert fresh.app.retention.sweep() == 0
 
 
 @pytest.mark.parametrize(("hours", "forgotten"), [(30, 0), (71, 0), (73, 1)])
@@ -525,31 +525,31 @@ def test_vectors_that_are_still_bought_keep_a_task_for_three_days(fresh, clip, h
     with fresh.client() as me:
         ended(fresh, me, clip, hours, embedding_status="waiting")
 
-    assert retention.sweep(fresh.app) == forgotten
+    assert fresh.app.retention.sweep() == forgotten
 
 
 def test_zero_hours_keep_tasks_for_ever(tmp_path, clip):
     with serve(generous(tmp_path, api_retention_h=0)) as served, served.client() as me:
         ended(served, me, clip, 10_000)
 
-        assert retention.sweep(served.app) == 0
+        assert served.app.retention.sweep() == 0
 
 
 def test_bytes_that_belong_to_nobody_are_swept_away(fresh, clip):
-    folder = fresh.app.store.folder
+    folder = fresh.app.blobs.folder
     with fresh.client() as me:
         problem(upload(me, clip, language="tlh"), 400)
         [orphan] = list(folder.glob("??/*"))
-        assert retention.sweep_store(fresh.app) == 0
+        assert fresh.app.retention.sweep_store() == 0
         os.utime(orphan, (1, 1))
 
-        assert retention.sweep_store(fresh.app) == 1
+        assert fresh.app.retention.sweep_store() == 1
         assert not orphan.exists()
 
         upload(me, clip)
         for file in folder.glob("??/*"):
             os.utime(file, (1, 1))
-        assert retention.sweep_store(fresh.app) == 0
+        assert fresh.app.retention.sweep_store() == 0
 
 
 def test_decoded_sound_stays_while_a_job_needs_it_and_not_much_longer(fresh, clip):
@@ -557,12 +557,12 @@ def test_decoded_sound_stays_while_a_job_needs_it_and_not_much_longer(fresh, cli
     with fresh.client() as me:
         accepted = upload(me, clip)
         (job,) = drive.ready(app)
-        app.prepare(app.job_queue.claim(job.id, "w"))
+        app.pipeline.run(app.job_queue.claim(job.id, "w"))
         [sound] = (app.settings.home / "work").iterdir()
         os.utime(sound, (1, 1))
-        assert retention.sweep_store(app) == 0
+        assert app.retention.sweep_store() == 0
 
         end(me, accepted)
 
-    assert retention.sweep_store(app) == 1
+    assert app.retention.sweep_store() == 1
     assert not sound.exists()

@@ -32,7 +32,7 @@ def test_what_is_no_recording_is_refused_before_it_is_accepted(served, me, tmp_p
     body = problem(upload(me, text), 415)
 
     assert body["code"] == "unreadable_media"
-    assert not served.app.store.place(hashlib.sha256(text.read_bytes()).hexdigest()).exists()
+    assert not served.app.blobs.place(hashlib.sha256(text.read_bytes()).hexdigest()).exists()
 
 
 def test_an_empty_file_is_refused(me, tmp_path):
@@ -65,12 +65,12 @@ def test_too_large_is_noticed_with_the_first_byte_over(served, me):
     refused = me.post("/api/v1/transcribe", content=body(), headers=headers)
 
     assert problem(refused, 413)["code"] == "too_large"
-    assert not list(served.app.store.folder.glob(".incoming-*"))
+    assert not list(served.app.blobs.folder.glob(".incoming-*"))
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path, clip):
     app = generous(tmp_path)
-    app.store.reserve_bytes = 1 << 60
+    app.blobs.reserve_bytes = 1 << 60
     with serve(app) as served, served.client() as me:
         problem(upload(me, clip), 507)
         assert me.get("/health").status_code == 503
@@ -118,12 +118,12 @@ def test_an_aborted_upload_leaves_nothing(served, me, clip):
             + b"x" * 1_500_000
         )
         deadline = time.monotonic() + 5
-        while not list(served.app.store.folder.glob(".incoming-*")) and time.monotonic() < deadline:
+        while not list(served.app.blobs.folder.glob(".incoming-*")) and time.monotonic() < deadline:
             time.sleep(0.01)
-        assert list(served.app.store.folder.glob(".incoming-*"))
-    while list(served.app.store.folder.glob(".incoming-*")) and time.monotonic() < deadline:
+        assert list(served.app.blobs.folder.glob(".incoming-*"))
+    while list(served.app.blobs.folder.glob(".incoming-*")) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert not list(served.app.store.folder.glob(".incoming-*"))
+    assert not list(served.app.blobs.folder.glob(".incoming-*"))
 
 
 def test_an_unknown_format_is_refused(served, me, clip):

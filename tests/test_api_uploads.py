@@ -11,7 +11,6 @@ import pytest
 from tusclient import client as tus
 from tusclient.exceptions import TusCommunicationError
 
-from core.clients import retention
 from core.principal import EVERYONE
 from tests import drive
 from tests.installation import generous, problem
@@ -175,7 +174,7 @@ def test_uploads_belong_to_their_key(served, me):
     with served.client(**TUS) as other:
         assert other.head(address).status_code == 404
         problem(send(other, address, 0, b"x"), 404)
-        problem(other.delete(address), 404)
+        problem(other.deletion.delete_recording(address), 404)
     with served.client("", **TUS) as nobody:
         problem(nobody.post("/api/v1/uploads", headers={"Upload-Length": "10"}), 401)
 
@@ -217,7 +216,7 @@ def test_there_is_an_end_to_unfinished_uploads(me):
 def test_what_nobody_goes_on_with_is_forgotten(served, me):
     address = begin(me, 10)
     folder = served.app.settings.home / "uploads"
-    assert retention.sweep(served.app) == 0
+    assert served.app.retention.sweep() == 0
     assert list(folder.iterdir())
     from sqlalchemy import update
 
@@ -228,7 +227,7 @@ def test_what_nobody_goes_on_with_is_forgotten(served, me):
     for file in folder.iterdir():
         os.utime(file, (1, 1))
 
-    retention.sweep(served.app)
+    served.app.retention.sweep()
 
     assert not list(folder.iterdir())
     assert me.head(address).status_code == 404

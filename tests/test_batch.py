@@ -13,9 +13,9 @@ from core.database.tables import Job, Recording, Task
 from core.embedding.embedder import text_hash
 from core.errors import BadRequest, Code, OutcomeUnknown
 from core.library.recordings import TranscriptionOptions
-from core.orders import embedding_requests
 from core.orders.batch_view import STATES
 from core.principal import EVERYONE
+from core.search import embedding_jobs
 from core.settings import Settings
 from core.storage.blobs import Blob
 from tests import batching
@@ -42,7 +42,7 @@ def test_russian_speech_is_found_by_meaning_after_a_batch(app, emulator):
     assert app.recordings.get(EVERYONE, mine).embedding_status == "done"
     assert len(emulator.ledger().billed) == 20
     assert emulator.ledger().paid_twice == {}
-    found = app.search(EVERYONE, "ремонтировать крыши складов", mode="meaning")
+    found = app.searcher.search(EVERYONE, "ремонтировать крыши складов", mode="meaning")
     assert "крыши" in found.matches[0].row.text
 
 
@@ -332,7 +332,9 @@ def test_the_batch_lane_is_refused_while_vectors_are_made_here(tmp_path):
     local = Application(Settings(stenogram_home=tmp_path))
 
     with pytest.raises(BadRequest, match="on this machine"):
-        local.submit(EVERYONE, Blob("0" * 64, 1), "a.wav", TranscriptionOptions(embedding_mode="batch"))
+        local.intake.submit(
+            EVERYONE, Blob("0" * 64, 1), "a.wav", TranscriptionOptions(embedding_mode="batch")
+        )
     with pytest.raises(BadRequest, match="on this machine"):
         local.batches.change_mode("any", "batch")
 
@@ -342,7 +344,7 @@ def test_a_recording_deleted_under_way_loses_nothing_paid(app, emulator):
     app.batches.tick()
     with app.database.write() as session:
         session.delete(session.get_one(Recording, mine))
-    app.index_store.remove(mine)
+    app.index.remove(mine)
 
     batching.run(app, emulator, done=lambda: batching.states(app) == ["complete"])
     batching.recording(app, batching.sentences(4), title="again")
@@ -373,7 +375,7 @@ def test_each_recording_knows_what_it_cost(app, emulator):
     first = batching.recording(app, batching.sentences(4), title="first")
     second = batching.recording(app, batching.sentences(2, start=10), mode="sync", title="second")
     with app.database.write() as session:
-        embedding_requests.embed_job(session, second)
+        embedding_jobs.embed_job(session, second)
 
     batching.run(app, emulator)
 
@@ -397,8 +399,8 @@ def test_both_models_ask_in_their_own_way_and_give_unit_vectors(tmp_path, emulat
     else:
         assert {text.task_type for text in asked} == {None}
         assert all(text.text.startswith("title: none | text: ") for text in asked)
-    hashes = [text_hash(app.embedder(), passage.text) for passage in batching.passages(app)]
-    kept = app.index_store.vectors_of(app.embedder(), hashes).values()
+    hashes = [text_hash(app.active_embedder.embedder(), passage.text) for passage in batching.passages(app)]
+    kept = app.index.vectors_of(app.active_embedder.embedder(), hashes).values()
     assert [round(float(np.linalg.norm(vector)), 5) for vector in kept] == [1.0] * 3
 
 
@@ -406,40 +408,42 @@ def test_another_model_is_offered_with_its_price_and_takes_over_when_complete(tm
     before = batching.installation(tmp_path, emulator.url)
     batching.recording(before, batching.sentences(6))
     batching.run(before, emulator)
-    assert before.active.offer() is None
+    assert before.active_embedder.offer() is None
 
     app = batching.installation(tmp_path, emulator.url, embedding_dim=128)
-    offer = app.active.offer()
+    offer = app.active_embedder.offer()
     assert (offer.passages, len(emulator.ledger().texts)) == (6, 6)
     assert 0 < offer.usd["batch"] == offer.usd["sync"] / 2
-    assert app.embedder().dim == 64, "nothing changes by itself"
+    assert app.active_embedder.embedder().dim == 64, "nothing changes by itself"
 
-    app.active.switch("batch")
+    app.active_embedder.switch("batch")
     app.batches.tick()
-    assert app.search(EVERYONE, "ремонт крыши", mode="meaning").matches, "the old vectors still answer"
-    assert app.active.searched().dim == 64
+    assert app.searcher.search(EVERYONE, "ремонт крыши", mode="meaning").matches, (
+        "the old vectors still answer"
+    )
+    assert app.active_embedder.searched().dim == 64
     batching.run(app, emulator, ahead_s=6100)
     app.batches.tick()
 
-    assert app.active.searched().dim == 128
-    assert app.search(EVERYONE, "ремонт крыши", mode="meaning").matches
-    assert app.index_store.count(app.embedder()) == 6
+    assert app.active_embedder.searched().dim == 128
+    assert app.searcher.search(EVERYONE, "ремонт крыши", mode="meaning").matches
+    assert app.index.count(app.active_embedder.embedder()) == 6
 
 
 def test_a_batch_of_the_former_model_ends_among_its_own(tmp_path, emulator):
     before = batching.installation(tmp_path, emulator.url)
     batching.recording(before, batching.sentences(3))
     before.batches.tick()
-    former = before.embedder()
+    former = before.active_embedder.embedder()
 
     app = batching.installation(tmp_path, emulator.url, embedding_dim=128)
-    app.active.switch("batch")
+    app.active_embedder.switch("batch")
     batching.run(app, emulator)
 
     assert set(batching.meanings(app)) == {"done"}
-    for embedder in (former, app.embedder()):
+    for embedder in (former, app.active_embedder.embedder()):
         hashes = [text_hash(embedder, passage.text) for passage in batching.passages(app)]
-        assert len(app.index_store.vectors_of(embedder, hashes)) == 3
+        assert len(app.index.vectors_of(embedder, hashes)) == 3
 
 
 def test_a_broken_connection_never_sends_texts_twice(app, emulator):
@@ -447,7 +451,7 @@ def test_a_broken_connection_never_sends_texts_twice(app, emulator):
     emulator.fault("drop", call="embed")
 
     with pytest.raises(OutcomeUnknown):
-        app.ledger.buy(app.embedder(), "r", "pages", ["текст"])
+        app.ledger.buy(app.active_embedder.embedder(), "r", "pages", ["текст"])
 
     assert emulator.ledger().count("embed") == 1
     assert app.ledger.payments()[0].state == "disputed"
@@ -459,11 +463,11 @@ def test_retrying_the_task_sends_failed_texts_again(app, emulator):
     batching.run(app, emulator)
     [task] = app.recordings.tasks(EVERYONE, recording_id=mine)[1]
 
-    assert app.retry(EVERYONE, task.id)
+    assert app.tasks.retry(EVERYONE, task.id)
     batching.run(app, emulator)
 
     assert set(batching.meanings(app)) == {"done"}
-    assert not app.retry(EVERYONE, task.id)
+    assert not app.tasks.retry(EVERYONE, task.id)
 
 
 def test_vectors_that_failed_wait_again_only_with_the_job_that_makes_them(app):
@@ -474,13 +478,13 @@ def test_vectors_that_failed_wait_again_only_with_the_job_that_makes_them(app):
         known = {"owner": "pages", "engine": "none", "language": "ru", "status": "completed"}
         second = Task(recording_id=mine, transcript_id=first.transcript_id, **known)
         session.add_all([job, second])
-    app.give_up(app.job_queue.claim(job.id, "test"), BadRequest(Code.LIMIT_UNKNOWN))
+    app.pipeline.give_up(app.job_queue.claim(job.id, "test"), BadRequest(Code.LIMIT_UNKNOWN))
     assert set(batching.meanings(app)) == {"failed"}
 
-    assert not app.retry(EVERYONE, second.id)
+    assert not app.tasks.retry(EVERYONE, second.id)
     assert set(batching.meanings(app)) == {"failed"}
 
-    assert app.retry(EVERYONE, first.id)
+    assert app.tasks.retry(EVERYONE, first.id)
     batching.embed_now(app)
     assert set(batching.meanings(app)) == {"done"}
 

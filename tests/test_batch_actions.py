@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import application
 from core.orders.batch_view import FINISHED, STATES
+from jobs import installation
+from jobs.installation import application
 from tests import batching
 from tests.test_pages import visit
 from tests.tool import Tool, until
@@ -34,11 +35,11 @@ def tool(tmp_path: Path, provider: GeminiEmulator, monkeypatch: pytest.MonkeyPat
     }
     for name, value in {"STENOGRAM_HOME": str(tmp_path / "home"), **settings}.items():
         monkeypatch.setenv(name, value)
-    application.current.cache_clear()
-    batching.recording(application.current(), batching.sentences(4))
+    installation.serve(None)
+    batching.recording(application(), batching.sentences(4))
     with Tool(tmp_path / "home", **settings) as running:
         yield running
-    application.current.cache_clear()
+    installation.serve(None)
 
 
 def page() -> AppTest:
@@ -66,7 +67,7 @@ def soon(ask: Callable[[], object], what: str) -> None:
 
 
 def test_cancel_retry_and_finish_are_done_by_a_worker(tool, provider):
-    app = application.current()
+    app = application()
     soon(lambda: batching.states(app) == ["submitted"] * 2, "a worker to order the batches")
     first, second = batching.batches(app)
     assert {"now", "stop"} <= buttons()

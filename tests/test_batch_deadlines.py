@@ -78,11 +78,12 @@ def page(tmp_path, monkeypatch, emulator):
     monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("GEMINI_API_KEY", "a-long-secret")
     monkeypatch.setenv("GEMINI_BASE_URL", emulator.url)
-    from core import application
+    from jobs import installation
+    from jobs.installation import application
 
-    application.current.cache_clear()
-    yield application.current()
-    application.current.cache_clear()
+    installation.serve(None)
+    yield application()
+    installation.serve(None)
 
 
 def test_the_upload_page_asks_for_a_deadline_only_by_batch(page):
@@ -150,7 +151,7 @@ def test_a_text_of_two_recordings_is_due_with_the_earlier(app, emulator):
 
 def test_a_recording_that_is_here_goes_by_batch_with_a_deadline(app):
     with (DATA / "ru_meeting.opus").open("rb") as file:
-        mine = app.accept(EVERYONE, file, "a.opus", TranscriptionOptions()).recording_id
+        mine = app.intake.accept(EVERYONE, file, "a.opus", TranscriptionOptions()).recording_id
     with serve(app) as served, served.client(app.keys.make("admin", admin=True)) as client:
         wanted = {"use_batch_api": True, "deadline_h": 5}
         told = client.post(f"/api/v1/recordings/{mine}/transcribe", params=wanted)

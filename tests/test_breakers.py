@@ -84,9 +84,9 @@ def elsewhere(home, engine, **settings):
     app = remotely.journey(home, **settings)
     task = remotely.accept_short(app, engine)
     (job,) = ready(app)
-    app.prepare(app.job_queue.claim(job.id, "w"))
-    app.channels.drop(task.transcript_id)
-    app.store.remove(app.recordings.get(remotely.EVERYONE, task.recording_id).sha256)
+    app.pipeline.run(app.job_queue.claim(job.id, "w"))
+    app.sound.drop(task.transcript_id)
+    app.blobs.remove(app.recordings.get(remotely.EVERYONE, task.recording_id).sha256)
     app.database.close()
     return task
 
@@ -99,7 +99,7 @@ def test_sound_that_cannot_be_fetched_is_no_failure_of_the_provider(
     away = remotely.journey(tmp_path, **providers, **{**bucket, "s3_endpoint_url": refusing})
     perform_all(away)
 
-    breaker = away.remote.breakers.state(away.engines[engine].provider)
+    breaker = away.remote_transcription.breakers.state(away.engines[engine].provider)
     assert (breaker.refused, breaker.failures) == (False, 0)
     assert "S3_ACCESS_KEY" in str(remotely.job(away, task).error)
     with away.database.read() as session:
@@ -112,13 +112,13 @@ def test_a_store_that_refuses_the_sound_of_an_order_is_no_failure_of_the_provide
     app = remotely.journey(tmp_path, **providers, **bucket)
     task = remotely.accept_short(app, "groq-batch")
     (job,) = ready(app)
-    app.prepare(app.job_queue.claim(job.id, "w"))
+    app.pipeline.run(app.job_queue.claim(job.id, "w"))
     app.database.close()
 
     away = remotely.journey(tmp_path, **providers, **{**bucket, "s3_endpoint_url": refusing})
     perform_all(away)
 
-    breaker = away.remote.breakers.state("groq")
+    breaker = away.remote_transcription.breakers.state("groq")
     assert (breaker.refused, breaker.failures) == (False, 0)
     assert "S3_ACCESS_KEY" in str(remotely.job(away, task).error)
     assert away.ledger.month().reserved == 0

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from dramatiq.brokers.redis import RedisBroker
 
 from core.application import Application
 from core.database.tables import Job, Recording, Segment, Task, Worker
@@ -24,7 +23,7 @@ from core.monitor.actions import Actions
 from core.principal import EVERYONE, PAGES, Principal
 from core.queue import history, workers
 from core.settings import Settings
-from jobs import actors
+from jobs.broker import BrokerNotifier, make_broker
 from tests.conftest import DATA
 from tests.tool import Tool, until
 
@@ -41,12 +40,8 @@ def there(tmp_path_factory) -> Iterator[Application]:
     """A running tool's installation, from outside its processes; its workers are woken by its broker."""
     with Tool(tmp_path_factory.mktemp("tool") / "home", BATCH_POLL_S="3600") as tool:
         app = Application(Settings(stenogram_home=tool.home))
-        broker = RedisBroker(url=app.settings.broker)
-
-        def notify(queue: str, kind: str, job_id: str) -> None:
-            broker.enqueue(actors.ACTORS[kind].message(job_id).copy(queue_name=queue))
-
-        app.job_queue.notifier = notify
+        broker = make_broker(app.settings, patient=False)
+        app.job_queue.notifier = BrokerNotifier(lambda: broker).job
         yield app
 
 
@@ -79,7 +74,7 @@ def do(there):
 def bring(app: Application, path: Path = MEETING, who: Principal = EVERYONE) -> str:
     """The task of a recording that is transcribed whether or not it was before."""
     with path.open("rb") as file:
-        task = app.accept(who, file, path.name, TranscriptionOptions(language="en", force=True))
+        task = app.intake.accept(who, file, path.name, TranscriptionOptions(language="en", force=True))
     with app.database.read() as session:
         for job in session.query(Job).filter_by(task_id=task.id, state="ready"):
             app.job_queue.notify(job)
@@ -250,7 +245,7 @@ def test_a_drained_worker_takes_nothing_until_it_may_go_on(there, do):
 def test_a_whole_group_of_failures_is_tried_again_once_the_reason_is_gone(there, do):
     do.pause("cpu")
     tasks = [bring(there), bring(there, DATA / "call_stereo.opus")]
-    blobs = {there.store.path(_recording(there, task).sha256) for task in tasks}
+    blobs = {there.blobs.path(_recording(there, task).sha256) for task in tasks}
     good = {path: path.read_bytes() for path in blobs}
     for path in blobs:
         path.write_bytes(b"no sound at all")

@@ -10,12 +10,13 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from core import application
 from core.database.states import EmbeddingMode
 from core.i18n import catalogue
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from core.settings import ROOT
+from jobs import installation
+from jobs.installation import application
 from tests import drive
 from tests.conftest import DATA
 from tests.test_pages import texts, visit
@@ -29,9 +30,9 @@ def app(tmp_path, monkeypatch):
     monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("IMPORT_ROOTS", str(tmp_path / "in"))
     (tmp_path / "in").mkdir()
-    application.current.cache_clear()
-    yield application.current()
-    application.current.cache_clear()
+    installation.serve(None)
+    yield application()
+    installation.serve(None)
 
 
 def prices(at) -> list[str]:
@@ -287,11 +288,11 @@ def test_a_sample_is_refused_with_a_sentence_without_a_key(app):
 
 def test_held_work_is_sent_a_cheaper_way_by_a_button(app, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", "nobody is asked")
-    application.current.cache_clear()
-    app = application.current()
+    installation.serve(None)
+    app = application()
     app.proof.set_cap("", "0")
     with (DATA / "ru_meeting.opus").open("rb") as file:
-        task = app.accept(EVERYONE, file, "a.opus", TranscriptionOptions(engine="groq"))
+        task = app.intake.accept(EVERYONE, file, "a.opus", TranscriptionOptions(engine="groq"))
     drive.perform_all(app)
 
     at = visit("costs", view="proof")

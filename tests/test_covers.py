@@ -9,7 +9,6 @@ import pytest
 from core.errors import BadRequest, Rejected
 from core.orders.covers import AGAIN_S, BREAKS
 from core.orders.pictures import PictureOptions, comfy, sdxl
-from core.pipeline.periodic import tend
 from core.principal import EVERYONE
 from core.settings import Settings
 from tests import remotely
@@ -41,9 +40,9 @@ def recording_id(app):
 
 
 def look(app, runpod, seconds=0.0):
-    app.job_queue.now.ahead_s += seconds
+    app.clock.ahead_s += seconds
     runpod.advance(seconds)
-    tend(app, "covers", "w")
+    app.periodic_runner.run("covers", "w")
 
 
 def finish(app, runpod, series, most=20):
@@ -160,7 +159,7 @@ def test_without_an_endpoint_the_reason_is_said(tmp_path):
 
 def test_pictures_go_with_their_recording(app, runpod, recording_id, tmp_path):
     finish(app, runpod, app.covers.ask(recording_id, ["a lake"], PictureOptions("")))
-    app.delete(EVERYONE, recording_id)
+    app.deletion.delete_recording(EVERYONE, recording_id)
 
     assert app.covers.of(recording_id) == []
     assert not [path for path in (tmp_path / "home" / "objects").rglob("*") if path.is_file()]

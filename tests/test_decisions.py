@@ -6,14 +6,17 @@ import json
 
 import pytest
 
-from core import application
+from core.application import Application
 from core.database.tables import Batch
 from core.errors import AdminsOnly, Code, code_of
 from core.library.recordings import TranscriptionOptions
 from core.monitor import decisions, failures, live
 from core.monitor.actions import Actions
 from core.principal import EVERYONE, PAGES, Principal
+from core.settings import Settings
+from jobs import installation
 from tests import remotely
+from tests.clock import Clock
 from tests.drive import perform_all, ready
 from tests.installation import generous
 from tests.remotely import CANARY
@@ -42,13 +45,14 @@ def app(tmp_path, monkeypatch, runpod):
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    application.current.cache_clear()
-    yield dear(application.current())
-    application.current.cache_clear()
+    installation.serve(None)
+    app = Application(Settings(), clock=Clock())
+    installation.serve(app)
+    yield dear(app)
+    installation.serve(None)
 
 
 def dear(app):
-    app.job_queue.now = remotely.Clock()
     app.engines["runpod"].price = lambda _duration_s: ("24 GB L4", "sync", DEAR_S)
     return app
 
@@ -60,9 +64,9 @@ def held(app, runpod, longest_s=None, lost=1):
     runpod.fault("drop", lost, call="run")
     task = remotely.accept_short(app, "runpod")
     (job,) = ready(app)
-    app.prepare(app.job_queue.claim(job.id, "w"))
+    app.pipeline.run(app.job_queue.claim(job.id, "w"))
     perform_all(app)
-    assert len(app.remote.orders.held()) == lost
+    assert len(app.remote_transcription.orders.held()) == lost
     return task
 
 
@@ -99,7 +103,7 @@ def test_bought_again_it_is_finished_and_the_book_has_both(app, runpod):
 
     after = press("buy", task)
     assert "Waiting for your decision" not in texts(after)
-    (order,) = app.remote.orders.of(task.transcript_id)
+    (order,) = app.remote_transcription.orders.of(task.transcript_id)
     assert code_of(order.error) is Code.ORDERED_AGAIN
     assert remotely.done(app, task, runpod).status == "completed"
 
@@ -144,7 +148,7 @@ def test_what_was_given_up_may_be_tried_again(app, runpod):
     press("give-up", task)
     remotely.done(app, task, runpod)
 
-    assert app.retry(EVERYONE, task.id)
+    assert app.tasks.retry(EVERYONE, task.id)
     assert remotely.done(app, task, runpod).status == "completed"
 
 
@@ -163,7 +167,7 @@ def test_parts_of_one_recording_are_one_question_and_later_ones_another(app, run
 
 def test_nobody_is_asked_about_what_nobody_waits_for(app, runpod):
     task = held(app, runpod)
-    app.cancel(EVERYONE, task.id)
+    app.tasks.cancel(EVERYONE, task.id)
 
     assert decisions.waiting(app.database, EVERYONE) == []
     assert "Waiting for your decision" not in texts(visit("monitor"))
@@ -171,14 +175,14 @@ def test_nobody_is_asked_about_what_nobody_waits_for(app, runpod):
 
 def test_a_question_outlives_the_recording_that_was_ordered_first(app, runpod):
     first = held(app, runpod)
-    sound = app.store.path(app.recordings.get(EVERYONE, first.recording_id).sha256)
+    sound = app.blobs.path(app.recordings.get(EVERYONE, first.recording_id).sha256)
     with sound.open("rb") as file:
         options = TranscriptionOptions(language="ru", engine="runpod")
-        second = app.accept(Principal("other"), file, "b.wav", options)
+        second = app.intake.accept(Principal("other"), file, "b.wav", options)
     (both,) = decisions.waiting(app.database, EVERYONE)
     assert (both.recording.id, len(both.orders)) == (first.recording_id, 1), "asked once for both"
 
-    app.delete(EVERYONE, first.recording_id)
+    app.deletion.delete_recording(EVERYONE, first.recording_id)
     perform_all(app)
 
     (asked,) = decisions.waiting(app.database, Principal("other"))
@@ -190,7 +194,7 @@ def test_a_question_outlives_the_recording_that_was_ordered_first(app, runpod):
 def test_whoever_may_only_look_sees_the_question_and_cannot_answer(app, runpod, monkeypatch):
     task = held(app, runpod)
     monkeypatch.setenv("PAGES_READ_ONLY", "true")
-    application.current.cache_clear()
+    installation.serve(None)
 
     at = visit("monitor")
     assert "RunPod may have been paid" in texts(at)
@@ -198,14 +202,14 @@ def test_whoever_may_only_look_sees_the_question_and_cannot_answer(app, runpod, 
     onlooker = Actions(app, Principal(PAGES))
     for step in (onlooker.buy_again, onlooker.give_up):
         with pytest.raises(AdminsOnly):
-            step([app.remote.orders.of(task.transcript_id)[0].id])
+            step([app.remote_transcription.orders.of(task.transcript_id)[0].id])
     assert decisions.waiting(app.database, Principal("somebody else")) == []
 
 
 def test_the_open_board_notices_and_does_not_promise_another_try(app, runpod):
     before = live.draw(app.database, EVERYONE, "en")
     task = held(app, runpod)
-    app.job_queue.now = lambda: 0.0
+    app.clock.stopped_at = 0.0
     after = live.draw(app.database, EVERYONE, "en")
 
     assert before["decisions"] == ""
@@ -213,7 +217,7 @@ def test_the_open_board_notices_and_does_not_promise_another_try(app, runpod):
     assert [(line["facts"], line["task"]) for line in after["delayed"]] == [("waits for a decision", "")]
     (group,) = failures.groups(app.database, EVERYONE)
     assert "Right now" in group.fix["message"]
-    Actions(app, EVERYONE).give_up([one.id for one in app.remote.orders.of(task.transcript_id)])
+    Actions(app, EVERYONE).give_up([one.id for one in app.remote_transcription.orders.of(task.transcript_id)])
     assert live.draw(app.database, EVERYONE, "en")["decisions"] == ""
 
 

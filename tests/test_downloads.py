@@ -103,13 +103,13 @@ def test_without_a_network_it_says_where_to_find_the_file(app):
 
 def test_only_models_of_the_settings_can_be_asked_for(app):
     with pytest.raises(NotFound):
-        app.downloads.ask("../v3")
+        app.model_downloads.ask("../v3")
 
 
 def test_a_local_model_is_offered_when_the_settings_name_one(tmp_path):
     model = "intfloat/multilingual-e5-small"
     settings = Settings(stenogram_home=tmp_path / "home", local_embedding_model=model)
-    models = Application(settings).downloads
+    models = Application(settings).model_downloads
     assert [one.name for one in models.all()][1:] == [model]
 
     snapshot = settings.models / "models--intfloat--multilingual-e5-small" / "snapshots" / "1"
@@ -157,7 +157,7 @@ def hugging_face(monkeypatch):
 @pytest.fixture
 def models(tmp_path, hugging_face):
     settings = Settings(stenogram_home=tmp_path / "home", local_embedding_model="me/model")
-    models = Application(settings).downloads
+    models = Application(settings).model_downloads
     models.ask("me/model")
     models.tick()
     yield models

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core import application
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
+from jobs import installation
 from tests import remotely
 from tests.conftest import DATA
 from tests.remotely import CANARY
@@ -93,7 +93,7 @@ def test_asked_for_a_batch_an_engine_takes_its_batch_mode(app, asked, taken):
 
 @pytest.mark.parametrize("asked", ["runpod", "gigaam-toy", ""])
 def test_by_an_engine_without_a_batch_mode_vectors_go_by_batch(app, asked):
-    assert app.by_batch(TranscriptionOptions(engine=asked)) == TranscriptionOptions(
+    assert app.intake.by_batch(TranscriptionOptions(engine=asked)) == TranscriptionOptions(
         engine=asked, embedding_mode="batch"
     )
 
@@ -107,7 +107,7 @@ def test_a_batch_mode_that_was_asked_for_and_cannot_work_says_what_it_lacks(tmp_
 
     assert told.status_code in (400, 409, 422), told.text
     assert "STORAGE_URL" in told.json()["detail"]
-    assert app.by_batch(TranscriptionOptions()) == TranscriptionOptions(embedding_mode="batch"), (
+    assert app.intake.by_batch(TranscriptionOptions()) == TranscriptionOptions(embedding_mode="batch"), (
         "what nobody named is not insisted on"
     )
 
@@ -139,13 +139,13 @@ def test_an_engine_that_was_named_is_answered_as_asked(app):
 
 def test_the_upload_page_says_that_a_recording_would_leave_before_it_does(tmp_path, monkeypatch):
     monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
-    application.current.cache_clear()
+    installation.serve(None)
     assert SENT not in texts(visit("upload"))
 
     monkeypatch.setenv("GROQ_API_KEY", CANARY)
-    application.current.cache_clear()
+    installation.serve(None)
     at = visit("upload")
 
     assert "Groq" in texts(at)
     assert SENT in texts(at)
-    application.current.cache_clear()
+    installation.serve(None)

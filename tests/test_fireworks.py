@@ -206,7 +206,7 @@ def test_a_lost_order_over_a_dollar_is_held_for_a_person(tmp_path, fireworks):
     for _ in range(5):
         remotely.later(app, 61, fireworks)
 
-    assert [order.state for order in app.remote.orders.of(task.transcript_id)] == ["held"]
+    assert [order.state for order in app.remote_transcription.orders.of(task.transcript_id)] == ["held"]
     assert len(fireworks.batches) == 1
 
 

@@ -253,10 +253,10 @@ def test_an_outage_is_waited_out_without_hammering(tmp_path, groq):
 
     asked = groq.count("transcribe")
     assert asked < 12
-    assert app.remote.breakers.state("groq").failures == asked
+    assert app.remote_transcription.breakers.state("groq").failures == asked
     groq.clear_faults()
     if task.status == "failed":
-        app.retry(remotely.EVERYONE, task.id)
+        app.tasks.retry(remotely.EVERYONE, task.id)
     assert remotely.done(app, task).status == "completed"
 
 

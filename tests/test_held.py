@@ -6,18 +6,18 @@ from decimal import Decimal
 
 import pytest
 
-from core import application
 from core.application import Application
 from core.billing.ledger import Call
 from core.billing.tariffs import ALL
 from core.database.tables import Job
 from core.library.recordings import TranscriptionOptions
-from core.pipeline.periodic import tend
 from core.principal import EVERYONE, Principal
 from core.queue.periodic import EVERY_S
 from core.settings import Settings
+from jobs import installation
 from tests import drive, remotely
 from tests.batching import meanings, recording, sentences
+from tests.clock import Clock
 from tests.conftest import DATA
 from tests.test_pages import texts, visit
 from tools.gemini_emulator.handle import GeminiEmulator
@@ -50,7 +50,9 @@ def dear(tmp_path, groq):
 @pytest.fixture
 def gemini(tmp_path):
     with GeminiEmulator(tmp_path / "emulator") as emulator:
-        yield Application(Settings(stenogram_home=tmp_path / "home", gemini_base_url=emulator.url, **GEMINI))
+        yield Application(
+            Settings(stenogram_home=tmp_path / "home", gemini_base_url=emulator.url, **GEMINI), clock=Clock()
+        )
 
 
 @pytest.fixture
@@ -59,9 +61,9 @@ def pages(gemini, monkeypatch):
     places = {name: str(getattr(gemini.settings, name)) for name in ("stenogram_home", "gemini_base_url")}
     for name, value in {**GEMINI, **places}.items():
         monkeypatch.setenv(name.upper(), value)
-    application.current.cache_clear()
+    installation.serve(None)
     yield
-    application.current.cache_clear()
+    installation.serve(None)
 
 
 def embedding(app: Application, texts: int = 12) -> str:
@@ -77,7 +79,9 @@ def test_the_cap_of_one_owner_does_not_hold_the_same_transcript_of_another(dear,
     """Who may pay goes on; when they have, the transcript is there for both."""
     dear.proof.set_cap("anna", "0")
     options = TranscriptionOptions(language="ru", engine="groq")
-    capped, free = [dear.accept(Principal(who), RU.open("rb"), RU.name, options) for who in ("anna", "boris")]
+    capped, free = [
+        dear.intake.accept(Principal(who), RU.open("rb"), RU.name, options) for who in ("anna", "boris")
+    ]
 
     drive.perform_all(dear)
     meanwhile = [remotely.now(dear, task).status for task in (capped, free)]
@@ -90,7 +94,6 @@ def test_the_cap_of_one_owner_does_not_hold_the_same_transcript_of_another(dear,
 
 
 def test_the_promise_of_a_paid_call_that_broke_off_is_booked_after_an_hour(dear):
-    dear.ledger.now = dear.job_queue.now
     call = Call("groq", "whisper-large-v3-turbo", "sync", {("a recording", "anna"): 3600})
     with dear.database.write() as session:
         dear.ledger.reserve(session, call)  # and the process dies
@@ -99,7 +102,7 @@ def test_the_promise_of_a_paid_call_that_broke_off_is_booked_after_an_hour(dear)
     for minutes in (50, 20):
         remotely.later(dear, minutes * 60)
         for periodic_task in EVERY_S:
-            tend(dear, periodic_task, "here/1")
+            dear.periodic_runner.run(periodic_task, "here/1")
         states.append([payment.state for payment in dear.ledger.payments()])
 
     assert states == [["reserved"], ["disputed"]]
@@ -181,7 +184,7 @@ def test_texts_of_a_batch_have_no_cheaper_way_and_pages_say_so(gemini, pages):
 def test_the_cap_of_one_key_counts_for_its_work_alone(dear):
     dear.proof.set_cap("abcd1234", "0")
     with RU.open("rb") as file:
-        dear.accept(Principal("abcd1234"), file, "a.opus", TranscriptionOptions(engine="groq"))
+        dear.intake.accept(Principal("abcd1234"), file, "a.opus", TranscriptionOptions(engine="groq"))
     drive.perform_all(dear)
 
     [way] = dear.holds.ways()
@@ -198,7 +201,7 @@ def test_a_paid_transcript_at_hand_is_saved_at_what_the_ledger_says_it_cost(dear
 
     for owner in ("abcd1234", "efgh5678"):
         with RU.open("rb") as file:
-            dear.accept(
+            dear.intake.accept(
                 Principal(owner), file, "again.opus", TranscriptionOptions(language="ru", engine="groq")
             )
     drive.perform_all(dear)
@@ -211,7 +214,7 @@ def test_a_paid_transcript_at_hand_is_saved_at_what_the_ledger_says_it_cost(dear
 def test_what_was_transcribed_anew_by_force_is_no_saving(dear):
     for force in (False, True):
         with RU.open("rb") as file:
-            dear.accept(
+            dear.intake.accept(
                 EVERYONE, file, "a.opus", TranscriptionOptions(language="ru", engine="groq", force=force)
             )
         drive.perform_all(dear)
@@ -223,7 +226,7 @@ def test_what_was_transcribed_anew_by_force_is_no_saving(dear):
 def test_a_transcript_of_this_machine_saves_nothing(app):
     for owner in ("abcd1234", "efgh5678"):
         with RU.open("rb") as file:
-            app.accept(Principal(owner), file, "a.opus", TranscriptionOptions(language="ru"))
+            app.intake.accept(Principal(owner), file, "a.opus", TranscriptionOptions(language="ru"))
     drive.perform_all(app)
 
     assert app.proof.saved().by_not_paying_twice == 0

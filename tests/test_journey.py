@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import time
 from dataclasses import replace
 
 import jiwer
@@ -31,7 +30,7 @@ def accept(
     app: Application, name: str, options: TranscriptionOptions = RUSSIAN, who: Principal = EVERYONE
 ) -> Task:
     with (DATA / name).open("rb") as file:
-        return app.accept(who, file, name, options)
+        return app.intake.accept(who, file, name, options)
 
 
 def done(app: Application, task: Task) -> Task:
@@ -70,7 +69,7 @@ class Counting(Around):
 @pytest.fixture
 def counted(app):
     """The Russian engine of `here`, counting."""
-    name = app.choose(RUSSIAN).engine.name
+    name = app.intake.choose_engine(RUSSIAN).engine.name
     app.engines[name] = Counting(app.engines[name])
     return app.engines[name]
 
@@ -95,7 +94,7 @@ def test_subtitles_are_short_and_a_transcript_of_their_own(app):
 def test_russian_is_found_by_another_form_of_the_word(app):
     task = done(app, accept(app, "ru_meeting.opus"))
 
-    found = app.search(EVERYONE, "бухгалтерией").matches
+    found = app.searcher.search(EVERYONE, "бухгалтерией").matches
     assert found
     assert found[0].row.recording_id == task.recording_id
     assert "бухгалтерия" in found[0].row.text
@@ -104,7 +103,7 @@ def test_russian_is_found_by_another_form_of_the_word(app):
 def test_playing_starts_where_the_word_was_said(app):
     done(app, accept(app, "en_meeting.opus", ENGLISH))
 
-    (match, *_) = app.search(EVERYONE, "contracts").matches
+    (match, *_) = app.searcher.search(EVERYONE, "contracts").matches
     said = app.transcripts.said(match.row.recording_id, match.play_s, match.play_s + 1.5)
     assert "contract" in [word.text for word in said]
 
@@ -112,7 +111,7 @@ def test_playing_starts_where_the_word_was_said(app):
 def test_english_is_found_by_meaning(app):
     done(app, accept(app, "en_meeting.opus", ENGLISH))
 
-    best = app.search(EVERYONE, "an unhappy client with a faulty device").matches[0]
+    best = app.searcher.search(EVERYONE, "an unhappy client with a faulty device").matches[0]
     assert best.why in {"meaning", "both"}
     assert "machine" in best.row.text
 
@@ -122,9 +121,9 @@ def test_russian_is_found_by_meaning_and_asked_in_english_too(app):
         pytest.skip(absent)
     task = done(app, accept(app, "ru_meeting.opus"))
 
-    assert app.recordings.get(EVERYONE, task.recording_id).meaning == "done"
+    assert app.recordings.get(EVERYONE, task.recording_id).embedding_status == "done"
     for question in ("кто ведёт финансовый учёт", "who does the financial records"):
-        assert app.search(EVERYONE, question).matches[0].why in {"meaning", "both"}
+        assert app.searcher.search(EVERYONE, question).matches[0].why in {"meaning", "both"}
 
 
 def test_without_an_embedder_for_its_language_a_recording_says_so(app, monkeypatch):
@@ -176,7 +175,7 @@ def test_an_interrupted_transcription_resumes_at_the_next_segment(app, counted):
     """Whatever was heard before the stop is not heard again."""
     task = accept(app, "ru_meeting.opus")
     (job,) = ready(app)
-    app.prepare(app.job_queue.claim(job.id, "w"))
+    app.pipeline.run(app.job_queue.claim(job.id, "w"))
     pending = app.transcripts.pending(task.transcript_id)
     (job,) = ready(app)
     claim = app.job_queue.claim(job.id, "w")
@@ -191,7 +190,7 @@ def test_an_interrupted_transcription_resumes_at_the_next_segment(app, counted):
 def test_a_partial_transcript_can_be_read(app):
     task = accept(app, "ru_meeting.opus")
     (job,) = ready(app)
-    app.prepare(app.job_queue.claim(job.id, "w"))
+    app.pipeline.run(app.job_queue.claim(job.id, "w"))
     pending = app.transcripts.pending(task.transcript_id)
     (job,) = ready(app)
     app.transcripts.commit(app.job_queue.claim(job.id, "w"), pending[:1], [Speech("начало")], 0.1)
@@ -209,7 +208,7 @@ def test_silence_is_a_finished_job_with_an_empty_transcript(app, tmp_path):
         file.setframerate(16_000)
         file.writeframes(bytes(2 * 16_000 * 5))
     with path.open("rb") as file:
-        task = done(app, app.accept(EVERYONE, file, path.name, RUSSIAN))
+        task = done(app, app.intake.accept(EVERYONE, file, path.name, RUSSIAN))
 
     assert task.status == "completed"
     assert heard(app, task) == ""
@@ -225,7 +224,7 @@ def test_silence_is_a_finished_job_with_an_empty_transcript(app, tmp_path):
 )
 def test_what_is_no_recording_is_refused_and_leaves_nothing(app, content, error):
     with pytest.raises(error):
-        app.accept(EVERYONE, io.BytesIO(content), "not.wav", RUSSIAN)
+        app.intake.accept(EVERYONE, io.BytesIO(content), "not.wav", RUSSIAN)
 
     assert count(app, Recording) == 0
     assert not [path for path in (app.settings.home / "blobs").rglob("*") if path.is_file()]
@@ -234,7 +233,7 @@ def test_what_is_no_recording_is_refused_and_leaves_nothing(app, content, error)
 @pytest.mark.parametrize("name", ["../../etc/passwd", "a\0b.wav", "\u202eexe.wav", "🎙.wav", "я" * 4000])
 def test_strange_names_are_only_shown(app, name):
     with (DATA / "ru_meeting.opus").open("rb") as file:
-        task = app.accept(EVERYONE, file, name, RUSSIAN)
+        task = app.intake.accept(EVERYONE, file, name, RUSSIAN)
 
     shown = app.recordings.get(EVERYONE, task.recording_id).filename
     assert 0 < len(shown) <= 255
@@ -244,44 +243,45 @@ def test_strange_names_are_only_shown(app, name):
 def test_a_key_sees_only_its_own(app):
     task = done(app, accept(app, "ru_meeting.opus", who=Principal("key1")))
 
-    assert app.search(Principal("key1"), "бюджет").matches
-    assert not app.search(Principal("key2"), "бюджет").matches
+    assert app.searcher.search(Principal("key1"), "бюджет").matches
+    assert not app.searcher.search(Principal("key2"), "бюджет").matches
     with pytest.raises(NotFound):
         app.recordings.get(Principal("key2"), task.recording_id)
 
 
 def test_deleting_leaves_nothing_of_ones_own(app):
     task = done(app, accept(app, "ru_meeting.opus"))
-    app.delete(EVERYONE, task.recording_id)
+    app.deletion.delete_recording(EVERYONE, task.recording_id)
 
-    assert not app.search(EVERYONE, "бюджет").matches
+    assert not app.searcher.search(EVERYONE, "бюджет").matches
     assert [count(app, model) for model in (Recording, Task, Job, PassageRow, Transcript, Segment)] == [0] * 6
     assert not [path for path in (app.settings.home / "blobs").rglob("*") if path.is_file()]
 
 
 def test_a_vector_outlives_its_passage_for_a_while(app):
     """What was bought once is free for a month; then nothing of the text is left, not even its vector."""
-    from core.clients import retention
 
     task = done(app, accept(app, "en_meeting.opus", ENGLISH))
     with app.database.read() as session:
         texts = list(session.scalars(select(PassageRow.text)))
-    hashes = [text_hash(app.embedder(), text) for text in texts]
+    hashes = [text_hash(app.active_embedder.embedder(), text) for text in texts]
     assert hashes
-    app.delete(EVERYONE, task.recording_id)
+    app.deletion.delete_recording(EVERYONE, task.recording_id)
 
-    retention.sweep(app, time.time() + 29 * 24 * 3600)
-    assert len(app.index_store.vectors_of(app.embedder(), hashes)) == len(hashes)
-    retention.sweep(app, time.time() + 31 * 24 * 3600)
-    assert not app.index_store.vectors_of(app.embedder(), hashes)
+    app.clock.ahead_s = 29 * 24 * 3600
+    app.retention.sweep()
+    assert len(app.index.vectors_of(app.active_embedder.embedder(), hashes)) == len(hashes)
+    app.clock.ahead_s = 31 * 24 * 3600
+    app.retention.sweep()
+    assert not app.index.vectors_of(app.active_embedder.embedder(), hashes)
 
 
 def test_deleting_keeps_what_another_owner_still_has(app):
     mine = done(app, accept(app, "ru_meeting.opus"))
     theirs = done(app, accept(app, "ru_meeting.opus", who=Principal("key1")))
-    app.delete(EVERYONE, mine.recording_id)
+    app.deletion.delete_recording(EVERYONE, mine.recording_id)
 
-    assert app.search(Principal("key1"), "бюджет").matches
+    assert app.searcher.search(Principal("key1"), "бюджет").matches
     assert heard(app, theirs)
 
 
@@ -289,23 +289,23 @@ def test_deleting_in_the_middle_ends_the_work_quietly(app):
     task = accept(app, "ru_meeting.opus")
     (job,) = ready(app)
     claim = app.job_queue.claim(job.id, "w")
-    app.delete(EVERYONE, task.recording_id)
+    app.deletion.delete_recording(EVERYONE, task.recording_id)
 
     with pytest.raises((NotFound, Rejected)):
-        app.prepare(claim)
+        app.pipeline.stages["prepare"].run(claim)
     assert ready(app) == []
 
 
 def test_cancelling_keeps_what_was_heard(app):
     task = accept(app, "ru_meeting.opus")
     (job,) = ready(app)
-    app.prepare(app.job_queue.claim(job.id, "w"))
+    app.pipeline.run(app.job_queue.claim(job.id, "w"))
     (job,) = ready(app)
     claim = app.job_queue.claim(job.id, "w")
     pending = app.transcripts.pending(task.transcript_id)
     app.transcripts.commit(claim, pending[:1], [Speech("начало")], 0.1)
 
-    assert app.cancel(EVERYONE, task.id)
+    assert app.tasks.cancel(EVERYONE, task.id)
     with pytest.raises(Rejected):
         app.transcripts.commit(claim, pending[1:2], [Speech("дальше")], 0.1)
     assert heard(app, task) == "начало"
@@ -313,9 +313,9 @@ def test_cancelling_keeps_what_was_heard(app):
 
 def test_a_cancelled_task_can_be_resumed(app):
     task = accept(app, "ru_meeting.opus")
-    app.cancel(EVERYONE, task.id)
+    app.tasks.cancel(EVERYONE, task.id)
 
-    assert app.retry(EVERYONE, task.id)
+    assert app.tasks.retry(EVERYONE, task.id)
     assert done(app, task).status == "completed"
 
 
@@ -356,4 +356,4 @@ def test_video_without_sound_is_refused_with_the_reason(app, tmp_path):
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     with path.open("rb") as file, pytest.raises(NoSound):
-        app.accept(EVERYONE, file, path.name, RUSSIAN)
+        app.intake.accept(EVERYONE, file, path.name, RUSSIAN)

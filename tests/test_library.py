@@ -34,8 +34,8 @@ def said(
 
 def test_a_list_shows_the_newest_task_and_only_what_fits(app):
     id_ = send(app, title="Планёрка Отдела", tags=("июнь",))
-    app.cancel(EVERYONE, app.recordings.tasks(EVERYONE)[1][0].id)
-    app.again(EVERYONE, id_, TranscriptionOptions())
+    app.tasks.cancel(EVERYONE, app.recordings.tasks(EVERYONE)[1][0].id)
+    app.intake.transcribe_again(EVERYONE, id_, TranscriptionOptions())
 
     total, (card,) = views.cards(app.database, EVERYONE, words="отдела планёрка", tag="июнь")
     assert (total, card.status, card.active) == (1, "queued", True)
@@ -62,9 +62,9 @@ def test_nobody_sees_what_is_somebody_elses(app):
     assert views.chosen(app.database, STRANGER, [id_]) == []
     assert views.totals(app.database, STRANGER) == views.Totals(0, 0.0, 0.0, 0.0)
     with pytest.raises(NotFound):
-        views.reading(app, STRANGER, id_)
+        views.reading(app.database, app.transcripts, STRANGER, id_)
     with pytest.raises(NotFound):
-        views.exported(app, STRANGER, id_, "txt")
+        views.exported(app.recordings, app.transcripts, STRANGER, id_, "txt")
 
 
 def test_titles_and_file_names_are_found_by_any_words_in_any_capitals(app):
@@ -86,16 +86,16 @@ def test_titles_and_file_names_are_found_by_any_words_in_any_capitals(app):
 
 def test_a_transcript_is_readable_and_exported_when_it_is_there(app):
     id_ = send(app)
-    before = views.reading(app, EVERYONE, id_)
+    before = views.reading(app.database, app.transcripts, EVERYONE, id_)
     assert (before.complete, before.paragraphs) == (False, [])
-    assert views.exported(app, EVERYONE, id_, "txt") == b"\n"
+    assert views.exported(app.recordings, app.transcripts, EVERYONE, id_, "txt") == b"\n"
 
     drive.perform_all(app)
 
-    reading = views.reading(app, EVERYONE, id_)
+    reading = views.reading(app.database, app.transcripts, EVERYONE, id_)
     assert reading.complete
     assert "команда" in [word.text for paragraph in reading.paragraphs for word in paragraph.words]
-    assert "бюджет" in views.exported(app, EVERYONE, id_, "srt").decode()
+    assert "бюджет" in views.exported(app.recordings, app.transcripts, EVERYONE, id_, "srt").decode()
     totals = views.totals(app.database, EVERYONE)
     assert totals.words_s == totals.total_s == pytest.approx(23, abs=1)
     assert totals.meaning_s == (0 if e5.reason() else totals.total_s)
@@ -117,12 +117,12 @@ def test_only_named_folders_of_the_server_are_read(app, tmp_path):
 def test_again_needs_the_recording_and_keeps_its_owner(app):
     id_ = send(app, who=STRANGER)
 
-    task = app.again(EVERYONE, id_, TranscriptionOptions(force=True))
+    task = app.intake.transcribe_again(EVERYONE, id_, TranscriptionOptions(force=True))
 
     assert (task.recording_id, task.owner) == (id_, STRANGER.owner)
     with pytest.raises(NotFound):
-        app.again(EVERYONE, "no such", TranscriptionOptions())
-    assert app.store.path(Blob(app.recordings.get(EVERYONE, id_).sha256, 0).sha256).exists()
+        app.intake.transcribe_again(EVERYONE, "no such", TranscriptionOptions())
+    assert app.blobs.path(Blob(app.recordings.get(EVERYONE, id_).sha256, 0).sha256).exists()
 
 
 def test_paragraphs_end_at_pauses_speakers_and_after_a_minute():

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from core.clients.rate_limits import SWEEP_ABOVE, Limit
 from core.errors import TooMany
-from tests.conftest import Clock
+from tests.clock import StoppedClock
 
 
 def test_the_next_one_is_refused_and_told_when_to_come_back():
-    clock = Clock()
+    clock = StoppedClock()
     limit = Limit(3, clock)
     for _ in range(3):
         limit.take("a")
@@ -27,14 +27,14 @@ def test_the_next_one_is_refused_and_told_when_to_come_back():
 
 
 def test_askers_do_not_share():
-    limit = Limit(1, Clock())
+    limit = Limit(1, StoppedClock())
     limit.take("a")
 
     limit.take("b")
 
 
 def test_refused_requests_do_not_lengthen_the_wait():
-    clock = Clock()
+    clock = StoppedClock()
     limit = Limit(1, clock)
     limit.take("a")
     for _ in range(59):
@@ -48,7 +48,7 @@ def test_refused_requests_do_not_lengthen_the_wait():
 
 @given(st.lists(st.floats(0, 30), min_size=1, max_size=200))
 def test_no_minute_ever_holds_more(gaps):
-    clock, taken = Clock(), []
+    clock, taken = StoppedClock(), []
     limit = Limit(5, clock)
 
     for gap in gaps:
@@ -63,7 +63,7 @@ def test_no_minute_ever_holds_more(gaps):
 
 
 def test_those_who_fell_silent_are_forgotten():
-    clock = Clock()
+    clock = StoppedClock()
     limit = Limit(5, clock)
     for n in range(SWEEP_ABOVE + 1):
         limit.take(f"asker {n}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from core import application
 from core.errors import BadRequest, Code
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
+from jobs import installation
+from jobs.installation import application
 from pages.components import monitor_views, plan
 from tests import drive
 from tests.conftest import DATA
@@ -29,18 +30,18 @@ PLACES = [
 def ids(tmp_path, monkeypatch):
     """Of a recording whose work failed, and of that work; another one waits."""
     monkeypatch.setenv("STENOGRAM_HOME", str(tmp_path / "home"))
-    application.current.cache_clear()
-    app = application.current()
+    installation.serve(None)
+    app = application()
     for name in ("en_meeting.opus", "call_stereo.opus"):
         with (DATA / name).open("rb") as file:
-            task = app.accept(EVERYONE, file, name, TranscriptionOptions(language="en"))
+            task = app.intake.accept(EVERYONE, file, name, TranscriptionOptions(language="en"))
     job = drive.ready(app)[0]
     failed = app.recordings.task(EVERYONE, job.task_id)
     app.job_queue.fail(app.job_queue.claim(job.id, "w"), BadRequest(Code.LIMIT_UNKNOWN))
     app.keys.make("a program")
     assert task.id != failed.id
     yield {"recording": failed.recording_id, "job": job.id}
-    application.current.cache_clear()
+    installation.serve(None)
 
 
 def pressed(page: str, ids: dict[str, str], query: dict[str, str]) -> set[str]:
@@ -53,7 +54,7 @@ def pressed(page: str, ids: dict[str, str], query: dict[str, str]) -> set[str]:
 @pytest.mark.parametrize(("page", "query"), PLACES)
 def test_nothing_can_be_changed_by_whoever_may_only_look(ids, monkeypatch, page, query):
     monkeypatch.setenv("PAGES_READ_ONLY", "true")
-    application.current.cache_clear()
+    installation.serve(None)
 
     assert pressed(page, ids, query) <= HARMLESS
 
@@ -66,7 +67,7 @@ def test_an_admin_finds_what_others_do_not(ids, page):
 @pytest.mark.parametrize("page", ["upload", "settings"])
 def test_pages_that_are_there_to_change_things_show_nothing_else(ids, monkeypatch, page):
     monkeypatch.setenv("PAGES_READ_ONLY", "true")
-    application.current.cache_clear()
+    installation.serve(None)
 
     at = visit(page, "en")
 

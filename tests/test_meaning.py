@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from core.application import Application
 from core.database.tables import Job, Recording, Segment, Task, Transcript, new_id
 from core.errors import Unavailable, Withdrawn
-from core.orders import embedding_requests
-from core.pipeline.periodic import tend
 from core.principal import EVERYONE
 from core.queue.jobs import Claim
-from core.search import lance
+from core.search import embedding_jobs, lance
 from core.transcripts import chunking
 from tests import batching, drive
 from tests.tool import until
@@ -38,7 +35,7 @@ def former(tmp_path: Path, emulator: GeminiEmulator) -> Application:
     app = batching.installation(tmp_path, emulator.url)
     recording(app)
     drive.perform_all(app)
-    assert app.index_store.count(app.embedder()) == 4
+    assert app.index.count(app.active_embedder.embedder()) == 4
     return app
 
 
@@ -57,7 +54,7 @@ def recording(app: Application, start: int = 0) -> str:
 def embed_again(app: Application, recording_id: str) -> str:
     """A job that makes the vectors of a recording; its id."""
     with app.database.write() as session:
-        job = embedding_requests.embed_job(session, recording_id)
+        job = embedding_jobs.embed_job(session, recording_id)
         assert job is not None
         return job.id
 
@@ -75,7 +72,7 @@ def stopped_at_the_index(app: Application, step: Callable[[], object], reached: 
 
 
 def found_by_meaning(app: Application) -> int:
-    return len(app.search(EVERYONE, "ремонт крыши", mode="meaning").matches)
+    return len(app.searcher.search(EVERYONE, "ремонт крыши", mode="meaning").matches)
 
 
 # Another embedder
@@ -89,10 +86,10 @@ def test_a_change_of_embedder_is_begun_as_a_whole_or_not_at_all(former, emulator
         session.execute(text(broken))
 
     with pytest.raises(IntegrityError):
-        app.active.switch()
+        app.active_embedder.switch()
 
-    assert app.embedder().dim == app.active.searched().dim == 64
-    assert app.active.offer() is not None
+    assert app.active_embedder.embedder().dim == app.active_embedder.searched().dim == 64
+    assert app.active_embedder.offer() is not None
     assert found_by_meaning(app)
 
 
@@ -100,19 +97,21 @@ def test_vectors_of_the_former_embedder_that_come_late_are_not_taken_for_new_one
     asked = emulator.ledger().count("embed")
     recording(former, 4)
     (job,) = drive.ready(former)
-    claim = former.work.claim(job.id, "w")
+    claim = former.job_queue.claim(job.id, "w")
     app = later(former, emulator)
 
     with stopped_at_the_index(
-        former, lambda: former.embed(claim), lambda: emulator.ledger().count("embed") > asked
+        former,
+        lambda: former.pipeline.stages["embed"].run(claim),
+        lambda: emulator.ledger().count("embed") > asked,
     ):
-        app.active.switch()
+        app.active_embedder.switch()
     drive.perform_all(app)
-    app.active.tick()
+    app.active_embedder.tick()
 
-    assert app.active.change() is None
-    assert app.active.searched().dim == 128
-    assert app.index_store.count(app.embedder()) == 8
+    assert app.active_embedder.change() is None
+    assert app.active_embedder.searched().dim == 128
+    assert app.index.count(app.active_embedder.embedder()) == 8
 
 
 def test_passages_cut_for_the_former_embedder_are_cut_again(former, emulator):
@@ -120,9 +119,9 @@ def test_passages_cut_for_the_former_embedder_are_cut_again(former, emulator):
     row = batching.passages(former)[0]
     embed_again(former, row.recording_id)
     (job,) = drive.ready(former)
-    claim = former.work.claim(job.id, "w")
-    embedder = former.embedder()
-    later(former, emulator).active.switch()
+    claim = former.job_queue.claim(job.id, "w")
+    embedder = former.active_embedder.embedder()
+    later(former, emulator).active_embedder.switch()
 
     with pytest.raises(Unavailable):
         former.passages.replace(claim, row.recording_id, "t", [], embedder)
@@ -132,12 +131,12 @@ def test_passages_cut_for_the_former_embedder_are_cut_again(former, emulator):
 def test_an_embedder_that_fails_everywhere_does_not_take_over(former, emulator):
     app = later(former, emulator, embedding_model="gemini-embedding-9")
 
-    app.active.switch()
+    app.active_embedder.switch()
     drive.perform_all(app)
-    app.active.tick()
+    app.active_embedder.tick()
 
     assert batching.meanings(app) == ["failed"] * 4
-    assert app.active.change().done == 0
+    assert app.active_embedder.change().done == 0
     assert found_by_meaning(app)
 
 
@@ -147,26 +146,26 @@ def test_every_kind_of_database_changes_to_another_embedder(tmp_path, database_u
     drive.perform_all(before)
 
     app = later(before, emulator, embedding_dim=128, database_url=database_url)
-    app.active.switch()
+    app.active_embedder.switch()
     drive.perform_all(app)
-    app.active.tick()
+    app.active_embedder.tick()
 
-    assert app.active.searched().dim == 128
-    assert app.index_store.count(app.embedder()) == 4
+    assert app.active_embedder.searched().dim == 128
+    assert app.index.count(app.active_embedder.embedder()) == 4
     before.database.close()
     app.database.close()
 
 
 def test_where_nothing_was_transcribed_the_settings_are_followed_at_once(tmp_path, emulator):
     before = batching.installation(tmp_path, emulator.url)
-    before.active.tick()
-    assert before.embedder().dim == 64
+    before.active_embedder.tick()
+    assert before.active_embedder.embedder().dim == 64
 
     app = later(before, emulator)
-    app.active.tick()
+    app.active_embedder.tick()
 
-    assert app.embedder().dim == app.active.searched().dim == 128
-    assert app.active.change() is None
+    assert app.active_embedder.embedder().dim == app.active_embedder.searched().dim == 128
+    assert app.active_embedder.change() is None
 
 
 # Words and vectors
@@ -202,11 +201,13 @@ def begin_to_index(app: Application, claim: Claim, mode: str = "sync") -> None:
     """What an index job does before it comes to the index."""
     task = app.recordings.task(EVERYONE, claim.task_id)
     pieces = chunking.passages(app.transcripts.utterances(task.transcript_id))
-    app.passages.replace(claim, task.recording_id, task.transcript_id, pieces, app.embedder(), mode)
+    app.passages.replace(
+        claim, task.recording_id, task.transcript_id, pieces, app.active_embedder.embedder(), mode
+    )
 
 
 def words(app: Application) -> set[str]:
-    return {row.text for row, _ in app.index_store.words("пункт решили перенести", limit=100, how="any")}
+    return {row.text for row, _ in app.index.words("пункт решили перенести", limit=100, how="any")}
 
 
 def done(app: Application) -> set[str]:
@@ -214,8 +215,8 @@ def done(app: Application) -> set[str]:
 
 
 def have_vectors(app: Application) -> set[str]:
-    question = app.embedder().embed_query("ремонт крыши")
-    return {key for key, _ in app.index_store.nearest(app.embedder(), question, limit=100)}
+    question = app.active_embedder.embedder().embed_query("ремонт крыши")
+    return {key for key, _ in app.index.nearest(app.active_embedder.embedder(), question, limit=100)}
 
 
 def kept(app: Application) -> set[str]:
@@ -234,8 +235,8 @@ def test_vectors_come_after_the_words_of_their_passages(app):
 
     drive.perform_all(app)
     assert done(app) <= have_vectors(app)
-    app.index(index)
-    app.job_queue.now = lambda: time.time() + 60
+    app.pipeline.run(index)
+    app.clock.ahead_s = 60
     drive.perform_all(app)
 
     assert batching.meanings(app) == ["done"] * 4
@@ -251,7 +252,7 @@ def test_vectors_by_batch_come_after_the_words_of_their_passages(app, emulator):
 
     app.batches.tick()
     assert done(app) <= have_vectors(app)
-    app.index(index)
+    app.pipeline.run(index)
     batching.run(app, emulator)
 
     assert batching.meanings(app) == ["done"] * 4
@@ -260,12 +261,12 @@ def test_vectors_by_batch_come_after_the_words_of_their_passages(app, emulator):
 
 def test_words_that_were_lost_are_there_again_with_the_vectors(app):
     mine = recording(app)
-    app.index_store.remove(mine)
+    app.index.remove(mine)
 
     drive.perform_all(app)
 
     assert batching.meanings(app) == ["done"] * 4
-    assert app.index_store.count(app.embedder()) == 4
+    assert app.index.count(app.active_embedder.embedder()) == 4
     assert words(app) == kept(app)
 
 
@@ -274,10 +275,10 @@ def test_transcripts_of_one_recording_are_indexed_one_after_the_other(app):
     first = heard_again(app, mine, batching.sentences(4, 4))
     second = heard_again(app, mine, batching.sentences(4, 8))
 
-    app.index(second)
+    app.pipeline.run(second)
     assert kept(app) == set(batching.sentences(4)), "the first one is still at it"
-    app.index(first)
-    app.job_queue.now = lambda: time.time() + 60
+    app.pipeline.run(first)
+    app.clock.ahead_s = 60
     drive.perform_all(app)
 
     assert words(app) == kept(app)
@@ -291,7 +292,7 @@ def test_a_worker_that_comes_late_to_the_index_writes_what_holds_now(app):
     mine = recording(app)
     late = heard_again(app, mine, batching.sentences(4, 4))
 
-    with stopped_at_the_index(app, lambda: app.index(late), lambda: "4 число" not in str(kept(app))):
+    with stopped_at_the_index(app, lambda: app.pipeline.run(late), lambda: "4 число" not in str(kept(app))):
         begin_to_index(app, heard_again(app, mine, batching.sentences(4, 8)))
         now = kept(app)
 
@@ -305,12 +306,12 @@ def test_what_is_deleted_while_it_is_indexed_leaves_no_words(app):
 
     def index() -> None:
         with pytest.raises(Withdrawn):
-            app.index(claim)
+            app.pipeline.stages["index"].run(claim)
 
     with stopped_at_the_index(app, index, lambda: kept(app) != before):
         app.recordings.delete(EVERYONE, mine)
 
-    assert app.index_store.count() == 0
+    assert app.index.count() == 0
 
 
 def test_what_a_deletion_left_in_the_index_is_swept_away(app):
@@ -318,10 +319,10 @@ def test_what_a_deletion_left_in_the_index_is_swept_away(app):
     drive.perform_all(app)
     app.recordings.delete(EVERYONE, mine)  # and its process died here
 
-    tend(app, "index", "w")
+    app.periodic_runner.run("index", "w")
 
     assert words(app) == kept(app) == set(batching.sentences(4, 4))
-    assert app.index_store.count() == app.index_store.count(app.embedder()) == 4
+    assert app.index.count() == app.index.count(app.active_embedder.embedder()) == 4
     assert app.recordings.get(EVERYONE, other).embedding_status == "done"
 
 
@@ -330,7 +331,7 @@ def test_what_a_deletion_left_in_the_index_is_swept_away(app):
 
 def forget_all_tasks(app: Application, recording_id: str) -> None:
     for task in app.recordings.tasks(EVERYONE, recording_id=recording_id)[1]:
-        app.forget(EVERYONE, task.id)
+        app.deletion.delete_task(EVERYONE, task.id)
 
 
 def test_a_recording_without_tasks_takes_part_in_a_change_of_embedder(former, emulator):
@@ -338,12 +339,12 @@ def test_a_recording_without_tasks_takes_part_in_a_change_of_embedder(former, em
     forget_all_tasks(former, mine)
     app = later(former, emulator)
 
-    app.active.switch()
+    app.active_embedder.switch()
     drive.perform_all(app)
-    app.active.tick()
+    app.active_embedder.tick()
 
-    assert app.active.change() is None
-    assert app.index_store.count(app.embedder()) == 4
+    assert app.active_embedder.change() is None
+    assert app.index.count(app.active_embedder.embedder()) == 4
     (task,) = app.recordings.tasks(EVERYONE, recording_id=mine)[1]
     assert (task.status, task.progress) == ("completed", 100)
 
@@ -357,7 +358,7 @@ def test_vectors_under_way_come_though_their_task_was_forgotten(app, others):
             about = {"recording_id": mine, "transcript_id": newest.transcript_id, "owner": newest.owner}
             session.add(Task(engine="none", language="ru", status="completed", created_at=1.0, **about))
 
-    app.forget(EVERYONE, newest.id)
+    app.deletion.delete_task(EVERYONE, newest.id)
     drive.perform_all(app)
 
     assert batching.meanings(app) == ["done"] * 4

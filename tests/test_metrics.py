@@ -38,7 +38,7 @@ def samples(served, key: str | None = None) -> dict[tuple[str, tuple[str, ...]],
 
 def bring(app, name: str = "en_meeting.opus") -> None:
     with (DATA / name).open("rb") as file:
-        app.accept(EVERYONE, file, name, TranscriptionOptions(language="en"))
+        app.intake.accept(EVERYONE, file, name, TranscriptionOptions(language="en"))
 
 
 def test_only_admins_may_read(served):
@@ -74,7 +74,7 @@ def test_finished_work_is_in_the_histograms_and_in_the_sound(served):
 
     told = samples(served)
 
-    engine = served.app.choose(TranscriptionOptions(language="en")).engine
+    engine = served.app.intake.choose_engine(TranscriptionOptions(language="en")).engine
     for kind, queue in (("prepare", "cpu"), ("transcribe", engine.queue), ("index", "io")):
         assert told["stenogram_jobs_ended_total", (kind, "done", queue)] == 1
         assert told["stenogram_job_run_seconds_count", (kind, queue)] == 1

@@ -112,7 +112,7 @@ class World:
         return lives.spend(self.home, self.provider.url, failpoint)
 
     def finish(self) -> None:
-        assert self.live() == 0, f"it never ended: {batching.states(self.here)}"
+        assert self.live() == 0, f"it never ended: {batching.states(self.app)}"
 
     def check(self) -> None:
         """Nothing lost, nothing twice, every vector under its own text, and the book agrees."""
@@ -133,13 +133,13 @@ def paid(app: Application) -> int:
 
 
 def _each_under_its_own_text(app: Application) -> None:
-    embedder = app.embedder()
+    embedder = app.active_embedder.embedder()
     for passage in batching.passages(app):
         true = vectors.embed(passage_form("gemini-embedding-2", passage.text), embedder.dim)
-        kept = app.index_store.vectors_of(embedder, [text_hash(embedder, passage.text)])
+        kept = app.index.vectors_of(embedder, [text_hash(embedder, passage.text)])
         (own,) = kept.values()
         assert own @ true > 0.9999
-        found = dict(app.index_store.nearest(embedder, own, limit=3))
+        found = dict(app.index.nearest(embedder, own, limit=3))
         assert found[passage.id] > 0.9999
 
 
@@ -224,7 +224,7 @@ def test_an_order_that_came_late_is_cancelled_and_booked(tmp_path, provider):
     batching.recording(app, batching.sentences(5))
     app.batches.tick()
     (batch,) = batching.batches(app)
-    app.embedder().create_batch(batch.file, batch.display_name)
+    app.active_embedder.embedder().create_batch(batch.file, batch.display_name)
 
     batching.run(app, provider)
 

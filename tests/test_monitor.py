@@ -9,7 +9,7 @@ import time
 import pytest
 from sqlalchemy import update
 
-from core import application, logs
+from core import logs
 from core.database.tables import Batch, Job, Recording, Run, Segment, Tally, Task, Transcript, Worker
 from core.errors import GEMINI, BadRequest, Code, ProviderRefused, code_of
 from core.library.recordings import TranscriptionOptions
@@ -18,7 +18,7 @@ from core.monitor.actions import Actions
 from core.monitor.live import Board
 from core.principal import EVERYONE, PAGES, Principal
 from core.queue import history, workers
-from jobs import actors, gpu
+from jobs import actors, gpu, installation
 from pages.components import history as history_view
 from pages.components import monitor_views
 from tests import drive, test_pages
@@ -29,7 +29,7 @@ from tests.serve import serve
 
 def bring(app, name="en_meeting.opus"):
     with (DATA / name).open("rb") as file:
-        return app.accept(EVERYONE, file, name, TranscriptionOptions(language="en")).id
+        return app.intake.accept(EVERYONE, file, name, TranscriptionOptions(language="en")).id
 
 
 def claim(app, worker="host/7"):
@@ -87,19 +87,18 @@ def test_what_was_cancelled_before_it_began_is_counted_and_was_no_attempt(app):
 
 @pytest.mark.parametrize("period", list(history.PERIODS))
 def test_the_past_is_the_same_however_far_one_looks_back(app, period):
-    clock = [time.time() + 10]
-    app.job_queue.now = lambda: clock[0]
+    app.clock.stopped_at = time.time() + 10
     for _ in range(3):
         task = bring(app)
         for kind in ("prepare", "transcribe"):
             held = claim(app)
-            clock[0] += 4.0
+            app.clock.stopped_at += 4.0
             with app.database.write() as session:
                 app.job_queue.finish(session, held, ("transcribe", "gpu") if kind == "prepare" else None)
         with app.database.write() as session:
             session.execute(update(Task).where(Task.id == task).values(status="completed"))
 
-    past = history.past(app.database, period, clock[0])
+    past = history.past(app.database, period, app.clock.stopped_at)
 
     found = {timing.kind: timing for timing in past.timings}
     assert found["prepare"].done == found["transcribe"].done == 3
@@ -108,7 +107,7 @@ def test_the_past_is_the_same_however_far_one_looks_back(app, period):
     assert found["transcribe"].speed > 1
     assert sum(slot.jobs for slot in past.slots) == 6
     assert past.audio_h_per_h > 0
-    only = history.past(app.database, period, clock[0], kind="transcribe")
+    only = history.past(app.database, period, app.clock.stopped_at, kind="transcribe")
     assert [timing.kind for timing in only.timings] == ["transcribe"]
 
 
@@ -144,7 +143,7 @@ def test_the_board_says_what_runs_waits_and_is_put_off(app):
     a_worker(app)
     board = live.draw(app.database, EVERYONE, "ru")
     assert board["running"] == []
-    assert "There is no engine tea. There are: coffee." in board["delayed"][0]["facts"]
+    assert "Движка tea нет. Есть: coffee." in board["delayed"][0]["facts"]
     assert board["notice"] == ""
 
 
@@ -153,7 +152,7 @@ def test_the_board_says_when_all_will_be_done_once_a_speed_was_measured(app):
     assert monitor.now(app.database, EVERYONE).done_in_s is None
     drive.perform_all(app)
     bring(app, "call_stereo.opus")
-    a_worker(app, app.choose(TranscriptionOptions(language="en")).engine.queue)
+    a_worker(app, app.intake.choose_engine(TranscriptionOptions(language="en")).engine.queue)
 
     left_s = monitor.now(app.database, EVERYONE).done_in_s
 
@@ -167,7 +166,7 @@ def test_all_is_not_said_to_be_done_before_what_runs(app):
     test_pages.send(app, "ru_meeting.opus", TranscriptionOptions())
     actors.perform(app, drive.ready(app)[0].id)
     held = claim(app)
-    a_worker(app, app.choose(TranscriptionOptions()).engine.queue)
+    a_worker(app, app.intake.choose_engine(TranscriptionOptions()).engine.queue)
     with app.database.write() as session:
         transcript_id = session.get_one(Task, held.task_id).transcript_id
         session.execute(
@@ -215,14 +214,14 @@ def test_others_see_only_what_is_theirs(app):
 
 
 def test_however_many_look_the_board_is_made_once_a_second(app):
-    clock = [0.0]
-    board = Board(app.database, lambda: clock[0])
+    app.clock.stopped_at = 0.0
+    board = Board(app.database, app.clock)
     first = board.show(EVERYONE, "en")
     bring(app)
 
     assert board.show(EVERYONE, "en") is first
     assert board.show(EVERYONE, "ru") is not first
-    clock[0] += live.FRESH_S
+    app.clock.stopped_at += live.FRESH_S
     assert board.show(EVERYONE, "en")["waiting"]
 
 
@@ -259,7 +258,7 @@ def test_an_open_page_asks_with_its_ticket_and_is_told_when_nothing_changed(tmp_
 
 
 def test_health_says_what_share_of_the_hours_is_found_and_what_waits(app):
-    assert health.coverage(app, EVERYONE).share == 0.0
+    assert health.coverage(app.database, EVERYONE).share == 0.0
     bring(app)
     bring(app, "call_stereo.opus")
     with app.database.write() as session:
@@ -268,11 +267,11 @@ def test_health_says_what_share_of_the_hours_is_found_and_what_waits(app):
         lengths_s = [row.duration_s for row in session.query(Recording)]
         waits_s = heard.duration_s
 
-    found = health.coverage(app, EVERYONE)
+    found = health.coverage(app.database, EVERYONE)
 
     assert found.share == pytest.approx(waits_s / sum(lengths_s))
     assert (found.waiting_s, found.meaning_s) == (pytest.approx(waits_s), 0.0)
-    assert health.coverage(app, Principal("somebody else")).total_s == 0.0
+    assert health.coverage(app.database, Principal("somebody else")).total_s == 0.0
 
 
 # For programs
@@ -401,7 +400,7 @@ def seen(tmp_path, monkeypatch):
     bring(app, "call_stereo.opus")
     a_worker(app)
     yield app
-    application.current.cache_clear()
+    installation.serve(None)
 
 
 def test_every_view_opens_and_a_job_has_a_page(seen):
@@ -432,7 +431,7 @@ def test_what_is_done_with_all_that_fit_says_how_many_and_asks_first(seen):
 
 def test_whoever_may_only_look_finds_nothing_to_press(seen, monkeypatch):
     monkeypatch.setenv("PAGES_READ_ONLY", "true")
-    application.current.cache_clear()
+    installation.serve(None)
 
     for view in ("failures", "workers"):
         assert not test_pages.visit("monitor", "en", view=view).button

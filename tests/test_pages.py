@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import application
+from core.application import Application
 from core.embedding.embedders import e5
 from core.library.recordings import TranscriptionOptions
 from core.monitor import live
 from core.principal import EVERYONE
 from core.settings import ROOT
+from jobs import installation
+from jobs.installation import application
 from pages.components import common
 from tests import drive
 
@@ -29,17 +31,17 @@ TITLES = {
 RUDE = "**bold** :red[x] [link](http://evil.example) <b>html</b> :material/home: $x^2$.opus"
 
 
-def _open(home: Path, monkeypatch: pytest.MonkeyPatch) -> application.Application:
+def _open(home: Path, monkeypatch: pytest.MonkeyPatch) -> Application:
     monkeypatch.setenv("STENOGRAM_HOME", str(home))
-    application.current.cache_clear()
-    return application.current()
+    installation.serve(None)
+    return application()
 
 
 @pytest.fixture
 def app(tmp_path, monkeypatch):
     """The journey that pages see, empty."""
     yield _open(tmp_path / "home", monkeypatch)
-    application.current.cache_clear()
+    installation.serve(None)
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def with_gemini(tmp_path, monkeypatch):
     monkeypatch.setenv("GEMINI_API_KEY", "a-long-secret")
     monkeypatch.setenv("GEMINI_BASE_URL", "http://127.0.0.1:9")
     yield _open(tmp_path / "home", monkeypatch)
-    application.current.cache_clear()
+    installation.serve(None)
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def heard_then_gemini(tmp_path, monkeypatch):
     monkeypatch.setenv("GEMINI_API_KEY", "a-long-secret")
     monkeypatch.setenv("GEMINI_BASE_URL", "http://127.0.0.1:9")
     yield _open(tmp_path / "home", monkeypatch)
-    application.current.cache_clear()
+    installation.serve(None)
 
 
 @pytest.fixture(scope="module")
@@ -71,15 +73,15 @@ def heard(tmp_path_factory):
         send(app, "call_stereo.opus", TranscriptionOptions(tags=("Звонки",), split_channels=True))
         drive.perform_all(app)
         yield app
-    application.current.cache_clear()
+    installation.serve(None)
 
 
-def send(app: application.Application, name: str, options: TranscriptionOptions, as_name: str = "") -> str:
+def send(app: Application, name: str, options: TranscriptionOptions, as_name: str = "") -> str:
     with (DATA / name).open("rb") as file:
-        return app.accept(EVERYONE, file, as_name or name, options).recording_id
+        return app.intake.accept(EVERYONE, file, as_name or name, options).recording_id
 
 
-def send_silence(app: application.Application, options: TranscriptionOptions) -> str:
+def send_silence(app: Application, options: TranscriptionOptions) -> str:
     quiet = io.BytesIO()
     with wave.open(quiet, "wb") as sound:
         sound.setnchannels(1)
@@ -87,7 +89,7 @@ def send_silence(app: application.Application, options: TranscriptionOptions) ->
         sound.setframerate(16_000)
         sound.writeframes(bytes(2 * 16_000 * 3))
     quiet.seek(0)
-    return app.accept(EVERYONE, quiet, "quiet.wav", options).recording_id
+    return app.intake.accept(EVERYONE, quiet, "quiet.wav", options).recording_id
 
 
 def visit(page: str, language: str = "en", **query: str) -> AppTest:
@@ -121,7 +123,7 @@ def test_every_page_opens_with_recordings(heard, page, language):
     visit(page, language, id=id_, q="бюджет")
 
 
-def library_ids(app: application.Application) -> list[str]:
+def library_ids(app: Application) -> list[str]:
     return [recording.id for recording in app.recordings.find(EVERYONE)[1]]
 
 
@@ -227,7 +229,7 @@ def test_another_transcript_is_asked_for_in_the_way_of_the_present_one(app, name
 
 def test_language_and_engine_of_the_present_transcript_are_kept_whatever_came_first(app):
     id_ = send_silence(app, TranscriptionOptions(language="ru"))
-    app.again(EVERYONE, id_, TranscriptionOptions(language="en", engine="pocketsphinx"))
+    app.intake.transcribe_again(EVERYONE, id_, TranscriptionOptions(language="en", engine="pocketsphinx"))
     drive.perform_all(app)
 
     at = visit("recording", "ru", id=id_)
@@ -305,7 +307,7 @@ def test_search_finds_an_inflected_word_and_links_to_its_second(heard):
 
 def test_a_search_without_result_says_what_to_do(heard, monkeypatch):
     monkeypatch.setattr(e5, "_file", lambda: None)
-    monkeypatch.setattr(heard.active, "_known", {})
+    monkeypatch.setattr(heard.active_embedder, "_known", {})
 
     assert "Try other words" in texts(visit("search", q="zzqqxx"))
 
@@ -366,7 +368,7 @@ def test_a_key_that_came_later_offers_its_vectors_with_price_and_number(heard_th
     at.button(key="switch-now").click().run()
 
     assert not at.exception
-    assert heard_then_gemini.embedder().name.startswith("gemini")
+    assert heard_then_gemini.active_embedder.embedder().name.startswith("gemini")
 
 
 def test_providers_show_their_state_and_never_a_whole_key(with_gemini):
@@ -386,7 +388,7 @@ def test_a_download_can_be_asked_for_and_stopped(app):
     assert "v3_e2e_rnnt_tokenizer.model" in texts(at)
 
     at.button(key="bring-v3_e2e_rnnt").click().run()
-    assert app.downloads.all()[0].state == "asked"
+    assert app.model_downloads.all()[0].state == "asked"
 
     at.button(key="stop-v3_e2e_rnnt").click().run()
-    assert app.downloads.all()[0].state == "missing"
+    assert app.model_downloads.all()[0].state == "missing"

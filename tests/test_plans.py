@@ -41,7 +41,7 @@ def ffmpeg(*words: object) -> None:
 
 def test_what_is_meant_twice_or_is_here_already_is_taken_out(tmp_path, app):
     with RU.open("rb") as file:
-        app.accept(EVERYONE, file, "ru.opus", TranscriptionOptions())
+        app.intake.accept(EVERYONE, file, "ru.opus", TranscriptionOptions())
     folder = tmp_path / "in"
     folder.mkdir()
     for name, source in {"a.opus": RU, "b.opus": EN, "c.opus": EN}.items():
@@ -163,7 +163,7 @@ def test_a_plan_takes_its_files_through_the_route_that_was_quoted(app):
 
     wish = app.estimates.options(answer.best, "ru")
     with RU.open("rb") as file:
-        task = app.accept(EVERYONE, file, "a.opus", wish)
+        task = app.intake.accept(EVERYONE, file, "a.opus", wish)
     drive.perform_all(app)
 
     assert answer.best.engine == task.engine == "gigaam-toy"
@@ -172,7 +172,7 @@ def test_a_plan_takes_its_files_through_the_route_that_was_quoted(app):
 
 def test_what_was_measured_here_replaces_what_was_assumed(app):
     with RU.open("rb") as file:
-        app.accept(EVERYONE, file, "a.opus", TranscriptionOptions(language="ru"))
+        app.intake.accept(EVERYONE, file, "a.opus", TranscriptionOptions(language="ru"))
     drive.perform_all(app)
 
     book = app.estimates.book("ru")
@@ -184,7 +184,7 @@ def test_what_was_measured_here_replaces_what_was_assumed(app):
 
 def test_jobs_side_by_side_share_the_time_that_is_measured(app):
     with RU.open("rb") as file:
-        task = app.accept(EVERYONE, file, "a.opus", TranscriptionOptions(language="ru"))
+        task = app.intake.accept(EVERYONE, file, "a.opus", TranscriptionOptions(language="ru"))
     drive.perform_all(app)
     with app.database.write() as session:
         jobs = session.scalars(select(Job).where(Job.task_id == task.id)).all()

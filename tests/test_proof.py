@@ -82,7 +82,7 @@ def test_what_batching_saved_is_the_difference_of_the_lanes(app):
 
 
 def test_the_second_recording_of_the_same_words_is_not_paid_twice(gemini):
-    gemini.ledger.buy(gemini.embedder(), "first", "pages", TEXTS)
+    gemini.ledger.buy(gemini.active_embedder.embedder(), "first", "pages", TEXTS)
     first, second = (recording(gemini, TEXTS, "sync", title) for title in ("a", "b"))
     with gemini.database.write() as session:
         session.execute(update(PassageRow).values(embedding_status="done"))
@@ -167,7 +167,7 @@ def test_a_plan_that_was_run_is_compared_with_what_its_recordings_cost(gemini):
     quote = next(each for each in answer.quotes if each.lane == "now" and each.blocked is None)
     id_ = recording(gemini, TEXTS, "sync", "planned")
     gemini.estimates.keep(quote, answer.size.tokens, [id_])
-    bought = gemini.ledger.buy(gemini.embedder(), id_, "pages", TEXTS)
+    bought = gemini.ledger.buy(gemini.active_embedder.embedder(), id_, "pages", TEXTS)
 
     [proved] = gemini.proof.plans()
 
@@ -179,7 +179,7 @@ def test_a_plan_that_was_run_is_compared_with_what_its_recordings_cost(gemini):
 
 def test_tokens_are_calibrated_by_what_the_provider_counted(gemini):
     id_ = recording(gemini, TEXTS * 3, "sync", "calibrated")
-    gemini.ledger.buy(gemini.embedder(), id_, "pages", TEXTS * 3)
+    gemini.ledger.buy(gemini.active_embedder.embedder(), id_, "pages", TEXTS * 3)
 
     figure = gemini.estimates.book("ru").assumptions["chars_per_token:ru"]
 
@@ -192,7 +192,7 @@ def test_tokens_are_calibrated_by_what_the_provider_counted(gemini):
 def test_last_month_by_another_route_replays_what_was_done(app):
 
     with (DATA / "ru_meeting.opus").open("rb") as file:
-        app.accept(EVERYONE, file, "a.opus", TranscriptionOptions())
+        app.intake.accept(EVERYONE, file, "a.opus", TranscriptionOptions())
     drive.perform_all(app)
 
     paid, quotes = app.proof.replay(app.ledger.month().month)

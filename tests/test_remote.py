@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 
 from core.database.tables import Order, Payment
 from core.library.recordings import TranscriptionOptions
+from core.orders import transcript_orders
 from core.orders import transcript_purchases as remote
-from core.pipeline.periodic import tend
 from core.principal import EVERYONE, Principal
 from tests import remotely
 from tests.drive import perform_all, ready
@@ -68,7 +68,7 @@ def prepared(app, engine="runpod", longest_s=None):
         app.engines[engine].max_segment_s = longest_s
     task = remotely.accept_short(app, engine)
     (job,) = ready(app)
-    app.prepare(app.job_queue.claim(job.id, "w"))
+    app.pipeline.run(app.job_queue.claim(job.id, "w"))
     return task
 
 
@@ -86,7 +86,7 @@ def minutes(app, number, *emulators):
 
 
 def orders(app, task):
-    return app.remote.orders.of(task.transcript_id)
+    return app.remote_transcription.orders.of(task.transcript_id)
 
 
 def finished(app, task, runpod, **how):
@@ -162,7 +162,7 @@ def test_progress_follows_what_the_provider_says(app, runpod):
 
 def test_one_transcript_of_two_owners_is_bought_once(app, runpod):
     mine = prepared(app)
-    theirs = app.accept(
+    theirs = app.intake.accept(
         Principal("key1"),
         io.BytesIO(remotely.spoken(12)),
         "b.wav",
@@ -180,13 +180,13 @@ def test_one_transcript_of_two_owners_is_bought_once(app, runpod):
 def die(app, runpod, point, **bucket):
     """A worker process that goes on with the task is killed at this point; the rest finds out."""
     for _ in range(3):
-        code = remotely.spend(app.settings.home, point, app.job_queue.now.ahead_s, **keys(runpod), **bucket)
+        code = remotely.spend(app.settings.home, point, app.clock.ahead_s, **keys(runpod), **bucket)
         if code == KILLED:
             break
-        app.job_queue.now.ahead_s += 61
+        app.clock.ahead_s += 61
         runpod.advance(61)
     assert code == KILLED, f"nothing died at {point}"
-    app.job_queue.now.ahead_s += 30
+    app.clock.ahead_s += 30
     app.job_queue.reconcile()
 
 
@@ -256,7 +256,7 @@ def test_a_second_lost_reply_is_held_for_a_person(app, runpod):
     task = prepared(app)
     minutes(app, 10, runpod)
 
-    (held,) = app.remote.orders.held()
+    (held,) = app.remote_transcription.orders.held()
     assert len(runpod.jobs) == 2
     assert "ordered again?" in str(remotely.job(app, task).error)
     assert held.transcript_id == task.transcript_id
@@ -272,11 +272,11 @@ def test_a_lost_dear_order_is_held_and_a_person_decides(app, runpod):
     runpod.fault("drop", call="run")
     task = prepared(app)
     minutes(app, 5, runpod)
-    (held,) = app.remote.orders.held()
+    (held,) = app.remote_transcription.orders.held()
 
     assert Decimal(held.usd) > remote.HOLD_USD
     assert len(runpod.jobs) == 1
-    app.remote.orders.decide(held.id, again=True)
+    app.remote_transcription.orders.decide(held.id, again=True)
     finished(app, task, runpod)
     assert len(runpod.jobs) == 2
 
@@ -286,7 +286,7 @@ def test_a_person_may_give_a_held_order_up(app, runpod):
     runpod.fault("drop", call="run")
     task = prepared(app)
     remotely.later(app, 61, runpod)
-    app.remote.orders.decide(app.remote.orders.held()[0].id, again=False)
+    app.remote_transcription.orders.decide(app.remote_transcription.orders.held()[0].id, again=False)
 
     assert remotely.done(app, task, runpod).status == "failed"
     assert len(runpod.jobs) == 1
@@ -298,7 +298,7 @@ def test_an_answer_that_turns_up_while_a_person_thinks_is_taken(stored, runpod):
     runpod.fault("drop", call="run")
     task = prepared(stored)
     minutes(stored, 18, runpod)
-    assert len(stored.remote.orders.held()) == 1
+    assert len(stored.remote_transcription.orders.held()) == 1
 
     assert_taken_once(stored, task, runpod)
 
@@ -309,7 +309,7 @@ def test_an_order_that_was_too_late_is_taken_when_it_comes_after_all(app, runpod
     runpod.queue_s, runpod.run_s = 1500.0, 30.0
     task = prepared(app)
     minutes(app, 15, runpod)
-    assert len(app.remote.orders.held()) == 1
+    assert len(app.remote_transcription.orders.held()) == 1
 
     assert_taken_once(app, task, runpod)
 
@@ -321,12 +321,11 @@ def test_whom_nobody_can_ask_has_not_answered(app, runpod):
     prepared(app)
     minutes(app, 15, runpod)
 
-    assert len(app.remote.orders.held()) == 1
-    assert app.remote.breakers.state(app.engines["runpod"].provider).failures == 1
+    assert len(app.remote_transcription.orders.held()) == 1
+    assert app.remote_transcription.breakers.state(app.engines["runpod"].provider).failures == 1
 
 
 def test_an_order_of_hours_is_not_taken_for_a_call_that_died(app, runpod):
-    app.ledger.now = app.job_queue.now
     runpod.queue_s, runpod.run_s = 6000.0, 60.0
     task = prepared(app)
     minutes(app, 70, runpod)
@@ -401,7 +400,7 @@ def test_of_three_pieces_one_fails_and_the_others_are_not_bought_again(app, runp
     assert failed.status == "failed"
     assert len(app.transcripts.pending(task.transcript_id)) == 1, "what came is kept"
     runpod.doomed.clear()
-    app.retry(EVERYONE, task.id)
+    app.tasks.retry(EVERYONE, task.id)
     finished(app, task, runpod)
     assert len(runpod.jobs) == 3 + remote.BREAKS
 
@@ -435,8 +434,8 @@ def test_an_outage_while_an_order_is_out_is_waited_out(app, runpod):
 
 def test_cancelling_a_task_stops_its_order_there(app, runpod):
     task = under_way(app, runpod)
-    app.cancel(EVERYONE, task.id)
-    tend(app, "orders", "w")
+    app.tasks.cancel(EVERYONE, task.id)
+    app.periodic_runner.run("orders", "w")
 
     assert [job.status for job in runpod.jobs.values()] == ["CANCELLED"]
     assert [order.state for order in orders(app, task)] == ["cancelled"]
@@ -445,38 +444,38 @@ def test_cancelling_a_task_stops_its_order_there(app, runpod):
 
 def test_deleting_a_recording_stops_its_order_there(app, runpod):
     task = under_way(app, runpod)
-    app.delete(EVERYONE, task.recording_id)
-    tend(app, "orders", "w")
+    app.deletion.delete_recording(EVERYONE, task.recording_id)
+    app.periodic_runner.run("orders", "w")
 
     assert [job.status for job in runpod.jobs.values()] == ["CANCELLED"]
 
 
 def test_an_order_that_somebody_waits_for_is_left_alone(app, runpod):
     task = under_way(app, runpod)
-    tend(app, "orders", "w")
+    app.periodic_runner.run("orders", "w")
 
     assert [order.state for order in orders(app, task)] == ["submitted"]
 
 
 def test_a_cancelled_task_can_go_on(app, runpod):
     task = under_way(app, runpod)
-    app.cancel(EVERYONE, task.id)
-    tend(app, "orders", "w")
+    app.tasks.cancel(EVERYONE, task.id)
+    app.periodic_runner.run("orders", "w")
     runpod.run_s = 30
 
-    assert app.retry(EVERYONE, task.id)
+    assert app.tasks.retry(EVERYONE, task.id)
     finished(app, task, runpod)
 
 
 def test_an_order_that_is_out_again_is_not_forgotten_for_its_former_end(app, runpod):
     task = under_way(app, runpod)
-    app.cancel(EVERYONE, task.id)
-    tend(app, "orders", "w")
-    app.job_queue.now.ahead_s += remote.orders.KEPT_S + 1
-    app.retry(EVERYONE, task.id)
+    app.tasks.cancel(EVERYONE, task.id)
+    app.periodic_runner.run("orders", "w")
+    app.clock.ahead_s += transcript_orders.KEPT_S + 1
+    app.tasks.retry(EVERYONE, task.id)
     perform_all(app)
 
-    tend(app, "orders", "w")
+    app.periodic_runner.run("orders", "w")
 
     assert [order.state for order in orders(app, task)] == ["submitted"]
 
@@ -486,19 +485,19 @@ def test_what_was_given_up_is_forgotten_too(app, runpod):
     runpod.fault("drop", call="run")
     task = prepared(app)
     remotely.later(app, 61, runpod)
-    app.remote.orders.decide(app.remote.orders.held()[0].id, again=False)
+    app.remote_transcription.orders.decide(app.remote_transcription.orders.held()[0].id, again=False)
     perform_all(app)
-    remotely.later(app, remote.orders.KEPT_S + 1)
+    remotely.later(app, transcript_orders.KEPT_S + 1)
 
-    tend(app, "orders", "w")
+    app.periodic_runner.run("orders", "w")
 
     assert orders(app, task) == []
 
 
 def test_old_orders_are_forgotten(app, runpod):
     finished(app, prepared(app), runpod)
-    remotely.later(app, remote.orders.KEPT_S + 1)
-    tend(app, "orders", "w")
+    remotely.later(app, transcript_orders.KEPT_S + 1)
+    app.periodic_runner.run("orders", "w")
 
     with app.database.read() as session:
         assert session.scalar(select(func.count()).select_from(Order)) == 0

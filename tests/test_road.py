@@ -17,8 +17,8 @@ from sqlalchemy import select
 from core.database.database import Database
 from core.database.tables import Job, Segment, Task
 from core.transcripts.transcripts import ROOM
-from jobs.care import RECONCILE_S
 from jobs.runner import LOG_BYTES, Child
+from jobs.supervisor import RECONCILE_S
 from tests.conftest import DATA
 from tests.tool import ROOT, Tool, until
 

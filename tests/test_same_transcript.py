@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from core.database.tables import Recording, Transcript
@@ -26,19 +24,19 @@ def wanted(app, who: Principal = EVERYONE) -> tuple[Recording, Transcript]:
 def test_two_tasks_of_one_transcript_that_decode_at_the_same_time_both_have_all_of_its_sound(app, tmp_path):
     (anna, transcript), (boris, same) = wanted(app, Principal("anna")), wanted(app, Principal("boris"))
     assert transcript.id == same.id
-    alone = Channels(tmp_path / "alone", app.store.path).of(anna, transcript)
+    alone = Channels(tmp_path / "alone", app.blobs.path).of(anna, transcript)
     others = []
 
     def meanwhile(_seconds: float) -> None:
         if not others:
-            others.append(app.channels.of(boris, same))
+            others.append(app.sound.of(boris, same))
 
-    sounds = app.channels.of(anna, transcript, meanwhile)
+    sounds = app.sound.of(anna, transcript, meanwhile)
 
     for found in (sounds, *others):
         assert found.keys() == alone.keys() == {"left", "right"}
         assert all(np.array_equal(found[channel], alone[channel]) for channel in alone)
-    app.channels.drop(transcript.id)
+    app.sound.drop(transcript.id)
     assert list((app.settings.home / "work").iterdir()) == []
 
 
@@ -54,7 +52,7 @@ def test_of_jobs_begun_at_the_same_moment_exactly_one_goes_on(app):
 
     assert goes_on == [False, False, True]
     assert [app.job_queue.claim(job.id, "worker") for job in jobs] == [None] * 3
-    app.job_queue.now = lambda: time.time() + OTHERS_S
+    app.clock.ahead_s = OTHERS_S
     again = [app.job_queue.claim(job.id, "worker") for job in jobs[:2]]
     assert None not in again
     assert not any(app.transcripts.acquire(claim, task.transcript_id) for claim in again)

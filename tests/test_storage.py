@@ -9,7 +9,6 @@ from sqlalchemy import Engine, event
 from core.database.tables import Order
 from core.errors import Conflict, NotFound, ProviderBusy, ProviderRefused, Rejected
 from core.library import views
-from core.pipeline.periodic import tend
 from core.principal import EVERYONE
 from core.settings import Settings
 from core.storage.object_store import ObjectStore
@@ -147,24 +146,24 @@ def test_a_recording_has_a_copy_in_the_store_and_comes_back_from_there(tmp_path,
     app = journey(tmp_path / "home", s3)
     task = remotely.done(app, remotely.accept_short(app, "gigaam-toy"))
     sha256 = app.recordings.get(EVERYONE, task.recording_id).sha256
-    content = app.store.path(sha256).read_bytes()
-    app.store.remove(sha256)
+    content = app.blobs.path(sha256).read_bytes()
+    app.blobs.remove(sha256)
 
-    assert app.store.path(sha256).read_bytes() == content
-    app.delete(EVERYONE, task.recording_id)
+    assert app.blobs.path(sha256).read_bytes() == content
+    app.deletion.delete_recording(EVERYONE, task.recording_id)
     with pytest.raises(NotFound):
-        app.store.path(sha256)
+        app.blobs.path(sha256)
 
 
 def test_a_damaged_copy_is_not_taken_for_the_recording(tmp_path, s3):
     app = journey(tmp_path / "home", s3)
     task = remotely.done(app, remotely.accept_short(app, "gigaam-toy"))
     sha256 = app.recordings.get(EVERYONE, task.recording_id).sha256
-    app.store.remove(sha256)
+    app.blobs.remove(sha256)
     ObjectStore(app.settings).put(f"media/{sha256}", b"something else")
 
     with pytest.raises(ProviderBusy, match="damaged"):
-        app.store.path(sha256)
+        app.blobs.path(sha256)
 
 
 def test_while_the_store_is_away_work_waits_and_burns_nothing(tmp_path):
@@ -181,7 +180,7 @@ def test_deleting_works_while_the_store_is_away(tmp_path):
     app = journey(tmp_path / "home", "http://127.0.0.1:9")
     task = remotely.accept_short(app, "gigaam-toy")
 
-    app.delete(EVERYONE, task.recording_id)
+    app.deletion.delete_recording(EVERYONE, task.recording_id)
     assert not [path for path in (tmp_path / "home" / "blobs").rglob("*") if path.is_file()]
 
 
@@ -203,8 +202,8 @@ def test_a_transcript_is_in_the_store_in_every_format_until_it_is_replaced_or_de
 
     assert kept == sorted(folder + ending for ending, _, _ in export.FORMATS.values())
     text = ObjectStore(app.settings).get(f"{folder}.txt")
-    assert text == views.exported(app, EVERYONE, recording.id, "txt") != b"\n"
-    app.delete(EVERYONE, task.recording_id)
+    assert text == views.exported(app.recordings, app.transcripts, EVERYONE, recording.id, "txt") != b"\n"
+    app.deletion.delete_recording(EVERYONE, task.recording_id)
     assert objects(app) == []
 
 
@@ -221,10 +220,10 @@ def test_a_store_that_is_away_keeps_no_transcript_back_and_gets_it_later(tmp_pat
     assert remotely.now(app, task).status == "completed"
     assert not [name for name in objects(app) if name.startswith("exports/")]
 
-    tend(app, "objects", "w")
+    app.periodic_runner.run("objects", "w")
 
     assert len([name for name in objects(app) if name.startswith("exports/")]) == len(export.FORMATS)
-    app.delete(EVERYONE, task.recording_id)
+    app.deletion.delete_recording(EVERYONE, task.recording_id)
 
 
 def test_what_was_deleted_while_the_store_was_away_is_swept(tmp_path, s3):
@@ -234,18 +233,18 @@ def test_what_was_deleted_while_the_store_was_away_is_swept(tmp_path, s3):
     storage.put(f"covers/{gone.recording_id}/a-cover", b"picture")
     storage.put("orders/an-order.flac", b"sound")
     away = remotely.journey(tmp_path / "home", s3="http://127.0.0.1:9")
-    away.delete(EVERYONE, gone.recording_id)
+    away.deletion.delete_recording(EVERYONE, gone.recording_id)
     before = objects(app)
 
-    tend(app, "objects", "w")
+    app.periodic_runner.run("objects", "w")
     assert objects(app) == before, "what is young may wait for its row"
-    app.objects.sweep(stale_s=-60)
+    app.exports.sweep(stale_s=-60)
 
     left = objects(app)
     assert f"media/{app.recordings.get(EVERYONE, stays.recording_id).sha256}" in left
     assert len(left) == 1 + len(export.FORMATS)
     assert all(stays.recording_id in name for name in left if name.startswith("exports/"))
-    app.delete(EVERYONE, stays.recording_id)
+    app.deletion.delete_recording(EVERYONE, stays.recording_id)
 
 
 def test_the_sound_of_an_order_that_is_under_way_is_not_swept(tmp_path, s3):
@@ -257,7 +256,7 @@ def test_the_sound_of_an_order_that_is_under_way_is_not_swept(tmp_path, s3):
     for state in ("submitted", "done"):
         ObjectStore(app.settings).put(f"orders/{state}.flac", b"sound")
 
-    assert app.objects.sweep(stale_s=-60) == 1
+    assert app.exports.sweep(stale_s=-60) == 1
 
     assert objects(app) == ["orders/submitted.flac"]
 
@@ -271,7 +270,7 @@ def statements(app):
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
-        app.objects.sweep(stale_s=-60)
+        app.exports.sweep(stale_s=-60)
     finally:
         event.remove(Engine, "before_cursor_execute", note)
     return len(asked)
@@ -280,7 +279,7 @@ def statements(app):
 def test_a_sweep_asks_no_more_often_for_more_objects(tmp_path):
     app = remotely.journey(tmp_path / "home")
     storage = ObjectStore(app.settings)
-    app.objects.sweep()
+    app.exports.sweep()
     counts = []
     for number in (1, 60):
         for n in range(number):
@@ -296,7 +295,7 @@ def test_objects_of_another_installation_are_left_alone(tmp_path, s3):
     """A bucket that two share, or records that were begun anew beside an old one."""
     app = journey(tmp_path / "home", s3)
     task = remotely.done(app, remotely.accept_short(app, "gigaam-toy"))
-    app.objects.sweep(stale_s=-60)
+    app.exports.sweep(stale_s=-60)
     kept = objects(app)
     stranger = journey(tmp_path / "other", s3)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
@@ -82,7 +81,7 @@ def test_two_recordings_at_once_say_what_each_says_alone(app, alone):
 def test_cancelling_one_of_two_leaves_the_other_alone(app, alone):
     cancelled, other = [accept(app, name) for name in SAMPLES]
 
-    at_once(app, 2, lambda: app.cancel(EVERYONE, cancelled.id))
+    at_once(app, 2, lambda: app.tasks.cancel(EVERYONE, cancelled.id))
     perform_all(app)
 
     assert status(app, cancelled) == "cancelled"
@@ -96,7 +95,7 @@ def test_the_same_recording_of_two_owners_at_once_is_heard_once(app):
     engine = at_once(app, 1)
     perform_all(app)
     waiting = [status(app, task) for task in tasks]
-    app.job_queue.now = lambda: time.time() + 60
+    app.clock.ahead_s = 60
     perform_all(app)
 
     assert sorted(waiting) == ["completed", "processing"]
@@ -115,13 +114,13 @@ def test_a_lost_device_ends_the_process_and_the_job_runs_again_elsewhere(app):
     task = accept(app, SAMPLES[0])
     engine = app.engines["gigaam-toy"]
     app.engines["gigaam-toy"] = Lost(engine)
-    assert not actors.over.is_set()
+    assert not actors.process_is_broken.is_set()
 
     perform_all(app)
-    ended = actors.over.is_set()
-    actors.over.clear()
+    ended = actors.process_is_broken.is_set()
+    actors.process_is_broken.clear()
     app.engines["gigaam-toy"] = engine
-    app.job_queue.now = lambda: time.time() + 60
+    app.clock.ahead_s = 60
     perform_all(app)
 
     assert ended
@@ -152,8 +151,7 @@ def test_jobs_side_by_side_count_their_share_of_the_workers_time(app):
     for job in ready(app):
         actors.perform(app, job.id)
     claims = [app.job_queue.claim(job.id, "worker") for job in ready(app)]
-    began = app.job_queue.now()
-    app.job_queue.now = lambda: began + 100
+    app.clock.stopped_at = app.clock() + 100
     with app.database.write() as session:
         for claim in claims:
             app.job_queue.finish(session, claim)

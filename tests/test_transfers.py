@@ -15,7 +15,7 @@ from core.settings import Settings
 from core.storage import object_store
 from core.storage.object_store import PART_BYTES, ObjectStore
 from jobs.actors import WORKER
-from jobs.care import SILENT_S
+from jobs.supervisor import SILENT_S
 from tests import batching, drive, remotely
 from tools.gemini_emulator import GeminiEmulator
 

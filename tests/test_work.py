@@ -14,7 +14,7 @@ from core.database.tables import Job, Recording, Run, Task
 from core.errors import GEMINI, BadRequest, Code, ProviderBusy, ProviderRefused, Withdrawn, code_of
 from core.queue import jobs as works
 from core.queue.jobs import Claim, JobQueue
-from tests.conftest import Clock
+from tests.clock import StoppedClock
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def job(database, clock):
     return queue_job(database, clock)
 
 
-def queue_job(database: Database, clock: Clock) -> str:
+def queue_job(database: Database, clock: StoppedClock) -> str:
     with database.write() as session:
         recording = Recording(
             owner="pages", sha256=f"{random.random()}", filename="a", title="a", language="ru", size_bytes=1

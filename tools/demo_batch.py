@@ -38,7 +38,7 @@ def hand_in(app: Application) -> None:
         return
     for path, options in RECORDINGS:
         with path.open("rb") as file:
-            app.accept(EVERYONE, file, path.name, replace(options, embedding_mode=EmbeddingMode.BATCH))
+            app.intake.accept(EVERYONE, file, path.name, replace(options, embedding_mode=EmbeddingMode.BATCH))
 
 
 def main() -> int:

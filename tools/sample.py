@@ -13,13 +13,12 @@ from pathlib import Path
 from sqlalchemy import select
 from tqdm import tqdm
 
-from core import application
 from core.application import Application
 from core.database.tables import Job, Task
 from core.errors import StenogramError
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
-from core.settings import ROOT
+from core.settings import ROOT, Settings
 from jobs import actors
 
 SAMPLES = ROOT / "tests" / "data"
@@ -66,9 +65,9 @@ def work_off(app: Application, task: Task) -> None:
 def transcribe(app: Application, path: Path, options: TranscriptionOptions) -> None:
     """One recording, with its progress and its text."""
     print(f"\n{options.title} ({path.name})")
-    print(f"  engine: {app.choose(options).reason}")
+    print(f"  engine: {app.intake.choose_engine(options).reason}")
     with path.open("rb") as file:
-        task = app.accept(EVERYONE, file, path.name, options)
+        task = app.intake.accept(EVERYONE, file, path.name, options)
     done = threading.Event()
     watcher = threading.Thread(target=show, args=(app, task, done))
     watcher.start()
@@ -82,8 +81,7 @@ def transcribe(app: Application, path: Path, options: TranscriptionOptions) -> N
 def main() -> None:
     """Two recordings, three questions."""
     logging.getLogger().setLevel(logging.ERROR)
-    app = application.current()
-    app.job_queue.notifier = lambda *_: None
+    app = Application(Settings())
     for path, options in RECORDINGS:
         try:
             transcribe(app, path, options)
@@ -91,7 +89,7 @@ def main() -> None:
             print(f"  left out: {error}")
     for question, kind in QUESTIONS:
         print(f"\n? {question}   ({kind})")
-        for match in app.search(EVERYONE, question, limit=1).matches:
+        for match in app.searcher.search(EVERYONE, question, limit=1).matches:
             title = app.recordings.get(EVERYONE, match.row.recording_id).title
             print(f"  {title} at {match.play_s:.0f} s, found by {match.why}: “{match.row.text[:110]}…”")
     print("\nNow: make run, and open the library.")

@@ -10,22 +10,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Protocol
 
-from core.application import Application
 from core.billing import plain
+from core.billing.ledger import Ledger
+from core.database.database import Database
 from core.database.states import TaskStatus
 from core.database.tables import Recording, Task, utc
 from core.errors import Code, Conflict, NotReady, StenogramError
 from core.i18n import catalogue
 from core.i18n.messages import N_
+from core.library.deletion import Deletion
+from core.library.intake import Intake
 from core.library.moments import link
-from core.library.recordings import TranscriptionOptions
+from core.library.recordings import Recordings, TranscriptionOptions
+from core.library.tasks import Tasks
 from core.monitor import decisions
 from core.monitor.eta import Forecast, Forecasts
 from core.orders import batch_names
 from core.principal import Principal
 from core.transcripts import export
-from core.transcripts.transcripts import TranscribedSegment
+from core.transcripts.transcripts import TranscribedSegment, Transcripts
 
 MESSAGES = {
     TaskStatus.QUEUED: N_("Waiting for a free worker."),
@@ -170,27 +175,39 @@ class Message:
     message: str
 
 
+class AnswerSources(Protocol):
+    """What answers are read from."""
+
+    database: Database
+    recordings: Recordings
+    transcripts: Transcripts
+    tasks: Tasks
+    deletion: Deletion
+    intake: Intake
+    ledger: Ledger
+
+
 class Answers:
     """What one caller is told, in their language."""
 
-    def __init__(self, journey: Application, who: Principal, language: str) -> None:
-        self._here = journey
+    def __init__(self, sources: AnswerSources, who: Principal, language: str) -> None:
+        self._sources = sources
         self._who = who
         self.language = language
 
     def task(self, task_id: str) -> TaskAnswer:
         """How a task is doing. Raises NotFound for what is not theirs."""
-        return self._tasks([self._here.recordings.task(self._who, task_id)])[0]
+        return self._tasks([self._sources.recordings.task(self._who, task_id)])[0]
 
     def tasks(self, status: str, limit: int, offset: int) -> TaskList:
         """Their tasks, newest first."""
-        total, found = self._here.recordings.tasks(self._who, status=status, limit=limit, offset=offset)
+        total, found = self._sources.recordings.tasks(self._who, status=status, limit=limit, offset=offset)
         return TaskList(total, self._tasks(found))
 
     def accepted(self, task: Task) -> Accepted:
         """What an upload is answered with."""
         recording = self._recordings([task])[task.recording_id]
-        forecast = Forecasts(self._here.database, time.time()).of(task, recording)
+        forecast = Forecasts(self._sources.database, time.time()).of(task, recording)
         return Accepted(
             task_id=task.id,
             recording_id=recording.id,
@@ -228,34 +245,36 @@ class Answers:
 
     def recording(self, recording_id: str) -> RecordingAnswer:
         """One recording. Raises NotFound for what is not theirs."""
-        return self._recording(self._here.recordings.get(self._who, recording_id))
+        return self._recording(self._sources.recordings.get(self._who, recording_id))
 
     def recordings(self, words: str, tag: str, limit: int, offset: int) -> RecordingList:
         """Their recordings, newest first."""
-        total, found = self._here.recordings.find(self._who, words=words, tag=tag, limit=limit, offset=offset)
+        total, found = self._sources.recordings.find(
+            self._who, words=words, tag=tag, limit=limit, offset=offset
+        )
         return RecordingList(total, [self._recording(row) for row in found])
 
     def cancel(self, task_id: str) -> TaskAnswer:
         """Stop a task. Raises Conflict if it has ended already."""
-        if not self._here.cancel(self._who, task_id):
+        if not self._sources.tasks.cancel(self._who, task_id):
             raise Conflict(Code.TASK_ENDED)
         return self.task(task_id)
 
     def retry(self, task_id: str) -> TaskAnswer:
         """Go on with a task that stopped. Raises Conflict if there is nothing to retry."""
-        if not self._here.retry(self._who, task_id):
+        if not self._sources.tasks.retry(self._who, task_id):
             raise Conflict(Code.NOTHING_TO_RETRY)
         return self.task(task_id)
 
     def forget(self, task_id: str) -> Message:
         """Delete a task, with its recording if nothing else needs that."""
-        self._here.forget(self._who, task_id)
+        self._sources.deletion.delete_task(self._who, task_id)
         return Message(self.gettext(DELETED))
 
     def choice(self, options: TranscriptionOptions) -> dict[str, str]:
         """The engine that this wish would get now, and why; no engine where nothing is ready."""
         try:
-            choice = self._here.choose(options)
+            choice = self._sources.intake.choose_engine(options)
         except StenogramError as error:
             return {"engine": "", "reason": catalogue.translate_error(error, self.language)}
         told = {"message": choice.message, "facts": choice.facts}
@@ -272,20 +291,20 @@ class Answers:
         return catalogue.gettext(template, self.language, **facts)
 
     def _completed(self, task_id: str) -> tuple[Task, Recording, list[TranscribedSegment]]:
-        task = self._here.recordings.task(self._who, task_id)
+        task = self._sources.recordings.task(self._who, task_id)
         if task.status != TaskStatus.COMPLETED:
             raise NotReady(status=task.status)
         return (
             task,
             self._recordings([task])[task.recording_id],
-            self._here.transcripts.heard(task.transcript_id),
+            self._sources.transcripts.heard(task.transcript_id),
         )
 
     def _tasks(self, tasks: Sequence[Task]) -> list[TaskAnswer]:
         recordings = self._recordings(tasks)
-        forecasts = Forecasts(self._here.database, time.time())
-        paid = self._here.ledger.of_recordings(recordings)
-        batches = batch_names.of_tasks(self._here.database, tasks)
+        forecasts = Forecasts(self._sources.database, time.time())
+        paid = self._sources.ledger.of_recordings(recordings)
+        batches = batch_names.of_tasks(self._sources.database, tasks)
         asked = self._asked(tasks)
         rows = [(task, recordings[task.recording_id]) for task in tasks if task.recording_id in recordings]
         return [
@@ -303,7 +322,7 @@ class Answers:
     def _asked(self, tasks: Sequence[Task]) -> dict[str, str]:
         """What is said of tasks that wait for a person's word; nobody knows how long that takes."""
         open_ = {task.id: task.transcript_id for task in tasks if task.status == TaskStatus.PROCESSING}
-        found = decisions.questions(self._here.database, set(open_.values()))
+        found = decisions.questions(self._sources.database, set(open_.values()))
         asked = {id_: found[transcript] for id_, transcript in open_.items() if transcript in found}
         return {
             id_: self.gettext(UNDECIDED, question=catalogue.translate_error(question, self.language))
@@ -342,10 +361,10 @@ class Answers:
         )
 
     def _recordings(self, tasks: Sequence[Task]) -> dict[str, Recording]:
-        return self._here.recordings.named({task.recording_id for task in tasks})
+        return self._sources.recordings.named({task.recording_id for task in tasks})
 
     def _recording(self, row: Recording) -> RecordingAnswer:
-        _, tasks = self._here.recordings.tasks(self._who, recording_id=row.id, limit=100)
+        _, tasks = self._sources.recordings.tasks(self._who, recording_id=row.id, limit=100)
         return RecordingAnswer(
             recording_id=row.id,
             owner=row.owner,

@@ -21,17 +21,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 import httpx
 from pydantic import TypeAdapter
 from standardwebhooks import Webhook
 
 from core.addresses import PrivateAddressError, may_be_public, public_addresses
-from core.application import Application
-from core.clients.answers import Answers, TaskAnswer
+from core.clients.answers import Answers, AnswerSources, TaskAnswer
+from core.clients.idempotency import IdempotencyStore
+from core.clients.keys import Keys
 from core.database.tables import Callback
 from core.errors import BadRequest, Code, NotFound
 from core.principal import EVERYONE
+from core.settings import Settings
 
 SIGNATURE = "X-Stenogram-Signature"
 TIMEOUT_S = 10.0
@@ -63,15 +66,41 @@ class _Call:
     signatures: Mapping[str, str]
 
 
-def deliver(app: Application, at_once: int = AT_ONCE) -> int:
-    """Make the calls that are due, side by side; says how many arrived."""
-    calls = list(filter(None, (_prepared(app, due) for due in app.idempotency.due(at_once))))
-    if not calls:
-        return 0
-    errors = asyncio.run(_all(calls, anywhere=app.settings.api_callbacks_anywhere))
-    for call, error in zip(calls, errors, strict=True):
-        app.idempotency.called(call.task_id, error)
-    return errors.count(None)
+class WebhookSources(AnswerSources, Protocol):
+    """What a call is made of: the task as its owner reads it, and the key that signs."""
+
+    settings: Settings
+    idempotency: IdempotencyStore
+    keys: Keys
+
+
+class Webhooks:
+    """Calls to the addresses that API clients gave with their requests."""
+
+    def __init__(self, sources: WebhookSources) -> None:
+        self._sources = sources
+
+    def deliver(self, at_once: int = AT_ONCE) -> int:
+        """Make the calls that are due, side by side; says how many arrived."""
+        idempotency = self._sources.idempotency
+        calls = [call for due in idempotency.due(at_once) if (call := self._prepared(due)) is not None]
+        if not calls:
+            return 0
+        errors = asyncio.run(_all(calls, anywhere=self._sources.settings.api_callbacks_anywhere))
+        for call, error in zip(calls, errors, strict=True):
+            idempotency.called(call.task_id, error)
+        return errors.count(None)
+
+    def _prepared(self, due: Callback) -> _Call | None:
+        """None if the task was deleted meanwhile, and its call with it."""
+        keys = self._sources.keys
+        try:
+            owner = self._sources.recordings.task(EVERYONE, due.task_id).owner
+            answer = Answers(self._sources, EVERYONE, keys.language(owner)).task(due.task_id)
+        except NotFound:
+            return None
+        body = TypeAdapter(TaskAnswer).dump_json(answer)
+        return _Call(due.task_id, due.url, body, sign(keys.secret(owner), due.task_id, body, time.time()))
 
 
 def signing_secret(secret: str) -> str:
@@ -90,18 +119,6 @@ def sign(secret: str, message_id: str, body: bytes, now: float) -> dict[str, str
         "webhook-signature": Webhook(signing_secret(secret)).sign(message_id, at, body.decode()),
         SIGNATURE: f"t={stamp},sha256={former}",
     }
-
-
-def _prepared(app: Application, due: Callback) -> _Call | None:
-    """None if the task was deleted meanwhile, and its call with it."""
-    try:
-        owner = app.recordings.task(EVERYONE, due.task_id).owner
-        answer = Answers(app, EVERYONE, app.keys.language(owner)).task(due.task_id)
-    except NotFound:
-        return None
-    body = TypeAdapter(TaskAnswer).dump_json(answer)
-    signatures = sign(app.keys.secret(owner), due.task_id, body, time.time())
-    return _Call(due.task_id, due.url, body, signatures)
 
 
 async def _all(calls: Sequence[_Call], *, anywhere: bool) -> list[str | None]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.application import Application
 from core.database.tables import Recording
 from core.i18n import catalogue
+from core.library.recordings import Recordings
 from core.principal import Principal
 from core.search.query import Match
+from core.search.service import SearchService
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,8 @@ class Moments:
 
 
 def find(
-    app: Application,
+    searcher: SearchService,
+    recordings: Recordings,
     who: Principal,
     question: str,
     *,
@@ -49,12 +51,12 @@ def find(
     language: str = "en",
 ) -> Moments:
     """Search, and say where each moment is, and in this language what was given up to find any."""
-    found = app.search(who, question, mode=mode, limit=limit, recording_id=recording_id)
-    recordings = app.recordings.named({match.row.recording_id for match in found.matches})
+    found = searcher.search(who, question, mode=mode, limit=limit, recording_id=recording_id)
+    named = recordings.named({match.row.recording_id for match in found.matches})
     results = [
-        _moment(match, recordings[match.row.recording_id])
+        _moment(match, named[match.row.recording_id])
         for match in found.matches
-        if match.row.recording_id in recordings
+        if match.row.recording_id in named
     ]
     notice = catalogue.gettext(found.notice, language) if found.notice else None
     return Moments(len(results), results, notice)

@@ -16,7 +16,7 @@ from core.database.tables import Job, Recording, Task, Transcript
 from core.errors import NotFound
 from core.media.decode import Media
 from core.media.waveform import SAMPLE_RATE
-from core.principal import PAGES, Principal
+from core.principal import EVERYONE, PAGES, Principal
 from core.queue.jobs import JobQueue
 from core.search import embedding_jobs
 from core.speech.engine import Engine
@@ -198,6 +198,11 @@ class Recordings:
         with self._database.read() as session:
             total, rows = page(session, found, words, tag, limit, offset)
         return total, [row[0] for row in rows]
+
+    def of_task(self, task_id: str) -> tuple[Recording, Task]:
+        """A task with its recording, whoever owns them. Raises NotFound."""
+        task = self.task(EVERYONE, task_id)
+        return self.get(EVERYONE, task.recording_id), task
 
     def tasks(
         self,

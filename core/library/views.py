@@ -11,21 +11,21 @@ from typing import IO
 from sqlalchemy import Select, exists, func, select
 from sqlalchemy.orm import aliased
 
-from core.application import Application
 from core.database.database import Database
 from core.database.states import TASK_UNFINISHED, EmbeddingStatus, TaskStatus
 from core.database.tables import Json, PassageRow, Recording, Task, Transcript
 from core.errors import NotFound, StenogramError
 from core.i18n.messages import N_
+from core.library.intake import Intake
 from core.library.moments import Moment
-from core.library.recordings import TranscriptionOptions, mine, page
+from core.library.recordings import Recordings, TranscriptionOptions, mine, page
 from core.principal import Principal
 from core.queue.jobs import as_json
 from core.search.query import marks
 from core.speech.engine import Word
 from core.storage.blobs import folder_files
 from core.transcripts import export
-from core.transcripts.transcripts import TranscribedSegment
+from core.transcripts.transcripts import TranscribedSegment, Transcripts
 
 FORMATS = {
     "txt": N_("Text"),
@@ -153,9 +153,9 @@ def chosen(database: Database, who: Principal, ids: Sequence[str]) -> list[Card]
     return [by_id[id_] for id_ in ids if id_ in by_id]
 
 
-def card(app: Application, who: Principal, recording_id: str) -> Card:
+def card(database: Database, who: Principal, recording_id: str) -> Card:
     """One recording; NotFound if it is not there or not theirs."""
-    found = chosen(app.database, who, [recording_id])
+    found = chosen(database, who, [recording_id])
     if not found:
         raise NotFound
     return found[0]
@@ -180,20 +180,27 @@ def tags(database: Database, who: Principal) -> list[str]:
         return sorted({tag for given in lists for tag in given})
 
 
-def reading(app: Application, who: Principal, recording_id: str) -> Reading:
+def reading(database: Database, transcripts: Transcripts, who: Principal, recording_id: str) -> Reading:
     """The recording's transcript; while there is none yet, what has been heard of it so far."""
-    shown = card(app, who, recording_id)
+    shown = card(database, who, recording_id)
     transcript_id = shown.recording.transcript_id or (shown.task.transcript_id if shown.task else "")
     if not transcript_id:
         return Reading(shown, None, [])
-    heard = app.transcripts.heard(transcript_id)
-    return Reading(shown, app.transcripts.get(transcript_id), paragraphs(heard))
+    heard = transcripts.heard(transcript_id)
+    return Reading(shown, transcripts.get(transcript_id), paragraphs(heard))
 
 
-def exported(app: Application, who: Principal, recording_id: str, kind: str, language: str = "en") -> bytes:
+def exported(
+    recordings: Recordings,
+    transcripts: Transcripts,
+    who: Principal,
+    recording_id: str,
+    kind: str,
+    language: str = "en",
+) -> bytes:
     """The transcript as a file of one of FORMATS for a reader of `language`; empty while there is none."""
-    recording = app.recordings.get(who, recording_id)
-    heard = app.transcripts.heard(recording.transcript_id) if recording.transcript_id else []
+    recording = recordings.get(who, recording_id)
+    heard = transcripts.heard(recording.transcript_id) if recording.transcript_id else []
     return export.file(heard, recording.filename, kind, language).content
 
 
@@ -212,24 +219,24 @@ def paragraphs(heard: Iterable[TranscribedSegment]) -> list[Paragraph]:
 
 
 def take_in(
-    app: Application, who: Principal, file: IO[bytes], filename: str, options: TranscriptionOptions
+    intake: Intake, who: Principal, file: IO[bytes], filename: str, options: TranscriptionOptions
 ) -> Outcome:
     """One file on its way, or the reason why it cannot be."""
     try:
-        return Outcome(filename, recording_id=app.accept(who, file, filename, options).recording_id)
+        return Outcome(filename, recording_id=intake.accept(who, file, filename, options).recording_id)
     except StenogramError as error:
         return Outcome(filename, error=as_json(error))
 
 
-def in_folder(app: Application, folder: str) -> list[Path]:
+def in_folder(folder: str, allowed: Sequence[Path]) -> list[Path]:
     """The media files under a folder of the server that may be read."""
-    return list(folder_files(Path(folder), app.settings.folders))
+    return list(folder_files(Path(folder), allowed))
 
 
-def take_path(app: Application, who: Principal, path: Path, options: TranscriptionOptions) -> Outcome:
+def take_path(intake: Intake, who: Principal, path: Path, options: TranscriptionOptions) -> Outcome:
     """The same for a file of the server."""
     with path.open("rb") as file:
-        return take_in(app, who, file, path.name, options)
+        return take_in(intake, who, file, path.name, options)
 
 
 def grouped(results: Iterable[Moment], question: str) -> list[Group]:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from sqlalchemy import select
 
-from core.application import Application
+from core.database.database import Database
 from core.database.states import JobState, RequestedAction
 from core.database.tables import Action, Job, Recording, Task
 from core.errors import AdminsOnly, NotFound
 from core.i18n.messages import N_
+from core.library.deletion import Deletion
+from core.library.recordings import Recordings
+from core.library.tasks import Tasks
 from core.monitor import failures
+from core.orders.batches import Batches
+from core.orders.transcript_purchases import RemoteTranscription
 from core.principal import Principal
 from core.queue import workers
-from core.queue.periodic import EVERY_S, RECONCILE
+from core.queue.jobs import JobQueue
+from core.queue.periodic import EVERY_S, RECONCILE, PeriodicTasks
 from core.queue.queues import QUEUES
 
 WHATS = {
@@ -44,11 +51,24 @@ AT_ONCE = 500
 LISTED = 10_000
 
 
+class ActionTargets(Protocol):
+    """What can be acted on."""
+
+    database: Database
+    recordings: Recordings
+    tasks: Tasks
+    deletion: Deletion
+    job_queue: JobQueue
+    periodic_tasks: PeriodicTasks
+    batches: Batches
+    remote_transcription: RemoteTranscription
+
+
 class Actions:
     """What `who` may do here."""
 
-    def __init__(self, app: Application, who: Principal) -> None:
-        self._here = app
+    def __init__(self, targets: ActionTargets, who: Principal) -> None:
+        self._targets = targets
         self._who = who
 
     @property
@@ -69,13 +89,13 @@ class Actions:
 
     def retry_group(self, code: str, kind: str) -> int:
         """Try again all that failed for this reason in this kind of work."""
-        task_ids = failures.tasks(self._here.database, self._who, code, kind)
+        task_ids = failures.tasks(self._targets.database, self._who, code, kind)
         return self._to_tasks("retry group", task_ids, self._retry)
 
     def prioritise(self, task_ids: Sequence[str], priority: int) -> int:
         """Have them done before (1) or after (-1) others. How many had not ended."""
         self._must_be_admin()
-        count = self._here.job_queue.urge(task_ids, priority)
+        count = self._targets.job_queue.urge(task_ids, priority)
         self._log("priority", self._titles(task_ids), count)
         return count
 
@@ -86,56 +106,56 @@ class Actions:
     def purge(self, queue: str) -> list[str]:
         """Cancel all that waits in a queue; their titles, which the log keeps."""
         self._must_be_admin()
-        return self._titles(self._cancel("purge", waiting_in(self._here, queue)))
+        return self._titles(self._cancel("purge", waiting_in(self._targets.database, queue)))
 
     # Queues, workers, routines
 
     def pause(self, queue: str) -> None:
         """Begin nothing more in this queue."""
-        self._do("pause", [queue], lambda: self._here.job_queue.pause(_known(queue, QUEUES)))
+        self._do("pause", [queue], lambda: self._targets.job_queue.pause(_known(queue, QUEUES)))
 
     def resume(self, queue: str) -> None:
         """Go on with this queue."""
-        self._do("resume", [queue], lambda: self._here.job_queue.resume(_known(queue, QUEUES)))
+        self._do("resume", [queue], lambda: self._targets.job_queue.resume(_known(queue, QUEUES)))
 
     def tell(self, worker: str, options: str) -> None:
         """Drain a worker, restart it, or ("undrain") let it go on."""
         self._must_be_admin()
         action = RequestedAction.NONE if options == "undrain" else RequestedAction(options)
-        if not workers.request(self._here.database, worker, action):
+        if not workers.request(self._targets.database, worker, action):
             raise NotFound
         self._log(options, [worker], 1)
 
     def run_now(self, periodic_task: str) -> None:
         """Do a routine within seconds instead of when it is due."""
         if periodic_task == RECONCILE:
-            self._do("run now", [periodic_task], self._here.job_queue.reconcile)
+            self._do("run now", [periodic_task], self._targets.job_queue.reconcile)
         else:
             self._do(
                 "run now",
                 [periodic_task],
-                lambda: self._here.periodic_tasks.hasten(_known(periodic_task, EVERY_S)),
+                lambda: self._targets.periodic_tasks.hasten(_known(periodic_task, EVERY_S)),
             )
 
     # Batches
 
     def cancel_batch(self, batch_id: str) -> None:
         """Stop a batch; what it finished is kept."""
-        self._do("cancel batch", [batch_id], lambda: self._here.batches.cancel(batch_id))
+        self._do("cancel batch", [batch_id], lambda: self._targets.batches.cancel(batch_id))
 
     def finish_batch(self, batch_id: str) -> None:
         """Make the missing vectors of a batch now, at the full price; one under way is stopped first."""
-        batches = self._here.batches
+        batches = self._targets.batches
         finish = lambda: batches.finish_now(batch_id) or batches.embed_failed_now(batch_id)  # noqa: E731
         self._do("finish batch", [batch_id], finish)
 
     def retry_batch(self, batch_id: str) -> None:
         """Let the failed texts of a batch wait for the next one."""
-        self._do("retry batch", [batch_id], lambda: self._here.batches.retry_failed(batch_id))
+        self._do("retry batch", [batch_id], lambda: self._targets.batches.retry_failed(batch_id))
 
     def send_batch(self) -> None:
         """Send what waits, however little it is."""
-        self._do("send batch", [], self._here.batches.flush)
+        self._do("send batch", [], self._targets.batches.flush)
 
     # Orders that may have been bought
 
@@ -154,7 +174,7 @@ class Actions:
         done = select(Action).order_by(Action.at.desc()).limit(limit)
         if not self._who.admin:
             done = done.where(Action.who == self._who.owner)
-        with self._here.database.read() as session:
+        with self._targets.database.read() as session:
             return list(session.scalars(done))
 
     def _must_be_admin(self) -> None:
@@ -163,7 +183,7 @@ class Actions:
 
     def _log(self, what: str, about: Sequence[str], count: int) -> None:
         action = Action(who=self._who.owner, what=what, about=list(about[:LISTED]), count=count)
-        with self._here.database.write() as session:
+        with self._targets.database.write() as session:
             session.add(action)
 
     def _do(self, what: str, about: Sequence[str], step: Callable[[], object]) -> None:
@@ -181,41 +201,41 @@ class Actions:
     def _cancel(self, what: str, task_ids: list[str]) -> list[str]:
         cancelled: list[str] = []
         for start in range(0, len(task_ids), AT_ONCE):
-            cancelled += self._here.job_queue.cancel_all(task_ids[start : start + AT_ONCE])
+            cancelled += self._targets.job_queue.cancel_all(task_ids[start : start + AT_ONCE])
         for owner in self._owners(cancelled):
-            self._here.job_queue.wake_next(owner)
+            self._targets.job_queue.wake_next(owner)
         self._log(what, self._titles(cancelled), len(cancelled))
         return cancelled
 
     def _retry(self, task_id: str) -> bool:
-        return self._here.job_queue.hasten(task_id) or self._here.retry(self._who, task_id)
+        return self._targets.job_queue.hasten(task_id) or self._targets.tasks.retry(self._who, task_id)
 
     def _delete(self, task_id: str) -> bool:
         try:
-            self._here.forget(self._who, task_id)
+            self._targets.deletion.delete_task(self._who, task_id)
         except NotFound:
             return False  # somebody was faster
         return True
 
     def _decide(self, what: str, order_ids: Sequence[str], *, again: bool) -> int:
         self._must_be_admin()
-        book, meant = self._here.remote.orders, set(order_ids)
+        book, meant = self._targets.remote_transcription.orders, set(order_ids)
         held = [order for order in book.held() if order.id in meant]
         count = sum(self._decided(order.id, again=again) for order in held)
-        titles = self._here.recordings.named({order.recording_id for order in held})
+        titles = self._targets.recordings.named({order.recording_id for order in held})
         self._log(what, [row.title for row in titles.values()], count)
         return count
 
     def _decided(self, order_id: str, *, again: bool) -> bool:
         try:
-            self._here.remote.orders.decide(order_id, again=again)
+            self._targets.remote_transcription.orders.decide(order_id, again=again)
         except NotFound:
             return False  # somebody was faster
         return True
 
     def _titles(self, task_ids: Sequence[str]) -> list[str]:
         titled = select(Recording.title).join(Task, Task.recording_id == Recording.id)
-        with self._here.database.read() as session:
+        with self._targets.database.read() as session:
             return [
                 title
                 for start in range(0, len(task_ids), AT_ONCE)
@@ -223,7 +243,7 @@ class Actions:
             ]
 
     def _owners(self, task_ids: Sequence[str]) -> set[str]:
-        with self._here.database.read() as session:
+        with self._targets.database.read() as session:
             return {
                 owner
                 for start in range(0, len(task_ids), AT_ONCE)
@@ -233,10 +253,10 @@ class Actions:
             }
 
 
-def waiting_in(app: Application, queue: str) -> list[str]:
+def waiting_in(database: Database, queue: str) -> list[str]:
     """Tasks of which a job waits in this queue."""
     waiting = select(Job.task_id).where(Job.state == JobState.READY, Job.queue == _known(queue, QUEUES))
-    with app.database.read() as session:
+    with database.read() as session:
         return list(session.scalars(waiting.order_by(Job.created_at)))
 
 

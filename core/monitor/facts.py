@@ -10,22 +10,24 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
-from core.application import Application
 from core.billing import plain
+from core.database.database import Database
 from core.database.states import JobKind
 from core.database.tables import Json, PeriodicTask, Worker, utc
 from core.i18n import catalogue
 from core.monitor import decisions, failures, health, monitor
 from core.monitor.decisions import Decision
 from core.monitor.failures import Group
-from core.monitor.health import Coverage
+from core.monitor.health import Coverage, HealthSources
 from core.monitor.monitor import Delayed, Now, Running
 from core.orders.batch_view import Seen
+from core.orders.batches import Batches
 from core.principal import Principal
 from core.queue import history
 from core.queue.history import Timing
-from core.queue.periodic import EVERY_S
+from core.queue.periodic import EVERY_S, PeriodicTasks
 from core.queue.queues import QUEUES
 
 
@@ -202,11 +204,23 @@ class Facts:
     searchable: Coverage
 
 
+class FactSources(HealthSources, Protocol):
+    """What the monitor reads."""
+
+    batches: Batches
+    periodic_tasks: PeriodicTasks
+
+
 def look(
-    app: Application, who: Principal, ping: Callable[[], None], *, period: str = "day", language: str = "en"
+    sources: FactSources,
+    who: Principal,
+    ping: Callable[[], None],
+    *,
+    period: str = "day",
+    language: str = "en",
 ) -> Facts:
     """All of it, as `who` may see it; sentences in their language. `period`: one of history.PERIODS."""
-    now, state = monitor.now(app.database, who), health.check(app, ping)
+    now, state = monitor.now(sources.database, who), health.check(sources, ping)
     return Facts(
         at=utc(time.time()),
         status=state.status,
@@ -214,18 +228,18 @@ def look(
         running=[_running(one) for one in now.running],
         queues=_queues(now),
         delayed=[_delayed(one, language) for one in now.delayed],
-        decisions=[_decision(one, language) for one in decisions.waiting(app.database, who)],
-        failures=[_failure(one, language) for one in failures.groups(app.database, who)],
-        batches=[_batch(one, language) for one in app.batches.view.list()],
-        texts_waiting_for_a_batch=app.batches.view.queue().texts,
+        decisions=[_decision(one, language) for one in decisions.waiting(sources.database, who)],
+        failures=[_failure(one, language) for one in failures.groups(sources.database, who)],
+        batches=[_batch(one, language) for one in sources.batches.view.list()],
+        texts_waiting_for_a_batch=sources.batches.view.queue().texts,
         workers=_workers(now),
-        routines=[_routine(one) for one in app.periodic_tasks.all()],
-        past=_past(app, period),
+        routines=[_routine(one) for one in sources.periodic_tasks.all()],
+        past=_past(sources.database, period),
         parts=[
             PartFact(part.name, part.ok, part.needed, catalogue.translate_error(part.says, language))
             for part in state.parts
         ],
-        searchable=health.coverage(app, who),
+        searchable=health.coverage(sources.database, who),
     )
 
 
@@ -342,8 +356,8 @@ def _batch(batch: Seen, language: str) -> BatchFact:
     )
 
 
-def _past(app: Application, period: str) -> PastFact:
-    past = history.past(app.database, period, time.time())
+def _past(database: Database, period: str) -> PastFact:
+    past = history.past(database, period, time.time())
     return PastFact(period, past.audio_h_per_h, [_kind(timing) for timing in past.timings])
 
 

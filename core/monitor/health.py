@@ -5,25 +5,28 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from core.application import Application
+from core.database.database import Database
 from core.database.states import EmbeddingStatus
 from core.database.tables import Json, Recording
 from core.errors import Code, StenogramError, Unavailable
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.library import views
+from core.library.intake import Intake
 from core.library.recordings import TranscriptionOptions, mine
 from core.principal import Principal
 from core.queue import workers
 from core.queue.jobs import as_json
 from core.queue.queues import QUEUES
-from core.search.index import WORDS
+from core.search.index import WORDS, Index
+from core.speech.engine import Engine
 from core.storage.blobs import human_bytes
+from core.storage.mirror import MirroredBlobStore
 
 ANSWERS = N_("answers")
 LEGS = {
@@ -93,29 +96,39 @@ class Coverage:
         return self.words_s / self.total_s if self.total_s else 0.0
 
 
-def coverage(app: Application, who: Principal) -> Coverage:
+def coverage(database: Database, who: Principal) -> Coverage:
     """What a search can find of everything they may see."""
-    totals = views.totals(app.database, who)
+    totals = views.totals(database, who)
     waits = select(func.sum(Recording.duration_s)).where(
         Recording.embedding_status == EmbeddingStatus.WAITING
     )
-    with app.database.read() as session:
+    with database.read() as session:
         waiting_s = session.scalar(mine(waits, who, Recording)) or 0.0
     return Coverage(totals.total_s, totals.words_s, totals.meaning_s, waiting_s)
 
 
-def check(app: Application, ping: Callable[[], None]) -> Health:
+class HealthSources(Protocol):
+    """The parts that health looks at."""
+
+    database: Database
+    index: Index
+    blobs: MirroredBlobStore
+    intake: Intake
+    engines: dict[str, Engine]
+
+
+def check(sources: HealthSources, ping: Callable[[], None]) -> Health:
     """Look at every part once. `ping` raises Unavailable while the broker does not answer."""
-    return Health(tuple(_parts(app, ping)))
+    return Health(tuple(_parts(sources, ping)))
 
 
-def _parts(app: Application, ping: Callable[[], None]) -> Iterator[Part]:
-    yield _part("database", lambda: _database(app))
+def _parts(sources: HealthSources, ping: Callable[[], None]) -> Iterator[Part]:
+    yield _part("database", lambda: _database(sources.database))
     yield _part("broker", lambda: _broker(ping), needed=False)
-    yield _part("workers", lambda: _workers(app), needed=False)
-    yield _part("index", lambda: _index(app), needed=False)
-    yield _part("disk", lambda: _disk(app))
-    yield _part("engine", lambda: _engine(app))
+    yield _part("workers", lambda: _workers(sources.database), needed=False)
+    yield _part("index", lambda: _index(sources.index), needed=False)
+    yield _part("disk", lambda: _disk(sources.blobs))
+    yield _part("engine", lambda: _engine(sources))
 
 
 def _part(name: str, look: Callable[[], Json], *, needed: bool = True) -> Part:
@@ -125,9 +138,9 @@ def _part(name: str, look: Callable[[], Json], *, needed: bool = True) -> Part:
         return Part(name, ok=False, says=as_json(error), needed=needed)
 
 
-def _database(app: Application) -> Json:
+def _database(database: Database) -> Json:
     try:
-        with app.database.read() as session:
+        with database.read() as session:
             session.execute(text("SELECT 1"))
     except SQLAlchemyError as error:
         raise Unavailable(Code.DATABASE_SILENT) from error
@@ -139,25 +152,25 @@ def _broker(ping: Callable[[], None]) -> Json:
     return {"message": ANSWERS}
 
 
-def _workers(app: Application) -> Json:
-    alive = {worker.queue for worker in workers.alive(app.database)}
+def _workers(database: Database) -> Json:
+    alive = {worker.queue for worker in workers.alive(database)}
     if missing := [queue for queue in QUEUES if queue not in alive]:
         raise Unavailable(Code.NO_WORKER, queues=", ".join(missing))
     return {"message": N_("alive for {queues}"), "facts": {"queues": ", ".join(QUEUES)}}
 
 
-def _index(app: Application) -> Json:
-    answering = app.index_store.check()
+def _index(index: Index) -> Json:
+    answering = index.check()
     return {"message": LEGS[WORDS in answering, any(name != WORDS for name in answering)]}
 
 
-def _disk(app: Application) -> Json:
-    app.store.admit(0)
-    free = shutil.disk_usage(app.store.folder).free
+def _disk(blobs: MirroredBlobStore) -> Json:
+    blobs.admit(0)
+    free = shutil.disk_usage(blobs.folder).free
     return {"message": N_("{size} free"), "facts": {"size": human_bytes(free)}}
 
 
-def _engine(app: Application) -> Json:
-    language = next(iter(app.engines.values())).languages[0]
-    choice = app.choose(TranscriptionOptions(language=language))
+def _engine(sources: HealthSources) -> Json:
+    language = next(iter(sources.engines.values())).languages[0]
+    choice = sources.intake.choose_engine(TranscriptionOptions(language=language))
     return {"message": choice.message, "facts": dict(choice.facts)}

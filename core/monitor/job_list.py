@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Protocol
 
 from sqlalchemy import Select, func, or_, select
 
 from core import logs
-from core.application import Application
+from core.billing.ledger import Ledger
 from core.database.database import Database
 from core.database.states import JobState, RunOutcome
 from core.database.tables import Job, Recording, Run, Task
 from core.errors import Code, NotFound
 from core.i18n import catalogue
 from core.i18n.messages import N_
-from core.library.recordings import mine
+from core.library.recordings import Recordings, mine
 from core.monitor import failures
 from core.principal import Principal
 from core.queue import history
+from core.settings import Settings
 
 STATES: Mapping[str, str] = {
     JobState.READY: N_("Waiting"),
@@ -128,17 +130,26 @@ def engines(database: Database) -> list[str]:
         return sorted(session.scalars(select(Task.engine).distinct()))
 
 
-def detail(app: Application, who: Principal, job_id: str) -> Detail:
+class DetailSources(Protocol):
+    """What one job is read from."""
+
+    settings: Settings
+    database: Database
+    recordings: Recordings
+    ledger: Ledger
+
+
+def detail(sources: DetailSources, who: Principal, job_id: str) -> Detail:
     """One job with its task's timeline; NotFound if it is not there or not theirs."""
-    with app.database.read() as session:
+    with sources.database.read() as session:
         job = session.get(Job, job_id)
     if job is None:
         raise NotFound
-    task = app.recordings.task(who, job.task_id)
-    recording = app.recordings.get(who, task.recording_id)
-    log = logs.about(app.settings.home / "run", job_id) if who.admin else []
-    usd = app.ledger.of_recording(recording.id)
-    return Detail(job, task, recording, _stages(app.database, task.id), usd, log)
+    task = sources.recordings.task(who, job.task_id)
+    recording = sources.recordings.get(who, task.recording_id)
+    log = logs.about(sources.settings.home / "run", job_id) if who.admin else []
+    usd = sources.ledger.of_recording(recording.id)
+    return Detail(job, task, recording, _stages(sources.database, task.id), usd, log)
 
 
 def _stages(database: Database, task_id: str) -> list[Stage]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -15,10 +16,12 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 
-from core.application import Application
+from core.billing.ledger import Ledger
+from core.database.database import Database
 from core.database.states import JobKind, Measure, RunOutcome
 from core.database.tables import Batch
 from core.monitor import monitor
+from core.orders.transcript_purchases import RemoteTranscription
 from core.principal import EVERYONE
 from core.queue import history, workers
 from core.queue.history import STEPS, Total, upto
@@ -30,33 +33,41 @@ BOUNDS = tuple(range(STEPS, HIGHEST_STEP + 1, STEPS))
 """One bucket an octave is enough for a graph."""
 
 
-def text(app: Application) -> bytes:
+class MetricSources(Protocol):
+    """What metrics are read from."""
+
+    database: Database
+    ledger: Ledger
+    remote_transcription: RemoteTranscription
+
+
+def text(sources: MetricSources) -> bytes:
     """Everything in the text format of Prometheus."""
     registry = CollectorRegistry()
-    registry.register(_Installation(app))
+    registry.register(_Installation(sources))
     return generate_latest(registry)
 
 
 class _Installation(Collector):
-    def __init__(self, app: Application) -> None:
-        self._here = app
+    def __init__(self, sources: MetricSources) -> None:
+        self._sources = sources
 
     def collect(self) -> Iterable[Metric]:
         """Every family, each read once."""
-        yield from _queues(self._here)
-        totals = history.totals(self._here.database)
+        yield from _queues(self._sources)
+        totals = history.totals(self._sources.database)
         yield from _jobs(totals)
-        yield from _speed(self._here, totals)
-        yield from _money(self._here)
-        yield from _workers(self._here)
+        yield from _speed(self._sources, totals)
+        yield from _money(self._sources)
+        yield from _workers(self._sources)
 
 
-def _queues(app: Application) -> Iterator[Metric]:
+def _queues(sources: MetricSources) -> Iterator[Metric]:
     depth = GaugeMetricFamily("stenogram_queue_jobs", "Jobs that wait.", labels=["queue"])
     age = GaugeMetricFamily("stenogram_queue_age_seconds", "How long the oldest job waits.", labels=["queue"])
     sound = GaugeMetricFamily("stenogram_queue_audio_seconds", "Sound that waits.", labels=["queue"])
     paused = GaugeMetricFamily("stenogram_queue_paused", "Whether a person paused it.", labels=["queue"])
-    now = monitor.now(app.database, EVERYONE)
+    now = monitor.now(sources.database, EVERYONE)
     waiting = {one.queue: one for one in now.waiting}
     for queue in QUEUES:
         one = waiting.get(queue)
@@ -67,7 +78,7 @@ def _queues(app: Application) -> Iterator[Metric]:
     running = GaugeMetricFamily(
         "stenogram_jobs_running", "Jobs that a worker has in hand.", value=len(now.running)
     )
-    held = len(app.remote.orders.held())
+    held = len(sources.remote_transcription.orders.held())
     asked = GaugeMetricFamily("stenogram_orders_held", "Orders that wait for a person's word.", value=held)
     yield from (depth, age, sound, paused, running, asked)
 
@@ -106,7 +117,7 @@ def _buckets(steps: Iterable[tuple[int, int, float]]) -> list[tuple[str, float]]
     return [*below, ("+Inf", float(sum(n for _, n, _ in known)))]
 
 
-def _speed(app: Application, totals: Sequence[Total]) -> Iterator[Metric]:
+def _speed(sources: MetricSources, totals: Sequence[Total]) -> Iterator[Metric]:
     audio = CounterMetricFamily("stenogram_audio_seconds", "Sound that was transcribed.")
     heard_s = sum(
         total.audio_s
@@ -118,31 +129,31 @@ def _speed(app: Application, totals: Sequence[Total]) -> Iterator[Metric]:
     speed = GaugeMetricFamily(
         "stenogram_speed_ratio", "Seconds of sound that a worker transcribes a second.", labels=["queue"]
     )
-    with app.database.read() as session:
+    with sources.database.read() as session:
         for queue, ratio in history.speeds(session, time.time() - history.DAY).items():
             speed.add_metric([queue], ratio)
     yield speed
 
 
-def _money(app: Application) -> Iterator[Metric]:
-    month = app.ledger.month()
+def _money(sources: MetricSources) -> Iterator[Metric]:
+    month = sources.ledger.month()
     yield GaugeMetricFamily("stenogram_month_spent_usd", "Spent this month.", value=float(month.spent))
     yield GaugeMetricFamily(
         "stenogram_month_reserved_usd", "Promised to calls under way.", value=float(month.reserved)
     )
     batches = GaugeMetricFamily("stenogram_batches", "Batches by state.", labels=["state"])
-    with app.database.read() as session:
+    with sources.database.read() as session:
         for state, n in session.execute(select(Batch.state, func.count()).group_by(Batch.state)):
             batches.add_metric([state], n)
     yield batches
 
 
-def _workers(app: Application) -> Iterator[Metric]:
+def _workers(sources: MetricSources) -> Iterator[Metric]:
     alive = GaugeMetricFamily("stenogram_workers", "Workers alive.", labels=["queue"])
     memory = GaugeMetricFamily(
         "stenogram_worker_memory_bytes", "Memory of a worker.", labels=["worker", "queue"]
     )
-    seen = workers.alive(app.database)
+    seen = workers.alive(sources.database)
     for queue in QUEUES:
         alive.add_metric([queue], sum(worker.queue == queue for worker in seen))
     for worker in seen:

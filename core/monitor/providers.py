@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.application import Application
 from core.billing import Limit, Price, shipped
 from core.database.tables import Breaker
 from core.errors import GEMINI, OBJECT_STORE, Code, NotFound, ProviderRefused, Rejected, StenogramError
 from core.http_client import Answer, HttpClient, told
 from core.i18n.messages import N_
-from core.orders.breakers import Line
+from core.orders.breakers import Breakers, Line
 from core.orders.pictures import Pictures
 from core.settings import Settings
 from core.speech.engine import Readiness
@@ -90,14 +89,14 @@ class _Known:
     withdrawn: bool = field(default=False)
 
 
-def all(app: Application) -> list[Provider]:  # noqa: A001 - `providers.all` reads as it should
+def all(settings: Settings, breakers: Breakers) -> list[Provider]:  # noqa: A001 - `providers.all` reads as it should
     """Every provider, as it stands. Asks nobody."""
-    return [_provider(known, app.remote.breakers.state(known.name)) for known in _known(app.settings)]
+    return [_provider(known, breakers.state(known.name)) for known in _known(settings)]
 
 
-def test(app: Application, name: str) -> Tested:
+def test(settings: Settings, breakers: Breakers, name: str) -> Tested:
     """Make the cheapest real call, and remember how it went. Raise NotFound for an unknown name."""
-    known = next((known for known in _known(app.settings) if known.name == name), None)
+    known = next((known for known in _known(settings) if known.name == name), None)
     if known is None:
         raise NotFound
     if not known.readiness.ready:
@@ -105,9 +104,9 @@ def test(app: Application, name: str) -> Tested:
     try:
         latency_s = known.ask()
     except StenogramError as error:
-        app.remote.breakers.failed_test(name, error, known.line.fingerprint)
+        breakers.failed_test(name, error, known.line.fingerprint)
         return Tested(False, error=error)
-    app.remote.breakers.worked(name, latency_s, known.line.fingerprint)
+    breakers.worked(name, latency_s, known.line.fingerprint)
     return Tested(True, latency_s)
 
 

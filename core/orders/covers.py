@@ -57,6 +57,14 @@ class Series:
         return self.successful + self.failed == self.total
 
 
+PictureNotifier = Callable[[str], None]
+"""Wakes a worker for a picture (its id). May lose it: the periodic task finds it."""
+
+
+def notify_nobody(_cover_id: str) -> None:
+    """Wake nobody: the periodic task looks, some seconds later."""
+
+
 class Covers:
     """The pictures of this installation."""
 
@@ -68,6 +76,7 @@ class Covers:
         ledger: Ledger,
         breakers: Breakers,
         clock: Callable[[], float],
+        notifier: PictureNotifier,
     ) -> None:
         self._database = database
         self._storage = storage
@@ -75,7 +84,7 @@ class Covers:
         self._ledger = ledger
         self._breakers = breakers
         self.now = clock
-        self.notifier: Callable[[str], None] = _no_op
+        self.notifier = notifier
 
     def ask(self, recording_id: str, prompts: Sequence[str], options: PictureOptions) -> str:
         """Ask for a picture a prompt; the id of the series. Raise BadRequest, or Rejected if not ready."""
@@ -252,7 +261,3 @@ def _as_known(cover: Cover):  # type: ignore[no-untyped-def]  # sqlalchemy's Upd
 def _call_id(cover: Cover) -> str:
     """Each order is paid for on its own."""
     return f"{cover.id}/{cover.breaks}"
-
-
-def _no_op(_cover_id: str) -> None:
-    """Wake nobody: the chore will, some seconds later."""

@@ -59,12 +59,17 @@ class JobQueue:
     """The state machine of jobs."""
 
     def __init__(
-        self, database: Database, clock: Callable[[], float] = time.time, *, tasks_per_owner: int = 0
+        self,
+        database: Database,
+        clock: Callable[[], float] = time.time,
+        notifier: Notifier = no_op,
+        *,
+        tasks_per_owner: int = 0,
     ) -> None:
         self._database = database
         self._tasks_per_owner = tasks_per_owner
         self.now = clock
-        self.notifier: Notifier = no_op
+        self.notifier = notifier
 
     def notify(self, job: Job) -> None:
         """Wake a worker for this job. Call after the commit that made it ready."""
@@ -193,6 +198,20 @@ class JobQueue:
         session.add(job)
         session.flush()
         return job
+
+    def complete(
+        self,
+        claim: Claim,
+        next_job: tuple[JobKind, str] | None = None,
+        also: Callable[[Session], None] | None = None,
+    ) -> None:
+        """End a job in one write with `also`, and notify a worker of the task's next one (kind, queue)."""
+        with self._database.write() as session:
+            job = self.finish(session, claim, next_job)
+            if also is not None:
+                also(session)
+        if job is not None:
+            self.notify(job)
 
     def put_back(self, claim: Claim) -> None:
         """An orderly stop in the middle: the job is ready again and lost nothing."""

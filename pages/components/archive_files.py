@@ -7,11 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from core import application
 from core.errors import StenogramError
 from core.i18n import catalogue
 from core.planning import plans
 from core.planning.plans import Archive, Candidate, Found
+from jobs.installation import application
 from pages.components import common
 from pages.components.common import duration, facts, gettext, ngettext, translate_error
 
@@ -21,7 +21,7 @@ SHOW_EVERY = 25
 
 def ask() -> list[Candidate]:
     """Files that were dropped, and those of a folder once somebody says so."""
-    app = application.current()
+    app = application()
     candidates = plans.dropped(common.dropped("plan-files"))
     if not app.settings.folders:
         return candidates
@@ -63,7 +63,7 @@ def looked(candidates: Sequence[Candidate]) -> Archive | None:
         if len(candidates) > SHOW_EVERY:
             st.button(gettext("Cancel"), key="cancel-reading", on_click=_stop, args=(names,))
         archive = Archive()
-        for n, found in enumerate(plans.look(candidates, application.current().database)):
+        for n, found in enumerate(plans.look(candidates, application().database)):
             archive.found.append(found)
             if n % SHOW_EVERY == 0:
                 bar.progress(n / len(candidates), gettext("{n} of {total} files", n=n, total=len(candidates)))
@@ -82,7 +82,7 @@ def _stop(names: object) -> None:
 
 def _described(archive: Archive) -> dict[str, Any] | None:
     """What was found in words; None if nothing is left to price."""
-    unknown_s = float(application.current().estimates.book().assume("recording_s").value)
+    unknown_s = float(application().estimates.book().assume("recording_s").value)
     lengths_s = archive.durations_s(unknown_s)
     st.caption(
         facts(

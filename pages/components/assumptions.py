@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import application
 from core.billing import Assumption, Book
 from core.errors import StenogramError
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.planning.estimates import SPOKEN
 from core.planning.samples import Counted
+from jobs.installation import application
 from pages.components import common
 from pages.components.common import gettext
 
@@ -65,7 +65,7 @@ def sample(spoken_language: str) -> None:
     """Tokens counted by the provider on texts like yours, on request."""
     if not common.may_change():
         return
-    app = application.current()
+    app = application()
     counted = app.estimates.samples.known(spoken_language)
     if said := st.session_state.pop("sample-error", None):
         st.error(said)
@@ -98,7 +98,7 @@ def _counted(counted: Counted) -> str:
 
 
 def _count(spoken_language: str) -> None:
-    samples = application.current().estimates.samples
+    samples = application().estimates.samples
     try:
         samples.count(spoken_language, st.session_state.get("sample") or "")
     except StenogramError as error:
@@ -106,7 +106,7 @@ def _count(spoken_language: str) -> None:
 
 
 def _drop(spoken_language: str) -> None:
-    application.current().estimates.samples.drop(spoken_language)
+    application().estimates.samples.drop(spoken_language)
 
 
 def columns() -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core import application
 from core.i18n.catalogue import money
 from core.i18n.messages import N_
 from core.orders.batch_view import Seen
+from jobs.installation import application
 from pages.components.common import duration, facts, gettext, line, ngettext, plain, tight, translate_error
 from pages.components.live import actions, button
 
@@ -16,7 +16,7 @@ CHEAPEST = N_("No way is cheaper than a batch: they go when the cap is raised or
 
 def show_batches() -> None:
     """What waits to be ordered, and every batch with what can be done about it."""
-    batches = application.current().batches
+    batches = application().batches
     queue = batches.view.queue()
     with line():
         waits = (

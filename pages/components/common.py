@@ -14,7 +14,6 @@ import pandas as pd
 import streamlit as st
 from streamlit.typing import UploadedFile
 
-from core import application
 from core.database.states import EmbeddingStatus, TaskStatus
 from core.database.tables import Key
 from core.errors import AdminsOnly, StenogramError
@@ -27,6 +26,7 @@ from core.monitor import monitor
 from core.principal import EVERYONE
 from core.speech.engine import Readiness
 from core.transcripts import export
+from jobs.installation import application
 
 WHO = EVERYONE
 """The pages act as admin."""
@@ -64,7 +64,7 @@ tight = functools.partial(st.container, gap="xxsmall")
 
 def may_change() -> bool:
     """Whether whoever looks at the pages may change anything, as an admin may."""
-    return not application.current().settings.pages_read_only
+    return not application().settings.pages_read_only
 
 
 def admins_only() -> None:
@@ -157,7 +157,7 @@ def dropped(key: str) -> list[UploadedFile]:
 
 def tags(given: Sequence[str] = ()) -> tuple[str, ...]:
     """Ask for tags, known or new ones."""
-    known = views.tags(application.current().database, WHO)
+    known = views.tags(application().database, WHO)
     hint = gettext("Choose or type")
     chosen = st.multiselect(
         gettext("Tags"), known, given, placeholder=hint, accept_new_options=True, max_selections=20
@@ -175,12 +175,12 @@ def seconds(given: str | None) -> float:
 
 def engine(key: str, spoken: str) -> tuple[str, str, bool]:
     """Ask for language and engine, and say which engine that means and why. False: it cannot work."""
-    app = application.current()
+    app = application()
     language_ = _spoken_language(key, spoken)
     titles = {name: _engine_title(name) for name in ("", *app.engines)}
     name = st.selectbox(gettext("Engine"), titles, format_func=titles.__getitem__, key=f"{key}-engine")
     try:
-        choice = app.choose(TranscriptionOptions(language=language_, engine=name))
+        choice = app.intake.choose_engine(TranscriptionOptions(language=language_, engine=name))
     except StenogramError as error:
         st.warning(translate_error(error), icon=":material/block:")
         return language_, name, False
@@ -190,7 +190,7 @@ def engine(key: str, spoken: str) -> tuple[str, str, bool]:
 
 def _spoken_language(key: str, spoken: str) -> str:
     """Every language that an engine here could hear now; few of them side by side."""
-    ready = (engine for engine in application.current().engines.values() if engine.readiness().ready)
+    ready = (engine for engine in application().engines.values() if engine.readiness().ready)
     heard = dict.fromkeys(("ru", "en", *(code for engine in ready for code in engine.languages)))
     names = {code: catalogue.language_name(code, language()) for code in heard}
     default = spoken if spoken in names else "ru"
@@ -206,7 +206,7 @@ def _spoken_language(key: str, spoken: str) -> str:
 def _engine_title(name: str) -> str:
     if not name:
         return gettext("Automatic")
-    engine = application.current().engines[name]
+    engine = application().engines[name]
     template = "{title}" if engine.readiness().ready else N_("{title} (not ready)")
     return gettext(template, title=engine.title)
 
@@ -236,7 +236,7 @@ def live(show: Callable[[], bool], *, moving: bool) -> None:
 
 def live_rows(*, title: str = "", tag: str = "", status: str = "", limit: int, offset: int = 0) -> int:
     """Recordings that fit, kept up to date while work on them goes on. How many fit in all."""
-    database = application.current().database
+    database = application().database
     find = functools.partial(
         views.cards, database, WHO, words=title, tag=tag, status=status, limit=limit, offset=offset
     )
@@ -307,7 +307,7 @@ def about_key(key: Key) -> str:
 
 def installation() -> pd.DataFrame:
     """Places, limits and versions of this installation."""
-    settings = application.current().settings
+    settings = application().settings
     known = {
         gettext("Data folder"): str(settings.home),
         gettext("Server folders that may be read"): ", ".join(map(str, settings.folders)) or gettext("none"),
@@ -325,7 +325,7 @@ def coverage(totals: Totals) -> str:
         return gettext("{words} of {total} can be searched, by words only.", **known)
     known |= {
         "meaning": duration(totals.meaning_s),
-        "embedder": translate_fact(application.current().active.searched().title),
+        "embedder": translate_fact(application().active_embedder.searched().title),
     }
     return gettext("{words} of {total} can be searched, {meaning} of it by meaning: {embedder}.", **known)
 
@@ -374,7 +374,7 @@ def outcomes(found: Sequence[Outcome]) -> None:
         if outcome.error:
             st.error(translate_error(outcome.error), title=plain(outcome.filename), icon=":material/block:")
     ids = dict.fromkeys(outcome.recording_id for outcome in found if outcome.recording_id)
-    find = functools.partial(views.chosen, application.current().database, WHO, list(ids))
+    find = functools.partial(views.chosen, application().database, WHO, list(ids))
     live(lambda: rows(find()), moving=any(card.active for card in find()))
 
 
@@ -387,10 +387,10 @@ def take(files: Sequence[Any], options: TranscriptionOptions) -> list[Outcome]:
             n / len(files),
             gettext("{n} of {total}: {name}", n=n + 1, total=len(files), name=plain(file.name)),
         )
-        app = application.current()
+        app = application()
         if isinstance(file, Path):
-            found.append(views.take_path(app, WHO, file, options))
+            found.append(views.take_path(app.intake, WHO, file, options))
         else:
-            found.append(views.take_in(app, WHO, file, file.name, options))
+            found.append(views.take_in(app.intake, WHO, file, file.name, options))
     bar.empty()
     return found

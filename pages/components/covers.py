@@ -6,19 +6,19 @@ import functools
 
 import streamlit as st
 
-from core import application
 from core.database.states import EmbeddingMode, OrderState
 from core.database.tables import Recording
 from core.errors import StenogramError
 from core.orders.covers import LIVE
 from core.orders.pictures import MOST_PROMPT, PictureOptions
+from jobs.installation import application
 from pages.components import common
 from pages.components.common import gettext, may_change, ngettext, translate_error, translate_fact
 
 
 def form(recording: Recording) -> None:
     """Ask for pictures, one a line; what hinders it is said instead."""
-    covers = application.current().covers
+    covers = application().covers
     readiness = covers.pictures.readiness()
     if not readiness.ready:
         st.caption(translate_fact(readiness.reason))
@@ -41,7 +41,7 @@ def form(recording: Recording) -> None:
 
 def pictures(recording: Recording) -> None:
     """Finished pictures, and how many of those that were asked for last are ready."""
-    covers = application.current().covers
+    covers = application().covers
     found = covers.of(recording.id)
     if found:
         show = functools.partial(_pictures, recording.id)
@@ -49,7 +49,7 @@ def pictures(recording: Recording) -> None:
 
 
 def _pictures(recording_id: str) -> bool:
-    covers = application.current().covers
+    covers = application().covers
     found = covers.of(recording_id)
     series = covers.series(found[0].series)
     if not series.ended or series.failed:
@@ -67,7 +67,7 @@ def _pictures(recording_id: str) -> bool:
 
 def waiting_for_batch(recording: Recording) -> None:
     """Where passages wait for a batch: how many, and the way to have them at once."""
-    left = application.current().batches.waiting(recording.id).get("batch", 0)
+    left = application().batches.waiting(recording.id).get("batch", 0)
     if not left:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -75,7 +75,7 @@ def waiting_for_batch(recording: Recording) -> None:
         label = gettext("Make the vectors now, at the full price")
         if may_change() and st.button(label, type="tertiary", key="lane-now"):
             try:
-                application.current().batches.change_mode(recording.id, EmbeddingMode.SYNC)
+                application().batches.change_mode(recording.id, EmbeddingMode.SYNC)
             except StenogramError as error:
                 st.error(translate_error(error))
             else:

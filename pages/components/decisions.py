@@ -7,11 +7,11 @@ import time
 
 import streamlit as st
 
-from core import application
 from core.i18n.messages import N_
 from core.monitor import decisions
 from core.monitor.decisions import Decision
 from core.orders.batch_view import Seen
+from jobs.installation import application
 from pages.components import batches
 from pages.components.common import duration, facts, gettext, ngettext, plain, tight, translate_error
 from pages.components.live import actions, button, who
@@ -24,8 +24,8 @@ EITHER = N_(
 
 def show() -> None:
     """A card for everything that waits; nothing where nothing does."""
-    asked = decisions.waiting(application.current().database, who())
-    held = application.current().batches.view.held()
+    asked = decisions.waiting(application().database, who())
+    held = application().batches.view.held()
     if not (asked or held):
         return
     st.subheader(gettext("Waiting for your decision"), anchor=False)
@@ -37,7 +37,7 @@ def show() -> None:
 
 def show_of(transcript_id: str) -> None:
     """The same card on the page of the recording, above its transcript."""
-    for one in decisions.waiting(application.current().database, who()):
+    for one in decisions.waiting(application().database, who()):
         if one.transcript_id == transcript_id:
             _card(one, titled=False)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core import application
 from core.database.states import EmbeddingMode
 from core.errors import StenogramError
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.search.active_embedder import Change, Offer
+from jobs.installation import application
 from pages.components import common
 from pages.components.common import gettext, ngettext, plain, translate_error, translate_fact
 
@@ -22,7 +22,7 @@ FREE = N_("Switch for free")
 
 def banner() -> None:
     """The change that the settings ask for, or how far it is; nothing if all is as they say."""
-    active = application.current().active
+    active = application().active_embedder
     if common.may_change() and (offer := active.offer()) is not None:
         _offer(offer)
     elif active.change() is not None:
@@ -52,7 +52,7 @@ def _offer(offer: Offer) -> None:
 
 def _switch(mode: EmbeddingMode) -> None:
     try:
-        application.current().active.switch(mode)
+        application().active_embedder.switch(mode)
     except StenogramError as error:  # somebody else was faster
         st.error(translate_error(error))
     else:
@@ -60,7 +60,7 @@ def _switch(mode: EmbeddingMode) -> None:
 
 
 def _progress() -> bool:
-    change = application.current().active.change()
+    change = application().active_embedder.change()
     if change is not None:
         _bar(change)
     return change is not None
@@ -80,7 +80,7 @@ def _bar(change: Change) -> None:
 
 def active() -> None:
     """The active embedder, on the settings page."""
-    embedder = application.current().embedder()
+    embedder = application().active_embedder.embedder()
     with common.tight():
         with common.line():
             st.markdown(translate_fact(embedder.title), width="stretch")

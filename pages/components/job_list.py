@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 import streamlit as st
 
-from core import application
 from core.database.states import JobState
 from core.i18n.messages import N_
 from core.monitor import job_list, monitor
 from core.monitor.actions import PRIORITIES
 from core.monitor.job_list import COUNTED, PAGE, Filter, Line
+from jobs.installation import application
 from pages.components.common import gettext, language, moment, ngettext, translate_error
 from pages.components.history import took
 from pages.components.live import actions, attempt, button, who
@@ -34,7 +34,7 @@ GONE = N_("The tasks go for good, and recordings that came by the API with their
 def show_jobs() -> None:
     """The jobs that fit the filter, and what can be done about those that are ticked, or about all."""
     wanted = _filter()
-    database = application.current().database
+    database = application().database
     page = st.session_state.get("job-page", 1)
     found = job_list.find(database, who(), wanted, offset=PAGE * (page - 1))
     if not found.total:
@@ -71,7 +71,7 @@ def show_jobs() -> None:
 
 
 def _filter() -> Filter:
-    database = application.current().database
+    database = application().database
     with st.container(horizontal=True):
         states = {"": gettext("Any state"), **{name: gettext(text) for name, text in job_list.STATES.items()}}
         kinds = {"": gettext("Any work"), **{name: gettext(text) for name, text in monitor.KINDS.items()}}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import application
 from core.errors import StenogramError
 from core.monitor import live
 from core.monitor.actions import Actions
 from core.principal import EVERYONE, PAGES, Principal
+from jobs.installation import application
 from pages.components.common import gettext, language, may_change, translate_error
 
 HERE = Path(__file__).parent
@@ -32,7 +32,7 @@ def who() -> Principal:
 
 def actions() -> Actions:
     """What they may do."""
-    return Actions(application.current(), who())
+    return Actions(application(), who())
 
 
 def board() -> None:
@@ -65,7 +65,7 @@ def attempt(step: Callable[[], object]) -> None:
 
 
 def _follow(*, sections: bool) -> dict[str, str]:
-    app = application.current()
+    app = application()
     result = _board(
         key="board" if sections else "follow",
         data={

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from core import application
 from core.database.states import RequestedAction
 from core.database.tables import Action, PeriodicTask, Worker
 from core.i18n import catalogue
@@ -20,7 +19,7 @@ from core.monitor.health import Coverage
 from core.queue import workers
 from core.queue.periodic import EVERY_S, TITLES
 from core.queue.queues import QUEUES
-from jobs import actors
+from jobs.installation import application, notifier
 from pages.components import decisions
 from pages.components.batches import show_batches
 from pages.components.common import (
@@ -86,14 +85,14 @@ def _now() -> None:
 
 
 def _history() -> None:
-    show_history(application.current().database)
+    show_history(application().database)
 
 
 # Failures
 
 
 def _failures() -> None:
-    found = failures.groups(application.current().database, who())
+    found = failures.groups(application().database, who())
     if not found:
         st.caption(gettext("Nothing has failed."))
     for n, group in enumerate(found):
@@ -127,7 +126,7 @@ def _group(n: int, group: Group) -> None:
 
 
 def _workers() -> None:
-    app = application.current()
+    app = application()
     now = monitor.now(app.database, who())
     busy: dict[str, list[str]] = {}
     for one in now.running:
@@ -163,7 +162,7 @@ def _queue(queue: str, title: str, jobs: int, *, paused: bool) -> None:
             else:
                 button(gettext("Pause"), f"pause-{queue}", lambda: actions().pause(queue))
             if jobs:
-                n = len(waiting_in(application.current(), queue))
+                n = len(waiting_in(application().database, queue))
                 st.write(ngettext("{n} waiting task is cancelled.", "{n} waiting tasks are cancelled.", n))
                 button(gettext("Empty the queue"), f"purge-{queue}", lambda: actions().purge(queue))
 
@@ -234,9 +233,9 @@ def _about_chore(periodic_task: PeriodicTask) -> list[str]:
 
 
 def _health() -> None:
-    app = application.current()
-    _coverage(health.coverage(app, who()))
-    for part in health.check(app, actors.ping).parts:
+    app = application()
+    _coverage(health.coverage(app.database, who()))
+    for part in health.check(app, notifier.ping).parts:
         with line(key=f"row-part-{part.name}"):
             with tight(width="stretch"):
                 st.markdown(gettext(PARTS.get(part.name, part.name)))

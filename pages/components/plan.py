@@ -10,13 +10,13 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from core import application
 from core.billing import Answer, Note, Quote, Usd
 from core.billing.stages import NOT_READY
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.planning.estimates import SPOKEN
 from core.planning.plans import Archive
+from jobs.installation import application
 from pages.components import archive_files, assumptions, common, plan_exports
 from pages.components.common import duration, facts, gettext, ngettext
 
@@ -169,7 +169,7 @@ def _wishes() -> dict[str, Any]:
     if st.session_state["ready"]:
         wishes["ready_by_s"] = st.session_state["ready"]
     if most := st.session_state["most"]:
-        rate = application.current().estimates.book(own=st.session_state["own"]).assume("rub_per_usd").value
+        rate = application().estimates.book(own=st.session_state["own"]).assume("rub_per_usd").value
         wishes["at_most_usd"] = Decimal(str(most)) / (rate if wishes["currency"] == "RUB" else 1)
     return wishes
 
@@ -185,7 +185,7 @@ def _files() -> dict[str, Any] | None:
 
 def answered(asked: Mapping[str, Any]) -> Answer:
     """The one function that pages and programs ask."""
-    return application.current().estimates.answer(**asked, own=st.session_state["own"])
+    return application().estimates.answer(**asked, own=st.session_state["own"])
 
 
 def cash(answer: Answer, usd: Decimal | None) -> str:
@@ -278,12 +278,12 @@ def route(answer: Answer, quote: Quote) -> str:
 
 def routes_by_id() -> dict[str, str]:
     """Every way in words, by the name under which plans keep it."""
-    answers = [application.current().estimates.answer(hours=1, language=language) for language in SPOKEN]
+    answers = [application().estimates.answer(hours=1, language=language) for language in SPOKEN]
     return {quote.id: route(answer, quote).replace("\\", "") for answer in answers for quote in answer.quotes}
 
 
 def _engine(answer: Answer, quote: Quote) -> str:
-    app = application.current()
+    app = application()
     if not quote.mode:
         name = app.estimates.engine(quote, answer.work.language)
         device = gettext("own GPU") if quote.engine_model == "gpu" else gettext("own processor")
@@ -311,7 +311,7 @@ def run(answer: Answer) -> None:
     if known is None or not known.fresh or answer.best is None:
         return
     if st.button(gettext("Run this plan"), type="primary", key="run"):
-        app = application.current()
+        app = application()
         options = app.estimates.options(answer.best, answer.work.language)
         sources: list[Any] = [each.candidate.source for each in known.fresh]
         outcomes = common.take(sources, options)

@@ -9,17 +9,18 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from core import application, billing
+from core import billing
 from core.billing import Answer
 from core.errors import StenogramError
 from core.planning import links
+from jobs.installation import application
 from pages.components import common
 from pages.components.common import gettext
 
 
 def brought(given: str) -> str:
     """Prices that a link brings; nothing where they are those of here, or nonsense."""
-    estimates = application.current().estimates
+    estimates = application().estimates
     try:
         own = links.packed(estimates.book(own=given)) if given else ""
     except StenogramError:

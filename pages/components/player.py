@@ -7,12 +7,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import application
 from core.database.states import TaskStatus
 from core.i18n import catalogue
 from core.library import views
 from core.library.views import Paragraph, Reading
 from core.monitor import monitor
+from jobs.installation import application
 from pages.components import decisions
 from pages.components.common import SPEAKERS, WHO, gettext, language, live, may_change, translate_error
 
@@ -43,9 +43,9 @@ _player = st.components.v2.component(
 
 def live_reading(recording_id: str, start_s: float) -> None:
     """Sound and transcript of a recording, with the player at a second; grows while work goes on."""
-    app = application.current()
-    read = functools.partial(views.reading, app, WHO, recording_id)
-    live(lambda: _draw(read(), start_s), moving=views.card(app, WHO, recording_id).active)
+    app = application()
+    read = functools.partial(views.reading, app.database, app.transcripts, WHO, recording_id)
+    live(lambda: _draw(read(), start_s), moving=views.card(app.database, WHO, recording_id).active)
 
 
 def _draw(reading: Reading, start_s: float) -> bool:
@@ -62,13 +62,13 @@ def _state(reading: Reading) -> None:
         st.progress(task.progress, gettext(monitor.KINDS.get(task.stage, "Waiting")))
         decisions.show_of(task.transcript_id)
         if may_change() and st.button(gettext("Cancel"), key="cancel"):
-            application.current().cancel(WHO, task.id)
+            application().tasks.cancel(WHO, task.id)
             st.rerun()
     elif task and task.status in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
         reason = translate_error(task.error) if task.error else ""
         st.warning(reason, title=gettext(monitor.STATUSES[task.status]), icon=":material/block:")
         if may_change() and st.button(gettext("Try again"), key="retry"):
-            application.current().retry(WHO, task.id)
+            application().tasks.retry(WHO, task.id)
             st.rerun()
     elif reading.complete and not reading.paragraphs:
         st.info(gettext("No speech was found in this recording."))
@@ -76,7 +76,7 @@ def _state(reading: Reading) -> None:
 
 def _show(reading: Reading, start_s: float) -> None:
     recording = reading.card.recording
-    ticket = application.current().keys.ticket(recording.id)
+    ticket = application().keys.ticket(recording.id)
     _player(
         key="player",
         data={

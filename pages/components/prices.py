@@ -11,12 +11,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import application
 from core.billing import Book, Limit, Price
 from core.billing.prices import CURRENCIES, LIMITS, UNITS
 from core.errors import AdminsOnly, StenogramError
 from core.i18n import catalogue
 from core.i18n.messages import N_
+from jobs.installation import application
 from pages.components import assumptions
 from pages.components.common import gettext, language, may_change, ngettext, number, translate_error
 
@@ -33,7 +33,7 @@ def draw() -> None:
     if not may_change():
         st.caption(translate_error(AdminsOnly()))
         return
-    app = application.current()
+    app = application()
     book = app.estimates.book()
     if said := st.session_state.pop("price-error", None):
         st.error(said)
@@ -89,7 +89,7 @@ def _state(price: Price) -> str:
 
 
 def _change_prices(known: list[Price]) -> None:
-    tariffs = application.current().tariffs
+    tariffs = application().tariffs
     for n, changed in _edits("prices"):
         price, value = known[n], changed.get("price")
         if value is None:
@@ -112,7 +112,7 @@ def _figures(book: Book) -> None:
 
 
 def _change_figures(names: list[str]) -> None:
-    tariffs = application.current().tariffs
+    tariffs = application().tariffs
     for n, changed in _edits("figures"):
         name, value = names[n], changed.get("value")
         if value is None:
@@ -134,7 +134,7 @@ def _limits(book: Book) -> None:
         placeholder="",
         args=(known,),
     )
-    most = application.current().settings.batch_enqueued_tokens
+    most = application().settings.batch_enqueued_tokens
     if any(limit.yours and (limit.enqueued_tokens or 0) > most for limit in known):
         facts = {"setting": "`BATCH_ENQUEUED_TOKENS`", "most": number(most)}
         st.caption(gettext("Batches are sent under {setting}, {most} tokens: raise that too.", **facts))
@@ -152,7 +152,7 @@ def _limit(book: Book, limit: Limit) -> dict[str, object]:
 
 
 def _change_limits(known: list[Limit]) -> None:
-    tariffs = application.current().tariffs
+    tariffs = application().tariffs
     for n, changed in _edits("limits"):
         _attempt(functools.partial(tariffs.set_limit, *known[n].key, **changed))
 
@@ -191,7 +191,7 @@ def _add() -> None:
             unit = st.selectbox(gettext("For"), list(units), index=1, format_func=units.__getitem__)
         if st.form_submit_button(gettext("Add")):
             _attempt(
-                lambda: application.current().tariffs.set_price(
+                lambda: application().tariffs.set_price(
                     provider, model, mode, price.replace(",", "."), unit=unit, currency=currency
                 )
             )

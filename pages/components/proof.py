@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import application
 from core.database.states import PaymentState
 from core.errors import StenogramError
 from core.i18n.messages import N_
 from core.planning import proof
 from core.planning.holds import Alternative
 from core.planning.proof import Budgeted, Paid, Proved, Sum
+from jobs.installation import application
 from pages.components import charts, plan
 from pages.components.batches import CHEAPEST
 from pages.components.common import (
@@ -45,7 +45,7 @@ WAYS = 8
 
 def draw() -> None:
     """The present month, what was saved, the plans that were taken, and every call."""
-    app = application.current()
+    app = application()
     _month()
     held = _held()
     if may_change():
@@ -66,7 +66,7 @@ def draw() -> None:
 
 
 def _month() -> None:
-    app = application.current()
+    app = application()
     spent, saved = app.ledger.month(), app.proof.saved()
     with st.container(horizontal=True):
         st.metric(gettext("Spent this month"), usd(spent.spent))
@@ -87,7 +87,7 @@ def _amounts(spent: Decimal, reserved: Decimal, cap: Decimal) -> dict[str, str]:
 
 def _held() -> bool:
     """What a cap holds, if anything, and for each group of it the cheaper way, if one fits."""
-    app = application.current()
+    app = application()
     waiting, queue = app.proof.held(), app.batches.view.queue()
     if waiting:
         _reached(
@@ -133,13 +133,13 @@ def _cheaper(n: int, way: Alternative, titles: dict[str, str]) -> None:
 
 
 def _take(way: Alternative) -> None:
-    application.current().holds.take(way)
+    application().holds.take(way)
 
 
 def _caps(*, open_: bool) -> None:
     """A cap for everybody, and one for each key."""
-    budgets = application.current().proof.budgets()
-    keys = {key.id: key.name for key in application.current().keys.all() if not key.revoked_at}
+    budgets = application().proof.budgets()
+    keys = {key.id: key.name for key in application().keys.all() if not key.revoked_at}
     with st.expander(gettext("Caps"), expanded=open_):
         if said := st.session_state.pop("cap-error", None):
             st.error(said)
@@ -173,7 +173,7 @@ def _cap(scope: str, name: str, known: Budgeted | None) -> None:
 
 def _set_cap(scope: str, key: str) -> None:
     try:
-        application.current().proof.set_cap(scope, st.session_state[key])
+        application().proof.set_cap(scope, st.session_state[key])
     except StenogramError as error:
         st.session_state["cap-error"] = translate_error(error)
 
@@ -210,8 +210,8 @@ def percents(share: float | None) -> str:
 def _sums() -> None:
     st.subheader(gettext("Estimate against what came"), anchor=False)
     by = plan.choose("sums", BY)
-    names = {key.id: key.name for key in application.current().keys.all()} | {"pages": gettext("The pages")}
-    rows = [_sum(each, names) for each in application.current().proof.sums(by)]
+    names = {key.id: key.name for key in application().keys.all()} | {"pages": gettext("The pages")}
+    rows = [_sum(each, names) for each in application().proof.sums(by)]
     st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=_columns())
 
 
@@ -227,7 +227,7 @@ def _sum(each: Sum, names: dict[str, str]) -> dict[str, object]:
 
 def _replay() -> None:
     """The last month in which something was done, by other ways."""
-    app = application.current()
+    app = application()
     now = datetime.now(UTC)
     months = {each.name: each.name for each in app.proof.sums("month")}
     months.setdefault(now.strftime("%Y-%m"), now.strftime("%Y-%m"))

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from core import application
 from core.billing import Limit, Price
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.monitor import providers
 from core.monitor.providers import STATES, Provider
 from core.speech.downloads import Download
+from jobs.installation import application
 from pages.components import common, prices
 from pages.components.common import (
     facts,
@@ -50,7 +50,7 @@ PLACES = {
 
 def draw() -> None:
     """Every provider, one under the other."""
-    for provider in providers.all(application.current()):
+    for provider in providers.all(application().settings, application().remote_transcription.breakers):
         with common.tight(key=f"provider-{provider.name}"):
             _provider(provider)
 
@@ -89,7 +89,10 @@ def _why(provider: Provider) -> str:
 def _test(name: str) -> None:
     if st.button(gettext("Test the connection"), key=f"test-{name}", type="tertiary"):
         with st.spinner(gettext("Asking…")):
-            st.session_state["tested"] = name, providers.test(application.current(), name)
+            st.session_state["tested"] = (
+                name,
+                providers.test(application().settings, application().remote_transcription.breakers, name),
+            )
         st.rerun()
     tested, found = st.session_state.get("tested", ("", None))
     if tested == name and found is not None:
@@ -160,7 +163,7 @@ def _columns() -> dict[str, Any]:
 
 def models() -> None:
     """Models that the settings name, with a download that goes on by itself."""
-    downloads = application.current().downloads
+    downloads = application().model_downloads
 
     def show() -> bool:
         found = downloads.all()
@@ -172,7 +175,7 @@ def models() -> None:
 
 
 def _model(one: Download) -> None:
-    downloads = application.current().downloads
+    downloads = application().model_downloads
     with common.tight(key=f"model-{one.name.replace('/', '-')}"):
         with common.line():
             st.markdown(translate_fact(one.title), width="stretch")

@@ -11,7 +11,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import application
 from core.billing import Answer, Quote
 from core.database.states import EmbeddingMode
 from core.database.tables import Recording, Transcript
@@ -21,6 +20,7 @@ from core.library.recordings import TranscriptionOptions
 from core.planning import plans
 from core.planning.plans import Archive, Candidate, Found
 from core.speech.engine import Engine
+from jobs.installation import application
 from pages.components import archive_files, common, plan
 from pages.components.common import WHO, duration, facts, gettext, spoken
 
@@ -73,7 +73,7 @@ def how(key: str, usual: TranscriptionOptions = USUAL, *, stereo: bool = True) -
 
 def again(recording: Recording, heard: Transcript | None) -> None:
     """Ask for another transcript of a recording, in the way of the present one unless told otherwise."""
-    app, key = application.current(), f"again-{recording.transcript_id or recording.id}"
+    app, key = application(), f"again-{recording.transcript_id or recording.id}"
     usual = USUAL
     if heard is not None:
         usual = TranscriptionOptions(split_channels=heard.split_channels, subtitles=heard.subtitles)
@@ -86,25 +86,25 @@ def again(recording: Recording, heard: Transcript | None) -> None:
     if heard is not None:
         st.caption(gettext(KEPT))
     if st.button(gettext("Transcribe again"), type="primary", disabled=not ready, key="again"):
-        app.again(WHO, recording.id, replace(options, force=True))
+        app.intake.transcribe_again(WHO, recording.id, replace(options, force=True))
         st.rerun()
 
 
 def _again_costs(recording: Recording, options: TranscriptionOptions) -> str:
     """Price and time of another transcript; empty where nobody can tell."""
-    app, length_s = application.current(), recording.duration_s
+    app, length_s = application(), recording.duration_s
     try:
         answer = app.estimates.answer(durations_s=[length_s], language=options.language) if length_s else None
     except StenogramError:
         return ""
-    return _cost(answer, app.choose(options).engine.name, _usual())
+    return _cost(answer, app.intake.choose_engine(options).engine.name, _usual())
 
 
 def way(heard: Transcript | None) -> str:
     """In which language and by which engine a text was made."""
     if heard is None:
         return ""
-    engine = application.current().engines.get(heard.engine)
+    engine = application().engines.get(heard.engine)
     return facts(
         spoken([heard.language]),
         common.translate_fact(engine.title) if engine else common.plain(heard.engine),
@@ -113,9 +113,9 @@ def way(heard: Transcript | None) -> str:
 
 def draw(files: Sequence[Any], options: TranscriptionOptions) -> tuple[TranscriptionOptions, int]:
     """Ask for the embedding mode, and say what these files cost by each and by other engines. How many are to be heard."""
-    app = application.current()
+    app = application()
     answer, archive = _priced(files, options.language)
-    engine = app.choose(options).engine
+    engine = app.intake.choose_engine(options).engine
     mode = _mode(answer, engine.name)
     deadline_h = _deadline() if mode == EmbeddingMode.BATCH else None
     many = len(files) if archive is None else _counted(archive, engine, options)
@@ -127,7 +127,7 @@ def draw(files: Sequence[Any], options: TranscriptionOptions) -> tuple[Transcrip
 def _counted(archive: Archive, engine: Engine, options: TranscriptionOptions) -> int:
     """Say which of these files are not new and which cannot be read; how many are to be transcribed."""
     known = archive.left_out("known")
-    done = application.current().recordings.transcribed(WHO, [each.sha256 for each in known], engine, options)
+    done = application().recordings.transcribed(WHO, [each.sha256 for each in known], engine, options)
     said = {
         N_("Here with this very text, not transcribed again: {names}"): [
             each for each in known if each.sha256 in done
@@ -152,7 +152,7 @@ def _priced(files: Sequence[Any], language: str) -> tuple[Answer | None, Archive
     archive = archive_files.looked([_held(file) for file in files]) if files else None
     if archive is None or not archive.fresh:
         return None, archive
-    estimates = application.current().estimates
+    estimates = application().estimates
     unknown_s = float(estimates.book().assume("recording_s").value)
     try:
         return estimates.answer(durations_s=archive.durations_s(unknown_s), language=language), archive
@@ -183,7 +183,7 @@ def _mode(answer: Answer | None, engine: str) -> EmbeddingMode | None:
 
 
 def _usual() -> EmbeddingMode:
-    return EmbeddingMode.of_lane(application.current().settings.embedding_lane) or EmbeddingMode.SYNC
+    return EmbeddingMode.of_lane(application().settings.embedding_lane) or EmbeddingMode.SYNC
 
 
 def _deadline() -> float | None:
@@ -203,7 +203,7 @@ def _deadline() -> float | None:
 def _no_batches() -> str:
     """Why there are no batches; empty if there is."""
     try:
-        application.current().active.mode(EmbeddingMode.BATCH)
+        application().active_embedder.mode(EmbeddingMode.BATCH)
     except StenogramError as error:
         return common.translate_error(error)
     return ""
@@ -230,14 +230,14 @@ def _cash(answer: Answer, usd: Decimal | None) -> str:
 
 
 def _quote(answer: Answer, engine: str, mode: EmbeddingMode) -> Quote | None:
-    return application.current().estimates.of_engine(answer, engine, mode)
+    return application().estimates.of_engine(answer, engine, mode)
 
 
 def _engines(answer: Answer, mode: EmbeddingMode) -> None:
     """Every engine that could take these files; silent where there is no choice."""
     ready = [
         engine
-        for engine in application.current().engines.values()
+        for engine in application().engines.values()
         if engine.readiness().ready and answer.work.language in engine.languages
     ]
     if len(ready) < 2:

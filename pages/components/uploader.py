@@ -6,10 +6,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import application
 from core.clients.keys import UPLOAD
 from core.library.recordings import TranscriptionOptions
 from core.library.views import Outcome
+from jobs.installation import application
 from pages.components.common import PAGE_BYTES, WHO, gettext, language, size
 
 HERE = Path(__file__).parent
@@ -32,7 +32,7 @@ _sender = st.components.v2.component(
 
 def draw(options: TranscriptionOptions) -> None:
     """Choose large files; they go on their way at once, as the page says now."""
-    app = application.current()
+    app = application()
     most = app.settings.upload_max_bytes
     with st.expander(gettext("Files over {size}", size=size(PAGE_BYTES)), icon=":material/cloud_upload:"):
         st.caption(
@@ -70,7 +70,7 @@ def _order(options: TranscriptionOptions) -> dict[str, str]:
 
 def _take(task_id: str) -> None:
     """A file has arrived: it stands with the others that were sent."""
-    recording_id = application.current().recordings.task(WHO, task_id).recording_id
+    recording_id = application().recordings.task(WHO, task_id).recording_id
     outcomes = st.session_state.get("outcomes", [])
     if recording_id not in {outcome.recording_id for outcome in outcomes}:
         st.session_state["outcomes"] = [*outcomes, Outcome("", recording_id)]

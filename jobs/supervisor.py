@@ -21,12 +21,13 @@ from typing import Protocol
 import psutil
 from sqlalchemy.exc import OperationalError
 
-from core import application
+from core.application import Application
 from core.database.tables import Worker
 from core.queue import workers
 from core.queue.periodic import RECONCILE
 from core.settings import ROOT
-from jobs import actors, gpu
+from jobs import gpu
+from jobs.broker import BrokerNotifier
 
 RECONCILE_S = 2.0
 RENEW_S = 5.0
@@ -51,32 +52,38 @@ class Living(Protocol):
 class Supervisor:
     """Of the workers of one machine and of their jobs."""
 
-    def __init__(self) -> None:
-        self._here = application.current()
+    def __init__(self, app: Application, notifier: BrokerNotifier) -> None:
+        self._app = app
+        self._notifier = notifier
         self._due = {"reconcile": 0.0, "renew": 0.0, "note": 0.0}
 
     def recover(self) -> None:
         """Free the jobs held by workers of this machine that are gone: nobody else will sooner."""
         host = socket.gethostname()
-        for holder in self._here.job_queue.holders() | self._here.periodic_tasks.holders():
+        for holder in self._app.job_queue.holders() | self._app.periodic_tasks.holders():
             machine, _, pid = holder.partition("/")
             if machine == host and not psutil.pid_exists(int(pid)):
-                self._here.release(holder)
+                self._release(holder)
 
     def reap(self, pid: int) -> None:
         """Give back the jobs of a worker that has just died."""
-        self._quietly(self._here.release, worker_name(pid))
+        self._quietly(self._release, worker_name(pid))
 
-    def look(self, alive: Sequence[Living]) -> None:
+    def poll(self, alive: Sequence[Living]) -> None:
         """Renew leases and wake the unheard, each when it is due."""
         if self._is_due("renew", RENEW_S):
             self._quietly(self._renew, alive)
         if self._is_due("reconcile", RECONCILE_S):
             self._quietly(self._wake)
 
+    def _release(self, worker: str) -> None:
+        """A worker died: what it held is free again."""
+        self._app.job_queue.release(worker)
+        self._app.periodic_tasks.release(worker)
+
     def first_key(self) -> str | None:
         """The admin key of a fresh installation; shown once."""
-        return self._here.keys.make_first()
+        return self._app.keys.make_first()
 
     def _is_due(self, what: str, every_s: float) -> bool:
         if time.monotonic() < self._due[what]:
@@ -85,21 +92,21 @@ class Supervisor:
         return True
 
     def _renew(self, alive: Sequence[Living]) -> None:
-        self._here.job_queue.renew([worker_name(child.pid) for child in alive])
+        self._app.job_queue.renew([worker_name(child.pid) for child in alive])
         cards = gpu.look()
-        workers.note(self._here.database, [_seen(child, cards) for child in alive])
+        workers.note(self._app.database, [_seen(child, cards) for child in alive])
         for child in alive:
-            if self._here.job_queue.stuck(worker_name(child.pid), SILENT_S):
+            if self._app.job_queue.stuck(worker_name(child.pid), SILENT_S):
                 log.warning("%s shows no progress; killing it", child.name)
                 os.kill(child.pid, signal.SIGKILL)
 
     def _wake(self) -> None:
         began = time.monotonic()
-        self._here.job_queue.reconcile()
+        self._app.job_queue.reconcile()
         if self._is_due("note", NOTE_S):
-            self._here.periodic_tasks.noted(RECONCILE, time.monotonic() - began)
-        for name in self._here.periodic_tasks.due():
-            actors.notify("io", "tend", name)
+            self._app.periodic_tasks.noted(RECONCILE, time.monotonic() - began)
+        for name in self._app.periodic_tasks.due():
+            self._notifier.periodic_task(name)
 
     def _quietly(self, care: Callable[..., object], *about: object) -> None:
         try:
