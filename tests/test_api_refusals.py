@@ -38,7 +38,8 @@ def test_what_is_no_recording_is_refused_before_it_is_accepted(served, me, tmp_p
 def test_an_empty_file_is_refused(me, tmp_path):
     (tmp_path / "empty.mp3").touch()
 
-    problem(upload(me, tmp_path / "empty.mp3"), 415)
+    body = problem(upload(me, tmp_path / "empty.mp3"), 415)
+    assert (body["code"], body["reason"]) == ("unreadable_media", "file_empty")
 
 
 def test_too_large_by_its_own_word_is_refused_before_it_is_sent(served, me):

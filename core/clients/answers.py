@@ -17,7 +17,7 @@ from core.billing.ledger import Ledger
 from core.database.database import Database
 from core.database.states import TaskStatus
 from core.database.tables import Recording, Task, utc
-from core.errors import Code, Conflict, NotReady, StenogramError
+from core.errors import Code, Conflict, NotReady, StenogramError, code_of
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.library.deletion import Deletion
@@ -71,6 +71,8 @@ class TaskAnswer:
     meaning: str
     message: str
     error: str | None
+    error_code: str | None
+    """What `error` says, as a name of `core.errors.Code`: stable where the sentence is not."""
     cost_usd: str
     """What its recording has cost so far; work done here costs nothing."""
 
@@ -357,6 +359,7 @@ class Answers:
             meaning=recording.embedding_status,
             message=message,
             error=catalogue.translate_error(task.error, self.language) if task.error else None,
+            error_code=code_of(task.error),
             cost_usd=plain(usd),
         )
 

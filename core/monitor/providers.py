@@ -8,6 +8,7 @@ from typing import Literal
 
 from core.billing import Limit, Price, shipped
 from core.database.tables import Breaker
+from core.embedding.embedders.gemini import refuses_key
 from core.errors import GEMINI, OBJECT_STORE, Code, NotFound, ProviderRefused, Rejected, StenogramError
 from core.http_client import Answer, HttpClient, told
 from core.i18n.messages import N_
@@ -184,7 +185,7 @@ def _gemini(settings: Settings) -> _Known:
 
     def ask() -> float:
         answer = http.ask("GET", address, accept={400})
-        if answer.status == 400 and "key" in told(answer.body).lower():  # their way to refuse one
+        if answer.status == 400 and refuses_key(answer.body):
             raise ProviderRefused(GEMINI, "GEMINI_API_KEY")
         if answer.status == 400:
             raise Rejected(Code.REQUEST_REFUSED, provider="Gemini", detail=told(answer.body)[:200])

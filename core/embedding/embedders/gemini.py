@@ -377,6 +377,19 @@ def _key_is_invalid(details: Sequence[dict[str, Any]], message: str) -> bool:
     return bool(reasons & {"API_KEY_INVALID", "API_KEY_EXPIRED"}) or "API key not valid" in message
 
 
+def refuses_key(body: bytes) -> bool:
+    """Whether a reply of status 400 refuses the key."""
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return False
+    inner = told.get("error") if isinstance(told, dict) else None
+    if not isinstance(inner, dict):
+        return False
+    details = [detail for detail in inner.get("details") or [] if isinstance(detail, dict)]
+    return _key_is_invalid(details, str(inner.get("message", "")))
+
+
 def _wait_s(details: Sequence[dict[str, Any]]) -> float | None:
     """Seconds the provider asks us to wait, if it says so."""
     quotas = [violation for detail in details for violation in detail.get("violations") or []]
