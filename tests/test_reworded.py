@@ -86,15 +86,15 @@ def test_the_rewording_reaches_what_people_read():
 def test_a_held_order_is_asked_about_and_goes_on(ordering, runpod):
     task = test_decisions.held(ordering, runpod)
     (asked,) = decisions.waiting(ordering.database, EVERYONE)
-    ordering.job_queue.now = lambda: 0.0
+    ordering.clock.stopped_at = 0.0
     (line,) = live.draw(ordering.database, EVERYONE, "en")["delayed"]
     (group,) = failures.groups(ordering.database, EVERYONE)
-    ordering.job_queue.now = remotely.Clock()
+    ordering.clock.stopped_at = None
 
     assert line["task"] == "", "the board promises no other try"
     assert (group.code, group.fix is not None) == (Code.ORDER_HELD, True)
     assert Actions(ordering, EVERYONE).buy_again(asked.order_ids) == 1
-    (order,) = ordering.remote.orders.of(task.transcript_id)
+    (order,) = ordering.remote_transcription.orders.of(task.transcript_id)
     assert code_of(order.error) is Code.ORDERED_AGAIN
     assert remotely.done(ordering, task, runpod).status == "completed"
 
@@ -113,7 +113,7 @@ def test_the_cap_of_a_key_holds_what_another_way_lets_go(dear, groq):
     task = remotely.accept(dear, "groq")
     dear.proof.set_cap(task.owner, "0")
     for job in ready(dear):
-        dear.prepare(dear.job_queue.claim(job.id, "w"))
+        dear.pipeline.run(dear.job_queue.claim(job.id, "w"))
     remotely.later(dear, 1)
 
     (group,) = failures.groups(dear.database, EVERYONE)
@@ -142,6 +142,10 @@ def test_a_refused_key_is_told_again_by_its_code(breakers):
 
 
 def test_a_withdrawn_provider_is_known_as_such(app):
-    (fireworks,) = (one for one in providers.all(app) if one.name == "fireworks")
+    (fireworks,) = (
+        one
+        for one in providers.all(app.settings, app.remote_transcription.breakers)
+        if one.name == "fireworks"
+    )
 
     assert fireworks.state == "withdrawn"
