@@ -5,7 +5,6 @@ Nothing else in core builds services; doors (pages, API, actors) take what they 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from core.billing.ledger import Ledger
@@ -59,7 +58,7 @@ from core.transcripts.transcripts import Transcripts
 class Application:
     """Every service of one installation.
 
-    `clock` gives Unix seconds; `notifier` wakes a worker for a job and `picture_notifier` one for a
+    `clock` gives Unix seconds (None: those of the database, the same on every machine); `notifier` wakes a worker for a job and `picture_notifier` one for a
     picture. Both may lose what they are told: the reconciler finds it again.
     """
 
@@ -67,14 +66,14 @@ class Application:
         self,
         settings: Settings,
         *,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         notifier: Notifier = no_op,
         picture_notifier: PictureNotifier = notify_nobody,
     ) -> None:
         settings.home.mkdir(parents=True, exist_ok=True)
         self.settings = settings
-        self.clock = clock
         self.database = Database(settings.sqlalchemy_url)
+        self.clock = clock or self.database.now
         self._build_storage()
         self._build_queue(notifier)
         self._build_library()

@@ -62,7 +62,6 @@ class Child:
     env: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
-    born_at: float = 0.0
     deaths: int = 0
     start_at: float = 0.0
 
@@ -81,7 +80,7 @@ class Child:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - touches nothing that a thread could hold
             )
-        self.started_at, self.born_at = time.monotonic(), time.time()
+        self.started_at = time.monotonic()
 
     @property
     def pid(self) -> int:

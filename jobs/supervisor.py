@@ -42,7 +42,8 @@ class Living(Protocol):
     """A worker process as its parent knows it."""
 
     name: str
-    born_at: float
+    started_at: float
+    """By `time.monotonic`."""
 
     @property
     def pid(self) -> int:
@@ -94,7 +95,8 @@ class Supervisor:
     def _renew(self, alive: Sequence[Living]) -> None:
         self._app.job_queue.renew([worker_name(child.pid) for child in alive])
         cards = gpu.look()
-        workers.note(self._app.database, [_seen(child, cards) for child in alive])
+        now = self._app.database.now()
+        workers.note(self._app.database, [_seen(child, cards, now) for child in alive])
         for child in alive:
             if self._app.job_queue.stuck(worker_name(child.pid), SILENT_S):
                 log.warning("%s shows no progress; killing it", child.name)
@@ -120,14 +122,14 @@ def worker_name(pid: int) -> str:
     return f"{socket.gethostname()}/{pid}"
 
 
-def _seen(child: Living, cards: gpu.Cards) -> Worker:
+def _seen(child: Living, cards: gpu.Cards, now: float) -> Worker:
     return Worker(
         name=worker_name(child.pid),
         queue=child.name.rpartition("-")[0],
         host=socket.gethostname(),
         pid=child.pid,
-        started_at=child.born_at,
-        seen_at=time.time(),
+        started_at=now - (time.monotonic() - child.started_at),
+        seen_at=now,
         rss_bytes=_rss_bytes(child.pid),
         gpu_bytes=cards.used_bytes.get(child.pid, 0),
         gpu_load=cards.load if child.pid in cards.used_bytes else None,

@@ -22,6 +22,7 @@ from core.billing.tariffs import ALL, cap
 from core.database.database import Database
 from core.database.states import PaymentState, PriceMode
 from core.database.tables import Budget, Payment, new_id
+from core.database.upsert import insert_if_absent
 from core.embedding.embedder import Embedder, Vectors, batching, tokens_at_most
 from core.errors import Code, OutcomeUnknown, ProviderRefused, StenogramError, display_name
 from core.queue.jobs import changed
@@ -135,7 +136,7 @@ class Ledger:
                 )
             )
         session.flush()
-        for scope, total in totals.items():
+        for scope, total in sorted(totals.items()):  # in one order, so that no two wait for each other
             self._take(session, call.provider, month, scope, total)
         return call_id
 
@@ -151,9 +152,7 @@ class Ledger:
     def _budget(self, session: Session, month: str, scope: str) -> str:
         """The name of a budget that is there."""
         name = f"{month} {scope}".strip()
-        if session.get(Budget, name) is None:
-            session.add(Budget(month=name, spent=0, reserved=0))
-            session.flush()
+        insert_if_absent(session, Budget(month=name, spent=0, reserved=0))
         return name
 
     def _most(self, session: Session, scope: str) -> Decimal | None:

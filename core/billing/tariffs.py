@@ -20,6 +20,7 @@ from core.billing.money import amount
 from core.billing.prices import LIMITS
 from core.database.database import Database
 from core.database.tables import Cap, OwnFigure, OwnLimit, OwnPrice
+from core.database.upsert import upsert
 from core.errors import BadRequest, Code
 
 ALL = ""
@@ -69,7 +70,7 @@ class Tariffs:
             (old.minimum_s if old else 0) if minimum_s is None else minimum_s,
         )
         with self._database.write() as session:
-            session.merge(_as_row(new))
+            upsert(session, _as_row(new))
 
     def take_back_price(self, provider: str, model: str, mode: str) -> None:
         """The book's price holds again; a route of yours is gone."""
@@ -87,18 +88,17 @@ class Tariffs:
         if old is None:
             raise BadRequest(Code.LIMIT_UNKNOWN)
         with self._database.write() as session:
-            row = session.get(OwnLimit, key)
+            row = session.get(OwnLimit, key, with_for_update=True)
             wanted = {**(_said(row) if row else {}), **changed}
             said = {name: value for name, value in wanted.items() if value not in (None, "")}
             new = old.overridden(date.today(), **said)
             figures = {name: getattr(new, name) for name in said}
-            session.execute(
-                delete(OwnLimit).where(
-                    OwnLimit.provider == provider, OwnLimit.model == model, OwnLimit.mode == mode
-                )
-            )
             if figures:
-                session.add(OwnLimit(provider=provider, model=model, mode=mode, **figures))
+                afresh = {name: figures.get(name) for name in changed}
+                row = OwnLimit(provider=provider, model=model, mode=mode, set_at=time.time(), **afresh)
+                upsert(session, row)
+            elif row is not None:
+                session.delete(row)
 
     def take_back_limit(self, provider: str, model: str, mode: str) -> None:
         """The book's limits hold again."""
@@ -108,7 +108,7 @@ class Tariffs:
         """Your figure for an assumption. Raise BadRequest for a name or a number that makes no sense."""
         checked = self.book().with_assumptions({name: value}).assumptions[name].value
         with self._database.write() as session:
-            session.merge(OwnFigure(name=name, value=plain(checked), set_at=time.time()))
+            upsert(session, OwnFigure(name=name, value=plain(checked), set_at=time.time()))
 
     def take_back_figure(self, name: str) -> None:
         """What was assumed or measured holds again."""
@@ -127,7 +127,7 @@ class Tariffs:
                 session.execute(delete(Cap).where(Cap.scope == scope))
             else:
                 most = amount(usd, "The cap", MOST_USD, zero=True)
-                session.merge(Cap(scope=scope, usd=plain(most)))
+                upsert(session, Cap(scope=scope, usd=plain(most)))
 
     def caps(self) -> dict[str, Decimal]:
         """Every cap that was set here, by its scope."""

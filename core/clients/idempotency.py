@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from core.database.database import Database
 from core.database.states import TASK_ENDED
 from core.database.tables import Callback, IdempotencyKey, Task
+from core.database.upsert import upsert
 from core.errors import Code, Conflict
 
 REPLAY_S = 24 * 3600.0
@@ -62,15 +63,9 @@ class IdempotencyStore:
             self._database.advisory_lock(session, f"{task.owner} {asked.name}")
             if (task_id := _answered(session, task.owner, asked)) is not None:
                 raise Replayed(task_id)
-            session.merge(
-                IdempotencyKey(
-                    owner=task.owner,
-                    name=asked.name,
-                    body=asked.body,
-                    task_id=task.id,
-                    created_at=time.time(),
-                )
-            )
+            request = IdempotencyKey(owner=task.owner, name=asked.name, body=asked.body, task_id=task.id)
+            request.created_at = time.time()
+            upsert(session, request)
         if asked.callback_url:
             session.add(Callback(task_id=task.id, url=asked.callback_url))
 

@@ -7,7 +7,8 @@ string. Every write is one `with records.write() as session` transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,19 +21,23 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from core.database.clock import DatabaseClock
 from core.database.migrations import migrate
 from core.database.tables import KeyValue
+from core.database.upsert import insert_if_absent, upsert
 
 
 class Database:
     """The one way to the database of this installation."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, local_clock: Callable[[], float] = time.time) -> None:
         self._engine = create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
         migrate(self._engine)
+        self.now = DatabaseClock(self._engine, local_clock)
+        """Unix seconds, the same on all machines of this installation."""
 
     @contextmanager
     def write(self) -> Iterator[Session]:
@@ -66,18 +71,13 @@ class Database:
     def set_if_absent(self, name: str, value: str) -> str:
         """Keep a named value unless there is one; whoever comes first wins. The value that holds."""
         with self.write() as session:
-            self.advisory_lock(session, name)
-            row = session.get(KeyValue, name)
-            if row is None:
-                row = KeyValue(name=name, value=value)
-                session.add(row)
-            return row.value
+            insert_if_absent(session, KeyValue(name=name, value=value))
+            return session.get_one(KeyValue, name).value
 
     def set_value(self, name: str, value: str) -> None:
         """Keep a named value, whatever it was before."""
         with self.write() as session:
-            self.advisory_lock(session, name)
-            session.merge(KeyValue(name=name, value=value))
+            upsert(session, KeyValue(name=name, value=value))
 
     def close(self) -> None:
         """Give the connections back."""

@@ -11,7 +11,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, UniqueConstraint, extract, func, select
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from core.database.states import (
@@ -104,6 +105,13 @@ class Task(Row):
     """Under which it was sent this time; empty: as the recording."""
 
 
+def _database_time(context: DefaultExecutionContext) -> float:
+    """Unix seconds by the clock that all machines share: other machines judge by it whether a job is due."""
+    if context.dialect.name != "postgresql":
+        return time.time()
+    return float(context.root_connection.scalar(select(extract("epoch", func.clock_timestamp()))) or 0.0)
+
+
 class Job(Row):
     """One piece of queued work of a task. States: ready, running, done, failed, cancelled, quarantined."""
 
@@ -124,7 +132,7 @@ class Job(Row):
     worker: Mapped[str] = mapped_column(default="")
     lease_until: Mapped[float] = mapped_column(default=0.0)
     progressed_at: Mapped[float] = mapped_column(default=0.0)
-    run_at: Mapped[float] = mapped_column(default=time.time)
+    run_at: Mapped[float] = mapped_column(default=_database_time)
     notified_at: Mapped[float] = mapped_column(default=0.0)
     priority: Mapped[int] = mapped_column(default=0)
     """Higher runs sooner; the task's next job inherits it."""

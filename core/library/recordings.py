@@ -81,7 +81,7 @@ class Recordings:
             recording = self._recording(session, who, blob, media, filename, options)
             transcript = self._transcript(session, who, recording, engine, options)
             session.flush()
-            task, job = _task(recording, transcript, engine, options)
+            task, job = _task(recording, transcript, engine, options, self._job_queue.now())
             task.filename = filename
             session.add(task)
             session.flush()
@@ -289,7 +289,7 @@ def _has(session: Session, sha256: str) -> bool:
 
 
 def _task(
-    recording: Recording, transcript: Transcript, engine: Engine, options: TranscriptionOptions
+    recording: Recording, transcript: Transcript, engine: Engine, options: TranscriptionOptions, now: float
 ) -> tuple[Task, Job | None]:
     task = Task(
         recording_id=recording.id,
@@ -300,12 +300,11 @@ def _task(
         embedding_mode=options.embedding_mode or EmbeddingMode.SYNC,
     )
     if transcript.complete and recording.transcript_id == transcript.id:
-        now = time.time()
         task.status, task.stage, task.progress = TaskStatus.COMPLETED, TaskStatus.COMPLETED, 100
         task.created_at = task.started_at = task.completed_at = now
         return task, None
     kind, queue = (JobKind.INDEX, "io") if transcript.complete else (JobKind.PREPARE, "cpu")
-    return task, Job(kind=kind, queue=queue, run_at=time.time(), notified_at=time.time())
+    return task, Job(kind=kind, queue=queue, run_at=now, notified_at=now, created_at=now)
 
 
 Found = Select[*tuple[Any, ...]]

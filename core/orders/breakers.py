@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from core.database.database import Database
 from core.database.tables import Breaker
+from core.database.upsert import insert_if_absent
 from core.errors import (
     Provider,
     ProviderBusy,
@@ -102,12 +103,9 @@ class Breakers:
             row.fingerprint = fingerprint
 
     def _row(self, session: Session, name: str) -> Breaker:
-        row = session.get(Breaker, name)
-        if row is None:
-            row = Breaker(provider=name, fingerprint="", failures=0, refused=False, open_until=0.0)
-            session.add(row)
-            session.flush()
-        return row
+        """The row of a provider, for this transaction alone: two failures at once are two."""
+        insert_if_absent(session, Breaker(provider=name))
+        return session.get_one(Breaker, name, with_for_update=True, populate_existing=True)
 
     def _admit(self, name: str, line: Line) -> None:
         """Let a call through, or one alone after a pause."""

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from core.database.database import Database
 from core.database.states import EmbeddingMode, EmbeddingRequestState, EmbeddingStatus
 from core.database.tables import EmbeddingRequest, Job, PassageRow, Recording
+from core.database.upsert import insert_if_absent
 from core.embedding.embedder import BatchEmbedder, Embedder, text_hash, tokens_at_most
 from core.search.embedding_jobs import embed_job
 from core.search.index import Index
@@ -356,9 +357,7 @@ def _enrol(session: Session, passage: PassageRow, text: EmbeddingRequest) -> Non
         refresh_embedding_status(session, passage.recording_id)
         return
     session.execute(mine.values(text_hash=text.hash))
-    if session.get(EmbeddingRequest, text.hash) is None:
-        session.add(text)
-        session.flush()
+    insert_if_absent(session, text)
 
 
 def _new(passage: PassageRow, key: str, embedder: BatchEmbedder, now: float) -> EmbeddingRequest:

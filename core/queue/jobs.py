@@ -8,7 +8,6 @@ cancelled, taken over or finished.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -61,14 +60,14 @@ class JobQueue:
     def __init__(
         self,
         database: Database,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         notifier: Notifier = no_op,
         *,
         tasks_per_owner: int = 0,
     ) -> None:
         self._database = database
         self._tasks_per_owner = tasks_per_owner
-        self.now = clock
+        self.now = clock or database.now
         self.notifier = notifier
 
     def notify(self, job: Job) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from core.database.database import Database
 from core.database.tables import PeriodicTask, Worker
+from core.database.upsert import insert_if_absent
 from core.i18n.messages import N_
 from core.queue.jobs import changed
 from core.queue.workers import ALIVE_S
@@ -49,13 +49,12 @@ TITLES = {
 class PeriodicTasks:
     """The timetable of this installation."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] | None = None) -> None:
         self._database = database
-        self.now = clock
+        self.now = clock or database.now
         with database.write() as session:
             for name in (RECONCILE, *EVERY_S):
-                if session.get(PeriodicTask, name) is None:
-                    session.add(PeriodicTask(name=name))
+                insert_if_absent(session, PeriodicTask(name=name))
 
     def all(self) -> list[PeriodicTask]:
         """Every chore with its last outcome."""

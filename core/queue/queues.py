@@ -6,6 +6,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from core.database.tables import KeyValue
+from core.database.upsert import upsert
 from core.i18n.messages import N_
 
 QUEUES = {
@@ -31,7 +32,7 @@ def is_paused(session: Session, queue: str) -> bool:
 
 def pause(session: Session, queue: str) -> None:
     """Begin nothing more in this queue; what runs goes on."""
-    session.merge(KeyValue(name=PAUSED + queue, value="paused"))
+    upsert(session, KeyValue(name=PAUSED + queue, value="paused"))
 
 
 def resume(session: Session, queue: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Sequence
 
 from sqlalchemy import delete, select
@@ -12,6 +11,7 @@ from sqlalchemy.orm import Session
 from core.database.database import Database
 from core.database.states import RequestedAction
 from core.database.tables import KeyValue, Worker
+from core.database.upsert import upsert
 
 ALIVE_S = 15.0
 FORGET_S = 24 * 3600.0
@@ -22,14 +22,14 @@ def note(database: Database, workers: Sequence[Worker]) -> None:
     """Remember that these are alive now; forget those not seen for a day."""
     with database.write() as session:
         for worker in workers:
-            session.merge(worker)
-        session.execute(delete(Worker).where(Worker.seen_at < time.time() - FORGET_S))
+            upsert(session, worker)
+        session.execute(delete(Worker).where(Worker.seen_at < database.now() - FORGET_S))
 
 
 def tell_device(database: Database, reason: str) -> None:
     """Remember what workers of this machine compute with, and why."""
     with database.write() as session:
-        session.merge(KeyValue(name=DEVICE + socket.gethostname(), value=reason))
+        upsert(session, KeyValue(name=DEVICE + socket.gethostname(), value=reason))
 
 
 def devices(database: Database) -> dict[str, str]:
@@ -41,7 +41,7 @@ def devices(database: Database) -> dict[str, str]:
 
 def alive(database: Database) -> list[Worker]:
     """Workers seen within ALIVE_S, by queue."""
-    recent = select(Worker).where(Worker.seen_at > time.time() - ALIVE_S)
+    recent = select(Worker).where(Worker.seen_at > database.now() - ALIVE_S)
     with database.read() as session:
         return list(session.scalars(recent.order_by(Worker.queue, Worker.name)))
 

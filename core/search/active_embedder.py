@@ -18,6 +18,7 @@ from core.billing.ledger import Ledger
 from core.database.database import Database
 from core.database.states import EmbeddingMode, EmbeddingStatus
 from core.database.tables import Job, KeyValue, PassageRow, Recording
+from core.database.upsert import upsert
 from core.embedding import embedders
 from core.embedding.embedder import Embedder, batching, tokens_at_most, understands
 from core.errors import BadRequest, Code
@@ -143,7 +144,7 @@ class ActiveEmbedder:
                 raise BadRequest(Code.EMBEDDER_UNCHANGED)
             searched = session.get(KeyValue, SEARCHED)
             if searched is None or not searched.value:
-                session.merge(KeyValue(name=SEARCHED, value=active.value))
+                upsert(session, KeyValue(name=SEARCHED, value=active.value))
             active.value = after.name
             jobs = _begin_again(session, after, mode)
         for job in jobs:
