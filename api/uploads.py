@@ -141,7 +141,7 @@ async def append(upload_id: str, request: Request, caller: Sending, upload_offse
         raise HTTPException(415, WRONG_CONTENT)
     uploads = caller.application.resumable_uploads
     row = await run_in_threadpool(uploads.get, caller.who, upload_id)
-    with uploads.going_on(row, upload_offset) as file:
+    with uploads.appending(row, upload_offset) as file:
         try:
             async for piece in pieces(request):
                 await run_in_threadpool(uploads.append, row, file, piece)
@@ -172,7 +172,7 @@ def _finished(caller: Caller, row: Resumable) -> str | None:
     except StenogramError:
         uploads.forget(row)
         raise
-    uploads.became(row, task.id)
+    uploads.link_task(row, task.id)
     return task.id
 
 

@@ -104,7 +104,7 @@ class Meter:
         """Print the errors of some recordings together."""
         total, right, count = Errors(), 0, 0
         for name, sound, reference in recordings:
-            found = self.listen(sound)
+            found = self.project_encoder(sound)
             these = errors(reference, found)
             people = len({speaker for *_, speaker in reference})
             total, count, right = total + these, count + 1, right + (people == len(found.speakers))

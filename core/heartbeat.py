@@ -35,7 +35,7 @@ _listener: ContextVar[_Listener | None] = ContextVar("heartbeat", default=None)
 
 
 @contextmanager
-def heard_by(notify: Callable[[], None]) -> Iterator[None]:
+def reported_to(notify: Callable[[], None]) -> Iterator[None]:
     """Within the block, signs of life of this thread call `notify`; what it raises ends the transfer."""
     token = _listener.set(_Listener(notify))
     try:

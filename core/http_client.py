@@ -175,19 +175,19 @@ class HttpClient:
             case status if status == 408 or status >= 500 or status < 400:
                 return OutcomeUnknown(self.provider, detail, retry_after_s(answer.headers) or None)
         name = self.provider.display_name
-        refusal = Rejected(Code.REQUEST_REFUSED, provider=name, detail=f"{detail}{self._told(answer)}")
+        refusal = Rejected(Code.REQUEST_REFUSED, provider=name, detail=f"{detail}{self._error_message(answer)}")
         refusal.provider = self.provider
         return refusal
 
-    def _told(self, answer: Answer) -> str:
+    def _error_message(self, answer: Answer) -> str:
         """What the provider says, short, without the key, and nothing if it is a page for browsers."""
-        said = told(answer.body)
+        said = error_message(answer.body)
         key = self._key.get_secret_value()
         said = said.replace(key, "…") if key else said
         return f", {said[:_TOLD_CHARS]}" if said else ""
 
 
-def told(body: bytes) -> str:
+def error_message(body: bytes) -> str:
     """The sentence inside an error reply, in the shapes that providers use; "" if there is none."""
     try:
         inside: object = json.loads(body)

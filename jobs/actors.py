@@ -67,7 +67,7 @@ def perform(app: Application, job_id: str) -> None:
     with logs.concerning(job_id=claim.job_id, task_id=claim.task_id, recording_id=claim.recording_id):
         log.info("%s begins, attempt %d", claim.kind, claim.epoch)
         try:
-            with heartbeat.heard_by(lambda: app.job_queue.beat(claim)):
+            with heartbeat.reported_to(lambda: app.job_queue.beat(claim)):
                 _run(app, claim)
         except (Withdrawn, NotFound):
             log.info("it was deleted while it failed")

@@ -29,7 +29,7 @@ except StenogramError as error:
     st.error(translate_error(error))
     st.stop()
 
-plan_exports.told()
+plan_exports.show_prices_of_link()
 plan.result(answer)
 plan.run(answer)
 

@@ -29,7 +29,7 @@ with st.container(horizontal=True):
         key="title",
         bind="query-params",
     )
-    states = {"": gettext("Any state"), **common.said(monitor.STATUSES)}
+    states = {"": gettext("Any state"), **common.translated(monitor.STATUSES)}
     status = st.selectbox(
         gettext("State"), states, format_func=states.__getitem__, label_visibility="collapsed"
     )

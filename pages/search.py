@@ -22,7 +22,7 @@ question = st.text_input(
     key="q",
     bind="query-params",
 )
-modes = common.said(common.MODES)
+modes = common.translated(common.MODES)
 mode = st.segmented_control(
     gettext("How to search"),
     list(modes),

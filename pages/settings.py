@@ -17,7 +17,7 @@ for engine in app.engines.values():
         with common.line():
             st.markdown(translate_fact(engine.title), width="stretch")
             st.badge(**common.readiness(readiness))
-        st.caption(facts(common.spoken(engine.languages), translate_fact(readiness.reason)))
+        st.caption(facts(common.language_names(engine.languages), translate_fact(readiness.reason)))
 
 st.subheader(gettext("Search by meaning"), anchor=False)
 embedder.active()

@@ -73,7 +73,7 @@ def job(app: Application, task: Task) -> Job:
 
 
 def heard(app: Application, task: Task) -> str:
-    return " ".join(part.text for part in app.transcripts.heard(task.transcript_id))
+    return " ".join(part.text for part in app.transcripts.segments(task.transcript_id))
 
 
 def plain(text: str) -> str:

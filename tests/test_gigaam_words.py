@@ -141,5 +141,5 @@ def test_the_road_goes_through_the_transducer_to_a_transcript_that_is_found(sett
     assert (task.engine, task.status, task.progress) == ("gigaam-v3_rnnt", "completed", 100)
     assert errors_percent((DATA / "ru_meeting.txt").read_text(), heard(app, task)) <= 5
     (best, *_) = app.searcher.search(EVERYONE, "бухгалтерией").matches
-    said = app.transcripts.said(task.recording_id, best.play_s, best.play_s + 2)
+    said = app.transcripts.words_between(task.recording_id, best.play_s, best.play_s + 2)
     assert any(word.text.startswith("бухгалтери") for word in said)

@@ -210,7 +210,7 @@ def test_a_recording_becomes_its_words_with_times(tmp_path, listening):
     app = remotely.journey(tmp_path, **keys(listening))
     task = remotely.done(app, remotely.accept(app, "groq"))
 
-    parts = app.transcripts.heard(task.transcript_id)
+    parts = app.transcripts.segments(task.transcript_id)
     assert task.status == "completed"
     assert remotely.errors(app, task) <= 0.1
     assert len(parts) > listening.count("transcribe")

@@ -39,7 +39,7 @@ def done(app: Application, task: Task) -> Task:
 
 
 def heard(app: Application, task: Task) -> str:
-    return " ".join(part.text for part in app.transcripts.heard(task.transcript_id))
+    return " ".join(part.text for part in app.transcripts.segments(task.transcript_id))
 
 
 def errors_percent(expected: str, got: str) -> float:
@@ -87,8 +87,8 @@ def test_subtitles_are_short_and_a_transcript_of_their_own(app):
     phrases = done(app, accept(app, "ru_meeting.opus", replace(RUSSIAN, subtitles=True)))
 
     assert phrases.transcript_id != paragraphs.transcript_id
-    assert all(part.end_s - part.start_s < 8 for part in app.transcripts.heard(phrases.transcript_id))
-    assert any(part.end_s - part.start_s > 8 for part in app.transcripts.heard(paragraphs.transcript_id))
+    assert all(part.end_s - part.start_s < 8 for part in app.transcripts.segments(phrases.transcript_id))
+    assert any(part.end_s - part.start_s > 8 for part in app.transcripts.segments(paragraphs.transcript_id))
 
 
 def test_russian_is_found_by_another_form_of_the_word(app):
@@ -104,7 +104,7 @@ def test_playing_starts_where_the_word_was_said(app):
     done(app, accept(app, "en_meeting.opus", ENGLISH))
 
     (match, *_) = app.searcher.search(EVERYONE, "contracts").matches
-    said = app.transcripts.said(match.row.recording_id, match.play_s, match.play_s + 1.5)
+    said = app.transcripts.words_between(match.row.recording_id, match.play_s, match.play_s + 1.5)
     assert "contract" in [word.text for word in said]
 
 
@@ -139,7 +139,7 @@ def test_channels_of_a_call_are_two_speakers(app):
     )
 
     for side in ("left", "right"):
-        said = " ".join(p.text for p in app.transcripts.heard(task.transcript_id) if p.channel == side)
+        said = " ".join(p.text for p in app.transcripts.segments(task.transcript_id) if p.channel == side)
         assert errors_percent((DATA / f"call_stereo.{side}.txt").read_text(), said) <= 15
 
 
@@ -338,7 +338,7 @@ def test_no_word_ends_behind_its_segment(app):
 
     task = done(app, accept(app, "ru_meeting.opus"))
 
-    parts = app.transcripts.heard(task.transcript_id)
+    parts = app.transcripts.segments(task.transcript_id)
     assert [part.words[-1].text for part in parts] == ["да"] * len(parts)
     assert all(word.end_s <= part.end_s for part in parts for word in part.words)
 

@@ -138,7 +138,7 @@ def test_looking_can_be_stopped_at_any_file(tmp_path, app):
 def test_speech_is_measured_on_request(app):
     found = plans.Archive(list(plans.look(plans.dropped([Held("a.opus", RU.read_bytes())]), app.database)))
 
-    [(spoken_s, sound_s)] = plans.listen(found.fresh)
+    [(spoken_s, sound_s)] = plans.measure_speech(found.fresh)
 
     assert sound_s == pytest.approx(52.2, abs=0.2)
     assert 20 < spoken_s < sound_s

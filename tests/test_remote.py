@@ -123,7 +123,7 @@ def test_pieces_are_ordered_at_once_and_joined_by_time(app, runpod):
 
     assert len(runpod.jobs) == len(orders(app, task)) > 1
     finished(app, task, runpod)
-    parts = app.transcripts.heard(task.transcript_id)
+    parts = app.transcripts.segments(task.transcript_id)
     assert len(parts) == 2 * len(runpod.jobs)
     assert [part.start_s for part in parts] == sorted(part.start_s for part in parts)
     assert parts[-1].start_s > 6

@@ -52,9 +52,9 @@ def test_an_upload_and_a_download_beat_with_every_part(storage):
     content = bytes(2 * PART_BYTES + 1)
     beats = []
 
-    with heartbeat.heard_by(lambda: beats.append("up")):
+    with heartbeat.reported_to(lambda: beats.append("up")):
         storage.put("large", content)
-    with heartbeat.heard_by(lambda: beats.append("down")):
+    with heartbeat.reported_to(lambda: beats.append("down")):
         assert b"".join(storage.pieces("large")) == content
 
     assert beats == ["up"] * 3 + ["down"] * 3
@@ -64,7 +64,7 @@ def test_an_upload_that_nobody_wants_any_more_ends(storage):
     def withdraw() -> None:
         raise Withdrawn
 
-    with heartbeat.heard_by(withdraw), pytest.raises(Withdrawn):
+    with heartbeat.reported_to(withdraw), pytest.raises(Withdrawn):
         storage.put("unwanted", bytes(2 * PART_BYTES))
 
     assert not storage.has("unwanted")
@@ -104,7 +104,7 @@ def test_a_job_that_fetches_its_recording_from_the_store_beats(tmp_path, s3):
     claim = app.job_queue.claim(job.id, "w")
     beats = []
 
-    with heartbeat.heard_by(lambda: beats.append(app.job_queue.beat(claim))):
+    with heartbeat.reported_to(lambda: beats.append(app.job_queue.beat(claim))):
         app.store.path(sha256)
 
     assert len(beats) == 3

@@ -74,7 +74,7 @@ def transcribe(app: Application, path: Path, options: TranscriptionOptions) -> N
     work_off(app, task)
     done.set()
     watcher.join()
-    text = " ".join(heard.text for heard in app.transcripts.heard(task.transcript_id))
+    text = " ".join(heard.text for heard in app.transcripts.segments(task.transcript_id))
     print(f"  “{text[:150]}…”")
 
 

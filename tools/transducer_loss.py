@@ -21,7 +21,7 @@ def along(head: Transducer, encoded: Tensor, tokens: Tensor) -> Tensor:
     """
     read, _ = head.lstm(head.embed(pad(tokens, (1, 0), value=head.blank)).transpose(0, 1))
     predicted = head.pred(read.transpose(0, 1))
-    return head.score(head.listen(encoded)[:, :, None], predicted[:, None])
+    return head.score(head.project_encoder(encoded)[:, :, None], predicted[:, None])
 
 
 def loss(logits: Tensor, tokens: Tensor, ends: Tensor, counts: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ def amount(value: object, name: str, most: Decimal, *, zero: bool = False) -> De
     return abs(number)
 
 
-def whole(value: object, name: str, most: int) -> int:
+def whole_number(value: object, name: str, most: int) -> int:
     """A whole number from outside, 1 to `most`, else BadRequest."""
     number = amount(value, name, Decimal(most))
     if number != number.to_integral_value():

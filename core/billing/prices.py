@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from core.billing.money import amount, whole
+from core.billing.money import amount, whole_number
 from core.errors import BadRequest, Code
 from core.i18n.messages import N_
 
@@ -143,7 +143,7 @@ class Limit:
 
     def overridden(self, on: date, tier: str = "", **figures: object) -> Limit:
         """The same limit with your tier's figures. Raise BadRequest for what is no sensible number."""
-        known: Table = {name: whole(value, LIMITS[name], MAX_LIMIT) for name, value in figures.items()}
+        known: Table = {name: whole_number(value, LIMITS[name], MAX_LIMIT) for name, value in figures.items()}
         named = tier.strip()[:MAX_NAME] or self.tier
         return replace(self, tier=named, source="yours", read_on=on, yours=True, **known)
 

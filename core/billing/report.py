@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.billing.forecast import MODEL, Embedding, vectors
-from core.billing.money import amount, as_json, money, plain, whole
+from core.billing.money import amount, as_json, money, plain, whole_number
 from core.billing.pace import History
 from core.billing.prices import CURRENCIES, Book, Limit, Price, shipped
 from core.billing.quote import Choice, Quote, Speeds, quotes, recommend
@@ -97,7 +97,7 @@ def answer(
     terms = Terms(known, day, history or History(), reasons, (model,), languages, words_only)
     found = quotes(work, terms)
     choice = recommend(found, _seconds(ready_by_s), _usd(at_most_usd))
-    return _answer(work, terms, found, choice, whole(times_per_year, "Times a year", 8766), currency)
+    return _answer(work, terms, found, choice, whole_number(times_per_year, "Times a year", 8766), currency)
 
 
 def _answer(

@@ -89,7 +89,7 @@ class Tariffs:
             raise BadRequest(Code.LIMIT_UNKNOWN)
         with self._database.write() as session:
             row = session.get(OwnLimit, key, with_for_update=True)
-            wanted = {**(_said(row) if row else {}), **changed}
+            wanted = {**(_given(row) if row else {}), **changed}
             said = {name: value for name, value in wanted.items() if value not in (None, "")}
             new = old.overridden(date.today(), **said)
             figures = {name: getattr(new, name) for name in said}
@@ -159,10 +159,10 @@ def with_yours(
 
 
 def _limit(row: OwnLimit, old: Limit) -> Limit:
-    return old.overridden(datetime.fromtimestamp(row.set_at, UTC).date(), **_said(row))
+    return old.overridden(datetime.fromtimestamp(row.set_at, UTC).date(), **_given(row))
 
 
-def _said(row: OwnLimit) -> dict[str, Any]:
+def _given(row: OwnLimit) -> dict[str, Any]:
     """What was said of a limit."""
     said = {name: getattr(row, name) for name in ("tier", *LIMITS)}
     return {name: value for name, value in said.items() if value is not None}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 
-from core.billing.money import Note, amount, whole
+from core.billing.money import Note, amount, whole_number
 from core.billing.prices import Assumption, Book
 
 MAX_HOURS = Decimal(10_000_000)
@@ -62,7 +62,7 @@ def work_of_files(durations_s: Iterable[object], language: str = "ru", speech_s:
 
 def work_of_documents(documents: object, tokens_per_document: object, language: str = "ru") -> Workload:
     """So many texts of so many tokens each."""
-    texts = whole(documents, "The number of documents", MAX_DOCUMENTS)
+    texts = whole_number(documents, "The number of documents", MAX_DOCUMENTS)
     tokens = amount(tokens_per_document, "Tokens a document", MAX_TOKENS)
     return Workload(documents=texts, tokens_per_document=tokens, language=language)
 

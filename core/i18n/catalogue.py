@@ -66,7 +66,7 @@ def translate_fact(fact: object, language: str) -> object:
 
 def language(accept_language: str | None, default: str = "en") -> str:
     """The language of ours that fits an Accept-Language header or a locale best."""
-    wishes = [_wish(part) for part in (accept_language or "").split(",") if part.strip()]
+    wishes = [_parse_tag(part) for part in (accept_language or "").split(",") if part.strip()]
     for _, code in sorted(wishes, key=lambda options: -options[0]):
         if code in LANGUAGES:
             return code
@@ -180,7 +180,7 @@ def _zone(name: str | None) -> Any:
         return UTC
 
 
-def _wish(part: str) -> tuple[float, str]:
+def _parse_tag(part: str) -> tuple[float, str]:
     tag, _, quality = part.strip().partition(";q=")
     try:
         return float(quality or 1), parse_locale(tag.strip(), sep="-" if "-" in tag else "_")[0]

@@ -49,7 +49,7 @@ def _nothing(_session: Session, _task: Task) -> None:
     """Nothing else has to be kept."""
 
 
-def mine(statement: Select, who: Principal, model: type[Recording | Task]) -> Select:  # type: ignore[type-arg]
+def visible_to(statement: Select, who: Principal, model: type[Recording | Task]) -> Select:  # type: ignore[type-arg]
     """Only what this principal may see."""
     return statement if who.admin else statement.where(model.owner == who.owner)
 
@@ -194,7 +194,7 @@ class Recordings:
         self, who: Principal, *, words: str = "", tag: str = "", limit: int = 50, offset: int = 0
     ) -> tuple[int, list[Recording]]:
         """How many there are, and one page of them, newest first. `words` are parts of title or file name."""
-        found = mine(select(Recording), who, Recording)
+        found = visible_to(select(Recording), who, Recording)
         with self._database.read() as session:
             total, rows = page(session, found, words, tag, limit, offset)
         return total, [row[0] for row in rows]
@@ -214,7 +214,7 @@ class Recordings:
         offset: int = 0,
     ) -> tuple[int, list[Task]]:
         """How many tasks there are, and one page of them, newest first."""
-        found = mine(select(Task), who, Task)
+        found = visible_to(select(Task), who, Task)
         if status:
             found = found.where(Task.status == status)
         if recording_id:

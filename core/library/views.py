@@ -18,7 +18,7 @@ from core.errors import NotFound, StenogramError
 from core.i18n.messages import N_
 from core.library.intake import Intake
 from core.library.moments import Moment
-from core.library.recordings import Recordings, TranscriptionOptions, mine, page
+from core.library.recordings import Recordings, TranscriptionOptions, page, visible_to
 from core.principal import Principal
 from core.queue.jobs import as_json
 from core.search.query import marks
@@ -168,7 +168,7 @@ def totals(database: Database, who: Principal) -> Totals:
     meant = length.filter(Recording.embedding_status == EmbeddingStatus.DONE)
     with database.read() as session:
         count, *lengths = session.execute(
-            mine(select(func.count(), length, heard, meant).select_from(Recording), who, Recording)
+            visible_to(select(func.count(), length, heard, meant).select_from(Recording), who, Recording)
         ).one()
     return Totals(count, *(length_s or 0.0 for length_s in lengths))
 
@@ -176,7 +176,7 @@ def totals(database: Database, who: Principal) -> Totals:
 def tags(database: Database, who: Principal) -> list[str]:
     """Every tag in use, in order."""
     with database.read() as session:
-        lists = session.scalars(mine(select(Recording.tags), who, Recording))
+        lists = session.scalars(visible_to(select(Recording.tags), who, Recording))
         return sorted({tag for given in lists for tag in given})
 
 
@@ -186,7 +186,7 @@ def reading(database: Database, transcripts: Transcripts, who: Principal, record
     transcript_id = shown.recording.transcript_id or (shown.task.transcript_id if shown.task else "")
     if not transcript_id:
         return Reading(shown, None, [])
-    heard = transcripts.heard(transcript_id)
+    heard = transcripts.segments(transcript_id)
     return Reading(shown, transcripts.get(transcript_id), paragraphs(heard))
 
 
@@ -200,7 +200,7 @@ def exported(
 ) -> bytes:
     """The transcript as a file of one of FORMATS for a reader of `language`; empty while there is none."""
     recording = recordings.get(who, recording_id)
-    heard = transcripts.heard(recording.transcript_id) if recording.transcript_id else []
+    heard = transcripts.segments(recording.transcript_id) if recording.transcript_id else []
     return export.file(heard, recording.filename, kind, language).content
 
 
@@ -283,7 +283,7 @@ def _with_task(who: Principal) -> tuple[Select[Recording, Task, bool], type[Task
     spoken = exists().where(PassageRow.recording_id == Recording.id)
     silent = Recording.transcript_id.is_not(None) & ~spoken
     found = select(Recording, newest, silent).outerjoin(newest, newest.id == latest)
-    return mine(found, who, Recording), newest
+    return visible_to(found, who, Recording), newest
 
 
 def _goes_on(paragraph: Paragraph, segment: TranscribedSegment) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from core.database.database import Database
 from core.database.states import TASK_UNFINISHED, BatchState, OrderState
 from core.database.tables import Batch, Json, Order, Recording, Task
-from core.library.recordings import mine
+from core.library.recordings import visible_to
 from core.orders import transcript_orders
 from core.principal import Principal
 
@@ -70,7 +70,7 @@ def waiting(database: Database, who: Principal) -> list[Decision]:
     found = found.join(Recording, Recording.id == Task.recording_id).order_by(Task.created_at)
     found = found.where(Task.status.in_(TASK_UNFINISHED))
     with database.read() as session:
-        rows = sorted(session.execute(mine(found, who, Recording)), key=_transcript)
+        rows = sorted(session.execute(visible_to(found, who, Recording)), key=_transcript)
     groups = [list(group) for _, group in groupby(rows, key=_transcript)]
     decisions = [Decision(group[0][1], tuple(dict.fromkeys(order for order, _ in group))) for group in groups]
     return sorted(decisions, key=lambda one: one.since)

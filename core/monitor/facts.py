@@ -256,7 +256,7 @@ def _running(one: Running) -> RunningFact:
         left_s=one.left_s,
         worker=job.worker,
         attempt=job.crash_count,
-        started_at=_perhaps(job.started_at),
+        started_at=_optional(job.started_at),
     )
 
 
@@ -332,7 +332,7 @@ def _routine(periodic_task: PeriodicTask) -> RoutineFact:
     return RoutineFact(
         name=periodic_task.name,
         every_s=EVERY_S.get(periodic_task.name),
-        last_at=_perhaps(periodic_task.ended_at),
+        last_at=_optional(periodic_task.ended_at),
         took_s=periodic_task.took_s,
         at_work=bool(periodic_task.worker),
         error=periodic_task.error,
@@ -380,5 +380,5 @@ def _sentence(error: Json | None, language: str) -> str | None:
     return catalogue.translate_error(error, language) if error else None
 
 
-def _perhaps(unix: float | None) -> datetime | None:
+def _optional(unix: float | None) -> datetime | None:
     return None if unix is None else utc(unix)

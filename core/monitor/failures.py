@@ -14,7 +14,7 @@ from core.database.states import JOB_BROKEN, JobState
 from core.database.tables import Job, Json, Recording, Task
 from core.errors import Code, known
 from core.i18n.messages import N_
-from core.library.recordings import mine
+from core.library.recordings import visible_to
 from core.principal import Principal
 
 DEAD = JOB_BROKEN
@@ -126,4 +126,4 @@ def _broken(statement: Select, who: Principal) -> Select:  # type: ignore[type-a
     joined = statement.select_from(Job).join(Task, Task.id == Job.task_id)
     joined = joined.join(Recording, Recording.id == Task.recording_id)
     broken = or_(Job.state.in_(DEAD), put_off)
-    return mine(joined.where(broken, ~newer.correlate(Task).exists()), who, Task)
+    return visible_to(joined.where(broken, ~newer.correlate(Task).exists()), who, Task)

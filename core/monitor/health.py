@@ -18,7 +18,7 @@ from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.library import views
 from core.library.intake import Intake
-from core.library.recordings import TranscriptionOptions, mine
+from core.library.recordings import TranscriptionOptions, visible_to
 from core.principal import Principal
 from core.queue import workers
 from core.queue.jobs import as_json
@@ -103,7 +103,7 @@ def coverage(database: Database, who: Principal) -> Coverage:
         Recording.embedding_status == EmbeddingStatus.WAITING
     )
     with database.read() as session:
-        waiting_s = session.scalar(mine(waits, who, Recording)) or 0.0
+        waiting_s = session.scalar(visible_to(waits, who, Recording)) or 0.0
     return Coverage(totals.total_s, totals.words_s, totals.meaning_s, waiting_s)
 
 

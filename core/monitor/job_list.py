@@ -17,7 +17,7 @@ from core.database.tables import Job, Recording, Run, Task
 from core.errors import Code, NotFound
 from core.i18n import catalogue
 from core.i18n.messages import N_
-from core.library.recordings import Recordings, mine
+from core.library.recordings import Recordings, visible_to
 from core.monitor import failures
 from core.principal import Principal
 from core.queue import history
@@ -161,7 +161,7 @@ def _stages(database: Database, task_id: str) -> list[Stage]:
 
 def _fitting(database: Database, who: Principal, wanted: Filter) -> Select[Job, Task, Recording]:
     found = select(Job, Task, Recording).join(Task, Task.id == Job.task_id)
-    found = mine(found.join(Recording, Recording.id == Task.recording_id), who, Task)
+    found = visible_to(found.join(Recording, Recording.id == Task.recording_id), who, Task)
     for column, value in ((Job.state, wanted.state), (Job.kind, wanted.kind), (Task.engine, wanted.engine)):
         found = found.where(column == value) if value else found
     if wanted.recording:

@@ -13,7 +13,7 @@ from core.database.database import Database
 from core.database.states import JOB_UNFINISHED, JobKind, JobState, TaskStatus
 from core.database.tables import Batch, Job, Recording, Run, Segment, Task, Transcript, Worker
 from core.i18n.messages import N_
-from core.library.recordings import mine
+from core.library.recordings import visible_to
 from core.orders.batch_store import LIVE
 from core.principal import Principal
 from core.queue import history, queues, workers
@@ -130,7 +130,7 @@ def active(database: Database) -> bool:
 
 def _jobs(who: Principal) -> Select[Job, Task, Recording]:
     joined = select(Job, Task, Recording).join(Task, Task.id == Job.task_id)
-    return mine(joined.join(Recording, Recording.id == Task.recording_id), who, Task)
+    return visible_to(joined.join(Recording, Recording.id == Task.recording_id), who, Task)
 
 
 def _running(session: Session, who: Principal) -> list[Running]:
@@ -166,7 +166,7 @@ def _speed(
 
 
 def _waiting(session: Session, who: Principal, at: float, held: set[str]) -> list[Waiting]:
-    counted = mine(
+    counted = visible_to(
         select(
             Job.queue,
             func.count(),

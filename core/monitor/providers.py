@@ -10,7 +10,7 @@ from core.billing import Limit, Price, shipped
 from core.database.tables import Breaker
 from core.embedding.embedders.gemini import refuses_key
 from core.errors import GEMINI, OBJECT_STORE, Code, NotFound, ProviderRefused, Rejected, StenogramError
-from core.http_client import Answer, HttpClient, told
+from core.http_client import Answer, HttpClient, error_message
 from core.i18n.messages import N_
 from core.orders.breakers import Breakers, Line
 from core.orders.pictures import Pictures
@@ -185,10 +185,18 @@ def _gemini(settings: Settings) -> _Known:
 
     def ask() -> float:
         answer = http.ask("GET", address, accept={400})
-        if answer.status == 400 and refuses_key(answer.body):
+        if answer.status == 400 and 
+@@<<<<<<< /tmp/tmptr5tkwun
+refuses_key
+@@||||||| /tmp/tmpoj4w0ydv
+"key" in told
+@@=======
+"key" in error_message
+@@>>>>>>> /tmp/tmpf_33c9f8
+(answer.body):
             raise ProviderRefused(GEMINI, "GEMINI_API_KEY")
         if answer.status == 400:
-            raise Rejected(Code.REQUEST_REFUSED, provider="Gemini", detail=told(answer.body)[:200])
+            raise Rejected(Code.REQUEST_REFUSED, provider="Gemini", detail=error_message(answer.body)[:200])
         return answer.took_s
 
     missing = "" if http.has_key else "GEMINI_API_KEY is not set"

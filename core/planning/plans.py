@@ -98,12 +98,12 @@ def on_disk(paths: Iterable[Path]) -> Iterator[Candidate]:
     """Files of this server; one that went away meanwhile is left out."""
     for path in paths:
         with suppress(OSError):
-            yield Candidate(path.name, path.stat().st_size, _lender(path), path)
+            yield Candidate(path.name, path.stat().st_size, _reader(path), path)
 
 
 def dropped(files: Iterable[Held]) -> list[Candidate]:
     """Files that a browser sent; each is on disk only while it is looked at."""
-    return [Candidate(file.name, file.size, _spiller(file), file) for file in files]
+    return [Candidate(file.name, file.size, _temporary_file(file), file) for file in files]
 
 
 def look(candidates: Sequence[Candidate], database: Database) -> Iterator[Found]:
@@ -114,11 +114,11 @@ def look(candidates: Sequence[Candidate], database: Database) -> Iterator[Found]
             yield Found(candidate, why=why, sha256=digest)
         else:
             rest.append(candidate)
-    for candidate, media in zip(rest, decode.probe_all(_lent(rest)), strict=True):
+    for candidate, media in zip(rest, decode.probe_all(_borrowed(rest)), strict=True):
         yield _found(candidate, media)
 
 
-def listen(fresh: Sequence[Found]) -> Iterator[tuple[float, float]]:
+def measure_speech(fresh: Sequence[Found]) -> Iterator[tuple[float, float]]:
     """Seconds of speech and of sound in each of some files, by the voice detector; decodes them."""
     for each in sample(fresh):
         with each.candidate.lend() as path, tempfile.TemporaryDirectory(prefix="stenogram-") as folder:
@@ -180,18 +180,18 @@ def _found(candidate: Candidate, media: Media | StenogramError) -> Found:
     return Found(candidate, media.duration_s, media.estimated or media.duration_s is None)
 
 
-def _lent(candidates: Iterable[Candidate]) -> Iterator[Path]:
+def _borrowed(candidates: Iterable[Candidate]) -> Iterator[Path]:
     """Each file as a path, good until the next is asked for."""
     for candidate in candidates:
         with candidate.lend() as path:
             yield path
 
 
-def _lender(path: Path) -> Callable[[], AbstractContextManager[Path]]:
+def _reader(path: Path) -> Callable[[], AbstractContextManager[Path]]:
     return lambda: nullcontext(path)
 
 
-def _spiller(file: Held) -> Callable[[], AbstractContextManager[Path]]:
+def _temporary_file(file: Held) -> Callable[[], AbstractContextManager[Path]]:
     @contextmanager
     def spilled() -> Iterator[Path]:
         with tempfile.NamedTemporaryFile(prefix="stenogram-") as copy:

@@ -39,10 +39,10 @@ def note(session: Session, job: Job, outcome: RunOutcome, now: float, *, ran: bo
     began = job.started_at if ran and job.started_at is not None else now
     if ran:
         session.add(_run(job, recording.id, outcome, began, now))
-    add(session, job, outcome, now, now - began, recording.duration_s or 0.0, _abreast(session, job))
+    add(session, job, outcome, now, now - began, recording.duration_s or 0.0, _running_beside(session, job))
 
 
-def _abreast(session: Session, job: Job) -> int:
+def _running_beside(session: Session, job: Job) -> int:
     """Jobs that the worker of this one has in hand, this one included."""
     others = select(func.count()).where(
         Job.worker == job.worker, Job.state == JobState.RUNNING, Job.id != job.id

@@ -27,7 +27,9 @@ class SearchService:
         scope = Scope(None if who.admin else who.owner, (recording_id,) if recording_id else ())
 
         def moment(row: Row) -> float:
-            return play_s(question, row, self._transcripts.said(row.recording_id, row.start_s, row.end_s))
+            return play_s(
+                question, row, self._transcripts.words_between(row.recording_id, row.start_s, row.end_s)
+            )
 
         embedder = self._active_embedder.searched()
         return search(self._index, embedder, question, scope=scope, mode=mode, limit=limit, moment=moment)

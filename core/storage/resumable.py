@@ -71,7 +71,7 @@ class ResumableUploads:
             raise NotFound from error
 
     @contextmanager
-    def going_on(self, row: Resumable, offset: int) -> Iterator[IO[bytes]]:
+    def appending(self, row: Resumable, offset: int) -> Iterator[IO[bytes]]:
         """The file to append to. Raises Conflict if somebody else does, or it stopped elsewhere."""
         if row.id in self._busy:
             raise Conflict(Code.UPLOAD_IN_USE)
@@ -103,7 +103,7 @@ class ResumableUploads:
         known: dict[str, str] = json.loads(row.facts)
         return known
 
-    def became(self, row: Resumable, task_id: str) -> None:
+    def link_task(self, row: Resumable, task_id: str) -> None:
         """The upload is complete and is this task now."""
         with self._database.write() as session:
             session.execute(update(Resumable).where(Resumable.id == row.id).values(task_id=task_id))

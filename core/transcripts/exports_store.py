@@ -47,7 +47,7 @@ class ExportStore:
         """
         if not self._storage.can_share:
             return
-        heard = self._transcripts.heard(transcript_id)
+        heard = self._transcripts.segments(transcript_id)
         language = catalogue.language(self._transcripts.get(transcript_id).language)
         with suppress(Unavailable):
             for kind in export.FORMATS:
@@ -81,12 +81,12 @@ class ExportStore:
     def _sweep(self, folder: str, stale_s: float) -> int:
         old = [name for name, age_s in self._storage.list(f"{folder}/") if age_s > stale_s]
         blocks = [old[start : start + ASKED] for start in range(0, len(old), ASKED)]
-        left = [name for block in blocks for name in self._nobodys(folder, block)]
+        left = [name for block in blocks for name in self._orphans(folder, block)]
         for name in left:
             self._storage.remove(name)
         return len(left)
 
-    def _nobodys(self, folder: str, names: Sequence[str]) -> list[str]:
+    def _orphans(self, folder: str, names: Sequence[str]) -> list[str]:
         key, rows = BELONGS[folder]
         keys = {name: key(name.split("/")) for name in names}
         with self._database.read() as session:

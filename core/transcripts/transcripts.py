@@ -142,14 +142,14 @@ class Transcripts:
                 .values(processing_s=Transcript.processing_s + took_s)
             )
 
-    def heard(self, transcript_id: str) -> list[TranscribedSegment]:
+    def segments(self, transcript_id: str) -> list[TranscribedSegment]:
         """What was heard so far, in time order; segments without speech are left out."""
         spoken = select(Segment).where(Segment.transcript_id == transcript_id, Segment.text != "")
         with self._database.read() as session:
             rows = list(session.scalars(spoken.order_by(Segment.n)))
-        return [_heard(n, row) for n, row in enumerate(rows)]
+        return [_segment(n, row) for n, row in enumerate(rows)]
 
-    def said(self, recording_id: str, start_s: float, end_s: float) -> list[Word]:
+    def words_between(self, recording_id: str, start_s: float, end_s: float) -> list[Word]:
         """The words of a recording between two moments, in time order."""
         spoken = (
             select(Segment)
@@ -158,14 +158,14 @@ class Transcripts:
         )
         with self._database.read() as session:
             rows = list(session.scalars(spoken.order_by(Segment.n)))
-        words = (word for row in rows for word in _heard(row.n, row).words)
+        words = (word for row in rows for word in _segment(row.n, row).words)
         return sorted((w for w in words if start_s <= w.start_s < end_s), key=lambda word: word.start_s)
 
     def utterances(self, transcript_id: str) -> list[Utterance]:
         """The same as the chunker wants it; a channel of a call is its speaker."""
         return [
             Utterance(h.start_s, h.end_s, h.text, "" if h.channel == "mono" else h.channel)
-            for h in self.heard(transcript_id)
+            for h in self.segments(transcript_id)
         ]
 
 
@@ -214,7 +214,7 @@ def _placed(at_s: float, segment: Segment) -> float:
     return min(round(segment.start_s + at_s, 3), segment.end_s)
 
 
-def _heard(n: int, row: Segment) -> TranscribedSegment:
+def _segment(n: int, row: Segment) -> TranscribedSegment:
     words = tuple(Word(*packed) for packed in row.words or ())
     return TranscribedSegment(n, row.channel, row.start_s, row.end_s, row.text or "", words)
 

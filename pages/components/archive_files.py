@@ -130,7 +130,7 @@ def _speech(archive: Archive, sound_s: float) -> dict[str, Any]:
 def _listened(archive: Archive) -> float:
     bar, total = st.progress(0.0), len(plans.sample(archive.fresh))
     spoken_s = sound_s = 0.0
-    for n, (spoken, sound) in enumerate(plans.listen(archive.fresh)):
+    for n, (spoken, sound) in enumerate(plans.measure_speech(archive.fresh)):
         spoken_s, sound_s = spoken_s + spoken, sound_s + sound
         bar.progress((n + 1) / total)
     bar.empty()

@@ -94,7 +94,7 @@ def gettext(template: str, /, **facts: object) -> str:
     return catalogue.gettext(template, language(), **facts)
 
 
-def said(templates: Mapping[str, str]) -> dict[str, str]:
+def translated(templates: Mapping[str, str]) -> dict[str, str]:
     """Names and what people see for them."""
     return {name: gettext(template) for name, template in templates.items()}
 
@@ -211,7 +211,7 @@ def _engine_title(name: str) -> str:
     return gettext(template, title=engine.title)
 
 
-def spoken(languages: Sequence[str] | None) -> str:
+def language_names(languages: Sequence[str] | None) -> str:
     """Languages by their names."""
     if languages is None:
         return gettext("any language")

@@ -85,4 +85,4 @@ def active() -> None:
         with common.line():
             st.markdown(translate_fact(embedder.title), width="stretch")
             st.badge(gettext("Active"), color="green")
-        st.caption(common.spoken(embedder.languages))
+        st.caption(common.language_names(embedder.languages))

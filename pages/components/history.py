@@ -26,7 +26,6 @@ from pages.components.common import (
     moment,
     number,
     plain,
-    spoken,
     tight,
     translate_error,
 )
@@ -177,7 +176,7 @@ def about(detail: Detail) -> str:
         gettext(QUEUES.get(job.queue, job.queue)),
         moment(job.created_at),
         gettext("engine {name}", name=plain(task.engine)),
-        spoken([task.language]),
+        language_names([task.language]),
         gettext(MODES[task.embedding_mode]),
         gettext("cost {usd}", usd=plain(money(float(detail.usd)))) if detail.usd else gettext("cost nothing"),
     )

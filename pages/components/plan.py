@@ -75,7 +75,7 @@ def _read(name: str, given: str | None, usual: Any) -> Any:
     if given is None:
         return usual
     if name == "own":
-        return plan_exports.brought(given)
+        return plan_exports.prices_of_link(given)
     if isinstance(usual, str):
         return given if given in CHOICES.get(name, SIGNS) else usual
     try:
@@ -87,7 +87,7 @@ def _read(name: str, given: str | None, usual: Any) -> Any:
 
 def choose(name: str, choices: Mapping[str, str]) -> str:
     """One of a few ways to look at it."""
-    shown = common.said(choices)
+    shown = common.translated(choices)
     st.session_state.setdefault(name, next(iter(shown)))
     return str(
         st.segmented_control(
@@ -107,7 +107,7 @@ def ask() -> dict[str, Any] | None:
     by = choose("by", BY)
     amount = {"hours": _hours, "files": _files, "documents": _documents}[by]()
     with st.container(horizontal=True):
-        ready = common.said(READY)
+        ready = common.translated(READY)
         st.selectbox(
             gettext("Ready"), list(ready), format_func=ready.__getitem__, key="ready", persist_state=KEPT
         )

@@ -18,7 +18,7 @@ from pages.components import common
 from pages.components.common import gettext
 
 
-def brought(given: str) -> str:
+def prices_of_link(given: str) -> str:
     """Prices that a link brings; nothing where they are those of here, or nonsense."""
     estimates = application().estimates
     try:
@@ -28,7 +28,7 @@ def brought(given: str) -> str:
     return "" if own == links.packed(estimates.book()) else given
 
 
-def told() -> None:
+def show_prices_of_link() -> None:
     """Say that the prices are those of a link, and offer those of here."""
     if st.session_state["own"]:
         with common.line():

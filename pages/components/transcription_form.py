@@ -22,7 +22,7 @@ from core.planning.plans import Archive, Candidate, Found
 from core.speech.engine import Engine
 from jobs.installation import application
 from pages.components import archive_files, common, plan
-from pages.components.common import WHO, duration, facts, gettext, spoken
+from pages.components.common import WHO, duration, facts, gettext, language_names
 
 USUAL = TranscriptionOptions()
 CENT_USD = Decimal("0.01")
@@ -106,7 +106,7 @@ def way(heard: Transcript | None) -> str:
         return ""
     engine = application().engines.get(heard.engine)
     return facts(
-        spoken([heard.language]),
+        language_names([heard.language]),
         common.translate_fact(engine.title) if engine else common.plain(heard.engine),
     )
 
@@ -169,7 +169,7 @@ def _mode(answer: Answer | None, engine: str) -> EmbeddingMode | None:
             st.markdown(captions[0])
         st.caption(why)
         return None
-    shown = common.said(MODES)
+    shown = common.translated(MODES)
     chosen = st.radio(
         gettext("Search by meaning is ready"),
         list(shown),

@@ -75,9 +75,9 @@ class FireworksEngine:
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:
         """One paid call a segment; one without any samples costs nothing."""
         refuse_unready(self)
-        return [self._heard(segment, language) if segment.any() else Speech("") for segment in segments]
+        return [self._transcribed(segment, language) if segment.any() else Speech("") for segment in segments]
 
-    def _heard(self, sound: Waveform, language: str) -> Speech:
+    def _transcribed(self, sound: Waveform, language: str) -> Speech:
         address = f"{self.address}/audio/transcriptions"
         return verbose_json.read(self._send(self.http, address, sound, language).json(), self.http.provider)
 

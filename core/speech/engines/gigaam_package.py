@@ -55,7 +55,7 @@ class GigaAMPackageEngine:
         refuse_unready(self)
         with _alone:
             model = _model(self._ours.checkpoint)
-            return [_listen(model, segment) for segment in segments]
+            return [_recognise(model, segment) for segment in segments]
 
 
 def knows_v3() -> bool:
@@ -73,7 +73,7 @@ def _model(checkpoint: Path) -> Any:
     return gigaam.load_model(checkpoint.stem, download_root=str(checkpoint.parent))
 
 
-def _listen(model: Any, segment: Waveform) -> Speech:
+def _recognise(model: Any, segment: Waveform) -> Speech:
     """One segment through the package's encoder and its greedy loop."""
     import torch  # noqa: PLC0415
     from gigaam.timestamps_utils import compute_frame_shift, frames_to_words  # noqa: PLC0415

@@ -100,7 +100,7 @@ class RunPodEngine:
             "ttl": ceil(max(LEAST_TTL_S, 2 * limit_s) * 1000),
             "lowPriority": self._low_priority,
         }
-        order = {"input": {**self._sound(sound, our_id), **self._wish(language, our_id)}, "policy": policy}
+        order = {"input": {**self._sound(sound, our_id), **self._input(language, our_id)}, "policy": policy}
         content = json.dumps(order).encode()
         if len(content) > PAYLOAD_BYTES:
             raise Rejected(Code.PART_TOO_LARGE)
@@ -119,7 +119,7 @@ class RunPodEngine:
             file = encode.encode(sound, "opus", bits_s=LOW_BITS_S)
         return {"audio_base64": base64.b64encode(file).decode()}
 
-    def _wish(self, language: str, our_id: str) -> dict[str, Any]:
+    def _input(self, language: str, our_id: str) -> dict[str, Any]:
         """The rest of the input. faster-whisper's worker refuses words that it does not know."""
         if not self.ours:
             return {

@@ -126,7 +126,7 @@ class Batcher:
         return batch, None
 
     def _answer(self, batch: Sequence[Piece], encoded: Encoded | None) -> None:
-        answers = self._finished(encoded) or self._heard([piece.sound for piece in batch])
+        answers = self._finished(encoded) or self._recognised([piece.sound for piece in batch])
         for piece, answer in zip(batch, answers, strict=True):
             piece.asker.answers.put((piece.index, answer))
 
@@ -135,7 +135,7 @@ class Batcher:
             return self._recogniser.finish(encoded) if encoded else []
         return []
 
-    def _heard(self, sounds: Sequence[Waveform]) -> Sequence[Answer]:
+    def _recognised(self, sounds: Sequence[Waveform]) -> Sequence[Answer]:
         """An answer to each; a lost device would fail again, anything else may be the fault of one."""
         try:
             return self._recogniser.emissions(sounds)
@@ -144,4 +144,4 @@ class Batcher:
         except Exception as error:  # noqa: BLE001 - as the module says
             if len(sounds) == 1:
                 return [error]
-        return [answer for sound in sounds for answer in self._heard([sound])]
+        return [answer for sound in sounds for answer in self._recognised([sound])]

@@ -54,7 +54,7 @@ class Transducer(nn.Module):
         self.table = known @ enter.T + bias + more_bias
         self.recurrent = recur.T.contiguous()
 
-    def listen(self, encoded: Tensor) -> Tensor:
+    def project_encoder(self, encoded: Tensor) -> Tensor:
         """Encoded [batch, time, width] → its part of the joint [batch, time, joint]."""
         return self.enc(encoded)  # type: ignore[no-any-return]
 

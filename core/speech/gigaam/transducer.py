@@ -52,7 +52,7 @@ class Search:
     @torch.inference_mode()
     def __call__(self, encoded: Tensor, ends: Tensor) -> list[Emission]:
         """Encoded [batch, time, width] and the frames of each sample [batch] → one emission a sample."""
-        heard = self._head.listen(encoded)
+        heard = self._head.project_encoder(encoded)
         batch = heard.size(0)
         if self._asking:
             walk = Walk(self._head, heard, self._window, asking=True)
