@@ -58,8 +58,9 @@ from core.transcripts.transcripts import Transcripts
 class Application:
     """Every service of one installation.
 
-    `clock` gives Unix seconds (None: those of the database, the same on every machine); `notifier` wakes a worker for a job and `picture_notifier` one for a
-    picture. Both may lose what they are told: the reconciler finds it again.
+    `clock` gives Unix seconds (None: those of the database, the same on every machine); `notifier`
+    wakes a worker for a job and `picture_notifier` one for a picture. Both may lose what they are
+    given: the reconciler finds it again.
     """
 
     def __init__(

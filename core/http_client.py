@@ -175,7 +175,8 @@ class HttpClient:
             case status if status == 408 or status >= 500 or status < 400:
                 return OutcomeUnknown(self.provider, detail, retry_after_s(answer.headers) or None)
         name = self.provider.display_name
-        refusal = Rejected(Code.REQUEST_REFUSED, provider=name, detail=f"{detail}{self._error_message(answer)}")
+        detail += self._error_message(answer)
+        refusal = Rejected(Code.REQUEST_REFUSED, provider=name, detail=detail)
         refusal.provider = self.provider
         return refusal
 

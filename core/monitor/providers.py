@@ -185,15 +185,7 @@ def _gemini(settings: Settings) -> _Known:
 
     def ask() -> float:
         answer = http.ask("GET", address, accept={400})
-        if answer.status == 400 and 
-@@<<<<<<< /tmp/tmptr5tkwun
-refuses_key
-@@||||||| /tmp/tmpoj4w0ydv
-"key" in told
-@@=======
-"key" in error_message
-@@>>>>>>> /tmp/tmpf_33c9f8
-(answer.body):
+        if answer.status == 400 and refuses_key(answer.body):
             raise ProviderRefused(GEMINI, "GEMINI_API_KEY")
         if answer.status == 400:
             raise Rejected(Code.REQUEST_REFUSED, provider="Gemini", detail=error_message(answer.body)[:200])

@@ -23,6 +23,7 @@ from pages.components.common import (
     duration,
     facts,
     gettext,
+    language_names,
     moment,
     number,
     plain,
