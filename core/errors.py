@@ -257,6 +257,7 @@ class Code(StrEnum):
 
     # Search
 
+    SEARCH_STOPPED = "search_stopped", "The search was stopped: it took longer than {seconds} s."
     SEARCH_MODE_UNKNOWN = "search_mode_unknown", "Unknown mode of search: {mode}."
     INDEX_BUSY = "index_busy", "The index is busy."
     INDEX_SILENT = "index_silent", "The index does not answer."

@@ -18,11 +18,11 @@ import operator
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,9 @@ PROBES = 50
 REFINED = 10
 """Partitions looked at, and raw vectors compared for each hit wanted; recall above 0.99, measured."""
 WORDS = "words"
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,19 @@ class Space(Protocol):
         """Numbers a vector."""
 
 
+def _reading(ask: Callable[P, T]) -> Callable[P, T]:
+    """A question to the index whose every failure is Unavailable. LanceDB raises these, with a text alone."""
+
+    @functools.wraps(ask)
+    def asked(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return ask(*args, **kwargs)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise Unavailable(Code.INDEX_SILENT) from error
+
+    return asked
+
+
 class Index:
     """Words and vectors of all passages, in a folder or a bucket."""
 
@@ -120,6 +136,7 @@ class Index:
                 words.delete(mine)
             self._release(mine)
 
+    @_reading
     def words(
         self, question: str, scope: Scope = EVERYWHERE, limit: int = 20, how: How = "all"
     ) -> list[tuple[Row, float]]:
@@ -138,6 +155,7 @@ class Index:
             found = found.select([*COLUMNS, "_score"])
         return [(_row(values), values.get("_score", 1.0)) for values in _values(found.limit(limit))]
 
+    @_reading
     def rows(self, ids: Iterable[str]) -> dict[str, Row]:
         """Passages by id; those that are gone are left out."""
         wanted = list(ids)
@@ -173,6 +191,7 @@ class Index:
                 lance.merge(self._create(f"vectors-{_key(space)}", schema), "id", batch)
         return list(live)
 
+    @_reading
     def nearest(
         self, space: Space, vector: NDArray[np.float32], scope: Scope = EVERYWHERE, limit: int = 20
     ) -> list[tuple[str, float]]:
@@ -180,6 +199,7 @@ class Index:
         table = self._open(f"vectors-{_key(space)}")
         return [] if table is None else _nearest(table, vector, _within(scope), limit)
 
+    @_reading
     def vectors_of(self, space: Space, hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """Vectors that were made of these texts before, by hash, whoever they belonged to."""
         wanted = list(dict.fromkeys(hashes))
@@ -203,11 +223,13 @@ class Index:
 
     # Care
 
+    @_reading
     def count(self, space: Space | None = None) -> int:
         """Passages found by words, or those found by meaning in one space."""
         table = self._open(f"vectors-{_key(space)}" if space else WORDS)
         return 0 if table is None else int(table.count_rows())
 
+    @_reading
     def recordings(self) -> set[str]:
         """Recordings that have words or vectors here."""
         names = [name for name in self._names() if not name.startswith("kept-")]
@@ -313,7 +335,7 @@ class Index:
             return no_space(self._folder or Path.cwd(), 0)
         if lance.lost_race(error):
             return Unavailable(Code.INDEX_BUSY)
-        return error
+        return Unavailable(Code.INDEX_SILENT)
 
 
 def _key(space: Space) -> str:

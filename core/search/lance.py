@@ -30,6 +30,9 @@ INDEX_AFTER_ROWS = 1000
 """New rows are scanned until they are indexed, 33 ms a search for each thousand; but indexing them
 rewrites the index of all, 0.2 s a thousand (both measured). So: a tenth of a small table, a fiftieth
 of a large one, and this many in between."""
+LONGEST_FUZZY = 64
+"""Characters. LanceDB builds an automaton for a fuzzy word and gives up on a long one (256 letters); no
+word that people misspell is as long."""
 MANY_FRAGMENTS = 20
 MANY_DELTAS = 20
 """Each maintenance adds a small vector index; this many are worth a new one."""
@@ -197,7 +200,7 @@ def _fuzzy(question: stems.Question) -> list[Any]:
     return [
         lance.MatchQuery(stems.stem(word), _column(word, question.text), fuzziness=1 if len(word) <= 5 else 2)
         for word in question.words
-        if len(word) > 2
+        if 2 < len(word) <= LONGEST_FUZZY
     ]
 
 
