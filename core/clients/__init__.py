@@ -1,1 +1,4 @@
-"""What programs were promised: keys, idempotency, limits, webhooks, retention. Uses library."""
+"""API clients: `keys`, `intake` with `idempotency`, `rate_limits`, `webhooks`, `retention`, `answers`.
+
+May use: monitor and below.
+"""

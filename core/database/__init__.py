@@ -1,1 +1,4 @@
-"""Engine and sessions, every table, migrations, named values, advisory locks. Uses errors and i18n."""
+"""Engine and sessions (`database`), `tables`, `states` (enums), `migrations` (Alembic).
+
+May use: errors, i18n.
+"""

@@ -1,1 +1,4 @@
-"""The embedder protocol and its providers. Uses settings and errors."""
+"""Text to vectors: the protocol every embedder keeps (`embedder`), `embedders`.
+
+May use: settings, errors, http_client.
+"""

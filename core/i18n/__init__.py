@@ -1,1 +1,4 @@
-"""Words in the reader's language: the catalogue, numbers, dates. Uses errors."""
+"""Words in the reader's language: `catalogue` (gettext, numbers, dates, errors), `messages` (N_).
+
+May use: errors.
+"""

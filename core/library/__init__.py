@@ -1,1 +1,4 @@
-"""Recordings and tasks as people and programs see them. Uses transcripts and search."""
+"""`recordings` and tasks, `intake` of files, `deletion`, `tasks` (cancel, retry), `views` for pages.
+
+May use: search and below.
+"""

@@ -1,1 +1,4 @@
-"""Probing and decoding media in a sandbox; sound as arrays; encoding it again. Uses storage."""
+"""Media read in a sandbox: `decode` (probe, decode), `waveform` (what sound is here), `encode`.
+
+May use: storage and below.
+"""

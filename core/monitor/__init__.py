@@ -1,1 +1,4 @@
-"""What runs and ran, failures, health, metrics, actions by hand. Uses everything but clients."""
+"""What runs and ran: `monitor`, `facts`, `failures`, `health`, `metrics`, `job_list`; `actions` by hand.
+
+May use: planning and below.
+"""

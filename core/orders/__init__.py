@@ -1,1 +1,4 @@
-"""Paid work elsewhere: batches of embeddings, remote transcripts, pictures; breakers."""
+"""Paid work elsewhere: embedding batches, transcripts, pictures; `breakers` for providers that fail.
+
+May use: library and below.
+"""

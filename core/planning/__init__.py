@@ -1,1 +1,4 @@
-"""What a plan would cost, what is held by a cap, what it came to. Uses billing, orders and library."""
+"""`estimates` before, `holds` while a cap stops work, `proof` of what it came to; `plans` of files.
+
+May use: orders and below.
+"""

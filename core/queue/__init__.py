@@ -1,1 +1,4 @@
-"""Jobs, leases, workers as rows, paused queues, periodic tasks, the history of attempts. Uses database."""
+"""Jobs and their leases (`jobs`), `workers`, paused `queues`, `periodic` tasks, `history`, `locks`.
+
+May use: database and below.
+"""

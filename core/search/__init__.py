@@ -1,1 +1,4 @@
-"""Passages, their vectors, the LanceDB index, queries. Uses transcripts, embedding and billing."""
+"""`passages` and their vectors, the LanceDB `index`, `query` (ranking), `service` (what doors call).
+
+May use: transcripts, embedding, billing and below.
+"""

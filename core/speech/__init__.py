@@ -1,1 +1,4 @@
-"""Voice activity, engines, GigaAM, model downloads. Uses media and billing."""
+"""Sound to words: `vad`, `engine` (their protocol), `engines`, `gigaam`, `language`, `speakers`.
+
+May use: media, billing and below.
+"""

@@ -1,1 +1,4 @@
-"""Bytes: blobs under their hash, the object store, uploads under way. Uses database."""
+"""Bytes: `blobs` under their hash, the `object_store` (folder or S3), its `mirror`, `resumable` uploads.
+
+May use: database and below.
+"""

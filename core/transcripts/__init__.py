@@ -1,1 +1,4 @@
-"""Transcripts, cutting them into passages, exports. Uses speech, queue and storage."""
+"""`transcripts` and their segments, cutting them into passages (`chunking`), `export` to files.
+
+May use: speech, queue, storage and below.
+"""
