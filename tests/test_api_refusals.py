@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from api import build
 from core.application import Application
-from core.settings import Settings
+from core.settings import ROOT, Settings
 from tests.installation import done, generous, problem, upload
 from tests.serve import serve
 
@@ -161,6 +161,22 @@ def test_what_breaks_inside_stays_inside():
         body = problem(client.get("/api/v1/tasks"), 500)
 
     assert "secret" not in str(body)
+
+
+def test_no_answer_names_a_folder_of_the_server(tmp_path, clip):
+    """Strangers read /health, and every key what its uploads are answered with."""
+    home = tmp_path / "unseen-home"
+    app = generous(home, models_dir=str(tmp_path / "unseen-models"))
+    with serve(app) as served, served.client() as me:
+        answers = [upload(me, clip, language=language) for language in ("en", "ru")]
+        answers.append(upload(me, clip, language="ru", engine="gigaam"))
+        answers += [httpx.get(served.url + path) for path in ("/health", "/api", "/openapi.json", "/metrics")]
+        answers += [me.get(path) for path in ("/api/v1/tasks", "/api/v1/recordings", "/api/v1/search?q=a")]
+
+    assert "MODELS_DIR" in answers[1].json()["engine_reason"]
+    for answer in answers:
+        for word in (str(tmp_path), "unseen", str(ROOT)):
+            assert word not in answer.text, (answer.url, answer.text)
 
 
 def test_a_database_that_is_away_is_a_matter_of_waiting(tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.media.waveform import Waveform
-from core.settings import ROOT, Settings
+from core.settings import Settings
 from core.speech.engine import Readiness, Speech, refuse_unready
 from core.speech.gigaam.download import ADDRESS, files
 
@@ -81,7 +81,8 @@ class GigaAMEngine:
         missing = [name for name in files(self.checkpoint.stem) if not (folder / name).exists()]
         if not missing:
             return Readiness(True)
-        return Readiness(False, f"{' and '.join(missing)} from {ADDRESS} must be put into {_shown(folder)}")
+        # The setting, not the folder: strangers read this in /health and in what an upload is answered with.
+        return Readiness(False, f"{' and '.join(missing)} from {ADDRESS} must be put into MODELS_DIR")
 
     def device_reason(self) -> str:
         """What a loaded model computes with, and why; imports torch and may measure for 0.1 s."""
@@ -120,11 +121,6 @@ def real(settings: Settings) -> GigaAMEngine:
     checkpoint = settings.models / f"{model}.ckpt"
     numbers, compiled = settings.gigaam_dtype, settings.gigaam_compile
     return GigaAMEngine(f"gigaam-{model}", title, checkpoint, model, numbers=numbers, compiled=compiled)
-
-
-def _shown(folder: Path) -> str:
-    """A folder as people wrote it: within the project without the way to it."""
-    return str(folder.relative_to(ROOT)) if folder.is_relative_to(ROOT) else str(folder)
 
 
 @functools.lru_cache(maxsize=1)
