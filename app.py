@@ -1,6 +1,8 @@
 """The front door: pages for people and the API for programs, one process, one port.
 
-`streamlit run app.py`; `make run` starts it together with the broker and the workers.
+`make run` starts it together with the broker and the workers; alone it is `python app.py`. What
+`streamlit run app.py` starts is for trying things only: that server names itself, reads headers of any
+length, and believes every X-Forwarded-For of this machine.
 """
 
 from __future__ import annotations
@@ -9,14 +11,25 @@ import os
 import threading
 
 import streamlit as st
+import uvicorn
 from starlette.middleware import Middleware
+from streamlit import config
 
-from api import Dispatcher
+from api import Dispatcher, server
+from api.guard import broken_page
 from core import logs
 from core.settings import ROOT
 from jobs.installation import application
 
-if os.environ.get("STENOGRAM_LOGS") == "json":  # by hand, people read them
-    logs.install()
-app = st.App(ROOT / "pages" / "_frame.py", middleware=[Middleware(Dispatcher)])
+logs.install(readable=os.environ.get("STENOGRAM_LOGS") != "json")  # by hand, people read them
+settings = application().settings
+config.set_option("server.allowedHosts", [host.strip("[]") for host in settings.served_hosts])
+app = st.App(
+    ROOT / "pages" / "_frame.py",
+    middleware=[Middleware(Dispatcher)],
+    exception_handlers={500: broken_page},
+)
 threading.Thread(target=application().warm_up, daemon=True).start()
+
+if __name__ == "__main__":
+    uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, **server.options(settings))

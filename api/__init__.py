@@ -26,12 +26,12 @@ from api import (
     uploads,
 )
 from api.callers import ApiState
+from api.guard import Guard, for_programs
 from core.application import Application
 from core.monitor.live import Board
 from jobs.installation import application
 
 VERSION = "0.1.0"
-PREFIXES = ("/api", "/v1", "/transcribe", "/health", "/metrics", "/docs", "/openapi.json", "/sound")
 ROUTERS = (
     tasks.router,
     recordings.router,
@@ -80,16 +80,20 @@ api = build(application)
 
 
 class Dispatcher:
-    """Sends what programs ask for to the API and everything else to the pages.
+    """Sends what programs ask for to the API and everything else to the pages, past the same guard.
 
     Pure ASGI: a middleware that knew only HTTP would let every websocket through unseen.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._pages = app
+        self._guard = Guard(self._choose, lambda: application().settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Choose by the first part of the path."""
-        path = scope.get("path", "")
-        ours = scope["type"] == "http" and any(path == p or path.startswith(f"{p}/") for p in PREFIXES)
+        """Everything passes the guard."""
+        await self._guard(scope, receive, send)
+
+    async def _choose(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """By the first part of the path."""
+        ours = scope["type"] == "http" and for_programs(scope["path"])
         await (api if ours else self._pages)(scope, receive, send)

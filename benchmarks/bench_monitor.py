@@ -198,7 +198,7 @@ class Web:
     def __init__(self, home: Path, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         environment = {**os.environ, "STENOGRAM_HOME": str(home), "PORT": str(port)}
-        command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"), "--server.port", str(port)]
+        command = [sys.executable, str(ROOT / "app.py")]
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
 
     def __enter__(self) -> Web:

@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     stenogram_home: Path = Path("data")
     host: str = "127.0.0.1"
     port: int = 8501
+    allowed_hosts: str = ""
+    trusted_proxies: str = ""
 
     database_url: str = ""
     redis_url: str = ""
@@ -185,6 +187,13 @@ class Settings(BaseSettings):
         """`s3://bucket/prefix` for media and pictures, or nothing for the folder in home."""
         named = f"s3://{self.yandex_bucket_name}" if self.yandex_bucket_name else ""
         return self.storage_url or named
+
+    @property
+    def served_hosts(self) -> tuple[str, ...]:
+        """Names that a request may call this installation by: `HOST`, this machine's, `ALLOWED_HOSTS`."""
+        own = f"[{self.host}]" if ":" in self.host else self.host
+        named = (part.strip() for part in self.allowed_hosts.split(","))
+        return own, "localhost", "127.0.0.1", "[::1]", *(part for part in named if part)
 
     @property
     def folders(self) -> tuple[Path, ...]:

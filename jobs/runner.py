@@ -146,7 +146,11 @@ class Runner:
             for queue, count in queues.items()
             for n in range(count)
         ]
-        self.web = self._child("web", self._web_command(), {"STENOGRAM_LOGS": "json"}) if web else None
+        self.web = (
+            self._child("web", [sys.executable, str(ROOT / "app.py")], {"STENOGRAM_LOGS": "json"})
+            if web
+            else None
+        )
         self.stopping = threading.Event()
 
     def _child(self, name: str, command: list[str], env: dict[str, str]) -> Child:
@@ -172,13 +176,6 @@ class Runner:
         return self._child(
             "broker", [broker_binary(), *(part for k, v in options.items() for part in (f"--{k}", v))], {}
         )
-
-    def _web_command(self) -> list[str]:
-        return [
-            sys.executable, "-m", "streamlit", "run", str(ROOT / "app.py"),
-            "--server.port", str(self.settings.port), "--server.address", self.settings.host,
-            "--logger.hideWelcomeMessage", "true",
-        ]  # fmt: skip
 
     def children(self) -> Iterator[Child]:
         """Every process, in the order in which they start."""

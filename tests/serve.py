@@ -13,6 +13,8 @@ import httpx
 import uvicorn
 
 from api import build
+from api.guard import Guard
+from api.server import options as server_options
 from core.application import Application
 from tests import drive
 
@@ -35,7 +37,9 @@ def serve(app: Application) -> Iterator[Served]:
     """Serve until this is left."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(build(lambda: app), log_level="warning", lifespan="off"))
+    guarded = Guard(build(lambda: app), lambda: app.settings)
+    options = server_options(app.settings)
+    server = uvicorn.Server(uvicorn.Config(guarded, log_level="warning", lifespan="off", **options))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     while not server.started:

@@ -113,7 +113,7 @@ def test_an_aborted_upload_leaves_nothing(served, me, clip):
     host, port = served.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as half:
         half.sendall(
-            f"POST /api/v1/transcribe HTTP/1.1\r\nHost: x\r\nX-API-Key: {me.headers['X-API-Key']}\r\n"
+            f"POST /api/v1/transcribe HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {me.headers['X-API-Key']}\r\n"
             "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 2000000\r\n\r\n".encode()
             + b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
             + b"x" * 1_500_000

@@ -94,7 +94,7 @@ def test_killed_worker_broker_and_app_in_the_middle(tool, long_recording):
     assert again - died_at <= 15
 
     tool.kill("unixsocket:")
-    tool.kill("streamlit")
+    tool.kill("app.py")
     until(lambda: tool.task(task_id), 20, "the web server to be back")
     kept = {segment.n: segment.text for segment in segments(tool, task_id) if segment.text is not None}
 
