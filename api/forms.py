@@ -15,7 +15,7 @@ from core.storage.blobs import Blob, Store, Upload
 
 PIECE_BYTES = 1 << 20
 FIELDS_BYTES = 64 * 1024
-"""Room for all fields together that are no file."""
+"""Room for everything in a form that is not the file: fields, their names, headers and boundaries."""
 SILENCE_S = 30.0
 """A sender that is silent for longer has gone."""
 
@@ -27,7 +27,8 @@ class Form:
         self.fields: dict[str, list[str]] = {}
         self.filename: str | None = None
         self._upload = upload
-        self._room = FIELDS_BYTES
+        self._received_bytes = 0
+        self._ended = False
         self._header: list[bytes] = [b"", b""]
         self._headers: dict[str, str] = {}
         self._field: bytearray | None = None
@@ -40,6 +41,7 @@ class Form:
             "on_headers_finished": self._on_part,
             "on_part_data": self._on_data,
             "on_part_end": self._on_part_end,
+            "on_end": self._on_end,
         }
         self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
 
@@ -49,12 +51,20 @@ class Form:
             self._parser.write(piece)
         except FormParserError as error:
             raise BadRequest(Code.FORM_MALFORMED) from error
+        self._received_bytes += len(piece)
+        if self._received_bytes - self._upload.size_bytes > FIELDS_BYTES:
+            raise TooLarge(Code.FORM_FIELDS_TOO_LARGE, limit="64 KiB")
 
     def finish(self) -> Blob:
-        """Keep the file for good. Raises BadRequest if there was none, UnreadableMedia if it is empty."""
-        self._parser.finalize()
+        """Keep the file for good.
+
+        Raises BadRequest if there was none or the form ended before its closing boundary, UnreadableMedia
+        if it is empty.
+        """
         if self.filename is None:
             raise BadRequest(Code.FORM_WITHOUT_FILE)
+        if not self._ended:
+            raise BadRequest(Code.UPLOAD_INTERRUPTED)
         return self._upload.finish()
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -81,14 +91,14 @@ class Form:
         if self._field is None:
             self._upload.write(data[start:end])
             return
-        self._room -= end - start
-        if self._room < 0:
-            raise TooLarge(Code.FORM_FIELDS_TOO_LARGE, limit="64 KiB")
         self._field += data[start:end]
 
     def _on_part_end(self) -> None:
         if self._field is not None:
             self.fields.setdefault(self._name, []).append(self._field.decode("utf-8", "replace"))
+
+    def _on_end(self) -> None:
+        self._ended = True
 
 
 async def receive(request: Request, store: Store) -> tuple[Blob, Form]:

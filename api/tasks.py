@@ -57,10 +57,16 @@ async def bring(request: Request, caller: Caller, wishes: Order, name: str = "")
 
 def submit(caller: Caller, blob: Blob, filename: str, wanted: Order, name: str = "") -> Task:
     """The task of bytes that are in the store, with everything that was asked for besides."""
-    if wanted.callback_url:
-        webhooks.check(wanted.callback_url, anywhere=caller.application.settings.api_callbacks_anywhere)
+    check(caller, wanted)
     asked = IdempotentRequest(name, fingerprint(blob, wanted), wanted.callback_url)
     return caller.application.client_intake.submit(caller.who, blob, filename, wanted.options(), asked)
+
+
+def check(caller: Caller, wanted: Order) -> None:
+    """Refuse what cannot be done with any recording: callback address, engine, language, lane."""
+    if wanted.callback_url:
+        webhooks.check(wanted.callback_url, anywhere=caller.application.settings.api_callbacks_anywhere)
+    caller.application.intake.check(wanted.options())
 
 
 @router.get("/callback-secret", responses=refusals(401, 429))

@@ -18,12 +18,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.callers import Bringing, Caller, Here, Sending
-from api.forms import pieces
+from api.forms import expected, pieces
 from api.orders import order
 from api.problems import refusals
-from api.tasks import submit
+from api.tasks import check, submit
 from core.database.tables import Resumable
-from core.errors import BadRequest, Code, StenogramError, UnreadableMedia
+from core.errors import BadRequest, Code, Conflict, Rejected, UnreadableMedia
 from core.i18n.messages import N_
 from core.principal import Principal
 
@@ -93,13 +93,13 @@ def abilities(application: Here) -> Response:
             "description": "Send the bytes to `Location`.",
             "headers": {"Location": {"schema": {"type": "string"}}},
         },
-        **refusals(400, 401, 409, 412, 413, 415, 429, 507),
+        **refusals(400, 401, 409, 412, 413, 415, 429, 503, 507),
     },
 )
 def create(caller: Bringing, upload_length: Length, upload_metadata: Metadata = "") -> Response:
     """Announce an upload."""
     facts = _facts(upload_metadata)
-    order(facts, {})
+    check(caller, order(facts, {}))
     if not upload_length:
         raise UnreadableMedia(Code.FILE_EMPTY)
     row = caller.application.resumable_uploads.begin(caller.who, upload_length, facts)
@@ -113,10 +113,12 @@ def create(caller: Bringing, upload_length: Length, upload_metadata: Metadata = 
     responses={200: {"description": "How far it is.", "headers": PROGRESS}, **refusals(400, 401, 404, 412)},
 )
 def progress(upload_id: str, caller: Sending) -> Response:
-    """How many bytes have arrived; and the task, once all have."""
-    row = caller.application.resumable_uploads.get(caller.who, upload_id)
-    task_id = row.task_id or _finished(caller, row)
-    return Response(headers={**_progress(caller, row, task_id), "Cache-Control": "no-store"})
+    """How many bytes have arrived; and the task, once all have and nobody is sending any more."""
+    uploads = caller.application.resumable_uploads
+    with uploads.claim(upload_id) as claimed:
+        row = uploads.get(caller.who, upload_id)
+        task_id = row.task_id or (_finished(caller, row) if claimed else None)
+        return Response(headers={**_progress(caller, row, task_id), "Cache-Control": "no-store"})
 
 
 @router.patch(
@@ -140,15 +142,19 @@ async def append(upload_id: str, request: Request, caller: Sending, upload_offse
     if request.headers.get("content-type", "") != CONTENT:
         raise HTTPException(415, WRONG_CONTENT)
     uploads = caller.application.resumable_uploads
-    row = await run_in_threadpool(uploads.get, caller.who, upload_id)
-    with uploads.appending(row, upload_offset) as file:
-        try:
-            async for piece in pieces(request):
-                await run_in_threadpool(uploads.append, row, file, piece)
-        finally:
-            await run_in_threadpool(uploads.sync, file)
-    task_id = await run_in_threadpool(_finished, caller, row)
-    return Response(status_code=204, headers=_progress(caller, row, task_id))
+    await run_in_threadpool(uploads.get, caller.who, upload_id)
+    with uploads.claim(upload_id) as claimed:
+        if not claimed:
+            raise Conflict(Code.UPLOAD_IN_USE)
+        row = await run_in_threadpool(uploads.get, caller.who, upload_id)
+        with uploads.appending(row, upload_offset, expected(request)) as file:
+            try:
+                async for piece in pieces(request):
+                    await run_in_threadpool(uploads.append, row, file, piece)
+            finally:
+                await run_in_threadpool(uploads.sync, file)
+        task_id = await run_in_threadpool(_finished, caller, row)
+        return Response(status_code=204, headers=_progress(caller, row, task_id))
 
 
 @router.delete("/{upload_id}", status_code=204, dependencies=SPEAKS, responses=refusals(400, 401, 404, 412))
@@ -160,16 +166,19 @@ def stop(upload_id: str, caller: Sending) -> None:
 
 
 def _finished(caller: Caller, row: Resumable) -> str | None:
-    """The task that a complete upload becomes; None while bytes are missing."""
+    """The task that a complete upload becomes, the same one whenever asked; None while bytes are missing.
+
+    Whoever calls it has claimed the upload.
+    """
     uploads = caller.application.resumable_uploads
     if uploads.offset(row) < row.size_bytes:
         return None
     owner = Caller(caller.application, Principal(row.owner), caller.language)
     facts = uploads.facts(row)
     try:
-        blob = caller.application.blobs.adopt(uploads.path(row))
-        task = submit(owner, blob, facts.get("filename", ""), order(facts, {}))
-    except StenogramError:
+        blob = uploads.store(row)
+        task = submit(owner, blob, facts.get("filename", ""), order(facts, {}), f"upload {row.id}")
+    except Rejected:  # what may pass, as a database that is locked, leaves the bytes for the next call
         uploads.forget(row)
         raise
     uploads.link_task(row, task.id)

@@ -127,6 +127,61 @@ def test_an_aborted_upload_leaves_nothing(served, me, clip):
     assert not list(served.app.blobs.folder.glob(".incoming-*"))
 
 
+PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+ROUTES = ("/api/v1/transcribe", "/v1/audio/transcriptions", "/transcribe/")
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n", b"\r\n--b", b"\r\n--b-", b"\r\n--b\r\n", b"\r\n--c--\r\n"])
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_form_without_its_end_is_no_upload(served, me, clip, route, end):
+    """The second half of it may be missing, and half a recording is none."""
+    before = me.get("/api/v1/tasks").json()["total"]
+
+    body = problem(me.post(route, content=PART + clip.read_bytes() + end, headers=FORM), 400)
+
+    assert body["code"] == "bad_request"
+    assert not list(served.app.blobs.folder.glob(".incoming-*"))
+    assert me.get("/api/v1/tasks").json()["total"] == before
+
+
+def test_a_form_with_its_end_is_taken_whatever_follows(me, clip):
+    """An epilogue is allowed, and a length that is not told."""
+    whole = PART + clip.read_bytes() + b"\r\n--b--\r\nepilogue"
+
+    assert me.post("/api/v1/transcribe?language=en", content=whole, headers=FORM).status_code == 202
+    assert me.post("/api/v1/transcribe?language=en", content=iter([whole]), headers=FORM).status_code == 202
+
+
+def _part(head: str, value: str = "") -> bytes:
+    return f"--b\r\n{head}\r\n\r\n{value}\r\n".encode()
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        _part('Content-Disposition: form-data; name="title"', "x" * 70_000),
+        b"".join(_part(f'Content-Disposition: form-data; name="{n}"') for n in range(2_000)),
+        b"".join(
+            _part(f'Content-Disposition: form-data; name="title"\r\nX: {"x" * 1000}') for _ in range(70)
+        ),
+        _part('Content-Disposition: form-data; name="title"') + b"--b--\r\n" + b"x" * 70_000,
+        b"\r\n" * 40_000,
+    ],
+    ids=["one value", "many names", "headers of parts", "epilogue", "preamble"],
+)
+def test_everything_that_is_not_the_file_has_one_limit(served, me, route, fields):
+    refused = me.post(route, content=fields + PART + b"x\r\n--b--\r\n", headers=FORM)
+
+    assert refused.status_code in {400, 413}, refused.text
+    assert not list(served.app.blobs.folder.glob(".incoming-*"))
+
+
+def test_a_large_file_leaves_the_fields_their_room(me, clip):
+    assert upload(me, clip, title="t" * 500, unknown="x" * 60_000).status_code == 202
+
+
 def test_an_unknown_format_is_refused(served, me, clip):
     task_id = done(served, me, clip)
 

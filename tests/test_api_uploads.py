@@ -8,9 +8,12 @@ import time
 
 import httpx
 import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 from tusclient import client as tus
 from tusclient.exceptions import TusCommunicationError
 
+from core.database.tables import Resumable
 from core.principal import EVERYONE
 from tests import drive
 from tests.installation import generous, problem
@@ -117,6 +120,131 @@ def test_more_than_was_announced_is_refused(me):
     problem(send(me, address, 0, b"x" * 11), 409)
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["length", "chunked"])
+def test_what_is_longer_than_its_length_is_not_its_beginning(served, me, clip, told):
+    """Several megabytes: the pieces before the last one must not stay and pass for the whole."""
+    content = clip.read_bytes() * 30
+    address = begin(me, 2 * 1024 * 1024, language="en")
+    assert len(content) > 2 * 1024 * 1024
+
+    refused = me.patch(
+        address, headers={**PIECE, "Upload-Offset": "0"}, content=content if told else iter([content])
+    )
+
+    problem(refused, 409)
+    told_now = me.head(address)
+    assert told_now.headers["upload-offset"] == "0"
+    assert "stenogram-task-id" not in told_now.headers
+    assert me.get("/api/v1/tasks").json()["total"] == 0
+
+
+def test_what_is_shorter_than_its_length_is_no_task(me, clip):
+    content = clip.read_bytes()
+    address = begin(me, len(content) + 1, language="en")
+    send(me, address, 0, content)
+
+    assert me.head(address).headers["upload-offset"] == f"{len(content)}"
+    assert me.get("/api/v1/tasks").json()["total"] == 0
+
+
+def test_asked_beside_the_last_piece_it_says_how_far_it_is(served, me, clip, monkeypatch):
+    """While the file moves into the store it is neither lost (404) nor finished twice (500)."""
+    content = clip.read_bytes()
+    address = begin(me, len(content), language="en")
+    asked = []
+    adopt = served.app.blobs.adopt
+
+    def slowly(path):
+        asked.append(me.head(address))
+        blob = adopt(path)
+        asked.append(me.head(address))
+        asked.append(me.patch(address, headers={**PIECE, "Upload-Offset": f"{len(content)}"}, content=b""))
+        return blob
+
+    monkeypatch.setattr(served.app.blobs, "adopt", slowly)
+    last = send(me, address, 0, content)
+
+    assert last.status_code == 204
+    assert [answer.status_code for answer in asked] == [200, 200, 409]
+    assert {answer.headers["upload-offset"] for answer in asked[:2]} == {f"{len(content)}"}
+    assert me.get("/api/v1/tasks").json()["total"] == 1
+    assert not list((served.app.settings.home / "uploads").iterdir())
+
+
+def test_a_database_that_is_away_at_the_end_costs_no_byte(served, me, clip, monkeypatch):
+    content = clip.read_bytes()
+    address = begin(me, len(content), language="en")
+    with monkeypatch.context() as patched:
+        patched.setattr(served.app.client_intake, "submit", _locked)
+        problem(send(me, address, 0, content), 503)
+
+    told = me.head(address)
+
+    assert (told.status_code, told.headers["upload-offset"]) == (200, f"{len(content)}")
+    assert told.headers["stenogram-task-id"]
+    assert me.get("/api/v1/tasks").json()["total"] == 1
+
+
+def _locked(*_args):
+    raise OperationalError("select 1", {}, Exception("database is locked"))
+
+
+def test_died_between_the_task_and_its_note_it_is_the_same_task(served, me, clip, monkeypatch):
+    content = clip.read_bytes()
+    address = begin(me, len(content), language="en")
+    with monkeypatch.context() as patched:
+        patched.setattr(served.app.resumable_uploads, "link_task", _locked)
+        problem(send(me, address, 0, content), 503)
+    assert me.get("/api/v1/tasks").json()["total"] == 1
+
+    assert me.head(address).headers["stenogram-task-id"]
+    assert me.get("/api/v1/tasks").json()["total"] == 1
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"callback_url": "http://127.0.0.1/"},
+        {"callback_url": "nonsense"},
+        {"engine": "no such"},
+        {"language": "tlh"},
+        {"engine": "pocketsphinx", "language": "ru"},
+        {"engine": "groq"},
+    ],
+)
+def test_an_order_that_cannot_be_is_refused_before_the_first_byte(served, me, order):
+    refused = me.post(
+        "/api/v1/uploads", headers={"Upload-Length": "1000", "Upload-Metadata": metadata(**order)}
+    )
+
+    assert refused.status_code in {400, 503}, refused.text
+    assert refused.json()["reason"]
+    assert not list((served.app.settings.home / "uploads").iterdir())
+
+
+def test_what_one_visitor_left_does_not_keep_others_out(served):
+    ticket = {"X-Upload-Ticket": served.app.keys.ticket("upload"), **TUS}
+    with httpx.Client(base_url=served.url, headers=ticket) as page:
+        places = [begin(page, 10, language="en") for _ in range(20)]
+        problem(page.post("/api/v1/uploads", headers={"Upload-Length": "10"}), 409)
+        _untouched_for(served, 61)
+        send(page, places[0], 0, b"x")  # the oldest one, but it goes on
+
+        begin(page, 10, language="en")
+
+        left = [place for place in places if page.head(place).status_code == 200]
+        assert len(left) == 19
+        assert places[0] in left
+
+
+def _untouched_for(served, seconds):
+    then = time.time() - seconds
+    with served.app.database.write() as session:
+        session.execute(update(Resumable).values(created_at=then))
+    for file in (served.app.settings.home / "uploads").iterdir():
+        os.utime(file, (then, then))
+
+
 def test_a_finished_upload_takes_no_more_and_stays_known(served, me, clip):
     content = clip.read_bytes()
     address = begin(me, len(content), language="en")
@@ -174,7 +302,7 @@ def test_uploads_belong_to_their_key(served, me):
     with served.client(**TUS) as other:
         assert other.head(address).status_code == 404
         problem(send(other, address, 0, b"x"), 404)
-        problem(other.deletion.delete_recording(address), 404)
+        problem(other.delete(address), 404)
     with served.client("", **TUS) as nobody:
         problem(nobody.post("/api/v1/uploads", headers={"Upload-Length": "10"}), 401)
 
@@ -218,10 +346,6 @@ def test_what_nobody_goes_on_with_is_forgotten(served, me):
     folder = served.app.settings.home / "uploads"
     assert served.app.retention.sweep() == 0
     assert list(folder.iterdir())
-    from sqlalchemy import update
-
-    from core.database.tables import Resumable
-
     with served.app.database.write() as session:
         session.execute(update(Resumable).values(created_at=time.time() - 25 * 3600))
     for file in folder.iterdir():

@@ -93,6 +93,10 @@ class Intake:
         blob = Blob(row.sha256, row.size_bytes)
         return self.submit(Principal(row.owner), blob, row.filename, options, on_accept)
 
+    def check(self, options: TranscriptionOptions) -> None:
+        """Refuse what `submit` would refuse whatever the file is."""
+        self._settled(options)
+
     def choose_engine(self, options: TranscriptionOptions) -> engines.Choice:
         """The engine that would be used, and why."""
         return engines.choose(self._engines, options.engine or self._default_engine, options.language)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,11 +23,14 @@ from sqlalchemy import delete, func, select, update
 from core.database.database import Database
 from core.database.tables import Resumable, new_id
 from core.errors import Code, Conflict, NotFound
-from core.principal import Principal
-from core.storage.blobs import Store, writing
+from core.principal import PAGES, Principal
+from core.storage.blobs import Blob, Store, writing
 
 OPEN_AT_ONCE = 20
 """Unfinished uploads one owner may have; each may fill the disk up to the limit of a file."""
+ABANDONED_S = 60.0
+"""An upload that nobody has sent to for so long gives way to another visitor's if there are too many; a
+connection that is silent for half as long is cut."""
 KEPT_S = 24 * 3600.0
 
 
@@ -37,12 +41,15 @@ class ResumableUploads:
         self._folder = folder
         self._database = database
         self._store = store
-        self._busy: set[str] = set()
+        self._claimed: set[str] = set()
+        self._claiming = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     def begin(self, who: Principal, size_bytes: int, facts: dict[str, str]) -> Resumable:
         """An upload of this size begins. Raises TooLarge, NoSpace, or Conflict if there are too many."""
         self._store.admit(size_bytes)
+        if who.owner == PAGES:
+            self._make_room()
         row = Resumable(id=new_id(), owner=who.owner, size_bytes=size_bytes, facts=json.dumps(facts))
         with self._database.write() as session:
             mine = select(func.count()).where(Resumable.owner == who.owner, Resumable.task_id.is_(None))
@@ -53,6 +60,25 @@ class ResumableUploads:
             self.path(row).touch()
         return row
 
+    def _make_room(self) -> None:
+        """Visitors of the pages share one owner: at its limit, forget uploads that one of them has left."""
+        mine = select(Resumable).where(Resumable.owner == PAGES, Resumable.task_id.is_(None))
+        with self._database.read() as session:
+            rows = list(session.scalars(mine))
+        before = time.time() - ABANDONED_S
+        written = {row.id: self._written_at(row) for row in rows}
+        left = [row for row in rows if row.id not in self._claimed and written[row.id] < before]
+        left.sort(key=lambda row: written[row.id])
+        for row in left[: max(0, len(rows) - OPEN_AT_ONCE + 1)]:
+            self.forget(row)
+
+    def _written_at(self, row: Resumable) -> float:
+        """When bytes last arrived, in seconds since 1970."""
+        try:
+            return max(row.created_at, self.path(row).stat().st_mtime)
+        except FileNotFoundError:
+            return row.created_at
+
     def get(self, who: Principal, upload_id: str) -> Resumable:
         """One upload. Raises NotFound for what is not theirs or was forgotten."""
         with self._database.read() as session:
@@ -61,28 +87,50 @@ class ResumableUploads:
             raise NotFound
         return row
 
+    @contextmanager
+    def claim(self, upload_id: str) -> Iterator[bool]:
+        """Be the only one that writes or finishes this upload; False if somebody is at it already."""
+        with self._claiming:
+            claimed = upload_id not in self._claimed
+            self._claimed.add(upload_id)
+        try:
+            yield claimed
+        finally:
+            if claimed:
+                self._claimed.discard(upload_id)
+
     def offset(self, row: Resumable) -> int:
-        """How many bytes have arrived."""
+        """How many bytes have arrived. Raises NotFound if they are gone."""
         if row.task_id:
             return row.size_bytes
         try:
             return self.path(row).stat().st_size
-        except FileNotFoundError as error:  # we died just when it was complete; it has to be sent again
+        except FileNotFoundError as error:  # it was stopped, or its bytes were lost
             raise NotFound from error
 
     @contextmanager
-    def appending(self, row: Resumable, offset: int) -> Iterator[IO[bytes]]:
-        """The file to append to. Raises Conflict if somebody else does, or it stopped elsewhere."""
-        if row.id in self._busy:
-            raise Conflict(Code.UPLOAD_IN_USE)
+    def appending(self, row: Resumable, offset: int, expected_bytes: int = 0) -> Iterator[IO[bytes]]:
+        """The file to append to, by who has claimed it.
+
+        Raises Conflict if the upload stands elsewhere than at `offset`, or if more is sent than was
+        announced, at once where `expected_bytes` says so. All that came in such a call is dropped: what is
+        longer than its length is no upload of that length.
+        """
         if row.task_id or offset != self.offset(row):
             raise Conflict(Code.UPLOAD_OFFSET_DIFFERS, offset=self.offset(row))
-        self._busy.add(row.id)
+        if offset + expected_bytes > row.size_bytes:
+            raise Conflict(Code.UPLOAD_TOO_LONG, size=row.size_bytes)
         try:
-            with self.path(row).open("ab", buffering=0) as file:
+            file = self.path(row).open("r+b", buffering=0)  # never makes it anew if it was stopped just now
+        except FileNotFoundError as error:
+            raise NotFound from error
+        with file:
+            file.seek(offset)
+            try:
                 yield file
-        finally:
-            self._busy.discard(row.id)
+            except Conflict:
+                file.truncate(offset)
+                raise
 
     def append(self, row: Resumable, file: IO[bytes], piece: bytes) -> None:
         """Take some bytes. Raises TooLarge beyond what was announced, NoSpace on a full disk."""
@@ -103,16 +151,33 @@ class ResumableUploads:
         known: dict[str, str] = json.loads(row.facts)
         return known
 
+    def store(self, row: Resumable) -> Blob:
+        """The bytes of a complete upload in the store. They stay here too until `link_task` or `forget`."""
+        finished = self._finished_path(row)
+        try:
+            finished.unlink(missing_ok=True)
+            try:
+                finished.hardlink_to(self.path(row))
+            except FileNotFoundError:
+                raise
+            except OSError:  # a disk without such links: then they are moved
+                finished = self.path(row)
+            return self._store.adopt(finished)
+        except FileNotFoundError as error:  # stopped just now
+            raise NotFound from error
+
     def link_task(self, row: Resumable, task_id: str) -> None:
         """The upload is complete and is this task now."""
         with self._database.write() as session:
             session.execute(update(Resumable).where(Resumable.id == row.id).values(task_id=task_id))
+        self.path(row).unlink(missing_ok=True)
 
     def forget(self, row: Resumable) -> None:
         """Stop an upload and delete what has arrived; safe to repeat."""
         with self._database.write() as session:
             session.execute(delete(Resumable).where(Resumable.id == row.id))
         self.path(row).unlink(missing_ok=True)
+        self._finished_path(row).unlink(missing_ok=True)
 
     def sweep(self) -> int:
         """Forget what nobody went on with for a day; says how many."""
@@ -127,3 +192,7 @@ class ResumableUploads:
     def path(self, row: Resumable) -> Path:
         """Where its bytes are gathered."""
         return self._folder / row.id
+
+    def _finished_path(self, row: Resumable) -> Path:
+        """A second name of the bytes, on their way into the store."""
+        return self._folder / f"{row.id}.finished"
