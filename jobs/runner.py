@@ -34,6 +34,8 @@ import redis
 
 from core import logs
 from core.settings import ROOT, Settings
+from jobs import pulse
+from jobs.pulse import PulseListener
 
 if TYPE_CHECKING:
     from jobs.supervisor import Supervisor
@@ -60,20 +62,26 @@ class Child:
     command: list[str]
     log_file: Path
     env: dict[str, str] = field(default_factory=dict)
+    has_pulse: bool = False
+    """Whether its main loop gives signs of life (`jobs.pulse`)."""
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     deaths: int = 0
     start_at: float = 0.0
+    _pulse: PulseListener | None = None
 
     def start(self) -> None:
         """Start it in a session of its own, so that Ctrl-C reaches only the runner; a long log makes room."""
         if self.log_file.exists() and self.log_file.stat().st_size > LOG_BYTES:
             self.log_file.replace(self.log_file.with_suffix(".log.1"))
+        listener = PulseListener() if self.has_pulse else None
+        end = {pulse.VARIABLE: str(listener.writing_fd)} if listener else {}
         with self.log_file.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603 - our own commands
                 self.command,
                 cwd=ROOT,
-                env={**os.environ, **self.env},
+                env={**os.environ, **self.env, **end},
+                pass_fds=[listener.writing_fd] if listener else [],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -81,6 +89,14 @@ class Child:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - touches nothing that a thread could hold
             )
         self.started_at = time.monotonic()
+        if listener:
+            listener.started()
+        self._pulse = listener
+
+    @property
+    def heard_at(self) -> float | None:
+        """When its main loop last gave a sign of life, by `time.monotonic`; None before the first."""
+        return self._pulse.heard_at if self._pulse else None
 
     @property
     def pid(self) -> int:
@@ -96,6 +112,9 @@ class Child:
         if self.process.poll() is None:
             return None
         pid, code, self.process = self.process.pid, self.process.returncode, None
+        if self._pulse:
+            self._pulse.close()
+            self._pulse = None
         lived_s = time.monotonic() - self.started_at
         self.deaths = 0 if code == 0 or lived_s > 60 else self.deaths + 1
         self.start_at = time.monotonic() + (min(30.0, 0.1 * 2**self.deaths) if self.deaths else 0.0)
@@ -141,7 +160,10 @@ class Runner:
         self.broker = None if settings.redis_url else self._broker()
         self.workers = [
             self._child(
-                f"{queue}-{n}", [sys.executable, "-m", "jobs.worker", queue], {"STENOGRAM_WORKER": "1"}
+                f"{queue}-{n}",
+                [sys.executable, "-m", "jobs.worker", queue],
+                {"STENOGRAM_WORKER": "1"},
+                has_pulse=True,
             )
             for queue, count in queues.items()
             for n in range(count)
@@ -153,8 +175,8 @@ class Runner:
         )
         self.stopping = threading.Event()
 
-    def _child(self, name: str, command: list[str], env: dict[str, str]) -> Child:
-        return Child(name, command, self.folder / f"{name}.log", env)
+    def _child(self, name: str, command: list[str], env: dict[str, str], *, has_pulse: bool = False) -> Child:
+        return Child(name, command, self.folder / f"{name}.log", env, has_pulse)
 
     def _broker(self) -> Child:
         socket_path = self.settings.broker_socket

@@ -34,6 +34,11 @@ RENEW_S = 5.0
 NOTE_S = 15.0
 SILENT_S = 900.0
 """A running job without any progress for so long is taken for hung; its worker is killed."""
+HUNG_S = 120.0
+"""A worker whose main loop, which turns five times a second, is silent for so long is killed. Reading a large
+library holds the interpreter for seconds, on a busy machine for tens of them."""
+START_S = 600.0
+"""The same before its first sign of life: it reads its libraries until then."""
 
 log = logging.getLogger("stenogram.runner")
 
@@ -48,6 +53,10 @@ class Living(Protocol):
     @property
     def pid(self) -> int:
         """Of the process that runs now."""
+
+    @property
+    def heard_at(self) -> float | None:
+        """When its main loop last gave a sign of life, by `time.monotonic`; None before the first."""
 
 
 class Supervisor:
@@ -73,6 +82,7 @@ class Supervisor:
     def poll(self, alive: Sequence[Living]) -> None:
         """Renew leases and wake the unheard, each when it is due."""
         if self._is_due("renew", RENEW_S):
+            self._end_hung(alive)
             self._quietly(self._renew, alive)
         if self._is_due("reconcile", RECONCILE_S):
             self._quietly(self._wake)
@@ -96,11 +106,22 @@ class Supervisor:
         self._app.job_queue.renew([worker_name(child.pid) for child in alive])
         cards = gpu.look()
         now = self._app.database.now()
-        workers.note(self._app.database, [_seen(child, cards, now) for child in alive])
+        heard = [(child, child.heard_at) for child in alive]
+        workers.note(self._app.database, [_seen(child, at, cards, now) for child, at in heard if at])
         for child in alive:
             if self._app.job_queue.stuck(worker_name(child.pid), SILENT_S):
                 log.warning("%s shows no progress; killing it", child.name)
                 os.kill(child.pid, signal.SIGKILL)
+
+    def _end_hung(self, alive: Sequence[Living]) -> None:
+        """Kill workers whose main loop stands still; the runner finds them dead and starts fresh ones."""
+        for child in alive:
+            heard_at = child.heard_at
+            silent_s = time.monotonic() - (heard_at or child.started_at)
+            if silent_s > (HUNG_S if heard_at else START_S):
+                log.warning("%s has given no sign of life for %.0f s; killing it", child.name, silent_s)
+                with suppress(ProcessLookupError):
+                    os.kill(child.pid, signal.SIGKILL)
 
     def _wake(self) -> None:
         began = time.monotonic()
@@ -122,14 +143,15 @@ def worker_name(pid: int) -> str:
     return f"{socket.gethostname()}/{pid}"
 
 
-def _seen(child: Living, cards: gpu.Cards, now: float) -> Worker:
+def _seen(child: Living, heard_at: float, cards: gpu.Cards, now: float) -> Worker:
+    """As its own main loop was last heard, not as its process is there. `heard_at` by `time.monotonic`."""
     return Worker(
         name=worker_name(child.pid),
         queue=child.name.rpartition("-")[0],
         host=socket.gethostname(),
         pid=child.pid,
         started_at=now - (time.monotonic() - child.started_at),
-        seen_at=now,
+        seen_at=now - (time.monotonic() - heard_at),
         rss_bytes=_rss_bytes(child.pid),
         gpu_bytes=cards.used_bytes.get(child.pid, 0),
         gpu_load=cards.load if child.pid in cards.used_bytes else None,

@@ -19,6 +19,7 @@ from core.database.states import RequestedAction
 from core.queue import workers
 from jobs import actors, installation
 from jobs.broker import INTERACTIVE
+from jobs.pulse import Pulse
 
 POLL_MS = 200
 ASK_S = 1.0
@@ -76,6 +77,7 @@ def main(queues: list[str]) -> None:
     """Serve until asked to stop, orphaned, or due for renewal."""
     os.environ.setdefault(installation.WORKER_VARIABLE, "1")
     logs.install()
+    pulse = Pulse()
     stop, served, parent = threading.Event(), Served(), os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -93,6 +95,7 @@ def main(queues: list[str]) -> None:
         LONG_LIVED if "gpu" in queues else 1
     )
     while not stop.wait(0.2) and served.count < renew_after and os.getppid() == parent:
+        pulse.beat()
         if actors.process_is_broken.is_set() or control.restart():
             break
     worker.stop(timeout=STOP_MS)

@@ -284,6 +284,7 @@ class Worker(Row):
     pid: Mapped[int]
     started_at: Mapped[float]
     seen_at: Mapped[float]
+    """When its main loop last gave a sign of life; that its process exists is not one."""
     rss_bytes: Mapped[int] = mapped_column(default=0)
     gpu_bytes: Mapped[int] = mapped_column(default=0)
     gpu_load: Mapped[float | None]

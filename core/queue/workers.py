@@ -1,4 +1,4 @@
-"""Worker processes, as their runner last saw them."""
+"""Worker processes, as their runner last heard them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEVICE = "device of "
 
 
 def note(database: Database, workers: Sequence[Worker]) -> None:
-    """Remember that these are alive now; forget those not seen for a day."""
+    """Remember when these were last heard (`seen_at`); forget those not seen for a day."""
     with database.write() as session:
         for worker in workers:
             upsert(session, worker)
@@ -40,7 +40,7 @@ def devices(database: Database) -> dict[str, str]:
 
 
 def alive(database: Database) -> list[Worker]:
-    """Workers seen within ALIVE_S, by queue."""
+    """Workers whose main loop was heard within ALIVE_S, by queue."""
     recent = select(Worker).where(Worker.seen_at > database.now() - ALIVE_S)
     with database.read() as session:
         return list(session.scalars(recent.order_by(Worker.queue, Worker.name)))
