@@ -19,10 +19,12 @@ from api import Dispatcher, server
 from api.guard import broken_page
 from core import logs
 from core.settings import ROOT
+from jobs.entry import explained
 from jobs.installation import application
 
 logs.install(readable=os.environ.get("STENOGRAM_LOGS") != "json")  # by hand, people read them
-settings = application().settings
+with explained():
+    settings = application().settings
 config.set_option("server.allowedHosts", [host.strip("[]") for host in settings.served_hosts])
 app = st.App(
     ROOT / "pages" / "_frame.py",

@@ -6,6 +6,7 @@ Which error is which status is said once, in STATUS.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from http import HTTPStatus
 from typing import Any
@@ -14,14 +15,16 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
-from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from core import errors
-from core.errors import Code, NotReady, StenogramError, Unavailable
+from core.database.failures import FAILURES, is_mistake, unavailable
+from core.errors import NotReady, StenogramError, Unavailable
 from core.i18n import catalogue
 from core.i18n.messages import N_
+
+log = logging.getLogger("stenogram.api")
 
 STATUS: dict[type[StenogramError], int] = {
     StenogramError: 500,
@@ -90,7 +93,8 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _unknown)
     api.add_exception_handler(ClientDisconnect, _gone)
-    api.add_exception_handler(OperationalError, _silent)
+    for failure in FAILURES:
+        api.add_exception_handler(failure, _database)
     api.add_exception_handler(Exception, _broken)
 
 
@@ -143,9 +147,12 @@ async def _unknown(request: Request, error: Exception) -> JSONResponse:
     return _answer(request, error.status_code, code, detail, headers)
 
 
-async def _silent(request: Request, _error: Exception) -> JSONResponse:
-    """The database is locked, full or gone; whoever asked may ask again."""
-    return await _ours(request, Unavailable(Code.DATABASE_SILENT))
+async def _database(request: Request, error: Exception) -> JSONResponse:
+    """The database is locked, full, damaged or gone; whoever asked may ask again."""
+    if is_mistake(error):
+        log.error("a mistake of ours in a query", exc_info=error)
+        return await _broken(request, error)
+    return await _ours(request, unavailable(error))
 
 
 async def _broken(request: Request, _error: Exception) -> JSONResponse:

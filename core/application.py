@@ -44,7 +44,7 @@ from core.search.active_embedder import ActiveEmbedder
 from core.search.index import Index
 from core.search.passages import Passages
 from core.search.service import SearchService
-from core.settings import Settings
+from core.settings import Settings, SettingsInvalid, wrong
 from core.speech import engines
 from core.speech.channels import Channels
 from core.speech.downloads import ModelDownloads
@@ -102,6 +102,9 @@ class Application:
     def _build_library(self) -> None:
         database, job_queue = self.database, self.job_queue
         self.engines = engines.all(self.settings)
+        if self.settings.engine not in {"auto", *self.engines}:
+            names = ", ".join(["one of auto", *self.engines])
+            raise SettingsInvalid(wrong("engine", self.settings.engine, names))
         self.model_downloads = ModelDownloads(self.settings, database)
         self.transcripts = Transcripts(database, job_queue)
         self.exports = ExportStore(self.object_store, database, self.transcripts)

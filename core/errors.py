@@ -132,6 +132,10 @@ class Code(StrEnum):
     TASK_CANCELLED = "task_cancelled", "The task was cancelled."
     NOTHING_TO_RETRY = "nothing_to_retry", "There is nothing to try again."
     DATABASE_SILENT = "database_silent", "The database does not answer."
+    DATABASE_BUSY = "database_busy", "The database is busy. Try again in a moment."
+    DATABASE_FULL = "database_full", "The disk of the database is full. Free some space."
+    DATABASE_READ_ONLY = "database_read_only", "The database cannot be written: its disk is read-only."
+    DATABASE_DAMAGED = "database_damaged", "The database is damaged. Stop Stenogram and restore the backup."
     DATABASE_NEWER = (
         "database_newer",
         "The database was made by a newer version (revision {found}; this one knows {known})."

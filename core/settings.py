@@ -1,20 +1,29 @@
 """Every knob, in one frozen object.
 
 Read from the environment, then `.env`, then `.streamlit/secrets.toml`; names and defaults are in
-the README, and a test keeps the two equal. Built by entry points, never at import.
+the README, and a test keeps the two equal. Built by entry points with `load`, never at import.
+
+Every field says what it takes: numbers by their bounds, the rest by a pattern and a description. What is
+outside is refused before anything starts: a retention of -1 h once deleted all there was.
 """
 
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
+import re
 import tempfile
+import typing
+from collections.abc import Callable
 from decimal import Decimal
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from annotated_types import Ge, Gt, Le
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     JsonConfigSettingsSource,
@@ -27,6 +36,81 @@ ROOT = Path(__file__).resolve().parent.parent
 SOCKET_PATH_BYTES = 100
 """Unix sockets allow 104 (macOS) to 108 bytes (Linux)."""
 
+SHOWN = 80
+"""Characters of a wrong value that are repeated."""
+UNITS = {
+    "_s": " seconds",
+    "_h": " hours",
+    "_days": " days",
+    "_bytes": " bytes",
+    "_usd": " dollars",
+    "_per_min": " a minute",
+}
+"""By the ending of a field's name."""
+YEAR_H = 24 * 366
+MOST_BYTES = 1 << 50
+DATABASES = r"^((sqlite:///|postgresql\+psycopg://)\S+)?$"
+BROKERS = r"^((redis|rediss|unix)://\S+)?$"
+INDEXES = r"^([^:]*|(s3|gs|az)://[^\s/]\S*)$"
+BUCKETS = r"^(s3://[^\s/]+(/\S*)?)?$"
+OF_HOST = "an IP address of this machine or its name"
+OF_HOSTS = "names split by commas, *.example.com for all below"
+OF_NETWORKS = "IP addresses or networks split by commas, such as 10.0.0.0/8"
+OF_DATABASE = "sqlite:///file or postgresql+psycopg://user:password@host/name"
+OF_BROKER = "redis://host:6379/0, rediss:// or unix://"
+OF_INDEX = "a folder or s3://bucket/prefix"
+OF_BUCKET = "s3://bucket/prefix"
+WEB = r"^(https?://[^\s/]+\S*)?$"
+
+
+class SettingsInvalid(Exception):
+    """The tool cannot start as it is set up; every sentence says what is wrong and what is allowed."""
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__(" ".join(sentences))
+        self.sentences = sentences
+
+
+def wrong(name: str, value: object, allowed: str) -> str:
+    """The sentence for a wrong value of a setting; a password in an address is not repeated."""
+    shown = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", str(value))
+    shown = "".join(letter if letter.isprintable() else "?" for letter in shown)
+    shown = shown if len(shown) <= SHOWN else shown[:SHOWN] + "…"
+    return f"{name.upper()}={shown}: must be {allowed}."
+
+
+def _each(look: Callable[[str], object]) -> AfterValidator:
+    """Every part of a list split by commas must pass; `look` raises ValueError for a wrong one."""
+
+    def check(value: str) -> str:
+        for part in value.split(","):
+            if part.strip():
+                look(part.strip())
+        return value
+
+    return AfterValidator(check)
+
+
+def _host(name: str) -> str:
+    """An IP address, or a name; digits and dots alone are an address."""
+    bare = name.strip("[]")
+    if ":" in bare or re.fullmatch(r"[\d.]+", bare):
+        ipaddress.ip_address(bare)
+    elif not re.fullmatch(r"(\*\.)?[\w-]{1,63}(\.[\w-]{1,63})*\.?", bare):
+        raise ValueError(name)
+    return name
+
+
+def _network(text: str) -> object:
+    return ipaddress.ip_network(text, strict=False)
+
+
+Slots = Annotated[int, Field(ge=1, le=256)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Pause = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
+Wait = Annotated[float, Field(ge=0, le=366 * 24 * 3600, allow_inf_nan=False)]
+Url = Annotated[str, Field(pattern=WEB, description="an address that begins with https:// or http://")]
+
 
 def _either(*names: str) -> Any:
     """A text that may go by several names."""
@@ -38,11 +122,19 @@ def _either_secret(*names: str) -> Any:
     return Field(SecretStr(""), validation_alias=AliasChoices(*names))
 
 
+def _read(read: Callable[[Any], dict[str, Any]], path: Any) -> dict[str, Any]:
+    """A file of settings. Raises ValueError with its name if it is none."""
+    try:
+        return read(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from error
+
+
 class _Fireworks(JsonConfigSettingsSource):
     """`config/fireworks_creds.json`, where some installations keep that provider's key."""
 
     def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
-        told = super()._read_file(file_path)
+        told = _read(super()._read_file, file_path)
         return {f"fireworks_{name}": told[name] for name in ("api_key", "account_id") if told.get(name)}
 
 
@@ -50,7 +142,7 @@ class _Secrets(TomlConfigSettingsSource):
     """`.streamlit/secrets.toml`, where names are written in capitals as in the environment."""
 
     def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
-        return {name.lower(): value for name, value in super()._read_file(file_path).items()}
+        return {name.lower(): value for name, value in _read(super()._read_file, file_path).items()}
 
 
 class Settings(BaseSettings):
@@ -66,19 +158,19 @@ class Settings(BaseSettings):
     )
 
     stenogram_home: Path = Path("data")
-    host: str = "127.0.0.1"
-    port: int = 8501
-    allowed_hosts: str = ""
-    trusted_proxies: str = ""
+    host: Annotated[str, AfterValidator(_host), Field(description=OF_HOST)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8501
+    allowed_hosts: Annotated[str, _each(_host), Field(description=OF_HOSTS)] = ""
+    trusted_proxies: Annotated[str, _each(_network), Field(description=OF_NETWORKS)] = ""
 
-    database_url: str = ""
-    redis_url: str = ""
-    lancedb_uri: str = ""
+    database_url: Annotated[str, Field(pattern=DATABASES, description=OF_DATABASE)] = ""
+    redis_url: Annotated[str, Field(pattern=BROKERS, description=OF_BROKER)] = ""
+    lancedb_uri: Annotated[str, Field(pattern=INDEXES, description=OF_INDEX)] = ""
 
-    workers_gpu: int = 1
-    workers_cpu: int = 1
-    workers_io: int = 1
-    worker_restart_after: int = 50
+    workers_gpu: Annotated[int, Field(ge=0, le=256)] = 1
+    workers_cpu: Slots = 1
+    workers_io: Slots = 1
+    worker_restart_after: Count = 50
 
     engine: str = "auto"
     gigaam_model: str = "v3_e2e_rnnt"
@@ -88,32 +180,32 @@ class Settings(BaseSettings):
     models_dir: str = ""
 
     embedding_model: str = "gemini-embedding-2"
-    embedding_dim: int = 768
+    embedding_dim: Annotated[int, Field(ge=1, le=65_536)] = 768
     embedding_lane: Literal["now", "batch"] = "now"
     local_embedding_model: str = ""
     gemini_api_key: SecretStr = SecretStr("")
-    gemini_base_url: str = ""
+    gemini_base_url: Url = ""
 
-    batch_min_size: int = 100
-    batch_max_wait_s: float = 300
-    batch_max_requests: int = 10_000
-    batch_max_bytes: int = 100_000_000
-    batch_max_jobs: int = 50
-    batch_enqueued_tokens: int = 500_000
-    batch_poll_s: float = 10
-    batch_quiet_s: float = 900
-    batch_deadline_h: float = 24
-    monthly_cap_usd: Decimal | None = None
+    batch_min_size: Count = 100
+    batch_max_wait_s: Wait = 300
+    batch_max_requests: Count = 10_000
+    batch_max_bytes: Count = 100_000_000
+    batch_max_jobs: Count = 50
+    batch_enqueued_tokens: Count = 500_000
+    batch_poll_s: Pause = 10
+    batch_quiet_s: Wait = 900
+    batch_deadline_h: Annotated[float, Field(gt=0, le=YEAR_H, allow_inf_nan=False)] = 24
+    monthly_cap_usd: Annotated[Decimal, Field(ge=0, le=1_000_000_000, allow_inf_nan=False)] | None = None
 
     groq_api_key: SecretStr = SecretStr("")
-    groq_base_url: str = ""
+    groq_base_url: Url = ""
     groq_model: str = "whisper-large-v3-turbo"
 
     runpod_api_key: SecretStr = SecretStr("")
-    runpod_url: str = ""
-    runpod_image_url: str = ""
+    runpod_url: Url = ""
+    runpod_image_url: Url = ""
     runpod_image_worker: Literal["sdxl", "comfyui"] = "sdxl"
-    runpod_timeout_s: float = 300
+    runpod_timeout_s: Pause = 300
     runpod_worker: Literal["gigaam", "faster-whisper"] = "gigaam"
     runpod_model: str = ""
     runpod_gpu: str = "24 GB L4"
@@ -122,30 +214,30 @@ class Settings(BaseSettings):
     fireworks_enabled: bool = False
     fireworks_api_key: SecretStr = SecretStr("")
     fireworks_account_id: str = ""
-    fireworks_base_url: str = ""
-    fireworks_batch_url: str = ""
+    fireworks_base_url: Url = ""
+    fireworks_batch_url: Url = ""
     fireworks_model: str = "whisper-v3"
-    fireworks_poll_s: float = 10
-    fireworks_max_wait_s: float = 3600
+    fireworks_poll_s: Pause = 10
+    fireworks_max_wait_s: Pause = 3600
 
-    storage_url: str = ""
-    s3_endpoint_url: str = _either("s3_endpoint_url", "yandex_endpoint_url")
+    storage_url: Annotated[str, Field(pattern=BUCKETS, description=OF_BUCKET)] = ""
+    s3_endpoint_url: Url = _either("s3_endpoint_url", "yandex_endpoint_url")
     s3_access_key: SecretStr = _either_secret("s3_access_key", "yandex_access_key")
     s3_secret_key: SecretStr = _either_secret("s3_secret_key", "yandex_secret_key")
     s3_region: str = ""
     yandex_bucket_name: str = ""
 
-    upload_max_bytes: int = 2 * 1024**3
-    api_uploads_per_min: int = 10
-    api_requests_per_min: int = 30
-    api_tasks_per_key: int = 3
-    api_retention_h: float = 24
+    upload_max_bytes: Annotated[int, Field(ge=1, le=MOST_BYTES)] = 2 * 1024**3
+    api_uploads_per_min: Count = 10
+    api_requests_per_min: Count = 30
+    api_tasks_per_key: Annotated[int, Field(ge=0, le=1_000_000_000)] = 3
+    api_retention_h: Annotated[float, Field(ge=0, le=100 * YEAR_H, allow_inf_nan=False)] = 24
     api_callbacks_anywhere: bool = False
     key_pepper: SecretStr = SecretStr("")
 
     import_roots: str = ""
     share_results: bool = True
-    vector_cache_days: int = 30
+    vector_cache_days: Annotated[int, Field(ge=0, le=36_600)] = 30
     pages_read_only: bool = False
 
     @property
@@ -212,3 +304,68 @@ class Settings(BaseSettings):
         """The order in which a setting is looked for; the first that has it wins."""
         files = (_Secrets(settings_cls), _Fireworks(settings_cls))
         return init_settings, env_settings, dotenv_settings, *files
+
+
+def load() -> Settings:
+    """The settings of the environment, with a home that can be written. Raises SettingsInvalid."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise SettingsInvalid(*map(_sentence, error.errors())) from None
+    except (
+        ValueError
+    ) as error:  # of a file that is none of its kind; tomllib, json and pydantic share no more
+        raise SettingsInvalid(str(error)) from None
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=settings.home).close()
+    except OSError as error:
+        allowed = f"a folder that can be written ({error.strerror})"
+        raise SettingsInvalid(wrong("stenogram_home", settings.home, allowed)) from None
+    return settings
+
+
+def allowed(name: str) -> str:
+    """What a setting takes, as its sentence goes on after "must be"."""
+    field = Settings.model_fields[name]
+    if field.description:
+        return field.description
+    kind = field.annotation
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(typing.get_args(kind))
+    if kind is bool:
+        return "true or false"
+    if kind in {str, SecretStr, Path}:
+        return "a folder that can be written" if kind is Path else "text"
+    unit = next((unit for ending, unit in UNITS.items() if name.endswith(ending)), "")
+    return f"a {'whole ' if kind is int else ''}number {_bounds(field)}{unit}"
+
+
+def _bounds(field: FieldInfo) -> str:
+    inner = [field, *(arg for arg in typing.get_args(field.annotation) if hasattr(arg, "__metadata__"))]
+    rules = [rule for each in inner for rule in _rules(each)]
+    least = [f"from {rule.ge}" for rule in rules if isinstance(rule, Ge)]
+    most = [f"to {rule.le}" for rule in rules if isinstance(rule, Le)]
+    if above := [f"above {rule.gt}, at most {most[0][3:]}" for rule in rules if isinstance(rule, Gt)]:
+        return above[0]
+    return " ".join(least + most)
+
+
+def _rules(annotated: Any) -> list[Any]:
+    """Constraints of a field, or those inside an `Annotated[…] | None`."""
+    if isinstance(annotated, FieldInfo):
+        return list(annotated.metadata)
+    return [rule for part in annotated.__metadata__ for rule in getattr(part, "metadata", [part])]
+
+
+def _sentence(error: Any) -> str:
+    name = str(error["loc"][0]).lower()
+    fields = Settings.model_fields
+    aliases = {
+        str(alias): known
+        for known, field in fields.items()
+        for alias in getattr(field.validation_alias, "choices", ())
+    }
+    known = aliases.get(name, name)
+    value = "***" if fields[known].annotation is SecretStr else error["input"]
+    return wrong(name, value, allowed(known))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from dramatiq.brokers.redis import RedisBroker
 
 from core.application import Application
-from core.settings import Settings
+from core.settings import load
 from jobs.broker import BrokerNotifier, make_broker
 
 WORKER_VARIABLE = "STENOGRAM_WORKER"
@@ -32,7 +32,7 @@ _building = threading.Lock()
 @functools.cache
 def broker() -> RedisBroker:
     """The broker that the environment names."""
-    return make_broker(Settings(), patient=bool(os.environ.get(WORKER_VARIABLE)))
+    return make_broker(load(), patient=bool(os.environ.get(WORKER_VARIABLE)))
 
 
 notifier = BrokerNotifier(broker)
@@ -42,9 +42,7 @@ def application() -> Application:
     """The installation of this process."""
     with _building:
         if _held.application is None:
-            _held.application = Application(
-                Settings(), notifier=notifier.job, picture_notifier=notifier.picture
-            )
+            _held.application = Application(load(), notifier=notifier.job, picture_notifier=notifier.picture)
         return _held.application
 
 

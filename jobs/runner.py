@@ -12,6 +12,7 @@ The web server takes longest to start, so it is on its way before anything large
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import gc
 import logging
@@ -33,8 +34,9 @@ import psutil
 import redis
 
 from core import logs
-from core.settings import ROOT, Settings
+from core.settings import ROOT, Settings, SettingsInvalid, allowed, load, wrong
 from jobs import pulse
+from jobs.entry import explained
 from jobs.pulse import PulseListener
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ GRACE_S = 25.0
 LOG_BYTES = 50_000_000
 """A log longer than this is set aside when its process starts anew; one former log is kept."""
 PR_SET_PDEATHSIG = 1
+LAST_PORT = 65535
 
 log = logging.getLogger("stenogram.runner")
 
@@ -312,20 +315,31 @@ def lock(settings: Settings) -> IO[str]:
 
 
 def free_port(settings: Settings) -> None:
-    """Refuse early if somebody else listens on our port."""
-    with socket.socket() as probe:
+    """Refuse early if we cannot listen there. Raises SettingsInvalid, SystemExit if somebody else does."""
+    try:
+        found = socket.getaddrinfo(settings.host.strip("[]"), settings.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise SettingsInvalid(wrong("host", settings.host, allowed("host"))) from None
+    family, kind, protocol, _, place = found[0]
+    with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((settings.host, settings.port))
+            probe.bind(place)
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise SettingsInvalid(wrong("host", settings.host, allowed("host"))) from None
+            if error.errno == errno.EACCES:
+                can = "a port that this user may listen on, from 1024"
+                raise SettingsInvalid(wrong("port", settings.port, can)) from None
+            another = settings.port + 1 if settings.port < LAST_PORT else settings.port - 1
             raise SystemExit(
-                f"Port {settings.port} is taken ({error.strerror}). Try: make run PORT={settings.port + 1}"
+                f"Port {settings.port} is taken ({error.strerror}). Try: make run PORT={another}"
             ) from None
 
 
 def main(arguments: list[str]) -> None:
     """`python -m jobs.runner` runs everything; with queue names it runs only workers for them."""
-    settings = Settings()
+    settings = load()
     slots = {"gpu": settings.workers_gpu, "cpu": settings.workers_cpu, "io": settings.workers_io}
     queues = {name: slots.get(name, 1) for name in arguments} or slots
     held = None if arguments else lock(settings)
@@ -340,4 +354,5 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with explained():
+        main(sys.argv[1:])

@@ -19,9 +19,9 @@ from contextlib import suppress
 from typing import Protocol
 
 import psutil
-from sqlalchemy.exc import OperationalError
 
 from core.application import Application
+from core.database.failures import FAILURES, is_mistake, unavailable
 from core.database.tables import Worker
 from core.queue import workers
 from core.queue.periodic import RECONCILE
@@ -134,8 +134,10 @@ class Supervisor:
     def _quietly(self, care: Callable[..., object], *about: object) -> None:
         try:
             care(*about)
-        except OperationalError as error:
-            log.warning("database is away: %s", error.orig)
+        except FAILURES as error:
+            if is_mistake(error):
+                raise
+            log.warning("%s", unavailable(error))
 
 
 def worker_name(pid: int) -> str:

@@ -6,6 +6,7 @@ Ends by itself after WORKER_RESTART_AFTER jobs, and with its parent; the runner 
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import signal
 import sys
@@ -15,11 +16,15 @@ import time
 import dramatiq
 
 from core import logs
+from core.database.failures import FAILURES, unavailable
 from core.database.states import RequestedAction
 from core.queue import workers
 from jobs import actors, installation
 from jobs.broker import INTERACTIVE
+from jobs.entry import explained
 from jobs.pulse import Pulse
+
+log = logging.getLogger("stenogram.jobs")
 
 POLL_MS = 200
 ASK_S = 1.0
@@ -61,7 +66,11 @@ class Control:
         if time.monotonic() < self._asked_at + ASK_S:
             return False
         self._asked_at = time.monotonic()
-        wanted = workers.requested_action(installation.application().database, actors.WORKER)
+        try:
+            wanted = workers.requested_action(installation.application().database, actors.WORKER)
+        except FAILURES as error:
+            log.warning("nobody can say what is wanted of this worker: %s", unavailable(error))
+            return False
         if (wanted == RequestedAction.DRAIN) != self._drained:
             self._drained = wanted == RequestedAction.DRAIN
             (self._worker.pause if self._drained else self._worker.resume)()
@@ -103,4 +112,5 @@ def main(queues: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with explained():
+        main(sys.argv[1:])

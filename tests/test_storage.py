@@ -112,8 +112,11 @@ def test_the_old_names_of_the_settings_are_understood(tmp_path, s3, monkeypatch)
 
 @pytest.mark.parametrize("url", ["https://bucket", "bucket", "s3://"])
 def test_an_address_that_is_none_is_refused(tmp_path, url):
+    with pytest.raises(ValueError, match="storage_url"):
+        Settings(stenogram_home=tmp_path, storage_url=url)
+    past_the_settings = Settings(stenogram_home=tmp_path).model_copy(update={"storage_url": url})
     with pytest.raises(Rejected, match="s3://bucket"):
-        ObjectStore(Settings(stenogram_home=tmp_path, storage_url=url)).put("a", b"")
+        ObjectStore(past_the_settings).put("a", b"")
 
 
 def test_a_store_that_is_away_is_busy_and_says_no_secret(tmp_path):

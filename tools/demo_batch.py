@@ -17,7 +17,8 @@ from core.application import Application
 from core.database.states import EmbeddingMode
 from core.embedding.embedders.gemini import EMULATED
 from core.principal import EVERYONE
-from core.settings import ROOT, Settings
+from core.settings import ROOT, load
+from jobs.entry import explained
 from tools.gemini_emulator import GeminiEmulator
 from tools.sample import RECORDINGS
 
@@ -53,7 +54,9 @@ def main() -> int:
             "BATCH_MIN_SIZE": "1",
             "BATCH_MAX_WAIT_S": "10",
         }
-        hand_in(Application(Settings()))
+        with explained():
+            app = Application(load())
+        hand_in(app)
         print("\n".join(LINES), flush=True)
         tool = subprocess.Popen([sys.executable, "-m", "jobs.runner"], cwd=ROOT)
         signal.signal(signal.SIGTERM, lambda *_: tool.terminate())

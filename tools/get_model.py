@@ -8,8 +8,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core.errors import StenogramError
-from core.settings import Settings
+from core.settings import load
 from core.speech.gigaam import download
+from jobs.entry import explained
 
 
 def show(name: str, done: int, total: int) -> None:
@@ -20,7 +21,8 @@ def show(name: str, done: int, total: int) -> None:
 
 def main() -> None:
     """Fetch the model that is named, or the one that the settings name."""
-    settings = Settings()
+    with explained():
+        settings = load()
     try:
         for path in download.fetch((sys.argv[1:] or [settings.gigaam_model])[0], settings.models, show):
             print(f"\n{path.name} is there")

@@ -7,7 +7,8 @@ import sys
 
 from core.clients.keys import Keys
 from core.database.database import Database
-from core.settings import Settings
+from core.settings import load
+from jobs.entry import explained
 
 
 def main(arguments: list[str]) -> int:
@@ -20,9 +21,9 @@ def main(arguments: list[str]) -> int:
     if not asked.name.strip():
         print("Whose key is it? Say `make key NAME=somebody`.", file=sys.stderr)
         return 2
-    settings = Settings()
-    settings.home.mkdir(parents=True, exist_ok=True)
-    keys = Keys(Database(settings.sqlalchemy_url), settings.key_pepper.get_secret_value())
+    with explained():
+        settings = load()
+        keys = Keys(Database(settings.sqlalchemy_url), settings.key_pepper.get_secret_value())
     print(keys.make(asked.name.strip(), admin=asked.admin, language=asked.language))
     return 0
 

@@ -18,8 +18,9 @@ from core.database.tables import Job, Task
 from core.errors import StenogramError
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
-from core.settings import ROOT, Settings
+from core.settings import ROOT, load
 from jobs import actors
+from jobs.entry import explained
 
 SAMPLES = ROOT / "tests" / "data"
 RECORDINGS = [
@@ -81,7 +82,8 @@ def transcribe(app: Application, path: Path, options: TranscriptionOptions) -> N
 def main() -> None:
     """Two recordings, three questions."""
     logging.getLogger().setLevel(logging.ERROR)
-    app = Application(Settings())
+    with explained():
+        app = Application(load())
     for path, options in RECORDINGS:
         try:
             transcribe(app, path, options)

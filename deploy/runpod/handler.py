@@ -13,6 +13,7 @@ import base64
 import binascii
 import functools
 import json
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from core.errors import Rejected
 from core.http_client import HttpClient
 from core.media import decode
 from core.media.waveform import SAMPLE_RATE, Waveform
-from core.settings import Settings
+from core.settings import SettingsInvalid, load
 from core.speech import engines, vad
 from core.speech.engine import Engine, Word
 
@@ -126,7 +127,11 @@ def main() -> None:
     """Load the engine of the settings and serve RunPod's queue."""
     import runpod  # noqa: PLC0415 - only the worker has it
 
-    settings = Settings()
+    try:
+        settings = load()
+    except SettingsInvalid as error:
+        print(*error.sentences, sep="\n", file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
     engine = engines.choose(engines.all(settings), settings.engine, "ru").engine
     hear = functools.partial(listen, engine)
     runpod.serverless.start({"handler": lambda job: handle(job, hear)})
