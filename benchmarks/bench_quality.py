@@ -61,13 +61,17 @@ def queries(folder: Path = JUDGED) -> list[Query]:
     return [Query(row["class"], row["language"], row["query"], row["relevant"]) for row in rows]
 
 
-def filled(folder: Path, embedder: Embedder | None, judged: Path = JUDGED) -> Index:
+def passages(folder: Path = JUDGED) -> list[dict[str, str]]:
+    return list(json.loads((folder / "passages.json").read_text()))
+
+
+def filled(folder: Path, embedder: Embedder | None) -> Index:
     """An index of the judged passages, each a recording's next 45 seconds."""
     index = Index(str(folder))
     recordings = defaultdict(list)
-    for passage in json.loads((judged / "passages.json").read_text()):
+    for passage in passages():
         recordings[passage["recording"]].append(passage)
-    for recording, passages in recordings.items():
+    for recording, mine in recordings.items():
         rows = [
             Row(
                 passage["id"],
@@ -78,7 +82,7 @@ def filled(folder: Path, embedder: Embedder | None, judged: Path = JUDGED) -> In
                 passage["text"],
                 language(passage["text"]),
             )
-            for n, passage in enumerate(passages)
+            for n, passage in enumerate(mine)
         ]
         index.put(recording, rows)
         read = [row for row in rows if embedder and understands(embedder, row.language)]
@@ -96,7 +100,7 @@ def score(query: Query, matches: list[Match]) -> Score:
     gains = [query.relevant.get(key, 0) for key in found[:10]]
     ideal = sorted(query.relevant.values(), reverse=True)[:10]
     first = next((rank for rank, key in enumerate(found, 1) if key in query.relevant), None)
-    sure = bool(matches) and getattr(matches[0], "sure", True)
+    sure = bool(matches) and matches[0].sure
     count = len(query.relevant) or 1
     return Score(
         _dcg(gains) / (_dcg(ideal) or 1),

@@ -37,6 +37,7 @@ class Synthetic:
     title: str = "Synthetic"
     languages: tuple[str, ...] | None = None
     batch_texts: int = 100
+    answer_cosine: float | None = None
     dim: int = DIM
 
     def embed(self, texts: list[str]) -> Vectors:

@@ -1,12 +1,14 @@
 """Search: where was it said."""
 
+import functools
+
 import streamlit as st
 
 from core.errors import StenogramError
 from core.library import moments, views
 from jobs.installation import application
 from pages.components import common
-from pages.components.common import WHO, gettext, translate_error
+from pages.components.common import WHO, gettext, language, plain, translate_error
 
 app = application()
 totals = views.totals(app.database, WHO)
@@ -39,13 +41,20 @@ if not question.strip():
 
 try:
     with st.spinner(gettext("Searching…")):
-        found = moments.find(app.searcher, app.recordings, WHO, question, mode=mode, limit=30)
+        find = functools.partial(moments.find, app.searcher, app.recordings, WHO)
+        found = find(question, mode=mode, limit=30, language=language())
 except StenogramError as error:
     st.error(translate_error(error))
     st.stop()
 
+answers = [result for result in found.results if result.answer]
+nearest = [result for result in found.results if not result.answer]
 if not found.total:
     st.write(gettext("Nothing was found. Try other words."))
-elif found.notice:
-    st.info(gettext(found.notice))
-common.groups(views.grouped(found.results, question))
+if found.notice:
+    st.info(plain(found.notice))
+marked = " ".join([question, *(each.read for each in found.instead)])
+common.groups(views.grouped(answers, marked))
+if nearest:
+    st.markdown(gettext("Less certain:") if answers else gettext("Nothing says that; nearest by meaning:"))
+    common.groups(views.grouped(nearest, marked), key="nearest")

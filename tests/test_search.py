@@ -27,7 +27,7 @@ RUSSIAN = [
 class Broken:
     """An embedder whose key was refused."""
 
-    name, title, dim, batch_texts, languages = "broken", "Broken", 4, 10, None
+    name, title, dim, batch_texts, languages, answer_cosine = "broken", "Broken", 4, 10, None, None
 
     def embed_query(self, _text):
         raise ProviderRefused(GEMINI, "A_KEY")

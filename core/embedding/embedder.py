@@ -31,6 +31,9 @@ class Embedder(Protocol):
     batch_texts: int
     """How many texts to hand over at once, so that a failure never loses more than these."""
 
+    answer_cosine: float | None
+    """Below this cosine of their vectors a passage is no answer to a question; None: nobody knows."""
+
     @property
     def dim(self) -> int:
         """Numbers a vector; asking may load the model."""

@@ -105,6 +105,9 @@ class Hit:
     speaker: str
     why: str
     pieces: list[tuple[str, bool]]
+    how: str = ""
+    also_in: tuple[str, ...] = ()
+    """Titles of other recordings where the very same was said."""
 
 
 @dataclass(frozen=True)
@@ -245,7 +248,8 @@ def grouped(results: Iterable[Moment], question: str) -> list[Group]:
     for result in results:
         group = groups.setdefault(result.recording_id, Group(result.recording_id, result.title, []))
         pieces = excerpt(marks(result.text, question))
-        group.hits.append(Hit(result.play_s, result.speaker, result.why, pieces))
+        also = tuple(place.title for place in result.also_in)
+        group.hits.append(Hit(result.play_s, result.speaker, result.why, pieces, result.how, also))
     return list(groups.values())
 
 

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -29,8 +30,9 @@ from numpy.typing import NDArray
 
 from core.embedding.embedder import Vectors, unit
 from core.errors import Code, Rejected, Unavailable
-from core.search import lance, stems
+from core.search import lance, numbers, stems
 from core.search.lance import How
+from core.search.question import Question, read
 from core.storage.blobs import no_space
 
 EXACT_ROWS = 10_000
@@ -39,6 +41,8 @@ PROBES = 50
 REFINED = 10
 """Partitions looked at, and raw vectors compared for each hit wanted; recall above 0.99, measured."""
 WORDS = "words"
+QUERY_LIMIT_S = 10
+"""LanceDB is told to give up a query after this long, so that none goes on when nobody waits for it."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -138,11 +142,11 @@ class Index:
 
     @_reading
     def words(
-        self, question: str, scope: Scope = EVERYWHERE, limit: int = 20, how: How = "all"
+        self, question: str | Question, scope: Scope = EVERYWHERE, limit: int = 20, how: How = "all"
     ) -> list[tuple[Row, float]]:
         """Passages that say it, best first, with their score (BM25; 1 for a substring)."""
-        words, asked = self._open(WORDS), stems.read(question)
-        if words is None or not asked.text:
+        words, asked = self._open(WORDS), read(question) if isinstance(question, str) else question
+        if words is None or not (asked.words or asked.phrases):
             return []
         if how == "substring":
             where = _within(scope, lance.containing("plain", asked.text))
@@ -368,7 +372,13 @@ def _by_hash(table: lance.Table, where: lance.Condition) -> dict[str, NDArray[np
 
 
 def _values(query: Any) -> list[dict[str, Any]]:
-    return list(query.to_arrow().to_pylist())
+    """What a query finds. Unavailable if that takes longer than `QUERY_LIMIT_S`."""
+    try:
+        return list(query.to_arrow(timeout=timedelta(seconds=QUERY_LIMIT_S)).to_pylist())
+    except RuntimeError as error:
+        if "Query timeout" not in str(error):
+            raise
+        raise Unavailable(Code.SEARCH_STOPPED, seconds=QUERY_LIMIT_S) from error
 
 
 def _row(values: Mapping[str, Any]) -> Row:
@@ -380,8 +390,13 @@ def _belongs(row: Row, recording_id: str) -> bool:
     return bool(row.id) and row.recording_id == recording_id and in_time
 
 
+def _plain(text: str) -> str:
+    """The text folded, and below it what else it is found by: numbers in digits, codes as one word."""
+    return "\n".join([stems.fold(text), *([" ".join(spoken)] if (spoken := numbers.spoken(text)) else [])])
+
+
 def _words_batch(schema: Any, rows: Iterable[Row]) -> Any:
-    database = [asdict(row) | {"plain": stems.fold(row.text)} for row in rows]
+    database = [asdict(row) | {"plain": _plain(row.text)} for row in rows]
     return lance.batch(schema, {name: [record[name] for record in database] for name in schema.names})
 
 

@@ -18,11 +18,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from core.search import stems
+from core.search import numbers, stems
+from core.search.question import Question, is_exact
 
 Table = Any
 Condition = Any
-How = Literal["all", "any", "fuzzy", "substring"]
+How = Literal["all", "layout", "sound", "fuzzy", "any", "substring"]
+"""How a question was read, exact to loose; the index is asked for all, any, fuzzy and substring."""
 
 INDEX_ROWS = 10_000
 """Below this an exact scan is as fast as an index."""
@@ -159,7 +161,7 @@ def distinct(table: Table, column: str) -> list[str]:
 # Questions
 
 
-def full_text(question: stems.Question, how: How) -> Any | None:
+def full_text(question: Question, how: How) -> Any | None:
     """The question for both text columns: each word is asked of the column that knows its language.
 
     None if there is no word in it.
@@ -170,18 +172,18 @@ def full_text(question: stems.Question, how: How) -> Any | None:
     return lance.BooleanQuery([(occur, part) for part in parts]) if parts else None
 
 
-def _phrases(question: stems.Question) -> list[Any]:
+def _phrases(question: Question) -> list[Any]:
     return [_queries().PhraseQuery(phrase, _column(phrase)) for phrase in question.phrases]
 
 
-def _words(question: stems.Question, how: How) -> list[Any]:
+def _words(question: Question, how: How) -> list[Any]:
     """Words of one form share a query; a word of several has its own, and any of them will do."""
     lance = _queries()
     operator = lance.FullTextOperator.AND if how == "all" else lance.FullTextOperator.OR
     columns: dict[str, list[str]] = {}
     queries = []
     for word in question.words:
-        column, forms = _column(word, question.text), stems.forms(word)
+        column, forms = _column(word), _forms(word)
         if len(forms) == 1:
             columns.setdefault(column, []).append(word)
         else:
@@ -191,16 +193,16 @@ def _words(question: stems.Question, how: How) -> list[Any]:
     return queries
 
 
-def _fuzzy(question: stems.Question) -> list[Any]:
+def _fuzzy(question: Question) -> list[Any]:
     """One letter may be wrong in a short word, two in a longer one.
 
     Fuzzy words are not stemmed by LanceDB, so they are here.
     """
     lance = _queries()
     return [
-        lance.MatchQuery(stems.stem(word), _column(word, question.text), fuzziness=1 if len(word) <= 5 else 2)
+        lance.MatchQuery(stems.stem(word), _column(word), fuzziness=1 if len(word) <= 5 else 2)
         for word in question.words
-        if 2 < len(word) <= LONGEST_FUZZY
+        if 2 < len(word) <= LONGEST_FUZZY and not is_exact(word)
     ]
 
 
@@ -210,10 +212,14 @@ def _queries() -> Any:
     return query
 
 
-def _column(text: str, around: str = "") -> str:
-    """Where a word is looked for; a bare number goes with the words around it."""
-    script = text if not text.isnumeric() else around
-    return "text" if stems.is_russian(script) else "plain"
+def _forms(word: str) -> tuple[str, ...]:
+    """A word in each form that it is found by; a code also in letters of one script."""
+    return tuple(dict.fromkeys((word, numbers.code(word)))) if is_exact(word) else stems.forms(word)
+
+
+def _column(text: str) -> str:
+    """Where a word is looked for: numbers and codes where they stand in digits and one script."""
+    return "text" if stems.is_russian(text) and not is_exact(text) else "plain"
 
 
 # Care

@@ -1,8 +1,8 @@
 """Question → moments.
 
-By meaning (vectors) and by words at once; the two lists are fused by rank. Words must all be there:
-fused with passages that have only some of them, a paraphrase loses its place (R@1 0.78 → 0.31 on our
-English set). Only when nothing is found is the question read more and more loosely.
+By words and by meaning at once. What says all that is asked for, numbers and codes too, comes first; then
+what is nearest by meaning, lifted by how much of the question it says. Words that the index does not have are
+read more and more loosely (`spelling.py`). What is neither said nor near enough is shown, but as no answer.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import functools
 import itertools
 import operator
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from core.embedding.embedder import Embedder, understands
 from core.errors import BadRequest, Code, Unavailable
-from core.search import stems
+from core.search import numbers, spelling, stems
 from core.search.index import EVERYWHERE, Index, Row, Scope
 from core.search.lance import How
+from core.search.question import Question, read
+from core.search.spelling import Reading
 from core.speech.engine import Word
 from core.transcripts.chunking import language
 
@@ -29,7 +31,10 @@ DEPTH = 50
 """How far down each list is read before fusing; fixed, so that a longer page begins like a shorter one."""
 RRF_K = 60
 """Reciprocal rank fusion, Cormack, Clarke & Büttcher, SIGIR 2009."""
-LOOSER: tuple[How, ...] = ("any", "fuzzy", "substring")
+COVERED = 0.1
+"""What saying all words of a question adds to a cosine; some of them add their share, squared."""
+ENOUGH = 0.5
+"""Share of the words that makes an answer where nobody can say what is meant."""
 SIMILAR = 0.75
 """How alike two stems must be to pass for a misspelling when nothing else can be marked."""
 
@@ -53,9 +58,13 @@ class Match:
     why: str
     """meaning, words or both."""
     how: str
-    """How its words were found: all, any, fuzzy or substring; empty if it was by meaning only."""
+    """How its words were found, a `How`; empty if it was by meaning only."""
     play_s: float
     """Where to start playing, in seconds."""
+    sure: bool = True
+    """Whether it is an answer; else only the nearest there is."""
+    also: tuple[Row, ...] = ()
+    """Other passages that say the very same."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,12 @@ class Found:
 
     matches: tuple[Match, ...] = ()
     notice: str | None = None
+    how: str = ""
+    """How loosely the words had to be read for the first match; empty without words."""
+    instead: tuple[tuple[str, str], ...] = ()
+    """Words as they were asked, and as they were read."""
+    missing: tuple[str, ...] = ()
+    """Words of the question that nobody says."""
 
 
 def search(
@@ -83,18 +98,164 @@ def search(
     """
     if mode not in MODES:
         raise BadRequest(Code.SEARCH_MODE_UNKNOWN, mode=mode)
-    asked = stems.read(question)
-    if not asked.text:
+    asked = read(question)
+    if not asked.words and not asked.phrases:
         return Found()
-    look = _Look(index, question, scope, max(limit, DEPTH))
-    near, notice = look.near(embedder) if mode != "words" else ([], None)
-    with_words = mode != "meaning" or notice is not None or bool(asked.phrases)
-    said, how = look.said(loosely=not near or bool(asked.phrases)) if with_words else ([], "")
+    look = _Look(index, asked, question, scope, max(limit, DEPTH))
+    said = look.said()
+    near, notice = look.near(embedder, said.reading) if mode != "words" else ([], None)
+    if mode == "meaning" and notice is None and not asked.phrases:
+        said = _Said(said.reading, [], [])
+    ranked = _once(_ranked(near, said, embedder))[:limit]
+    matches = tuple(_match(hit, said.how, moment) for hit in ranked)
+    missing = said.reading.missing if said.how not in ("all", "") else ()
+    return Found(matches, notice, said.how, said.reading.instead, missing)
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What the words found: passages with all of them, and passages with some."""
+
+    reading: Reading
+    whole: Hits
+    partly: Hits
+
+    @property
+    def how(self) -> str:
+        if self.whole:
+            return self.reading.how
+        return "any" if self.partly else ""
+
+
+@dataclass(frozen=True)
+class _Hit:
+    """A passage on its way into the answer."""
+
+    row: Row
+    score: float
+    why: str
+    sure: bool
+    also: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Look:
+    """One question to one index."""
+
+    index: Index
+    asked: Question
+    original: str
+    scope: Scope
+    depth: int
+
+    def said(self) -> _Said:
+        """Passages that say it: as it was asked, else as it may have been meant."""
+        whole = self._words(self.asked, "all")
+        if whole or self.asked.phrases:
+            return _Said(Reading(self.asked, "all", self.original), whole, [])
+        partly = self._words(self.asked, "any")
+        there = {part for row, _ in partly for part in _parts(row)}
+        all_of_them = len(partly) < self.depth
+
+        def absent(word: str) -> bool | None:
+            return False if _is_in(there, word) else True if all_of_them else None
+
+        reading = spelling.read(self.index, self.asked, self.original, self.scope, absent)
+        if reading.instead:
+            whole = self._words(reading.question, "all")
+            partly = [] if whole else self._words(reading.question, "any")
+        if not whole and not partly:
+            parts = self._words(self.asked, "substring")
+            return _Said(replace(reading, how="substring") if parts else reading, parts, [])
+        return _Said(reading, whole, partly)
+
+    def near(self, embedder: Embedder | None, reading: Reading) -> tuple[Hits, str | None]:
+        """Passages that mean it, or why nobody can say."""
+        if embedder is None or embedder.languages == ():
+            return [], NO_MEANING
+        text = reading.text
+        if not understands(embedder, language(text)):
+            return [], NOT_ITS_LANGUAGE
+        try:
+            vector = embedder.embed_query(text)
+        except Unavailable:
+            return [], NO_MEANING
+        scores = self.index.nearest(embedder, vector, self.scope, self.depth)
+        rows = self.index.rows([key for key, _ in scores])
+        return [(rows[key], score) for key, score in scores if key in rows], None
+
+    def _words(self, question: Question, how: How) -> Hits:
+        return self.index.words(question, self.scope, self.depth, how)
+
+
+def _ranked(near: Hits, said: _Said, embedder: Embedder | None) -> list[_Hit]:
+    """One list of both, best first: what says everything, then what means it or says some of it."""
+    asked = said.reading.question
+    cosines = {row.id: score for row, score in near}
+    whole = _whole(near, said.whole)
+    first = {hit.row.id for hit in whole}
     if asked.phrases:
-        spoken = {row.id for row, _ in said}
-        near = [(row, score) for row, score in near if row.id in spoken]
-    matches = [_match(*hit, how, moment) for hit in _fused(near, said)[:limit]]
-    return Found(tuple(matches), notice)
+        return whole
+    covered = {row.id: _coverage(row, asked) for row, _ in said.partly}
+    rows = {row.id: row for row, _ in [*near, *said.partly] if row.id not in first}
+    floor = embedder.answer_cosine if embedder and embedder.answer_cosine else 0.0
+    least = min(cosines.values(), default=0.0)
+    exact_missing = bool(asked.exact) and not said.whole
+    rest = []
+    for key, row in rows.items():
+        share = covered.get(key, 0.0)
+        score = cosines.get(key, least) + COVERED * share**2
+        why = "both" if key in cosines and share else "meaning" if key in cosines else "words"
+        sure = score >= floor if near else share >= ENOUGH
+        rest.append(_Hit(row, score, why, sure and not exact_missing))
+    return [*whole, *sorted(rest, key=lambda hit: -hit.score)]
+
+
+def _once(hits: Sequence[_Hit]) -> list[_Hit]:
+    """Each text once, where it ranks best."""
+    texts: dict[str, list[_Hit]] = {}
+    for hit in hits:
+        texts.setdefault(stems.fold(hit.row.text), []).append(hit)
+    return [replace(best, also=tuple(hit.row for hit in others)) for best, *others in texts.values()]
+
+
+def _whole(near: Hits, said: Hits) -> list[_Hit]:
+    """Passages with all the words, those first that also mean it: fused by rank."""
+    places = {row.id: rank for rank, (row, _) in enumerate(near, start=1)}
+    hits = []
+    for rank, (row, _) in enumerate(said, start=1):
+        place = places.get(row.id)
+        score = 1 / (RRF_K + rank) + (1 / (RRF_K + place) if place else 0)
+        hits.append(_Hit(row, 1 + score, "both" if place else "words", sure=True))
+    return sorted(hits, key=lambda hit: -hit.score)
+
+
+def _coverage(row: Row, asked: Question) -> float:
+    """The share of the question's words that a passage says."""
+    there = _parts(row)
+    said = [word for word in asked.words if _is_in(there, word)]
+    return len(said) / len(asked.words)
+
+
+def _parts(row: Row) -> frozenset[str]:
+    """What a passage is found by: stems, numbers and codes."""
+    return _parts_of(row.text)
+
+
+@functools.lru_cache(maxsize=2000)
+def _parts_of(text: str) -> frozenset[str]:
+    return frozenset([*(stems.stem(word) for word in stems.words(stems.fold(text))), *numbers.spoken(text)])
+
+
+def _is_in(there: Container[str], word: str) -> bool:
+    return word in there or any(stems.stem(form) in there for form in stems.forms(word))
+
+
+def _match(hit: _Hit, how: str, moment: Callable[[Row], float] | None) -> Match:
+    play_s = moment(hit.row) if moment else hit.row.start_s
+    return Match(
+        hit.row, hit.score, hit.why, "" if hit.why == "meaning" else how, max(0.0, play_s), hit.sure, hit.also
+    )
 
 
 def marks(text: str, question: str) -> list[tuple[str, bool]]:
@@ -107,7 +268,7 @@ def marks(text: str, question: str) -> list[tuple[str, bool]]:
     places = [n for n, piece in enumerate(pieces) if stems.words(piece)]
     told = [pieces[n] for n in places]
     found = _asked_for(told, question)
-    if not found and (literal := _literal(text, stems.read(question).text)):
+    if not found and (literal := _literal(text, read(question).text)):
         return literal
     marked = {places[n] for n in found or _nearly(told, question)}
     return _merged([(piece, n in marked) for n, piece in enumerate(pieces)])
@@ -125,7 +286,7 @@ def play_s(question: str, row: Row, said: Iterable[Word]) -> float:
 
 
 def _asked_for(told: Sequence[str], question: str) -> list[int]:
-    """Which of these words are asked for: phrases where they stand whole, single words wherever they are."""
+    """Which of these words are asked for: phrases where they stand whole, the rest wherever it is."""
     free, phrases = _wanted(question)
     stemmed = [stems.stem(word) for word in told]
     found = {n for n, stem in enumerate(stemmed) if stem in free}
@@ -134,7 +295,26 @@ def _asked_for(told: Sequence[str], question: str) -> list[int]:
         for n in range(len(stemmed) - size + 1):
             if tuple(stemmed[n : n + size]) == phrase:
                 found.update(range(n, n + size))
-    return sorted(found)
+    return sorted(found | _numbers_asked_for(told, question))
+
+
+def _numbers_asked_for(told: Sequence[str], question: str) -> set[int]:
+    """Which of these words are a number that is asked for, however it is said."""
+    exact = set(read(question).exact)
+    if not exact:
+        return set()
+    ends = list(itertools.accumulate(len(word) + 1 for word in told))
+    spans = [
+        (number.start, number.end)
+        for number in numbers.numbers(" ".join(told))
+        if exact & {number.digits, number.scaled}
+    ]
+    return {
+        n
+        for n, end in enumerate(ends)
+        for start, stop in spans
+        if start < end - 1 and end - 1 - len(told[n]) < stop
+    }
 
 
 def _nearly(told: Sequence[str], question: str) -> list[int]:
@@ -151,60 +331,10 @@ def _nearly(told: Sequence[str], question: str) -> list[int]:
 @functools.lru_cache(maxsize=256)
 def _wanted(question: str) -> tuple[frozenset[str], tuple[tuple[str, ...], ...]]:
     """The stems a question asks for: of single words in all their forms, and of each quoted phrase."""
-    asked = stems.read(question)
+    asked = read(question)
     free = frozenset(stems.stem(form) for word in asked.words for form in stems.forms(word))
     phrases = (tuple(stems.stem(word) for word in stems.words(phrase)) for phrase in asked.phrases)
     return free, tuple(phrases)
-
-
-@dataclass(frozen=True)
-class _Look:
-    """One question to one index."""
-
-    index: Index
-    question: str
-    scope: Scope
-    depth: int
-
-    def near(self, embedder: Embedder | None) -> tuple[Hits, str | None]:
-        """Passages that mean it, or why nobody can say."""
-        if embedder is None or embedder.languages == ():
-            return [], NO_MEANING
-        if not understands(embedder, language(self.question)):
-            return [], NOT_ITS_LANGUAGE
-        try:
-            vector = embedder.embed_query(self.question)
-        except Unavailable:
-            return [], NO_MEANING
-        scores = self.index.nearest(embedder, vector, self.scope, self.depth)
-        rows = self.index.rows([key for key, _ in scores])
-        return [(rows[key], score) for key, score in scores if key in rows], None
-
-    def said(self, *, loosely: bool) -> tuple[Hits, str]:
-        """Passages that say it, and how loosely it had to be read."""
-        for how in ("all", *LOOSER) if loosely else ("all",):
-            found = self.index.words(self.question, self.scope, self.depth, how)
-            if found:
-                return found, how
-        return [], "all"
-
-
-def _fused(near: Hits, said: Hits) -> list[tuple[Row, float, str]]:
-    """One list of two, best first, with why each is in it; a list alone keeps its scores."""
-    if not near or not said:
-        return [(row, score, "meaning" if near else "words") for row, score in near or said]
-    fused: dict[str, tuple[Row, float, str]] = {}
-    for why, hits in (("meaning", near), ("words", said)):
-        for rank, (row, _) in enumerate(hits, start=1):
-            before = fused.get(row.id)
-            score = 1 / (RRF_K + rank) + (before[1] if before else 0)
-            fused[row.id] = (row, score, "both" if before else why)
-    return sorted(fused.values(), key=lambda hit: -hit[1])
-
-
-def _match(row: Row, score: float, why: str, how: str, moment: Callable[[Row], float] | None) -> Match:
-    play_s = moment(row) if moment else row.start_s
-    return Match(row, score, why, "" if why == "meaning" else how, max(0.0, play_s))
 
 
 def _literal(text: str, asked: str) -> list[tuple[str, bool]]:

@@ -8,16 +8,12 @@ that its forms have. The index and the marks in results agree because both read 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import snowballstemmer
 
 _WORD = re.compile(r"[^\W_]+")
-_PHRASE = re.compile(r"\"([^\"]+)\"|«([^»]+)»|“([^”]+)”|„([^“”]+)[“”]")
-_LONGEST_QUESTION = 1000
-"""Characters; what is longer is not a question."""
 
 STOP_WORDS = frozenset(
     word
@@ -34,27 +30,14 @@ STOP_WORDS = frozenset(
 """Words that are everywhere and distinguish nothing; neither asked for nor marked."""
 
 
-@dataclass(frozen=True)
-class Question:
-    """What a person asked: words, and phrases in quotation marks that must be said as written."""
-
-    text: str
-    words: tuple[str, ...]
-    phrases: tuple[str, ...] = ()
-
-
-def read(question: str) -> Question:
-    """A question taken apart; stop words are left out, unless there is nothing else."""
-    text = " ".join(fold(question[:_LONGEST_QUESTION]).split())
-    phrases = tuple("".join(groups).strip() for groups in _PHRASE.findall(text))
-    free = words(_PHRASE.sub(" ", text))
-    told = tuple(dict.fromkeys(word for word in free if word not in STOP_WORDS))
-    return Question(text.strip('"«»“”„ '), told or tuple(free), tuple(filter(_WORD.search, phrases)))
-
-
 def words(text: str) -> list[str]:
     """Words as the index cuts them."""
     return _WORD.findall(text)
+
+
+def has_words(text: str) -> bool:
+    """Whether there is a word in it."""
+    return bool(_WORD.search(text))
 
 
 def pieces(text: str) -> list[str]:
@@ -92,12 +75,12 @@ def forms(word: str) -> tuple[str, ...]:
 
 def _declined(word: str) -> list[str]:
     """All cases and numbers of a word that is most probably a noun."""
-    reading = _morphology().parse(word)[0]
+    reading = morphology().parse(word)[0]
     return [form.word for form in reading.lexeme] if reading.tag.POS == "NOUN" else []
 
 
 @lru_cache(maxsize=1)
-def _morphology() -> Any:
+def morphology() -> Any:
     """OpenCorpora's dictionary: some 0.1 s and 30 MB, when the first Russian question comes."""
     from pymorphy3 import MorphAnalyzer  # noqa: PLC0415
 

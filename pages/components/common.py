@@ -21,7 +21,7 @@ from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.library import views
 from core.library.recordings import TranscriptionOptions
-from core.library.views import Card, Group, Outcome, Totals
+from core.library.views import Card, Group, Hit, Outcome, Totals
 from core.monitor import monitor
 from core.principal import EVERYONE
 from core.speech.engine import Readiness
@@ -54,6 +54,13 @@ MODES = {
     "words": N_("Words"),
 }
 WHY = {"meaning": N_("by meaning"), "words": N_("by words"), "both": N_("by meaning and words")}
+HOW = {
+    "layout": N_("other keyboard layout"),
+    "sound": N_("as it sounds"),
+    "fuzzy": N_("misspelt"),
+    "any": N_("some of the words"),
+    "substring": N_("part of a word"),
+}
 SPEAKERS = export.CHANNELS
 
 line = functools.partial(st.container, horizontal=True, vertical_alignment="center", wrap=False)
@@ -330,10 +337,10 @@ def coverage(totals: Totals) -> str:
     return gettext("{words} of {total} can be searched, {meaning} of it by meaning: {embedder}.", **known)
 
 
-def groups(found: Sequence[Group]) -> None:
+def groups(found: Sequence[Group], key: str = "group") -> None:
     """Moments under the title of their recording; a click on the time plays there."""
     for group in found:
-        with st.container(border=True, key=f"group-{group.recording_id}"):
+        with st.container(border=True, key=f"{key}-{group.recording_id}"):
             st.page_link(
                 "recording.py",
                 label=f"**{plain(group.title)}**",
@@ -342,7 +349,7 @@ def groups(found: Sequence[Group]) -> None:
             )
             for n, hit in enumerate(group.hits):
                 with st.container(
-                    horizontal=True, wrap=False, gap="small", key=f"hit-{group.recording_id}-{n}"
+                    horizontal=True, wrap=False, gap="small", key=f"hit-{key}-{group.recording_id}-{n}"
                 ):
                     st.page_link(
                         "recording.py",
@@ -353,7 +360,17 @@ def groups(found: Sequence[Group]) -> None:
                     )
                     with tight():
                         st.markdown("".join(_marked(piece, marked) for piece, marked in hit.pieces))
-                        st.caption(facts(speaker(hit.speaker), gettext(WHY[hit.why])))
+                        st.caption(facts(speaker(hit.speaker), _reason(hit), _also(hit)))
+
+
+def _reason(hit: Hit) -> str:
+    """Why it was found, and how loosely its words were read."""
+    return f"{gettext(WHY[hit.why])} ({gettext(HOW[hit.how])})" if hit.how in HOW else gettext(WHY[hit.why])
+
+
+def _also(hit: Hit) -> str:
+    many = ngettext("also in {n} recording", "also in {n} recordings", len(hit.also_in))
+    return many if hit.also_in else ""
 
 
 def _marked(piece: str, marked: bool) -> str:

@@ -86,6 +86,7 @@ class Gemini:
     provider = "gemini"
     languages: tuple[str, ...] | None = None
     batch_texts = MAX_TEXTS
+    answer_cosine: float | None = None
 
     def __init__(
         self,

@@ -28,6 +28,8 @@ from core.settings import ROOT
 PACKAGED = "all-MiniLM-L6-v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of model.safetensors as sentence-transformers published it; the package around it is not theirs."""
+ANSWER_COSINE = 0.25
+"""Of the packaged model: above it are the answers of a judged set, and 2 of its 26 questions without one."""
 
 _ONE_AT_A_TIME = RLock()
 """The number of torch threads belongs to the whole process, so only one call may change it."""
@@ -43,6 +45,7 @@ class Local:
         self.model = model or PACKAGED
         self.name = f"local-{_identity(self.model)}"
         self.title = f"{Path(self.model).name} ({'English, ' if self.packaged else ''}on this machine)"
+        self.answer_cosine = ANSWER_COSINE if self.packaged else None
         self.languages: tuple[str, ...] | None = ("en",) if self.packaged else None
         self._models = models
 
