@@ -192,39 +192,63 @@ def _value(word: str) -> int | None:
     return None
 
 
+@dataclass
+class _Sum:
+    """A number while its tokens are added up."""
+
+    start: int
+    end: int = 0
+    total: int = 0
+    """Whole thousands and millions."""
+    group: int = 0
+    """What was said since them."""
+    floor: int = 10**12
+    """What comes next is smaller than this."""
+    literal: str = ""
+    """Digits as they are written, zeros in front too."""
+    scaled: str = ""
+
+    def fits(self, token: _Token) -> bool:
+        """Whether a token goes on with this number."""
+        if self.literal:
+            return token.kind == "scale"
+        return _fits(token, self.total, self.group, self.floor)
+
+    def add(self, token: _Token) -> None:
+        """Add a token that fits, or the first one."""
+        self.end = token.end
+        if token.kind == "scale":
+            self._scale(token.value)
+        elif token.kind == "small":
+            self.group += token.value
+            self.scaled = ""
+        else:
+            self.literal = re.sub(r"\D", "", token.kind)
+
+    def _scale(self, value: int) -> None:
+        count = int(self.literal or self.group or 1)
+        self.literal = ""
+        if value == 100:
+            self.group = count * 100
+            return
+        self.scaled = str(count) if not self.total and count > 1 else ""
+        self.total, self.group, self.floor = self.total + count * value, 0, value
+
+    def number(self) -> Number:
+        return Number(self.start, self.end, self.literal or str(self.total + self.group), self.scaled)
+
+
 def _read(run: Sequence[_Token]) -> Iterator[Number]:
     """Numbers of one run: words are added up while each is smaller than what stands before it."""
-    begin, total, group, floor = -1, 0, 0, 10**12
-    end, scaled, literal = 0, "", ""
-
-    def number() -> Number:
-        return Number(begin, end, literal or str(total + group), scaled)
-
+    current: _Sum | None = None
     for token in run:
-        fits = begin >= 0 and not literal and _fits(token, total, group, floor)
-        if literal and token.kind == "scale":
-            fits = True
-        if begin >= 0 and not fits:
-            yield number()
-            begin = -1
-        if begin < 0:
-            begin, total, group, floor, scaled, literal = token.start, 0, 0, 10**12, "", ""
-        end = token.end
-        if token.kind == "scale":
-            count = int(literal or group or 1)
-            literal = ""
-            if token.value == 100:
-                group = count * 100
-            else:
-                scaled = str(count) if not total and count > 1 else ""
-                total, group, floor = total + count * token.value, 0, token.value
-        elif token.kind == "small":
-            group += token.value
-            scaled = ""
-        else:
-            literal, group = re.sub(r"\D", "", token.kind), 0
-    if begin >= 0:
-        yield number()
+        if current is None or not current.fits(token):
+            if current is not None:
+                yield current.number()
+            current = _Sum(token.start)
+        current.add(token)
+    if current is not None:
+        yield current.number()
 
 
 def _fits(token: _Token, total: int, group: int, floor: int) -> bool:
