@@ -272,7 +272,7 @@ def watched_memory():
 
 def test_a_player_with_a_ticket_hears_any_part(served, me, clip):
     recording_id = upload(me, clip).json()["recording_id"]
-    address = f"{served.url}/sound/{recording_id}?ticket={served.here.keys.ticket(recording_id)}"
+    address = f"{served.url}/sound/{recording_id}?ticket={served.app.keys.ticket(recording_id)}"
 
     whole = httpx.get(address)
     part = httpx.get(address, headers={"Range": "bytes=100-199"})
@@ -288,7 +288,7 @@ def test_without_a_ticket_nothing_is_heard(served, me, clip):
     recording_id = upload(me, clip).json()["recording_id"]
 
     problem(me.get(f"/sound/{recording_id}"), 401)
-    problem(me.get(f"/sound/{recording_id}?ticket={served.here.keys.ticket('another')}"), 401)
+    problem(me.get(f"/sound/{recording_id}?ticket={served.app.keys.ticket('another')}"), 401)
 
 
 # What needs no key
