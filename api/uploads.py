@@ -113,12 +113,17 @@ def create(caller: Bringing, upload_length: Length, upload_metadata: Metadata = 
     responses={200: {"description": "How far it is.", "headers": PROGRESS}, **refusals(400, 401, 404, 412)},
 )
 def progress(upload_id: str, caller: Sending) -> Response:
-    """How many bytes have arrived; and the task, once all have and nobody is sending any more."""
+    """How many bytes have arrived; and the task, once all have and nobody is finishing the upload."""
     uploads = caller.application.resumable_uploads
-    with uploads.claim(upload_id) as claimed:
-        row = uploads.get(caller.who, upload_id)
-        task_id = row.task_id or (_finished(caller, row) if claimed else None)
-        return Response(headers={**_progress(caller, row, task_id), "Cache-Control": "no-store"})
+    row = uploads.get(caller.who, upload_id)
+    if row.task_id is None and uploads.offset(row) >= row.size_bytes:
+        with uploads.claim(upload_id) as claimed:
+            row = uploads.get(caller.who, upload_id)
+            if claimed and row.task_id is None:
+                _finished(caller, row)
+                row = uploads.get(caller.who, upload_id)
+    headers = _progress(caller, row, row.task_id)
+    return Response(headers={**headers, "Cache-Control": "no-store"})
 
 
 @router.patch(

@@ -292,7 +292,7 @@ class Runner:
 
 def address(settings: Settings) -> str:
     """Where the pages and the API answer."""
-    return f"http://{settings.host}:{settings.port}"
+    return f"http://{settings.served_hosts[0]}:{settings.port}"
 
 
 def lock(settings: Settings) -> IO[str]:

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from api import build
 from core.application import Application
+from core.principal import EVERYONE
 from core.settings import ROOT, Settings
 from tests.installation import done, generous, problem, upload
 from tests.serve import serve
@@ -176,6 +177,20 @@ def test_everything_that_is_not_the_file_has_one_limit(served, me, route, fields
 
     assert refused.status_code in {400, 413}, refused.text
     assert not list(served.app.blobs.folder.glob(".incoming-*"))
+
+
+def test_titles_and_tags_are_cleaned_wherever_they_come_from(served, me, clip):
+    title, tags = "Board\u202e\x00\r\nmeeting", "one\u2066,\x00, t\nwo"
+    accepted = upload(me, clip, title=title, tags=tags, force="true").json()
+    address = f"/api/v1/recordings/{accepted['recording_id']}"
+    first = me.get(address).json()
+    served.app.recordings.rename(EVERYONE, accepted["recording_id"], f"{title}!", tuple(tags.split(",")))
+    again = me.get(address).json()
+
+    assert (first["title"], first["tags"]) == ("Board meeting", ["one", "t wo"])
+    assert (again["title"], again["tags"]) == ("Board meeting!", ["one", "t wo"])
+    named = served.app.keys.make("Eve\u202e\nadmin")
+    assert [key.name for key in served.app.keys.all() if key.id == named[4:12]] == ["Eve admin"]
 
 
 def test_a_large_file_leaves_the_fields_their_room(me, clip):

@@ -106,6 +106,18 @@ def test_those_who_guess_keys_are_slowed_down(tmp_path):
             assert good.get("/api/v1/tasks").status_code == 200
 
 
+@pytest.mark.parametrize(("trusted", "refused"), [("", 2), ("127.0.0.1", 0)])
+def test_another_address_is_believed_of_a_proxy_only(tmp_path, trusted, refused):
+    """Whoever guesses keys may write any X-Forwarded-For; a proxy that is named writes the true one."""
+    with serve(generous(tmp_path, trusted_proxies=trusted)) as served, served.client("gam_guess") as guesser:
+        statuses = [
+            guesser.get("/api/v1/tasks", headers={"X-Forwarded-For": f"203.0.113.{n}"}).status_code
+            for n in range(32)
+        ]
+
+    assert statuses == [401] * (32 - refused) + [429] * refused
+
+
 def test_without_a_key_every_address_refuses(served):
     """But those that say so: is it well, what is here, and what the protocol of uploads asks for."""
     described = httpx.get(f"{served.url}/openapi.json").json()["paths"]

@@ -11,9 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.errors import BadRequest, NoSpace, NotFound, TooLarge, UnreadableMedia
-from core.storage.blobs import Blob, Store, clean_name, folder_files, human_bytes
+from core.storage.blobs import Blob, Store, clean_name, clean_tags, clean_text, folder_files, human_bytes
 
 ROOT = Path(__file__).parent.parent
 
@@ -204,6 +206,34 @@ def test_sweeping_takes_old_leftovers_only(store):
 )
 def test_names_are_shown_harmlessly(given, shown):
     assert clean_name(given) == shown
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("Совет\x00 директоров", "Совет директоров"),
+        ("first\r\nsecond\tthird\u2028fourth\x85fifth", "first second third fourth fifth"),
+        ("invoice\u202egpj.exe", "invoicegpj.exe"),
+        ("\u2066a\u2069\ufeff\u200b b", "a b"),
+        ("e\u0301", "\u00e9"),
+        ("\ud800half", "half"),
+        ("👩\u200d🔬 lab", "👩\u200d🔬 lab"),
+        (" \u200d\x00\n ", ""),
+    ],
+)
+def test_titles_and_tags_are_one_harmless_line(given, shown):
+    assert clean_text(given) == shown
+    assert clean_tags([given, given]) == ({shown} if shown else set())
+
+
+@given(st.text())
+def test_no_title_breaks_a_line_or_turns_letters(text):
+    clean = clean_text(text)
+
+    assert clean == clean_text(clean) == clean.strip()
+    assert len(clean.splitlines()) <= 1
+    assert not any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in clean)
+    assert not set(clean) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from core.database.database import Database
 from core.database.tables import Key
 from core.errors import NotFound
 from core.principal import Principal
+from core.storage.blobs import clean_text
 
 FORM = re.compile(r"gam_([0-9a-f]{8})_([A-Za-z0-9_-]{43})_([0-9a-f]{8})")
 
@@ -46,7 +47,7 @@ class Keys:
         """A new key, in full; it cannot be shown again."""
         id_, secret = secrets.token_hex(4), secrets.token_urlsafe(32)
         key = f"gam_{id_}_{secret}_{_check(id_, secret)}"
-        row = Key(id=id_, name=name, digest=self._digest(key), admin=admin, language=language)
+        row = Key(id=id_, name=clean_text(name), digest=self._digest(key), admin=admin, language=language)
         with self._database.write() as session:
             session.add(row)
         return key

@@ -20,7 +20,7 @@ from core.principal import EVERYONE, PAGES, Principal
 from core.queue.jobs import JobQueue
 from core.search import embedding_jobs
 from core.speech.engine import Engine
-from core.storage.blobs import Blob
+from core.storage.blobs import Blob, clean_tags, clean_text
 from core.transcripts import transcripts
 
 
@@ -118,8 +118,8 @@ class Recordings:
                 format=media.format,
             )
             session.add(recording)
-        recording.title = options.title or recording.title
-        recording.tags = sorted({*recording.tags, *options.tags})
+        recording.title = clean_text(options.title) or recording.title
+        recording.tags = sorted({*recording.tags, *clean_tags(options.tags)})
         now = time.time()
         if options.deadline_h is not None:
             recording.vectors_by = now + 3600 * options.deadline_h
@@ -230,7 +230,7 @@ class Recordings:
             row = session.get(Recording, recording_id)
             if row is None:
                 raise NotFound  # deleted at this moment
-            row.title, row.tags = title.strip() or row.filename, sorted(set(tags))
+            row.title, row.tags = clean_text(title) or row.filename, sorted(clean_tags(tags))
 
     def delete(self, who: Principal, recording_id: str) -> Recording:
         """Forget a recording with its tasks and passages; transcripts too if nobody else has the bytes."""

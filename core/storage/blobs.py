@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
@@ -232,6 +232,18 @@ def clean_name(name: str) -> str:
     last = next((part for part in reversed(parts) if part.strip(".")), "recording")
     suffix = PurePath(last).suffix[:16]
     return last if len(last) <= _LONGEST_NAME else last[: _LONGEST_NAME - len(suffix)] + suffix
+
+
+def clean_text(text: str) -> str:
+    """A title or tag fit to be shown: one line, nothing that hides or turns letters, no space around it."""
+    spaced = re.sub(r"[\s\x1c-\x1f\x85\u2028\u2029]", " ", text)
+    shown = unicodedata.normalize("NFC", "".join(filter(_is_shown, spaced)))
+    return " ".join(shown.split()).strip(f" {_ZERO_WIDTH_JOINERS}")
+
+
+def clean_tags(tags: Iterable[str]) -> set[str]:
+    """Tags fit to be shown; those of which nothing is left are none."""
+    return {clean for tag in tags if (clean := clean_text(tag))}
 
 
 def _is_shown(letter: str) -> bool:

@@ -105,7 +105,11 @@ class ResumableUploads:
             return row.size_bytes
         try:
             return self.path(row).stat().st_size
-        except FileNotFoundError as error:  # it was stopped, or its bytes were lost
+        except FileNotFoundError as error:  # stopped, lost, or just become a task
+            with self._database.read() as session:
+                now = session.get(Resumable, row.id)
+            if now is not None and now.task_id:
+                return row.size_bytes
             raise NotFound from error
 
     @contextmanager
