@@ -243,6 +243,7 @@ class Code(StrEnum):
         ),
     )
     ORDER_FAILED = "order_failed", "The order was given up."
+    ORDER_TOO_LATE = "order_too_late", "It was not sent in time after it had been decided."
     BATCH_REPEATED = "batch_repeated", "The provider has this batch {times} times; the others were cancelled."
     BATCH_OLD = "batch_old", "This batch is older than {hours} hours."
     BATCH_UNKNOWN = "batch_unknown", "The provider does not know this batch any more."

@@ -1,7 +1,7 @@
 """Signs of life from deep inside long work: every part of a long transfer calls `beat`.
 
 A worker whose job shows no progress for long is taken for hung and killed (`jobs/care.py`). Whoever runs
-a job says with `heard_by` what a sign of life does; whoever transfers knows nothing of jobs. Outside of a
+a job says with `reported_to` what a sign of life does; whoever transfers knows nothing of jobs. Outside of a
 job `beat` does nothing.
 """
 

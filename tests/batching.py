@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 
 from core.application import Application
-from core.database.tables import Batch, EmbeddingRequest, Job, PassageRow, Recording, Task, Transcript
+from core.database.tables import Batch, EmbeddingRequestRow, Job, PassageRow, Recording, Task, Transcript
 from core.search.index import Row
 from core.search.passages import refresh_embedding_status
 from core.settings import Settings
@@ -147,9 +147,9 @@ def states(app: Application) -> list[str]:
     return [batch.state for batch in batches(app)]
 
 
-def texts(app: Application) -> list[EmbeddingRequest]:
+def texts(app: Application) -> list[EmbeddingRequestRow]:
     with app.database.read() as session:
-        return list(session.scalars(select(EmbeddingRequest)))
+        return list(session.scalars(select(EmbeddingRequestRow)))
 
 
 def passages(app: Application) -> list[PassageRow]:

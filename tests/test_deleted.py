@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.database.tables import Job
-from core.errors import NotFound, ProviderBusy, ProviderRefused, Rejected
+from core.errors import GROQ, Code, NotFound, ProviderBusy, ProviderRefused, Rejected
 from core.orders.pictures import PictureOptions
 from core.principal import EVERYONE
 from tests import drive, remotely
@@ -14,9 +14,9 @@ from tools.groq_emulator import GroqEmulator
 from tools.runpod_emulator import RunPodEmulator
 
 ERRORS = [
-    ProviderBusy("Groq", "HTTP 503"),
-    ProviderRefused("Groq", "GROQ_API_KEY"),
-    Rejected("it never works"),
+    ProviderBusy(GROQ, "HTTP 503"),
+    ProviderRefused(GROQ, "GROQ_API_KEY"),
+    Rejected(Code.PART_TOO_LARGE),
     ZeroDivisionError(),
 ]
 
@@ -31,7 +31,7 @@ def delete_in_the_middle(app, task, error=None):
     """A stage in which the recording is deleted, and which then fails with the error."""
 
     def call(*_args, **_kwargs):
-        app.delete(EVERYONE, task.recording_id)
+        app.deletion.delete_recording(EVERYONE, task.recording_id)
         if error is not None:
             raise error
         return {}
@@ -60,7 +60,7 @@ def test_deleted_while_its_provider_fails(app, monkeypatch, error):
 
 def test_deleted_while_it_is_decoded(app, monkeypatch):
     task = remotely.accept_short(app, "groq")
-    monkeypatch.setattr(app.channels, "of", delete_in_the_middle(app, task, error=None))
+    monkeypatch.setattr(app.sound, "of", delete_in_the_middle(app, task, error=None))
     monkeypatch.setattr("core.speech.channels.duration_s", lambda _: 12.0)
 
     drive.perform_all(app)
@@ -75,13 +75,13 @@ def test_deleted_while_its_picture_is_about_to_be_ordered(tmp_path, monkeypatch)
         task = remotely.accept_short(app, "gigaam-toy")
         app.covers.ask(task.recording_id, ["a lake"], PictureOptions(""))
         (cover,) = app.covers.of(task.recording_id)
-        step = app.covers._step
+        step = app.covers._lifecycle.step
 
         def deleted(*about):
-            app.delete(EVERYONE, task.recording_id)
+            app.deletion.delete_recording(EVERYONE, task.recording_id)
             step(*about)
 
-        monkeypatch.setattr(app.covers, "_step", deleted)
+        monkeypatch.setattr(app.covers._lifecycle, "step", deleted)
 
         app.covers.step(cover.id)
 

@@ -212,8 +212,8 @@ def test_killed_anywhere_nothing_is_bought_twice_in_silence(app, runpod, point):
 
     finished(app, task, runpod)
     (order,) = orders(app, task)
-    assert len(runpod.jobs) <= order.submissions
-    assert len(runpod.jobs) == 1 or (order.doubts == 1 and payments(app, "disputed") == 1)
+    assert len(runpod.jobs) <= order.attempt_count
+    assert len(runpod.jobs) == 1 or (order.unknown_outcome_count == 1 and payments(app, "disputed") == 1)
     assert app.ledger.month().reserved == 0
 
 
@@ -226,7 +226,7 @@ def test_a_lost_reply_is_looked_for_and_found(stored, runpod):
     task = finished(stored, prepared(stored), runpod)
 
     assert len(runpod.jobs) == 1
-    assert orders(stored, task)[0].submissions == 1
+    assert orders(stored, task)[0].attempt_count == 1
 
 
 def test_a_lost_reply_is_not_answered_by_a_second_order_before_the_quiet_time(stored, runpod):

@@ -8,7 +8,7 @@ import wave
 import pytest
 
 from core import heartbeat
-from core.errors import Rejected, Withdrawn
+from core.errors import Code, Rejected, Withdrawn
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from core.settings import Settings
@@ -29,7 +29,9 @@ def accept_large(app):
         sound.setparams((1, 2, 16_000, 0, "NONE", "NONE"))
         sound.writeframes(bytes(2 * 16_000 * LARGE_S))
     file.seek(0)
-    return app.accept(EVERYONE, file, "a.wav", TranscriptionOptions(language="ru", engine="gigaam-toy"))
+    return app.intake.accept(
+        EVERYONE, file, "a.wav", TranscriptionOptions(language="ru", engine="gigaam-toy")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +79,13 @@ def test_a_slow_line_to_the_store_is_not_taken_for_a_hung_worker(tmp_path, s3, m
 
     def slowly(parts):
         for part in parts:
-            app.job_queue.now.ahead_s += 600
+            app.clock.ahead_s += 600
             silences.append(app.job_queue.stuck(WORKER, SILENT_S))
             yield part
 
     whole = object_store._parts
     monkeypatch.setattr(object_store, "_parts", lambda *about: slowly(whole(*about)))
-    monkeypatch.setattr(app.channels, "of", lambda *_: (_ for _ in ()).throw(Rejected("enough")))
+    monkeypatch.setattr(app.sound, "of", lambda *_: (_ for _ in ()).throw(Rejected(Code.PART_TOO_LARGE)))
     task = accept_large(app)
     (job,) = drive.ready(app)
     drive.actors.perform(app, job.id)
@@ -91,21 +93,21 @@ def test_a_slow_line_to_the_store_is_not_taken_for_a_hung_worker(tmp_path, s3, m
     assert len(silences) == 3
     assert not any(silences)
     sha256 = app.recordings.get(EVERYONE, task.recording_id).sha256
-    assert app.store._storage.has(f"media/{sha256}")
+    assert app.object_store.has(f"media/{sha256}")
 
 
 def test_a_job_that_fetches_its_recording_from_the_store_beats(tmp_path, s3):
     app = remotely.journey(tmp_path / "home", **{**s3, "storage_url": "s3://sounds/second"})
     task = accept_large(app)
     sha256 = app.recordings.get(EVERYONE, task.recording_id).sha256
-    app.store.copy(sha256)
-    app.store.remove(sha256)
+    app.blobs.copy(sha256)
+    app.blobs.remove(sha256)
     (job,) = drive.ready(app)
     claim = app.job_queue.claim(job.id, "w")
     beats = []
 
     with heartbeat.reported_to(lambda: beats.append(app.job_queue.beat(claim))):
-        app.store.path(sha256)
+        app.blobs.path(sha256)
 
     assert len(beats) == 3
 

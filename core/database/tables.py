@@ -297,8 +297,8 @@ class Batch(Row):
     """One provider job of many texts, from before it is asked for until its vectors are kept.
 
     States: planned, uploaded, submitting, submitted, ended, saved; for good: complete, split, failed,
-    expired, cancelled; held ones wait for a person. `requested_action` is what
-    is wanted of it.
+    expired, cancelled; held ones wait for a person. `requested_action` is what is wanted of it: "", cancel,
+    now (cancel, and give the rest to the other lane), or late (the same for what is due by now).
     """
 
     __tablename__ = "batches"
@@ -307,7 +307,7 @@ class Batch(Row):
     model: Mapped[str]
     display_name: Mapped[str] = mapped_column(unique=True)
     state: Mapped[BatchState] = mapped_column(default=BatchState.PLANNED, index=True)
-    epoch: Mapped[int] = mapped_column(default=0)
+    attempt_count: Mapped[int] = mapped_column("epoch", default=0)
     requested_action: Mapped[BatchAction] = mapped_column(default=BatchAction.NONE)
     texts: Mapped[int]
     tokens: Mapped[int]
@@ -324,18 +324,18 @@ class Batch(Row):
     paid_usd: Mapped[str | None]
     created_at: Mapped[float]
     uploaded_at: Mapped[float | None]
-    submit_at: Mapped[float | None]
+    intended_at: Mapped[float | None] = mapped_column("submit_at")
     submitted_at: Mapped[float | None]
     ended_at: Mapped[float | None]
     finished_at: Mapped[float | None]
     deadline_at: Mapped[float | None]
     next_at: Mapped[float] = mapped_column(index=True)
-    polls: Mapped[int] = mapped_column(default=0)
+    poll_count: Mapped[int] = mapped_column("polls", default=0)
     error: Mapped[Json | None]
     alarm: Mapped[Json | None]
 
 
-class EmbeddingRequest(Row):
+class EmbeddingRequestRow(Row):
     """A text on its way to a vector by batch; at most one batch has it. States: waiting, sent, failed."""
 
     __tablename__ = "embedding_requests"
@@ -357,8 +357,9 @@ class Order(Row):
     """A segment's transcript ordered at a provider, from before it is asked for until it is kept.
 
     States: planned, submitting, submitted; for good: done, failed, cancelled; held ones wait for a
-    person. `fate` is what the provider said last. `doubts` counts replies that were lost, `breaks`
-    runs that failed there, `patience` those of them that ran out of time.
+    person. `fate` is what the provider said last. `unknown_outcome_count` counts
+    replies that were lost, `failure_count` runs that failed there, `timeout_count` those of them that ran
+    out of time.
     """
 
     __tablename__ = "orders"
@@ -375,12 +376,12 @@ class Order(Row):
     remote_id: Mapped[str | None]
     duration_s: Mapped[float]
     usd: Mapped[str] = mapped_column(default="0")
-    submissions: Mapped[int] = mapped_column(default=0)
-    doubts: Mapped[int] = mapped_column(default=0)
-    breaks: Mapped[int] = mapped_column(default=0)
-    patience: Mapped[int] = mapped_column(default=0)
+    attempt_count: Mapped[int] = mapped_column("submissions", default=0)
+    unknown_outcome_count: Mapped[int] = mapped_column("doubts", default=0)
+    failure_count: Mapped[int] = mapped_column("breaks", default=0)
+    timeout_count: Mapped[int] = mapped_column("patience", default=0)
     created_at: Mapped[float]
-    submit_at: Mapped[float | None]
+    intended_at: Mapped[float | None] = mapped_column("submit_at")
     submitted_at: Mapped[float | None]
     working_at: Mapped[float | None]
     finished_at: Mapped[float | None]
@@ -414,7 +415,7 @@ class Cover(Row):
     options: Mapped[Json] = mapped_column(JSON)
     state: Mapped[OrderState] = mapped_column(default=OrderState.PLANNED, index=True)
     remote_id: Mapped[str | None]
-    breaks: Mapped[int] = mapped_column(default=0)
+    failure_count: Mapped[int] = mapped_column("breaks", default=0)
     object: Mapped[str | None]
     created_at: Mapped[float] = mapped_column(default=time.time)
     submitted_at: Mapped[float | None]

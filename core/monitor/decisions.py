@@ -53,7 +53,7 @@ class Decision:
     @property
     def since(self) -> float:
         """When the first of them was sent, unix seconds."""
-        return min(order.submit_at or order.created_at for order in self.orders)
+        return min(order.intended_at or order.created_at for order in self.orders)
 
     @property
     def usd(self) -> Decimal:

@@ -12,7 +12,7 @@ from core.embedding.embedders.gemini import refuses_key
 from core.errors import GEMINI, OBJECT_STORE, Code, NotFound, ProviderRefused, Rejected, StenogramError
 from core.http_client import Answer, HttpClient, error_message
 from core.i18n.messages import N_
-from core.orders.breakers import Breakers, Line
+from core.orders.breakers import Breakers, ProviderAccount
 from core.orders.pictures import Pictures
 from core.settings import Settings
 from core.speech.engine import Readiness
@@ -82,7 +82,7 @@ class _Known:
 
     name: str
     title: str
-    line: Line
+    line: ProviderAccount
     key: str
     readiness: Readiness
     ask: Callable[[], float]

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from core.database.database import Database
 from core.database.states import EmbeddingMode, EmbeddingRequestState
-from core.database.tables import Batch, EmbeddingRequest, Order, PassageRow, Payment, Task
+from core.database.tables import Batch, EmbeddingRequestRow, Order, PassageRow, Payment, Task
 from core.speech.engine import BATCH
 
 
@@ -24,13 +24,13 @@ def of_tasks(database: Database, tasks: Sequence[Task]) -> dict[str, str]:
     if not batched:
         return {}
     with database.read() as session:
-        heard = _transcripts(session, {task.transcript_id for task in batched})
-        bought = _bought(session, {task.recording_id for task in batched})
-        waiting = _waiting(session, {task.recording_id for task in batched})
+        by_transcript = _transcripts(session, {task.transcript_id for task in batched})
+        by_payment = _bought(session, {task.recording_id for task in batched})
+        by_passage = _waiting(session, {task.recording_id for task in batched})
     return {
-        task.id: heard.get(task.transcript_id)
-        or waiting.get(task.recording_id)
-        or next((name for at, name in bought.get(task.recording_id, ()) if at >= task.created_at), None)
+        task.id: by_transcript.get(task.transcript_id)
+        or by_passage.get(task.recording_id)
+        or next((name for at, name in by_payment.get(task.recording_id, ()) if at >= task.created_at), None)
         or f"batch_{task.id}"
         for task in batched
     }
@@ -47,22 +47,22 @@ def _bought(session: Session, ids: Collection[str]) -> dict[str, list[tuple[floa
     """By recording: when batches were made for it and what they are called, newest first."""
     paid = select(Payment.recording_id, Payment.at, Batch.name).join(Batch, Batch.id == Payment.call_id)
     named = paid.where(Payment.recording_id.in_(ids), Batch.name.is_not(None))
-    bought: dict[str, list[tuple[float, str]]] = {}
+    by_payment: dict[str, list[tuple[float, str]]] = {}
     for recording_id, at, name in session.execute(named.order_by(Payment.at.desc())):
-        bought.setdefault(recording_id, []).append((at, name or ""))
-    return bought
+        by_payment.setdefault(recording_id, []).append((at, name or ""))
+    return by_payment
 
 
 def _waiting(session: Session, ids: Collection[str]) -> dict[str, str]:
     """By recording: the batch under way that has its texts, which another recording may pay for."""
     theirs = select(PassageRow.recording_id, Batch.name).distinct()
-    theirs = theirs.join(EmbeddingRequest, EmbeddingRequest.hash == PassageRow.text_hash).join(
-        Batch, Batch.id == EmbeddingRequest.batch_id
+    theirs = theirs.join(EmbeddingRequestRow, EmbeddingRequestRow.hash == PassageRow.text_hash).join(
+        Batch, Batch.id == EmbeddingRequestRow.batch_id
     )
     named = theirs.where(
         PassageRow.recording_id.in_(ids),
         Batch.name.is_not(None),
-        EmbeddingRequest.state == EmbeddingRequestState.SENT,
+        EmbeddingRequestRow.state == EmbeddingRequestState.SENT,
     )
     found = session.execute(named.order_by(Batch.created_at).add_columns(Batch.created_at))
     return {recording_id: name or "" for recording_id, name, _ in found}

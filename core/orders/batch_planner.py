@@ -11,7 +11,7 @@ from core.database.database import Database
 from core.database.tables import Batch
 from core.embedding.embedder import BatchEmbedder
 from core.orders.batch_store import BatchStore
-from core.orders.embedding_requests import Line, Pending, Texts
+from core.orders.embedding_requests import EmbeddingRequest, EmbeddingRequests, Pending
 from core.queue.jobs import as_json
 from core.settings import Settings
 
@@ -30,7 +30,7 @@ class Planner:
         self,
         settings: Settings,
         database: Database,
-        texts: Texts,
+        texts: EmbeddingRequests,
         store: BatchStore,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -55,8 +55,8 @@ class Planner:
             or not self._has_room(pending, min_size)
         ):
             return []
-        lines = self._texts.waiting(embedder, self._settings.batch_max_requests * LOOK_AHEAD)
-        return self._plan(embedder, lines, min_size)
+        requests = self._texts.waiting(embedder, self._settings.batch_max_requests * LOOK_AHEAD)
+        return self._plan(embedder, requests, min_size)
 
     def _has_room(self, pending: Pending, min_size: int) -> bool:
         """Whether looking at the texts is worth while: neither cap nor limits stand in the way."""
@@ -72,23 +72,25 @@ class Planner:
         """Send what waits now with the next tick, however little it is."""
         self._database.set_value(FLUSH, str(self.now()))
 
-    def _plan(self, embedder: BatchEmbedder, lines: Sequence[Line], min_size: int) -> list[Batch]:
+    def _plan(
+        self, embedder: BatchEmbedder, requests: Sequence[EmbeddingRequest], min_size: int
+    ) -> list[Batch]:
         planned: list[Batch] = []
-        while lines:
+        while requests:
             jobs, tokens = self._store.in_flight()
             room = self._enqueued_tokens() - tokens
-            part = self._fitting(embedder, lines, room, alone=jobs == 0)
-            crumbs = len(part) < min(min_size, len(lines)) and jobs > 0
+            part = self._fitting(embedder, requests, room, alone=jobs == 0)
+            crumbs = len(part) < min(min_size, len(requests)) and jobs > 0
             if jobs >= self._settings.batch_max_jobs or not part or crumbs:
                 break  # the next goes out when earlier ones have ended
             batch = self._reserve(embedder, part)
             if batch is None:
                 break
             planned.append(batch)
-            lines = lines[len(part) :]
+            requests = requests[len(part) :]
         return planned
 
-    def _reserve(self, embedder: BatchEmbedder, part: Sequence[Line]) -> Batch | None:
+    def _reserve(self, embedder: BatchEmbedder, part: Sequence[EmbeddingRequest]) -> Batch | None:
         """A planned batch with its money; None without room under the cap, or without a price.
 
         What is under way goes on.
@@ -103,17 +105,17 @@ class Planner:
         return batch
 
     def _fitting(
-        self, embedder: BatchEmbedder, lines: Sequence[Line], room: int, *, alone: bool
-    ) -> Sequence[Line]:
+        self, embedder: BatchEmbedder, requests: Sequence[EmbeddingRequest], room: int, *, alone: bool
+    ) -> Sequence[EmbeddingRequest]:
         """The first texts that fit into one batch; one always fits if nothing else is under way."""
         size_bytes = tokens = 0
-        for place, line in enumerate(lines[: self._settings.batch_max_requests]):
-            size_bytes += len(embedder.request(line.custom_id, line.text))
-            tokens += line.tokens
+        for place, request in enumerate(requests[: self._settings.batch_max_requests]):
+            size_bytes += len(embedder.request(request.custom_id, request.text))
+            tokens += request.tokens
             full = size_bytes > self._settings.batch_max_bytes or tokens > room
             if full and not (alone and place == 0):
-                return lines[:place]
-        return lines[: self._settings.batch_max_requests]
+                return requests[:place]
+        return requests[: self._settings.batch_max_requests]
 
     def _enqueued_tokens(self) -> int:
         """What the provider lets us have under way: the setting, or less where it was found to be less."""

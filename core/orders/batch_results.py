@@ -30,10 +30,10 @@ TOO_MANY_UNKNOWN = 0.001
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line of a result: a vector as the provider gave it, or what was wrong."""
+class EmbeddingResult:
+    """What became of one request: a vector as the provider gave it, or what was wrong."""
 
-    key: str
+    custom_id: str
     values: NDArray[np.float64] | None
     tokens: int | None = None
     error: str = ""
@@ -67,35 +67,37 @@ class Match:
         """Blocks of keys with their unit vectors. The first good line of a key wins."""
         block = np.empty((BLOCK, self.dim), np.float64)
         keys: list[str] = []
-        for line in lines(path):
-            if not self._wanted(line):
+        for result in results(path):
+            if not self._wanted(result):
                 continue
-            if line.values is None or line.values.shape != (self.dim,):
-                self.errors[line.key] = _shortcoming(line, self.dim)
+            if result.values is None or result.values.shape != (self.dim,):
+                self.errors[result.custom_id] = _shortcoming(result, self.dim)
                 continue
-            block[len(keys)] = line.values
-            keys.append(line.key)
-            self._take(line)
+            block[len(keys)] = result.values
+            keys.append(result.custom_id)
+            self._take(result)
             if len(keys) == BLOCK:
                 yield self._unit(keys, block)
                 keys = []
         if keys:
             yield self._unit(keys, block[: len(keys)])
 
-    def _wanted(self, line: Line) -> bool:
-        if not line.key:
+    def _wanted(self, result: EmbeddingResult) -> bool:
+        if not result.custom_id:
             self.unreadable += 1
-        elif line.key not in self.expected:
+        elif result.custom_id not in self.expected:
             self.unknown += 1
-        elif line.key in self.tokens:
+        elif result.custom_id in self.tokens:
             self.duplicates += 1
         else:
             return True
         return False
 
-    def _take(self, line: Line) -> None:
-        self.tokens[line.key] = self.expected[line.key] if line.tokens is None else line.tokens
-        if self.errors.pop(line.key, None):
+    def _take(self, result: EmbeddingResult) -> None:
+        self.tokens[result.custom_id] = (
+            self.expected[result.custom_id] if result.tokens is None else result.tokens
+        )
+        if self.errors.pop(result.custom_id, None):
             self.duplicates += 1
 
     def _unit(self, keys: list[str], block: NDArray[np.float64]) -> tuple[list[str], Vectors]:
@@ -110,7 +112,7 @@ class Match:
         return kept, np.asarray(block[good] / norms[good, None], np.float32)
 
 
-def lines(path: Path) -> Iterator[Line]:
+def results(path: Path) -> Iterator[EmbeddingResult]:
     """Every line of a result, one at a time; a line that cannot be read has no key."""
     parser = simdjson.Parser()
     with path.open("rb", buffering=READ_BYTES) as file:
@@ -149,31 +151,31 @@ def keep(path: Path, final: Path) -> None:
         os.close(folder)
 
 
-def _parse(parser: Any, raw: bytes) -> Line:
+def _parse(parser: Any, raw: bytes) -> EmbeddingResult:
     try:
         document = parser.parse(raw)
         values = document.at_pointer("/response/embedding/values").as_buffer(of_type="d")
         key, tokens = document["key"], _tokens(document["response"])
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):  # unusual: slower, and forgiving
         return _explain(raw)
-    return Line(str(key), np.frombuffer(values, np.float64), tokens)
+    return EmbeddingResult(str(key), np.frombuffer(values, np.float64), tokens)
 
 
-def _explain(raw: bytes) -> Line:
+def _explain(raw: bytes) -> EmbeddingResult:
     """A line that is not as usual: whose it is, its vector or what is wrong with it."""
     try:
-        told = json.loads(raw)
+        document = json.loads(raw)
     except (ValueError, RecursionError):
-        return Line("", None)
-    if not isinstance(told, dict):
-        return Line("", None)
-    key = told.get("key") or told.get("custom_id") or told.get("request_id") or ""
-    response = told.get("response")
+        return EmbeddingResult("", None)
+    if not isinstance(document, dict):
+        return EmbeddingResult("", None)
+    key = document.get("key") or document.get("custom_id") or document.get("request_id") or ""
+    response = document.get("response")
     response = response if isinstance(response, dict) else {}
-    problem = told.get("error") or told.get("status") or response.get("error")
+    problem = document.get("error") or document.get("status") or response.get("error")
     if problem:
-        return Line(str(key), None, error=_message(problem))
-    return Line(str(key), _plain_vector(response), _tokens(response), error="no usable vector")
+        return EmbeddingResult(str(key), None, error=_message(problem))
+    return EmbeddingResult(str(key), _plain_vector(response), _tokens(response), error="no usable vector")
 
 
 def _plain_vector(response: dict[str, Any]) -> NDArray[np.float64] | None:
@@ -185,8 +187,8 @@ def _plain_vector(response: dict[str, Any]) -> NDArray[np.float64] | None:
         return None
 
 
-def _shortcoming(line: Line, dim: int) -> str:
-    return line.error if line.values is None else f"{line.values.size} numbers instead of {dim}"
+def _shortcoming(result: EmbeddingResult, dim: int) -> str:
+    return result.error if result.values is None else f"{result.values.size} numbers instead of {dim}"
 
 
 def _message(problem: object) -> str:
@@ -198,8 +200,8 @@ def _message(problem: object) -> str:
 def _tokens(response: Any) -> int | None:
     """What a line is billed: a number or a string of digits, in either of two places."""
     usage = response.get("usageMetadata") or {}
-    told = response.get("tokenCount") or usage.get("promptTokenCount")
-    return int(told) if told is not None and str(told).isdecimal() else None
+    count = response.get("tokenCount") or usage.get("promptTokenCount")
+    return int(count) if count is not None and str(count).isdecimal() else None
 
 
 def _is_json(raw: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The states of a batch in SQL: every step is a compare-and-set, committed before or after one call.
+"""Batches in SQL: their transitions (`core/orders/lifecycle.py`), ends and duplicates.
 
     planned → uploaded → submitting → submitted → ended → saved → complete
                   ↑            │            │                        └ failed texts wait again
@@ -26,13 +26,14 @@ from sqlalchemy.orm import Session
 from core.billing import plain
 from core.billing.ledger import Call, CapReached, Ledger, PriceUnknown
 from core.database.database import Database
-from core.database.states import BatchAction, BatchState, EmbeddingRequestState, PriceMode
-from core.database.tables import Batch, EmbeddingRequest, Job
+from core.database.states import BatchAction, BatchState, EmbeddingRequestState, OrderState, PriceMode
+from core.database.tables import Batch, EmbeddingRequestRow, Job
 from core.embedding.embedder import BatchEmbedder, RemoteBatch
 from core.errors import Code, StenogramError, Unavailable, Withdrawn, record
 from core.failpoints import hit
 from core.orders import embedding_requests
-from core.orders.embedding_requests import Line
+from core.orders.embedding_requests import EmbeddingRequest
+from core.orders.lifecycle import FoundOrder, Money, Transitions
 from core.queue.jobs import as_json, changed
 
 LIVE = (
@@ -55,16 +56,20 @@ OLD_S = 50 * 3600.0
 """A live batch older than this needs a person: providers end theirs after 48 hours."""
 
 
-class BatchStore:
+class BatchStore(Transitions[Batch]):
     """The batches of one installation, as SQL knows them."""
+
+    table = Batch
 
     def __init__(
         self, database: Database, ledger: Ledger, poll_s: float, clock: Callable[[], float] = time.time
     ) -> None:
-        self._database = database
-        self._ledger = ledger
+        super().__init__(database, ledger, clock)
         self._poll_s = poll_s
-        self.now = clock
+
+    def call_id(self, row: Batch) -> str:
+        """A batch is reserved once, when its texts are claimed: its name finds every attempt again."""
+        return row.id
 
     def get(self, batch_id: str) -> Batch:
         """One batch, as it is now."""
@@ -73,15 +78,15 @@ class BatchStore:
 
     def live(self) -> list[Batch]:
         """Batches that have not ended, oldest first."""
-        mine = select(Batch).where(Batch.state.in_(LIVE)).order_by(Batch.created_at)
+        query = select(Batch).where(Batch.state.in_(LIVE)).order_by(Batch.created_at)
         with self._database.read() as session:
-            return list(session.scalars(mine))
+            return list(session.scalars(query))
 
     def due(self) -> list[Batch]:
         """Live batches whose next step is due, those that wait longest first."""
-        mine = select(Batch).where(Batch.state.in_(LIVE), Batch.next_at <= self.now())
+        query = select(Batch).where(Batch.state.in_(LIVE), Batch.next_at <= self.now())
         with self._database.read() as session:
-            return list(session.scalars(mine.order_by(Batch.next_at)))
+            return list(session.scalars(query.order_by(Batch.next_at)))
 
     def in_flight(self) -> tuple[int, int]:
         """How many batches live, and how many tokens they hold at the provider or soon will."""
@@ -93,7 +98,7 @@ class BatchStore:
 
     # Steps
 
-    def plan(self, embedder: BatchEmbedder, lines: Sequence[Line]) -> Batch | None:
+    def plan(self, embedder: BatchEmbedder, requests: Sequence[EmbeddingRequest]) -> Batch | None:
         """Claim these texts for a new batch and reserve its price; None if somebody else has one of them.
 
         Raise CapReached when the month's cap does not allow it, PriceUnknown without a price; then
@@ -101,66 +106,66 @@ class BatchStore:
         """
         try:
             with self._database.write() as session:
-                batch = self._insert(session, embedder, lines)
+                batch = self._insert(session, embedder, requests)
                 hit("plan.before_commit")
         except Withdrawn:
             return None
         hit("plan.after_commit")
         return batch
 
-    def _insert(self, session: Session, embedder: BatchEmbedder, lines: Sequence[Line]) -> Batch:
+    def _insert(
+        self, session: Session, embedder: BatchEmbedder, requests: Sequence[EmbeddingRequest]
+    ) -> Batch:
         batch = Batch(
             model=embedder.name,
-            display_name=_display_name(session, embedder, lines),
-            texts=len(lines),
-            tokens=sum(line.tokens for line in lines),
+            display_name=_display_name(session, embedder, requests),
+            texts=len(requests),
+            tokens=sum(request.tokens for request in requests),
             usd="0",
             created_at=self.now(),
             next_at=self.now(),
-            deadline_at=min((line.deadline_at for line in lines if line.deadline_at), default=None),
+            deadline_at=min(
+                (request.deadline_at for request in requests if request.deadline_at), default=None
+            ),
         )
         session.add(batch)
         session.flush()
-        if not embedding_requests.claim(session, lines, batch.id):
+        if not embedding_requests.claim(session, requests, batch.id):
             raise Withdrawn
-        call = Call(embedder.provider, embedder.model, PriceMode.BATCH, _tokens_by_recording(lines))
+        call = Call(embedder.provider, embedder.model, PriceMode.BATCH, _tokens_by_recording(requests))
         self._ledger.reserve(session, call, batch.id)
         batch.usd = plain(
             self._ledger.required_usd(embedder.provider, embedder.model, PriceMode.BATCH, batch.tokens)
         )
         return batch
 
-    def move(self, batch: Batch, to: BatchState, **values: Any) -> Batch:
-        """One step to another state. Raise Withdrawn if somebody else has moved it meanwhile."""
-        with self._database.write() as session:
-            self._move(session, batch, to, **values)
-        return self.get(batch.id)
+    def transition(
+        self,
+        session: Session,
+        row: Batch,
+        to: BatchState | OrderState,
+        money: Money = Money.KEPT,
+        **values: Any,
+    ) -> None:
+        """As of any order; the next step is due at once, and nothing is wrong any more."""
+        fresh = {"poll_count": 0, "next_at": self.now(), "error": None}
+        super().transition(session, row, to, money, **(fresh | values))
 
-    def _move(self, session: Session, batch: Batch, to: BatchState, **values: Any) -> None:
-        fresh = {"state": to, "polls": 0, "next_at": self.now(), "error": None} | values
-        mine = update(Batch).where(
-            Batch.id == batch.id, Batch.state == batch.state, Batch.epoch == batch.epoch
-        )
-        if not changed(session, mine.values(fresh)):
-            raise Withdrawn
-
-    def submitted(self, batch: Batch, remote: RemoteBatch, twins: Sequence[RemoteBatch] = ()) -> Batch:
-        """The provider has it: from now on it is known by its name there. Twins are booked as well."""
-        values: dict[str, Any] = {"name": remote.name, "remote_state": remote.state}
+    def submitted(self, batch: Batch, found: FoundOrder[RemoteBatch]) -> None:
+        """The provider has it: from now on it is known by its name there. Duplicates are booked as well."""
+        values: dict[str, Any] = {"name": found.remote_id, "remote_state": found.remote_state}
         values |= {"submitted_at": self.now(), "next_at": self.now() + self._poll_s}
         with self._database.write() as session:
-            self._move(session, batch, BatchState.SUBMITTED, **values)
-            if twins:
-                self._book_twins(session, batch, len(twins))
-        hit("submit.after_commit")
-        return self.get(batch.id)
+            self.transition(session, batch, BatchState.SUBMITTED, **values)
+            if found.duplicates:
+                self._book_duplicates(session, batch, found.duplicates)
 
-    def twins(self, batch: Batch, number: int) -> None:
+    def book_duplicates(self, batch: Batch, number: int) -> None:
         """The provider turned out to have a batch more than once: a person should know, the book too."""
         with self._database.write() as session:
-            self._book_twins(session, batch, number)
+            self._book_duplicates(session, batch, number)
 
-    def _book_twins(self, session: Session, batch: Batch, number: int) -> None:
+    def _book_duplicates(self, session: Session, batch: Batch, number: int) -> None:
         alarm = record(Code.BATCH_REPEATED, times=number + 1)
         session.execute(update(Batch).where(Batch.id == batch.id).values(alarm=alarm))
         for _ in range(number):
@@ -168,29 +173,25 @@ class BatchStore:
 
     def later(self, batch: Batch, error: StenogramError | None = None, **values: Any) -> None:
         """Nothing new, or it could not be done now: look again later, with growing pauses."""
-        values |= {"polls": batch.polls + 1, "next_at": self.now() + self.pause_s(batch, error)}
+        values |= {"poll_count": batch.poll_count + 1, "next_at": self.now() + self.pause_s(batch, error)}
         values["error"] = as_json(error) if error else None
         with self._database.write() as session:
-            mine = update(Batch).where(
-                Batch.id == batch.id, Batch.state == batch.state, Batch.epoch == batch.epoch
-            )
-            changed(session, mine.values(values))
+            self.try_transition(session, batch, values)
 
     def pause_s(self, batch: Batch, error: StenogramError | None) -> float:
         """Until the next look: 10 s growing to 60 s; after an error what the provider asks for."""
         if error is None:
-            return min(POLL_MOST_S, self._poll_s * POLL_GROWTH**batch.polls)
+            return min(POLL_MOST_S, self._poll_s * POLL_GROWTH**batch.poll_count)
         asked = error.retry_after_s if isinstance(error, Unavailable) else None
-        return asked or BACKOFF_S[min(batch.polls, len(BACKOFF_S) - 1)]
+        return asked or BACKOFF_S[min(batch.poll_count, len(BACKOFF_S) - 1)]
 
     def refused(self, batch: Batch, error: StenogramError) -> None:
         """The order was refused: nothing was bought, and the same order may be made again later."""
-        values: dict[str, Any] = {
-            "polls": batch.polls + 1,
-            "next_at": self.now() + self.pause_s(batch, error),
-        }
+        next_at = self.now() + self.pause_s(batch, error)
         hit("refuse.before_commit")
-        self.move(batch, BatchState.UPLOADED, error=as_json(error), **values)
+        self.move(
+            batch, BatchState.UPLOADED, error=as_json(error), poll_count=batch.poll_count + 1, next_at=next_at
+        )
 
     def hold(self, batch: Batch, code: Code) -> None:
         """Stop here until a person has looked; what may be billed stays booked."""
@@ -215,7 +216,7 @@ class BatchStore:
         """
         with self._database.write() as session:
             usd = self._ledger.settle(session, batch.id, embedding_requests.billed(session, good))
-            self._move(
+            self.transition(
                 session,
                 batch,
                 BatchState.COMPLETE,
@@ -232,25 +233,29 @@ class BatchStore:
         return jobs
 
     def abandon(
-        self, batch: Batch, state: BatchState, error: StenogramError | None = None, *, disputed: bool = False
+        self, batch: Batch, state: BatchState, money: Money, error: StenogramError | None = None
     ) -> list[Job]:
-        """It ended without results. Money is free again unless `disputed`. Jobs to ring after that."""
+        """It ended without results; what becomes of its money is told. Jobs to notify after that."""
         with self._database.write() as session:
             why = as_json(error) if error else None
-            self._move(session, batch, state, finished_at=self.now(), error=why)
-            settle = self._ledger.dispute if disputed else self._ledger.release
-            settle(session, batch.id)
-            mine = select(EmbeddingRequest.hash).where(
-                EmbeddingRequest.batch_id == batch.id, EmbeddingRequest.state == EmbeddingRequestState.SENT
+            self.transition(session, batch, state, money, finished_at=self.now(), error=why)
+            query = select(EmbeddingRequestRow.hash).where(
+                EmbeddingRequestRow.batch_id == batch.id,
+                EmbeddingRequestRow.state == EmbeddingRequestState.SENT,
             )
-            hashes = list(session.scalars(mine))
+            hashes = list(session.scalars(query))
             if error is None and batch.requested_action in (BatchAction.NONE, BatchAction.LATE):
                 embedding_requests.put_back(session, batch.id)
                 return []
             return _send_on(session, batch, dict.fromkeys(hashes, str(error or "cancelled")))
 
     def replan(
-        self, batch: Batch, embedder: BatchEmbedder, lines: Sequence[Line], state: BatchState, why: str
+        self,
+        batch: Batch,
+        embedder: BatchEmbedder,
+        requests: Sequence[EmbeddingRequest],
+        state: BatchState,
+        why: str,
     ) -> None:
         """It ended at the provider without results: what was not tried too often goes out in halves.
 
@@ -258,48 +263,49 @@ class BatchStore:
         """
         with self._database.write() as session:
             failure = record(Code.BATCH_FAILED, why=why)
-            self._move(session, batch, state, finished_at=self.now(), error=failure)
-            self._ledger.dispute(session, batch.id)
-            embedding_requests.fail(session, {line.hash: why for line in lines})
+            self.transition(session, batch, state, Money.DISPUTED, finished_at=self.now(), error=failure)
+            embedding_requests.fail(session, {request.hash: why for request in requests})
             embedding_requests.put_back(session, batch.id)
-            self._halves(session, embedder, embedding_requests.still_waiting(session, lines))
+            self._halves(session, embedder, embedding_requests.still_waiting(session, requests))
             hit("replan.before_commit")
         hit("replan.after_commit")
 
-    def _halves(self, session: Session, embedder: BatchEmbedder, lines: Sequence[Line]) -> None:
-        middle = (len(lines) + 1) // 2
-        for half in filter(None, (lines[:middle], lines[middle:])):
-            with (
-                suppress(CapReached, PriceUnknown),
-                session.begin_nested(),
-            ):  # capped, they wait like any others
+    def _halves(
+        self, session: Session, embedder: BatchEmbedder, requests: Sequence[EmbeddingRequest]
+    ) -> None:
+        middle = (len(requests) + 1) // 2
+        for half in filter(None, (requests[:middle], requests[middle:])):
+            # without room or a price they wait like any others
+            with suppress(CapReached, PriceUnknown), session.begin_nested():
                 self._insert(session, embedder, half)
 
-    def request(self, batch_id: str, action: BatchAction) -> bool:
+    def request_action(self, batch_id: str, action: BatchAction) -> bool:
         """Note what a person wants of a live batch; its next step is due now. False if it has ended."""
-        mine = update(Batch).where(Batch.id == batch_id, Batch.state.in_(LIVE))
+        statement = update(Batch).where(Batch.id == batch_id, Batch.state.in_(LIVE))
         with self._database.write() as session:
-            return changed(session, mine.values(requested_action=action, next_at=self.now(), polls=0))
+            return changed(
+                session, statement.values(requested_action=action, next_at=self.now(), poll_count=0)
+            )
 
     def finished(self, session: Session, batch_id: str) -> None:
         """A cancelled batch is called finished now: its texts are made at once after all."""
-        mine = update(Batch).where(Batch.id == batch_id, Batch.state == BatchState.CANCELLED)
-        session.execute(mine.values(requested_action=BatchAction.SYNC))
+        statement = update(Batch).where(Batch.id == batch_id, Batch.state == BatchState.CANCELLED)
+        session.execute(statement.values(requested_action=BatchAction.SYNC))
 
 
-def _display_name(session: Session, embedder: BatchEmbedder, lines: Sequence[Line]) -> str:
+def _display_name(session: Session, embedder: BatchEmbedder, requests: Sequence[EmbeddingRequest]) -> str:
     """Derived from the content, so that it can be found again; and how often the same was tried before."""
-    content = "|".join([embedder.name, *sorted(line.hash for line in lines)])
+    content = "|".join([embedder.name, *sorted(request.hash for request in requests)])
     name = f"{PREFIX}{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     before = select(func.count()).where(Batch.display_name.startswith(name))
     return f"{name}-{session.scalar(before)}"
 
 
-def _tokens_by_recording(lines: Sequence[Line]) -> dict[tuple[str, str], int]:
+def _tokens_by_recording(requests: Sequence[EmbeddingRequest]) -> dict[tuple[str, str], int]:
     tokens: dict[tuple[str, str], int] = {}
-    for line in lines:
-        payer = (line.recording_id, line.owner)
-        tokens[payer] = tokens.get(payer, 0) + line.tokens
+    for request in requests:
+        payer = (request.recording_id, request.owner)
+        tokens[payer] = tokens.get(payer, 0) + request.tokens
     return tokens
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from core.billing.ledger import Ledger
 from core.database.database import Database
 from core.database.states import BatchAction, BatchState, EmbeddingRequestState, PriceMode
-from core.database.tables import Batch, EmbeddingRequest, Json
+from core.database.tables import Batch, EmbeddingRequestRow, Json
 from core.embedding.embedder import Embedder, batching
 from core.i18n.messages import N_
 from core.orders.batch_planner import CAPPED
@@ -92,7 +92,7 @@ class Seen:
     usd: Decimal
     """What it costs: an estimate until it is complete."""
     saved_usd: Decimal | None
-    """Against the other lane; None where nobody knows the price of that."""
+    """Against single calls; None where nobody knows the price of that."""
     late: bool
     error: Json | None
     alarm: Json | None
@@ -161,16 +161,17 @@ class View:
         name = embedder.name if embedder else ""
         idle = select(
             func.count(),
-            func.min(EmbeddingRequest.since),
-            func.coalesce(func.sum(EmbeddingRequest.tokens), 0),
+            func.min(EmbeddingRequestRow.since),
+            func.coalesce(func.sum(EmbeddingRequestRow.tokens), 0),
         )
         with self._database.read() as session:
             number, since, tokens = session.execute(
                 idle.where(
-                    EmbeddingRequest.state == EmbeddingRequestState.WAITING, EmbeddingRequest.model == name
+                    EmbeddingRequestRow.state == EmbeddingRequestState.WAITING,
+                    EmbeddingRequestRow.model == name,
                 )
             ).one()
-        usd = self._cost_usd(name, "batch", int(tokens))
+        usd = self._cost_usd(name, PriceMode.BATCH, int(tokens))
         capped = json.loads(self._database.get_value(CAPPED) or "null") if number else None
         age_s = self.now() - since if number else None
         stopped = self.paused() or capped
@@ -236,10 +237,12 @@ def _says(row: Batch, *, live: bool, left: int) -> str:
 
 
 def _failed(session: Session, batch_ids: Sequence[str]) -> dict[str, int]:
-    grouped = select(EmbeddingRequest.batch_id, func.count()).where(
-        EmbeddingRequest.batch_id.in_(batch_ids), EmbeddingRequest.state == EmbeddingRequestState.FAILED
+    grouped = select(EmbeddingRequestRow.batch_id, func.count()).where(
+        EmbeddingRequestRow.batch_id.in_(batch_ids), EmbeddingRequestRow.state == EmbeddingRequestState.FAILED
     )
-    return {str(key): number for key, number in session.execute(grouped.group_by(EmbeddingRequest.batch_id))}
+    return {
+        str(key): number for key, number in session.execute(grouped.group_by(EmbeddingRequestRow.batch_id))
+    }
 
 
 def _durations(session: Session) -> list[float]:

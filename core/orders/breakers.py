@@ -38,8 +38,8 @@ PROBE_S = 60.0
 """How long the one call may take that finds out; the others wait meanwhile."""
 
 
-class Line(Protocol):
-    """What is known of a provider's line here: whose it is, and which key it uses."""
+class ProviderAccount(Protocol):
+    """What is known of a provider's account here: whose it is, and which key it uses."""
 
     provider: Provider
     setting: str
@@ -57,17 +57,17 @@ class Breakers:
         self.now = clock
 
     @contextmanager
-    def around(self, name: str, line: Line) -> Iterator[None]:
+    def around(self, name: str, account: ProviderAccount) -> Iterator[None]:
         """A call to a provider. Raise ProviderResting or ProviderRefused instead while it is left alone."""
-        self._admit(name, line)
+        self._admit(name, account)
         try:
             yield
         except (ProviderRefused, ProviderBusy) as error:
-            if _theirs(error, line):
+            if _theirs(error, account):
                 self._failed(name, error)
             raise
         except Rejected as error:
-            if _theirs(error, line):
+            if _theirs(error, account):
                 self.worked(name)  # it answered: what was asked is at fault
             raise
         self.worked(name)
@@ -107,11 +107,11 @@ class Breakers:
         insert_if_absent(session, Breaker(provider=name))
         return session.get_one(Breaker, name, with_for_update=True, populate_existing=True)
 
-    def _admit(self, name: str, line: Line) -> None:
+    def _admit(self, name: str, account: ProviderAccount) -> None:
         """Let a call through, or one alone after a pause."""
         row, now = self.state(name), self.now()
-        if row.fingerprint != line.fingerprint:
-            self._begin(name, line.fingerprint)
+        if row.fingerprint != account.fingerprint:
+            self._begin(name, account.fingerprint)
             return
         if not row.open_until:
             return
@@ -119,9 +119,9 @@ class Breakers:
             return
         left_s = max(1.0, self.state(name).open_until - now)
         if row.refused:
-            raise ProviderRefused(line.provider, line.setting, code_of(row.error))
+            raise ProviderRefused(account.provider, account.setting, code_of(row.error))
         detail = str(((row.error or {}).get("facts") or {}).get("detail", "it did not answer"))
-        raise ProviderResting(line.provider, detail, left_s)
+        raise ProviderResting(account.provider, detail, left_s)
 
     def _begin(self, name: str, fingerprint: str) -> None:
         with self._database.write() as session:
@@ -130,9 +130,11 @@ class Breakers:
             row.open_until, row.error = 0.0, None
 
     def _probe(self, row: Breaker, now: float) -> bool:
-        mine = update(Breaker).where(Breaker.provider == row.provider, Breaker.open_until == row.open_until)
+        statement = update(Breaker).where(
+            Breaker.provider == row.provider, Breaker.open_until == row.open_until
+        )
         with self._database.write() as session:
-            return changed(session, mine.values(open_until=now + PROBE_S))
+            return changed(session, statement.values(open_until=now + PROBE_S))
 
     def _failed(self, name: str, error: ProviderRefused | ProviderBusy) -> None:
         with self._database.write() as session:
@@ -151,6 +153,6 @@ class Breakers:
         return max(min(LONGEST_PAUSE_S, grown), error.retry_after_s or 0.0)
 
 
-def _theirs(error: StenogramError, line: Line) -> bool:
+def _theirs(error: StenogramError, account: ProviderAccount) -> bool:
     """Whether this provider said so, and not our disk or the object store."""
-    return error.provider is not None and error.provider.name == line.provider.name
+    return error.provider is not None and error.provider.name == account.provider.name

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from core.database.database import Database
 from core.database.states import EmbeddingMode, EmbeddingRequestState, EmbeddingStatus
-from core.database.tables import EmbeddingRequest, Job, PassageRow, Recording
+from core.database.tables import EmbeddingRequestRow, Job, PassageRow, Recording
 from core.database.upsert import insert_if_absent
 from core.embedding.embedder import BatchEmbedder, Embedder, text_hash, tokens_at_most
 from core.search.embedding_jobs import embed_job
@@ -29,13 +29,17 @@ ENROLLED_AT_ONCE = 2000
 LOOKED_UP = 1000
 """Vectors read at once, only to see whether they are there."""
 MAX_ATTEMPTS = 3
-SOME = 5000
+MOST_VALUES = 5000
 """Values in one `IN (…)`; databases limit them."""
 
 
 @dataclass(frozen=True)
-class Line:
-    """A text that waits, with the words to send."""
+class EmbeddingRequest:
+    """A text on its way to a vector, from planning to the index.
+
+    Sent under `custom_id`, answered by an `EmbeddingResult` with the same one; its vector is kept under
+    `hash`, where every passage with this text finds it.
+    """
 
     hash: str
     custom_id: str
@@ -55,7 +59,7 @@ class Pending:
     since: float
 
 
-class Texts:
+class EmbeddingRequests:
     """The texts of one installation."""
 
     def __init__(self, database: Database, index: Index) -> None:
@@ -74,8 +78,8 @@ class Texts:
         hashes = {passage.id: text_hash(embedder, passage.text) for passage in passages}
         known = self._index.vectors_of(embedder, hashes.values())
         have = [passage for passage in passages if hashes[passage.id] in known]
-        for recording_id, mine in _by_recording(have):
-            self._adopt(embedder, recording_id, mine, {p.id: known[hashes[p.id]] for p in mine}, hashes)
+        for recording_id, own in _by_recording(have):
+            self._adopt(embedder, recording_id, own, {p.id: known[hashes[p.id]] for p in own}, hashes)
         with self._database.write() as session:
             if not is_active(session, embedder):
                 return 0
@@ -87,7 +91,7 @@ class Texts:
     def _fresh(self, embedder: Embedder) -> list[PassageRow]:
         """Passages waiting for a batch that no text of this model stands for."""
         stands = exists().where(
-            EmbeddingRequest.hash == PassageRow.text_hash, EmbeddingRequest.model == embedder.name
+            EmbeddingRequestRow.hash == PassageRow.text_hash, EmbeddingRequestRow.model == embedder.name
         )
         waits = select(PassageRow).where(
             PassageRow.embedding_status == EmbeddingStatus.WAITING,
@@ -118,59 +122,61 @@ class Texts:
         if len(placed) < len(ids):
             publish(self._database, self._index, recording_id)
 
-    def waiting(self, embedder: BatchEmbedder, limit: int) -> list[Line]:
+    def waiting(self, embedder: BatchEmbedder, limit: int) -> list[EmbeddingRequest]:
         """Texts to send, those that wait longest first.
 
         Dropped are texts that nobody needs any more, and those that got a vector at once.
         """
         needed = exists().where(
-            PassageRow.text_hash == EmbeddingRequest.hash,
+            PassageRow.text_hash == EmbeddingRequestRow.hash,
             PassageRow.embedding_status == EmbeddingStatus.WAITING,
             PassageRow.embedding_mode == EmbeddingMode.BATCH,
         )
         with self._database.write() as session:
-            idle = EmbeddingRequest.state == EmbeddingRequestState.WAITING
+            idle = EmbeddingRequestRow.state == EmbeddingRequestState.WAITING
             session.execute(
-                delete(EmbeddingRequest).where(idle, (EmbeddingRequest.model != embedder.name) | ~needed)
+                delete(EmbeddingRequestRow).where(
+                    idle, (EmbeddingRequestRow.model != embedder.name) | ~needed
+                )
             )
             oldest = (
-                select(EmbeddingRequest)
+                select(EmbeddingRequestRow)
                 .where(idle)
-                .order_by(EmbeddingRequest.since, EmbeddingRequest.hash)
+                .order_by(EmbeddingRequestRow.since, EmbeddingRequestRow.hash)
                 .limit(limit)
             )
-            lines = _lines(session, list(session.scalars(oldest)))
-        known = self._known(embedder, [line.hash for line in lines])
+            requests = _with_texts(session, list(session.scalars(oldest)))
+        known = self._known(embedder, [request.hash for request in requests])
         if known:
             with self._database.write() as session:
                 done(session, known)
-        return [line for line in lines if line.hash not in known]
+        return [request for request in requests if request.hash not in known]
 
     def _known(self, embedder: BatchEmbedder, hashes: Sequence[str]) -> set[str]:
-        pieces = (hashes[start : start + LOOKED_UP] for start in range(0, len(hashes), LOOKED_UP))
-        return {key for some in pieces for key in self._index.vectors_of(embedder, some)}
+        chunks = (hashes[start : start + LOOKED_UP] for start in range(0, len(hashes), LOOKED_UP))
+        return {key for chunk in chunks for key in self._index.vectors_of(embedder, chunk)}
 
-    def of_batch(self, batch_id: str) -> list[Line]:
+    def of_batch(self, batch_id: str) -> list[EmbeddingRequest]:
         """The texts that a batch has, as far as somebody still needs them."""
         with self._database.read() as session:
-            mine = (
-                select(EmbeddingRequest)
+            query = (
+                select(EmbeddingRequestRow)
                 .where(
-                    EmbeddingRequest.batch_id == batch_id,
-                    EmbeddingRequest.state == EmbeddingRequestState.SENT,
+                    EmbeddingRequestRow.batch_id == batch_id,
+                    EmbeddingRequestRow.state == EmbeddingRequestState.SENT,
                 )
-                .order_by(EmbeddingRequest.hash)
+                .order_by(EmbeddingRequestRow.hash)
             )
-            return _lines(session, list(session.scalars(mine)))
+            return _with_texts(session, list(session.scalars(query)))
 
-    def sent(self, batch_id: str) -> list[EmbeddingRequest]:
+    def sent(self, batch_id: str) -> list[EmbeddingRequestRow]:
         """Everything that a batch has claimed."""
         with self._database.read() as session:
             return list(
                 session.scalars(
-                    select(EmbeddingRequest).where(
-                        EmbeddingRequest.batch_id == batch_id,
-                        EmbeddingRequest.state == EmbeddingRequestState.SENT,
+                    select(EmbeddingRequestRow).where(
+                        EmbeddingRequestRow.batch_id == batch_id,
+                        EmbeddingRequestRow.state == EmbeddingRequestState.SENT,
                     )
                 )
             )
@@ -179,34 +185,35 @@ class Texts:
         """What waits to be sent."""
         idle = select(
             func.count(),
-            func.coalesce(func.sum(EmbeddingRequest.tokens), 0),
-            func.min(EmbeddingRequest.since),
+            func.coalesce(func.sum(EmbeddingRequestRow.tokens), 0),
+            func.min(EmbeddingRequestRow.since),
         )
-        mine = idle.where(
-            EmbeddingRequest.state == EmbeddingRequestState.WAITING, EmbeddingRequest.model == embedder.name
+        query = idle.where(
+            EmbeddingRequestRow.state == EmbeddingRequestState.WAITING,
+            EmbeddingRequestRow.model == embedder.name,
         )
         with self._database.read() as session:
-            number, tokens, since = session.execute(mine).one()
+            number, tokens, since = session.execute(query).one()
         return Pending(number, int(tokens), since or 0.0)
 
     def _revive(self) -> None:
-        """Failed texts whose passages wait again, because a person said so, get all their tries again."""
+        """Failed texts whose passages wait again, because a person wants it, get all their tries again."""
         needed = exists().where(
-            PassageRow.text_hash == EmbeddingRequest.hash,
+            PassageRow.text_hash == EmbeddingRequestRow.hash,
             PassageRow.embedding_status == EmbeddingStatus.WAITING,
         )
-        revived = (EmbeddingRequest.state == EmbeddingRequestState.FAILED, needed)
+        revived = (EmbeddingRequestRow.state == EmbeddingRequestState.FAILED, needed)
         with self._database.read() as session:
-            if session.scalar(select(EmbeddingRequest.hash).where(*revived).limit(1)) is None:
+            if session.scalar(select(EmbeddingRequestRow.hash).where(*revived).limit(1)) is None:
                 return
         with self._database.write() as session:
             again = {"state": EmbeddingRequestState.WAITING, "attempts": 0, "batch_id": None, "error": None}
-            session.execute(update(EmbeddingRequest).where(*revived).values(again))
+            session.execute(update(EmbeddingRequestRow).where(*revived).values(again))
 
 
-def claim(session: Session, lines: Sequence[Line], batch_id: str) -> bool:
+def claim(session: Session, requests: Sequence[EmbeddingRequest], batch_id: str) -> bool:
     """Give these waiting texts to a batch, all or none: False if somebody else has one of them."""
-    payers = {line.hash: line.recording_id for line in lines}
+    payers = {request.hash: request.recording_id for request in requests}
     rows = [row for row in _rows(session, payers) if row.state == EmbeddingRequestState.WAITING]
     for row in rows:
         row.state, row.batch_id, row.error = EmbeddingRequestState.SENT, batch_id, None
@@ -225,8 +232,8 @@ def billed(session: Session, tokens: Mapping[str, int]) -> dict[str, int]:
 
 def done(session: Session, hashes: Iterable[str]) -> None:
     """Their vectors are kept: passages find them by hash from now on."""
-    for some in _pieces(hashes):
-        session.execute(delete(EmbeddingRequest).where(EmbeddingRequest.hash.in_(some)))
+    for chunk in _chunks(hashes):
+        session.execute(delete(EmbeddingRequestRow).where(EmbeddingRequestRow.hash.in_(chunk)))
 
 
 def fail(session: Session, errors: Mapping[str, str], *, spent: bool = False) -> None:
@@ -239,7 +246,7 @@ def fail(session: Session, errors: Mapping[str, str], *, spent: bool = False) ->
             (EmbeddingRequestState.FAILED, row.batch_id) if over else (EmbeddingRequestState.WAITING, None)
         )
     session.flush()
-    _mark(
+    _set_status(
         session,
         [row.hash for row in rows if row.state == EmbeddingRequestState.FAILED],
         EmbeddingStatus.WAITING,
@@ -247,28 +254,28 @@ def fail(session: Session, errors: Mapping[str, str], *, spent: bool = False) ->
     )
 
 
-def still_waiting(session: Session, lines: Sequence[Line]) -> list[Line]:
-    """Those of the lines that are in no batch and were not given up."""
+def still_waiting(session: Session, requests: Sequence[EmbeddingRequest]) -> list[EmbeddingRequest]:
+    """Those of the requests that are in no batch and were not given up."""
     waiting = {
         row.hash
-        for row in _rows(session, [line.hash for line in lines])
+        for row in _rows(session, [request.hash for request in requests])
         if row.state == EmbeddingRequestState.WAITING
     }
-    return [line for line in lines if line.hash in waiting]
+    return [request for request in requests if request.hash in waiting]
 
 
 def overdue(session: Session, now: float) -> list[str]:
     """Hashes of texts that wait in no batch though a recording's deadline for them is over."""
-    mine = (
-        select(EmbeddingRequest.hash)
-        .where(EmbeddingRequest.state == EmbeddingRequestState.WAITING, Recording.vectors_by <= now)
+    query = (
+        select(EmbeddingRequestRow.hash)
+        .where(EmbeddingRequestRow.state == EmbeddingRequestState.WAITING, Recording.vectors_by <= now)
         .distinct()
     )
-    mine = mine.join(PassageRow, PassageRow.text_hash == EmbeddingRequest.hash)
-    mine = mine.join(Recording, Recording.id == PassageRow.recording_id)
+    query = query.join(PassageRow, PassageRow.text_hash == EmbeddingRequestRow.hash)
+    query = query.join(Recording, Recording.id == PassageRow.recording_id)
     return list(
         session.scalars(
-            mine.where(
+            query.where(
                 PassageRow.embedding_status == EmbeddingStatus.WAITING,
                 PassageRow.embedding_mode == EmbeddingMode.BATCH,
             )
@@ -278,31 +285,31 @@ def overdue(session: Session, now: float) -> list[str]:
 
 def put_back(session: Session, batch_id: str) -> None:
     """A batch gives up its texts before they were paid for: they wait again, no try is counted."""
-    mine = update(EmbeddingRequest).where(
-        EmbeddingRequest.batch_id == batch_id, EmbeddingRequest.state == EmbeddingRequestState.SENT
+    statement = update(EmbeddingRequestRow).where(
+        EmbeddingRequestRow.batch_id == batch_id, EmbeddingRequestRow.state == EmbeddingRequestState.SENT
     )
-    session.execute(mine.values(state=EmbeddingRequestState.WAITING, batch_id=None))
+    session.execute(statement.values(state=EmbeddingRequestState.WAITING, batch_id=None))
 
 
 def again(session: Session, batch_id: str) -> int:
     """Failed texts of a batch wait for the next one, with all their tries."""
     hashes = failed(session, batch_id)
-    for some in _pieces(hashes):
+    for chunk in _chunks(hashes):
         session.execute(
-            update(EmbeddingRequest)
-            .where(EmbeddingRequest.hash.in_(some))
+            update(EmbeddingRequestRow)
+            .where(EmbeddingRequestRow.hash.in_(chunk))
             .values(state=EmbeddingRequestState.WAITING, batch_id=None, attempts=0, error=None)
         )
-    _mark(session, hashes, EmbeddingStatus.FAILED, EmbeddingStatus.WAITING)
+    _set_status(session, hashes, EmbeddingStatus.FAILED, EmbeddingStatus.WAITING)
     return len(hashes)
 
 
 def failed(session: Session, batch_id: str) -> list[str]:
     """Hashes of a batch's texts that were given up."""
-    mine = select(EmbeddingRequest.hash).where(
-        EmbeddingRequest.batch_id == batch_id, EmbeddingRequest.state == EmbeddingRequestState.FAILED
+    query = select(EmbeddingRequestRow.hash).where(
+        EmbeddingRequestRow.batch_id == batch_id, EmbeddingRequestRow.state == EmbeddingRequestState.FAILED
     )
-    return list(session.scalars(mine))
+    return list(session.scalars(query))
 
 
 def change_mode(session: Session, recording_id: str, mode: EmbeddingMode) -> Job | None:
@@ -323,7 +330,8 @@ def idle(session: Session, recording_id: str) -> dict[str, int]:
 
 def _idle(recording_id: str) -> tuple[ColumnElement[bool], ...]:
     under_way = exists().where(
-        EmbeddingRequest.hash == PassageRow.text_hash, EmbeddingRequest.state == EmbeddingRequestState.SENT
+        EmbeddingRequestRow.hash == PassageRow.text_hash,
+        EmbeddingRequestRow.state == EmbeddingRequestState.SENT,
     )
     return (
         PassageRow.recording_id == recording_id,
@@ -335,33 +343,33 @@ def _idle(recording_id: str) -> tuple[ColumnElement[bool], ...]:
 def to_now(session: Session, hashes: Sequence[str]) -> list[Job]:
     """Leave batches: these texts' passages are embedded now. Jobs to ring after the commit."""
     recordings: set[str] = set()
-    for some in _pieces(hashes):
-        mine = PassageRow.text_hash.in_(some) & PassageRow.embedding_status.in_(
+    for chunk in _chunks(hashes):
+        condition = PassageRow.text_hash.in_(chunk) & PassageRow.embedding_status.in_(
             (EmbeddingStatus.WAITING, EmbeddingStatus.FAILED)
         )
-        recordings.update(session.scalars(select(PassageRow.recording_id).where(mine).distinct()))
+        recordings.update(session.scalars(select(PassageRow.recording_id).where(condition).distinct()))
         session.execute(
             update(PassageRow)
-            .where(mine)
+            .where(condition)
             .values(embedding_mode=EmbeddingMode.SYNC, embedding_status=EmbeddingStatus.WAITING)
         )
-        session.execute(delete(EmbeddingRequest).where(EmbeddingRequest.hash.in_(some)))
+        session.execute(delete(EmbeddingRequestRow).where(EmbeddingRequestRow.hash.in_(chunk)))
     jobs = [embed_job(session, recording_id) for recording_id in sorted(recordings)]
     return [job for job in jobs if job is not None]
 
 
-def _enrol(session: Session, passage: PassageRow, text: EmbeddingRequest) -> None:
-    mine = update(PassageRow).where(PassageRow.id == passage.id)
+def _enrol(session: Session, passage: PassageRow, text: EmbeddingRequestRow) -> None:
+    statement = update(PassageRow).where(PassageRow.id == passage.id)
     if not passage.text.strip():
-        session.execute(mine.values(embedding_status=EmbeddingStatus.OFF))
+        session.execute(statement.values(embedding_status=EmbeddingStatus.OFF))
         refresh_embedding_status(session, passage.recording_id)
         return
-    session.execute(mine.values(text_hash=text.hash))
+    session.execute(statement.values(text_hash=text.hash))
     insert_if_absent(session, text)
 
 
-def _new(passage: PassageRow, key: str, embedder: BatchEmbedder, now: float) -> EmbeddingRequest:
-    return EmbeddingRequest(
+def _new(passage: PassageRow, key: str, embedder: BatchEmbedder, now: float) -> EmbeddingRequestRow:
+    return EmbeddingRequestRow(
         hash=key,
         custom_id=f"chunk_{passage.id}",
         model=embedder.name,
@@ -371,59 +379,61 @@ def _new(passage: PassageRow, key: str, embedder: BatchEmbedder, now: float) -> 
     )
 
 
-def _lines(session: Session, texts: Sequence[EmbeddingRequest]) -> list[Line]:
-    """Texts with their words, and for whom first; one whose last passage is gone has none and is left out."""
-    spoken: dict[str, tuple[str, Recording]] = {}
-    for some in _pieces([text.hash for text in texts]):
-        mine = select(PassageRow.text_hash, PassageRow.text, Recording)
-        mine = mine.join(Recording, Recording.id == PassageRow.recording_id)
-        for key, words, recording in session.execute(mine.where(PassageRow.text_hash.in_(some))):
-            if key not in spoken or _due_at(recording) < _due_at(spoken[key][1]):
-                spoken[key] = (words, recording)
-    return [_line(text, *spoken[text.hash]) for text in texts if text.hash in spoken]
+def _with_texts(session: Session, texts: Sequence[EmbeddingRequestRow]) -> list[EmbeddingRequest]:
+    """Requests with their texts, and for whom first; one whose last passage is gone has none: left out."""
+    texts_by_hash: dict[str, tuple[str, Recording]] = {}
+    for chunk in _chunks([text.hash for text in texts]):
+        query = select(PassageRow.text_hash, PassageRow.text, Recording)
+        query = query.join(Recording, Recording.id == PassageRow.recording_id)
+        for key, content, recording in session.execute(query.where(PassageRow.text_hash.in_(chunk))):
+            if key not in texts_by_hash or _due_at(recording) < _due_at(texts_by_hash[key][1]):
+                texts_by_hash[key] = (content, recording)
+    return [_request(text, *texts_by_hash[text.hash]) for text in texts if text.hash in texts_by_hash]
 
 
 def _due_at(recording: Recording) -> float:
     return recording.vectors_by or math.inf
 
 
-def _line(text: EmbeddingRequest, words: str, recording: Recording) -> Line:
-    return Line(
-        text.hash,
-        text.custom_id,
+def _request(row: EmbeddingRequestRow, text: str, recording: Recording) -> EmbeddingRequest:
+    return EmbeddingRequest(
+        row.hash,
+        row.custom_id,
         recording.id,
         recording.owner,
-        text.tokens,
-        words,
+        row.tokens,
+        text,
         recording.vectors_by,
     )
 
 
-def _rows(session: Session, hashes: Iterable[str]) -> list[EmbeddingRequest]:
+def _rows(session: Session, hashes: Iterable[str]) -> list[EmbeddingRequestRow]:
     return [
         row
-        for some in _pieces(hashes)
-        for row in session.scalars(select(EmbeddingRequest).where(EmbeddingRequest.hash.in_(some)))
+        for chunk in _chunks(hashes)
+        for row in session.scalars(select(EmbeddingRequestRow).where(EmbeddingRequestRow.hash.in_(chunk)))
     ]
 
 
-def _mark(session: Session, hashes: Sequence[str], before: EmbeddingStatus, after: EmbeddingStatus) -> None:
+def _set_status(
+    session: Session, hashes: Sequence[str], before: EmbeddingStatus, after: EmbeddingStatus
+) -> None:
     """Passages of these texts change from one embedding status to another; their recordings follow."""
     recordings: set[str] = set()
-    for some in _pieces(hashes):
-        mine = PassageRow.text_hash.in_(some) & (PassageRow.embedding_status == before)
-        mine &= PassageRow.embedding_mode == EmbeddingMode.BATCH
-        recordings.update(session.scalars(select(PassageRow.recording_id).where(mine).distinct()))
-        session.execute(update(PassageRow).where(mine).values(embedding_status=after))
+    for chunk in _chunks(hashes):
+        condition = PassageRow.text_hash.in_(chunk) & (PassageRow.embedding_status == before)
+        condition &= PassageRow.embedding_mode == EmbeddingMode.BATCH
+        recordings.update(session.scalars(select(PassageRow.recording_id).where(condition).distinct()))
+        session.execute(update(PassageRow).where(condition).values(embedding_status=after))
     for recording_id in sorted(recordings):
         refresh_embedding_status(session, recording_id)
 
 
 def _by_recording(passages: Iterable[PassageRow]) -> Iterator[tuple[str, list[PassageRow]]]:
     grouped = itertools.groupby(sorted(passages, key=lambda p: p.recording_id), key=lambda p: p.recording_id)
-    return ((recording_id, list(mine)) for recording_id, mine in grouped)
+    return ((recording_id, list(group)) for recording_id, group in grouped)
 
 
-def _pieces(values: Iterable[str]) -> Iterator[list[str]]:
+def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
     ordered = sorted(values)
-    return (ordered[start : start + SOME] for start in range(0, len(ordered), SOME))
+    return (ordered[start : start + MOST_VALUES] for start in range(0, len(ordered), MOST_VALUES))

@@ -60,7 +60,7 @@ class PictureOptions:
 
 
 @dataclass(frozen=True)
-class Made:
+class PictureReport:
     """How an order for a picture stands; `picture` when done, `gpu_s` when it is known."""
 
     fate: OrderFate
@@ -97,40 +97,40 @@ class Pictures:
         order = {"input": comfy(options) if self.comfy else sdxl(options), "policy": policy}
         return self.http.ask("POST", f"{self.address}/run", json=order).text("id")
 
-    def poll(self, remote_id: str) -> Made:
+    def poll(self, remote_id: str) -> PictureReport:
         """How the order stands; the picture itself when it is ready."""
         answer = self.http.ask("GET", f"{self.address}/status/{remote_id}", accept={404})
         if answer.status == 404:
-            return Made(OrderFate.LOST, reason="the order is no longer known there")
-        told = answer.json()
-        gpu_s = ceil(told["executionTime"] / 1000) if "executionTime" in told else None
-        match str(told.get("status", "")):
+            return PictureReport(OrderFate.LOST, reason="the order is no longer known there")
+        reply = answer.json()
+        gpu_s = ceil(reply["executionTime"] / 1000) if "executionTime" in reply else None
+        match str(reply.get("status", "")):
             case "COMPLETED":
-                return self._completed(told.get("output"), gpu_s)
+                return self._completed(reply.get("output"), gpu_s)
             case "FAILED":
-                return Made(OrderFate.BROKEN, reason=failure(told.get("error")), gpu_s=gpu_s)
+                return PictureReport(OrderFate.BROKEN, reason=failure(reply.get("error")), gpu_s=gpu_s)
             case "TIMED_OUT" | "CANCELLED" as status:
-                return Made(OrderFate.BROKEN, reason=status.replace("_", " ").lower(), gpu_s=gpu_s)
+                return PictureReport(OrderFate.BROKEN, reason=status.replace("_", " ").lower(), gpu_s=gpu_s)
             case status:
-                return Made(OrderFate.WAITING if status == "IN_QUEUE" else OrderFate.WORKING)
+                return PictureReport(OrderFate.WAITING if status == "IN_QUEUE" else OrderFate.WORKING)
 
-    def _completed(self, output: object, gpu_s: int | None) -> Made:
-        told = _first_picture(output)
-        if not told:
-            return Made(OrderFate.BROKEN, reason=_complaint(output), gpu_s=gpu_s)
-        picture = self._bytes(told)
+    def _completed(self, output: object, gpu_s: int | None) -> PictureReport:
+        encoded = _first_picture(output)
+        if not encoded:
+            return PictureReport(OrderFate.BROKEN, reason=_complaint(output), gpu_s=gpu_s)
+        picture = self._bytes(encoded)
         if not (picture.startswith(_MAGIC) or picture[8:12] == b"WEBP"):
-            return Made(OrderFate.BROKEN, reason="what came is no picture", gpu_s=gpu_s)
-        return Made(OrderFate.DONE, picture, gpu_s=gpu_s)
+            return PictureReport(OrderFate.BROKEN, reason="what came is no picture", gpu_s=gpu_s)
+        return PictureReport(OrderFate.DONE, picture, gpu_s=gpu_s)
 
-    def _bytes(self, told: str) -> bytes:
+    def _bytes(self, encoded: str) -> bytes:
         """From base64 with or without `data:`, or from an address, which is asked without our key."""
-        if told.startswith(("https://", "http://")):
-            if told.startswith("http://") and self.address.startswith("https://"):
+        if encoded.startswith(("https://", "http://")):
+            if encoded.startswith("http://") and self.address.startswith("https://"):
                 raise OutcomeUnknown(RUNPOD, "a picture at an address that is not safe")
-            return self._plain.ask("GET", told, most_bytes=PICTURE_BYTES).body
+            return self._plain.ask("GET", encoded, most_bytes=PICTURE_BYTES).body
         try:
-            return base64.b64decode(told.partition("base64,")[2] or told, validate=True)
+            return base64.b64decode(encoded.partition("base64,")[2] or encoded, validate=True)
         except binascii.Error:
             return b""
 
@@ -148,8 +148,8 @@ def _prompt(options: PictureOptions) -> str:
 
 
 def sdxl(options: PictureOptions) -> dict[str, Any]:
-    """Input of worker-sdxl, which refuses words that it does not know."""
-    told = {
+    """Input of worker-sdxl, which refuses fields that it does not know."""
+    inputs = {
         "prompt": _prompt(options),
         "negative_prompt": options.negative_prompt,
         "width": options.width,
@@ -159,7 +159,7 @@ def sdxl(options: PictureOptions) -> dict[str, Any]:
         "scheduler": _SDXL_SCHEDULERS.get(options.scheduler.lower(), options.scheduler),
         "num_images": 1,
     }
-    return told if options.seed < 0 else {**told, "seed": options.seed}
+    return inputs if options.seed < 0 else {**inputs, "seed": options.seed}
 
 
 def comfy(options: PictureOptions) -> dict[str, Any]:
@@ -178,7 +178,9 @@ def comfy(options: PictureOptions) -> dict[str, Any]:
         "6": ("VAEDecode", {"samples": ["5", 0], "vae": ["1", 2]}),
         "7": ("SaveImage", {"filename_prefix": "cover", "images": ["6", 0]}),
     }
-    return {"workflow": {name: {"class_type": kind, "inputs": told} for name, (kind, told) in nodes.items()}}
+    return {
+        "workflow": {name: {"class_type": kind, "inputs": inputs} for name, (kind, inputs) in nodes.items()}
+    }
 
 
 def _first_picture(output: object) -> str:
@@ -187,9 +189,9 @@ def _first_picture(output: object) -> str:
         return ""
     candidates = [output.get("image_url"), *(output.get("images") or ()), output.get("message")]
     for one in candidates:
-        told = one.get("data") if isinstance(one, dict) else one
-        if isinstance(told, str) and told:
-            return told
+        encoded = one.get("data") if isinstance(one, dict) else one
+        if isinstance(encoded, str) and encoded:
+            return encoded
     return ""
 
 

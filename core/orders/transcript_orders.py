@@ -1,12 +1,12 @@
 """Orders in SQL: each a segment's transcript bought elsewhere, from intention to end.
 
-planned → submitting → submitted → done; or failed, cancelled, held. Every move is a compare-and-set
-whose outcome is looked at, and money moves in the same write.
+planned → submitting → submitted → done; or failed, cancelled, held (`core/orders/lifecycle.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
@@ -17,7 +17,8 @@ from core.database.database import Database
 from core.database.states import JOB_UNFINISHED, JobState, OrderFate, OrderState
 from core.database.tables import Job, Order, Recording, Segment, Task
 from core.errors import Code, NotFound, Rejected, StenogramError, Unavailable, record
-from core.queue.jobs import Claim, JobQueue, as_json, changed
+from core.orders.lifecycle import Money, Superseded, Transitions
+from core.queue.jobs import Claim, JobQueue
 from core.speech.engine import AsyncRemoteEngine, RemoteEngine
 
 LIVE = (OrderState.PLANNED, OrderState.SUBMITTING, OrderState.SUBMITTED, OrderState.HELD)
@@ -28,12 +29,12 @@ GUESS = (60.0, 0.1)
 
 
 def call(engine: RemoteEngine, recording: Recording, duration_s: float) -> Call:
-    """What the ledger is told about a transcript of so many seconds."""
+    """The paid call for a transcript of so many seconds."""
     model, mode, quantity = engine.price(duration_s)
     return Call(engine.provider, model, mode, {(recording.id, recording.owner): quantity})
 
 
-def reason(order: Order) -> Rejected:
+def failure(order: Order) -> Rejected:
     """Why an order failed, as it was kept."""
     return Rejected.restored(order.error) if order.error else Rejected(Code.ORDER_FAILED)
 
@@ -44,19 +45,20 @@ def held() -> Select[Order]:
     return waiting.order_by(Order.created_at)
 
 
-class Orders:
-    """The book of orders."""
+class Orders(Transitions[Order]):
+    """Orders of transcripts in SQL."""
 
-    def __init__(self, database: Database, work: JobQueue, ledger: Ledger) -> None:
-        self._database = database
-        self._job_queue = work
-        self._ledger = ledger
+    table = Order
 
-    def now(self) -> float:
-        """Unix seconds, by the clock of all work."""
-        return self._job_queue.now()
+    def __init__(self, database: Database, job_queue: JobQueue, ledger: Ledger) -> None:
+        super().__init__(database, ledger, job_queue.now)
+        self._job_queue = job_queue
 
-    # What becomes of an order
+    def call_id(self, row: Order) -> str:
+        """Each submission is paid for on its own."""
+        return f"{row.id}/{row.attempt_count}"
+
+    # Steps
 
     def plan(
         self, claim: Claim, engine: AsyncRemoteEngine, recording: Recording, pending: Iterable[Segment]
@@ -68,10 +70,10 @@ class Orders:
         with self._database.write() as session:
             self._job_queue.keep(session, claim)
             for segment in pending:
-                mine = select(Order.id).where(
+                query = select(Order.id).where(
                     Order.transcript_id == segment.transcript_id, Order.n == segment.n
                 )
-                if session.scalar(mine) is None:
+                if session.scalar(query) is None:
                     session.add(self._new(engine, recording, segment))
 
     def _new(self, engine: AsyncRemoteEngine, recording: Recording, segment: Segment) -> Order:
@@ -90,62 +92,44 @@ class Orders:
 
     def due(self, transcript_id: str) -> list[Order]:
         """Orders to look at now: first those that are out, then those that wait to be sent."""
-        mine = select(Order).where(Order.transcript_id == transcript_id, Order.next_at <= self.now())
+        query = select(Order).where(Order.transcript_id == transcript_id, Order.next_at <= self.now())
         with self._database.read() as session:
-            rows = list(session.scalars(mine.where(Order.state != OrderState.DONE).order_by(Order.n)))
+            rows = list(session.scalars(query.where(Order.state != OrderState.DONE).order_by(Order.n)))
         return sorted(rows, key=lambda order: order.state in (OrderState.PLANNED, OrderState.CANCELLED))
 
     def intend(self, claim: Claim, engine: AsyncRemoteEngine, recording: Recording, order: Order) -> bool:
-        """Commit that the order is about to be sent, with its money; False while enough are out."""
+        """Commit that the order is about to be sent, with its money; False while enough are out.
+
+        Raise Superseded, CapReached, PriceUnknown, Withdrawn.
+        """
         out = select(func.count()).select_from(Order)
         out = out.where(
             Order.engine == engine.name, Order.state.in_((OrderState.SUBMITTING, OrderState.SUBMITTED))
         )
-        sent, now = order.submissions + 1, self.now()
-        values = {"submissions": sent, "submit_at": now, "remote_id": None, "fate": OrderFate.UNKNOWN}
+        attempt, now = order.attempt_count + 1, self.now()
+        values: dict[str, Any] = {
+            "attempt_count": attempt,
+            "intended_at": now,
+            "remote_id": None,
+            "fate": OrderFate.UNKNOWN,
+        }
         values |= {"working_at": None, "finished_at": None}
         with self._database.write() as session:
             self._job_queue.keep(session, claim)
             if (session.scalar(out) or 0) >= engine.at_once:
                 return False
-            if not changed(session, _as_known(order).values(state=OrderState.SUBMITTING, **values)):
-                return False
-            order.state, order.submissions, order.submit_at = OrderState.SUBMITTING, sent, now
-            self._ledger.reserve(session, call(engine, recording, order.duration_s), _call_id(order))
+            self.transition(session, order, OrderState.SUBMITTING, **values)
+            order.state, order.attempt_count, order.intended_at = OrderState.SUBMITTING, attempt, now
+            self._ledger.reserve(session, call(engine, recording, order.duration_s), self.call_id(order))
         return True
 
-    def not_ordered(self, order: Order, error: StenogramError) -> None:
-        """It is sure that nothing was ordered: as before, and no money promised."""
-        state = OrderState.FAILED if isinstance(error, Rejected) else OrderState.PLANNED
-        with self._database.write() as session:
-            if changed(session, _as_known(order).values(state=state, error=as_json(error))):
-                self._ledger.release(session, _call_id(order))
-
-    def move(self, order: Order, to: OrderState, **values: object) -> bool:
-        """From the state we know to another; False if somebody was faster."""
-        with self._database.write() as session:
-            return changed(session, _as_known(order).values(state=to, **values))
-
-    def again(self, order: Order, **values: object) -> None:
-        """Back to be sent anew; what was promised for the last time stays booked as disputed."""
-        with self._database.write() as session:
-            if changed(session, _as_known(order).values(state=OrderState.PLANNED, **values)):
-                self._ledger.dispute(session, _call_id(order))
-
-    def done(self, session: Session, order: Order, quantity: int) -> None:
-        """The transcript came: part of the write that keeps it."""
+    def complete(self, session: Session, order: Order, quantity: int) -> None:
+        """The transcript came: part of the write that keeps it, whatever its order's state is by now."""
         ended = {"state": OrderState.DONE, "fate": OrderFate.DONE, "finished_at": self.now(), "error": None}
         session.execute(update(Order).where(Order.id == order.id).values(ended))
-        self._ledger.settle(session, _call_id(order), {order.recording_id: quantity})
+        self._ledger.settle(session, self.call_id(order), {order.recording_id: quantity})
 
-    def end(self, order: Order, state: OrderState, error: StenogramError | None = None) -> None:
-        """For good, without a transcript; nobody knows what was billed."""
-        kept = {"error": as_json(error)} if error else {}
-        with self._database.write() as session:
-            if changed(session, _as_known(order).values(state=state, finished_at=self.now(), **kept)):
-                self._ledger.dispute(session, _call_id(order))
-
-    # A person's will
+    # Decisions of a person
 
     def held(self) -> list[Order]:
         """Orders that wait for a person, the oldest first."""
@@ -154,17 +138,22 @@ class Orders:
 
     def decide(self, order_id: str, *, again: bool) -> None:
         """A person's word on a held order: buy it again, or give it up. Raise NotFound."""
-        state, code = (
-            (OrderState.PLANNED, Code.ORDERED_AGAIN) if again else (OrderState.FAILED, Code.ORDER_GIVEN_UP)
-        )
-        mine = update(Order).where(Order.id == order_id, Order.state == OrderState.HELD)
-        over_at = None if again else self.now()
+        state = OrderState.PLANNED if again else OrderState.FAILED
+        code = Code.ORDERED_AGAIN if again else Code.ORDER_GIVEN_UP
         with self._database.write() as session:
-            if not changed(session, mine.values(state=state, doubts=0, next_at=0.0, finished_at=over_at)):
+            order = session.get(Order, order_id)
+            if order is None or order.state != OrderState.HELD:
                 raise NotFound
-            order = session.get_one(Order, order_id)
-            order.error = record(code, **(order.error or {}).get("facts", {}))
-            self._ledger.dispute(session, _call_id(order))
+            values: dict[str, Any] = {
+                "unknown_outcome_count": 0,
+                "next_at": 0.0,
+                "finished_at": None if again else self.now(),
+            }
+            values["error"] = record(code, **(order.error or {}).get("facts", {}))
+            try:
+                self.transition(session, order, state, Money.DISPUTED, **values)
+            except Superseded as error:
+                raise NotFound from error
             jobs = list(session.scalars(_jobs_of(order.transcript_id)))
             for job in jobs:
                 job.run_at = self.now()
@@ -178,9 +167,9 @@ class Orders:
         )
         afresh = {
             "state": OrderState.PLANNED,
-            "breaks": 0,
-            "doubts": 0,
-            "patience": 0,
+            "failure_count": 0,
+            "unknown_outcome_count": 0,
+            "timeout_count": 0,
             "next_at": 0.0,
             "error": None,
         }
@@ -190,14 +179,14 @@ class Orders:
 
     def of(self, transcript_id: str) -> list[Order]:
         """The orders of a transcript, in the order of its segments."""
-        mine = select(Order).where(Order.transcript_id == transcript_id).order_by(Order.n)
+        query = select(Order).where(Order.transcript_id == transcript_id).order_by(Order.n)
         with self._database.read() as session:
-            return list(session.scalars(mine))
+            return list(session.scalars(query))
 
-    def trouble(self, orders: Sequence[Order]) -> StenogramError | None:
-        """What there is to say about orders that are not done: held ones first."""
-        said = [order for order in orders if order.error and order.state in LIVE]
-        for order in sorted(said, key=lambda order: order.state != OrderState.HELD):
+    def problem(self, orders: Sequence[Order]) -> StenogramError | None:
+        """What is wrong with orders that are not done: held ones first."""
+        failing = [order for order in orders if order.error and order.state in LIVE]
+        for order in sorted(failing, key=lambda order: order.state != OrderState.HELD):
             return Unavailable.restored(order.error or {})
         return None
 
@@ -237,12 +226,6 @@ class Orders:
             session.execute(delete(Order).where(Order.finished_at < self.now() - KEPT_S))
 
 
-def _as_known(order: Order):  # type: ignore[no-untyped-def]  # sqlalchemy's Update is generic over nothing useful
-    return update(Order).where(
-        Order.id == order.id, Order.state == order.state, Order.submissions == order.submissions
-    )
-
-
 def _waited_for() -> Select[str]:
     """Transcripts on which a job works."""
     jobs = select(Task.transcript_id).join(Job, Job.task_id == Task.id)
@@ -252,8 +235,3 @@ def _waited_for() -> Select[str]:
 def _jobs_of(transcript_id: str):  # type: ignore[no-untyped-def]  # as above
     jobs = select(Job).join(Task, Task.id == Job.task_id)
     return jobs.where(Task.transcript_id == transcript_id, Job.state == JobState.READY)
-
-
-def _call_id(order: Order) -> str:
-    """Each submission is paid for on its own."""
-    return f"{order.id}/{order.submissions}"

@@ -1,18 +1,20 @@
 """Paid transcripts from elsewhere, each bought once, whatever dies meanwhile.
 
-An engine that answers at once is called between a promise of money and the commit of what it said. One
-that takes long gets an order for each segment (`orders.py`): the intention is committed before the
+An engine that answers at once is called between the reservation of money and the commit of its answer. One
+that takes long gets an order for each segment (`transcript_orders.py`): the intention is committed before the
 request leaves, the provider's id right after it came, and then the order is looked at now and then, by
 jobs that never sleep. Where a reply was lost nobody knows whether there is an order: it is looked for, and
-bought again only when it is cheap, said and booked twice; a dear one is held for a person.
+bought again only when it is cheap, shown and booked twice; a dear one is held for a person.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from core.billing.ledger import Ledger
 from core.database.database import Database
@@ -26,11 +28,13 @@ from core.errors import (
     Rejected,
     StenogramError,
     Unavailable,
+    Withdrawn,
 )
 from core.failpoints import hit
 from core.media.waveform import Waveform
 from core.orders import transcript_orders
 from core.orders.breakers import Breakers
+from core.orders.lifecycle import FoundOrder, Money, OrderLifecycle, OrderReport, Superseded
 from core.orders.transcript_orders import Orders
 from core.queue.jobs import Claim, JobQueue, as_json
 from core.speech.engine import AsyncRemoteEngine, Engine, RemoteEngine, Report, Speech
@@ -56,19 +60,20 @@ AGAIN_S = 60.0
 PARKED_S = 600.0
 """Between two looks at a parked order."""
 LOOK_S = 60.0
+NO_RESULT = "it ended without a result"
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What became of a look at the orders: seconds until the next one, or None when all is heard."""
+class TickOutcome:
+    """What a round over the orders came to: seconds until the next one, None when all is transcribed."""
 
     wait_s: float | None
-    trouble: StenogramError | None = None
+    error: StenogramError | None = None
 
 
 @dataclass(frozen=True)
-class Place:
-    """A job at its transcript; `sound` cuts out a segment."""
+class TranscriptionJob:
+    """A claimed job and its transcript; `sound` cuts out a segment."""
 
     claim: Claim
     recording: Recording
@@ -79,91 +84,92 @@ class Place:
 class RemoteTranscription:
     """Engines elsewhere, and the orders they have."""
 
-    def __init__(self, database: Database, work: JobQueue, transcripts: Transcripts, ledger: Ledger) -> None:
+    def __init__(
+        self, database: Database, job_queue: JobQueue, transcripts: Transcripts, ledger: Ledger
+    ) -> None:
         self._database = database
-        self._job_queue = work
+        self._job_queue = job_queue
         self._transcripts = transcripts
         self._ledger = ledger
-        self.orders = Orders(database, work, ledger)
+        self.orders = Orders(database, job_queue, ledger)
         self.breakers = Breakers(database, self.orders.now)
 
-    def transcribe(self, engine: RemoteEngine, place: Place) -> bool:
+    def transcribe(self, engine: RemoteEngine, job: TranscriptionJob) -> bool:
         """Bring a transcript forward. False: there is something to wait for, and its job was put off."""
-        if not self._transcripts.acquire(place.claim, place.transcript.id):
+        if not self._transcripts.acquire(job.claim, job.transcript.id):
             return False
         if not isinstance(engine, AsyncRemoteEngine):
-            self._hear_all(engine, place)
+            self._transcribe_all(engine, job)
             return True
-        looked = self._tick(engine, place)
-        if looked.wait_s is not None:
-            self._job_queue.wait(place.claim, looked.wait_s, looked.trouble)
-        return looked.wait_s is None
+        outcome = self._tick(engine, job)
+        if outcome.wait_s is not None:
+            self._job_queue.wait(job.claim, outcome.wait_s, outcome.error)
+        return outcome.wait_s is None
 
-    def _hear_all(self, engine: RemoteEngine, place: Place) -> None:
-        total = self._transcripts.count(place.transcript.id)
-        pending = self._transcripts.pending(place.transcript.id)
+    def _transcribe_all(self, engine: RemoteEngine, job: TranscriptionJob) -> None:
+        total = self._transcripts.count(job.transcript.id)
+        pending = self._transcripts.pending(job.transcript.id)
         for start in range(0, len(pending), engine.batch_segments):
-            self._hear(engine, place, pending[start : start + engine.batch_segments])
+            self._buy(engine, job, pending[start : start + engine.batch_segments])
             left = max(0, len(pending) - start - engine.batch_segments)
-            self._job_queue.report(place.claim, 95 - 80 * left // total)
+            self._job_queue.report(job.claim, 95 - 80 * left // total)
 
-    def _hear(self, engine: RemoteEngine, place: Place, segments: Sequence[Segment]) -> None:
+    def _buy(self, engine: RemoteEngine, job: TranscriptionJob, segments: Sequence[Segment]) -> None:
         """Buy the transcripts of these segments at once, and keep them."""
         began = time.monotonic()
         duration_s = sum(segment.end_s - segment.start_s for segment in segments)
-        sounds = [place.sound(one) for one in segments]
+        sounds = [job.sound(one) for one in segments]
         with self._database.write() as session:
-            self._job_queue.keep(session, place.claim)
-            call_id = self._ledger.reserve(
-                session, transcript_orders.call(engine, place.recording, duration_s)
-            )
+            self._job_queue.keep(session, job.claim)
+            call_id = self._ledger.reserve(session, transcript_orders.call(engine, job.recording, duration_s))
         try:
             with self.breakers.around(engine.provider, engine.http):
-                speeches = engine.transcribe(sounds, place.transcript.language)
+                speeches = engine.transcribe(sounds, job.transcript.language)
         except StenogramError as error:
             with self._database.write() as session:
                 end = self._ledger.dispute if isinstance(error, OutcomeUnknown) else self._ledger.release
                 end(session, call_id)
             raise
         with self._database.write() as session:
-            self._ledger.settle(session, call_id, {place.recording.id: engine.price(duration_s)[2]})
-        self._transcripts.commit(place.claim, segments, speeches, time.monotonic() - began)
+            self._ledger.settle(session, call_id, {job.recording.id: engine.price(duration_s)[2]})
+        self._transcripts.commit(job.claim, segments, speeches, time.monotonic() - began)
 
-    def _tick(self, engine: AsyncRemoteEngine, place: Place) -> Looked:
+    def _tick(self, engine: AsyncRemoteEngine, job: TranscriptionJob) -> TickOutcome:
         """Look at what is out, keep what has come, and order what is still to be ordered.
 
-        Raise Rejected when a segment cannot be had. Trouble with the provider only makes us wait.
+        Raise Rejected when a segment cannot be had. A provider that fails only makes us wait.
         """
-        pending = {segment.n: segment for segment in self._transcripts.pending(place.transcript.id)}
+        pending = {segment.n: segment for segment in self._transcripts.pending(job.transcript.id)}
         if not pending:
-            return Looked(None)
-        self.orders.plan(place.claim, engine, place.recording, pending.values())
-        trouble: StenogramError | None = None
-        for order in self.orders.due(place.transcript.id):
+            return TickOutcome(None)
+        self.orders.plan(job.claim, engine, job.recording, pending.values())
+        lifecycle = TranscriptLifecycle(self.orders, self._transcripts, self.breakers, engine, job, pending)
+        problem: StenogramError | None = None
+        for order in self.orders.due(job.transcript.id):
             if order.n not in pending:
                 continue
             try:
-                self._step(engine, place, order, pending[order.n])
+                lifecycle.step(order)
+            except Superseded:
+                continue
             except (ProviderBusy, ProviderRefused) as error:
-                trouble = error
+                problem = error
                 break
-        return self._outlook(place, trouble)
+        return self._outcome(job, problem)
 
-    def _step(self, engine: AsyncRemoteEngine, place: Place, order: Order, segment: Segment) -> None:
-        _Step(self.orders, self._transcripts, self.breakers, engine, place, order, segment).take()
-
-    def _outlook(self, place: Place, trouble: StenogramError | None) -> Looked:
-        if not self._transcripts.pending(place.transcript.id):
-            return Looked(None)
-        mine, now = self.orders.of(place.transcript.id), self._job_queue.now()
-        self._job_queue.report(place.claim, self.orders.progress(mine))
-        nexts = [
+    def _outcome(self, job: TranscriptionJob, problem: StenogramError | None) -> TickOutcome:
+        if not self._transcripts.pending(job.transcript.id):
+            return TickOutcome(None)
+        orders, now = self.orders.of(job.transcript.id), self._job_queue.now()
+        self._job_queue.report(job.claim, self.orders.progress(orders))
+        waits_s = [
             order.next_at - now
-            for order in mine
+            for order in orders
             if order.state in transcript_orders.LIVE and order.next_at > now
         ]
-        asked = [float(getattr(trouble, "retry_after_s", None) or LOOK_S)] if trouble else nexts
-        return Looked(max(1.0, min([LOOK_S, *asked])), trouble or self.orders.trouble(mine))
+        if problem is not None:
+            waits_s = [float(getattr(problem, "retry_after_s", None) or LOOK_S)]
+        return TickOutcome(max(1.0, min([LOOK_S, *waits_s])), problem or self.orders.problem(orders))
 
     def sweep(self, engines: Mapping[str, Engine]) -> None:
         """Cancel what nobody waits for any more, and forget old orders."""
@@ -176,7 +182,7 @@ class RemoteTranscription:
     def _abandon(self, order: Order, engine: AsyncRemoteEngine) -> None:
         """Stop an order there if it is known there. A request that may be on its way is waited for."""
         on_its_way = order.state == OrderState.SUBMITTING
-        if on_its_way and self._job_queue.now() < (order.submit_at or 0.0) + QUIET_S:
+        if on_its_way and self._job_queue.now() < (order.intended_at or 0.0) + QUIET_S:
             return
         try:
             with self.breakers.around(engine.provider, engine.http):
@@ -185,185 +191,199 @@ class RemoteTranscription:
                     engine.cancel(found)
         except Unavailable:
             return
-        self.orders.end(order, OrderState.CANCELLED)
+        with suppress(Superseded):
+            self.orders.move(order, OrderState.CANCELLED, Money.DISPUTED, finished_at=self._job_queue.now())
 
 
-class _Step:
-    """One look at one order."""
+class TranscriptLifecycle(OrderLifecycle[Order, Speech]):
+    """The steps of the orders of one transcript, taken by one job."""
+
+    failpoints = "order"
+    quiet_s = QUIET_S
+    max_failures = BREAKS
 
     def __init__(
         self,
-        book: Orders,
+        orders: Orders,
         transcripts: Transcripts,
         breakers: Breakers,
         engine: AsyncRemoteEngine,
-        place: Place,
-        order: Order,
-        segment: Segment,
+        job: TranscriptionJob,
+        pending: Mapping[int, Segment],
     ) -> None:
-        self._book = book
+        self.now = orders.now
+        self._orders = orders
         self._transcripts = transcripts
         self._breakers = breakers
         self._engine = engine
-        self._place = place
-        self._order = order
-        self._segment = segment
-        self._now = book.now()
+        self._job = job
+        self._pending = pending
+        self._sounds: dict[str, Waveform] = {}
 
-    def take(self) -> None:
-        """Whatever its state asks for; a held one waits for a person, or for its answer to turn up."""
-        match self._order.state:
+    def step(self, order: Order) -> None:
+        """Whatever its state asks for; a held one waits for a person, or for its answer to turn up.
+
+        Raise Rejected when the transcript cannot be had, else what the provider raises, or Superseded.
+        """
+        match order.state:
             case OrderState.PLANNED | OrderState.CANCELLED:
-                self._submit()
-            case "submitting":
-                self._doubt(OutcomeUnknown(self._engine.http.provider, "the reply to an order was lost"))
-            case "submitted":
-                self._poll()
-            case "held":
-                self._look_for()
-            case "failed":
-                raise transcript_orders.reason(self._order)
+                self._sounds = {order.id: self._job.sound(self._pending[order.n])}  # before the intention
+                self.submit(order)
+            case OrderState.SUBMITTING:
+                lost = OutcomeUnknown(self._engine.http.provider, "the reply to an order was lost")
+                self.resolve(order, lost)
+            case OrderState.SUBMITTED:
+                self.poll(order)
+            case OrderState.HELD:
+                self.look_again(order)
+            case OrderState.FAILED:
+                raise transcript_orders.failure(order)
 
-    def _submit(self) -> None:
-        order, language = self._order, self._place.transcript.language
-        sound = self._place.sound(self._segment)
-        hit("order.before_commit")
-        if not self._book.intend(self._place.claim, self._engine, self._place.recording, order):
-            return
-        hit("order.before_send")
-        try:
-            with self._breakers.around(self._engine.provider, self._engine.http):
-                remote_id = self._engine.submit(sound, language, order.id, order.patience)
-        except OutcomeUnknown as error:
-            self._doubt(error)
-            return
-        except StenogramError as error:
-            self._book.not_ordered(order, error)
-            raise
-        hit("order.after_reply")
-        self._ordered(remote_id)
-        hit("order.after_commit")
-
-    def _ordered(self, remote_id: str) -> None:
-        """Kept even if the work was cancelled meanwhile: only so can it be stopped there."""
-        at = self._order.submit_at or self._now
-        values = {"remote_id": remote_id, "fate": OrderFate.WAITING, "submitted_at": at, "error": None}
-        self._book.move(self._order, OrderState.SUBMITTED, **values, next_at=self._now + self._engine.poll_s)
-
-    def _doubt(self, error: OutcomeUnknown) -> None:
-        """The reply was lost, so the order may be there: look, and look again, before anything is bought."""
-        found = self._found()
-        if isinstance(found, Speech):
-            self._keep(found)
-        elif found is not None:
-            self._ordered(found)
-        elif self._engine.findable and self._now < (self._order.submit_at or 0.0) + QUIET_S:
-            self._book.move(
-                self._order, OrderState.SUBMITTING, next_at=self._now + LOOK_S, error=as_json(error)
-            )
+    def look_again(self, order: Order) -> None:
+        """While a person thinks about a held order, its answer may come after all."""
+        found = self.find(order)
+        if order.remote_id is not None and (found is None or found.result is None):
+            found = None
+            if speech := self._poll(order).speech:  # it was late, and may have come by now
+                found = FoundOrder(result=speech)
+        if found is not None:
+            self.take_over(order, found)
         else:
-            self._buy_again_or_hold(str(error.facts["detail"]))
+            self._orders.move(order, OrderState.HELD, next_at=self.now() + PARKED_S)
 
-    def _look_for(self) -> None:
-        """While a person thinks about it, the answer may come after all."""
-        found = self._found()
-        if self._order.remote_id is not None and not isinstance(found, Speech):
-            found = self._brought()
-        if isinstance(found, Speech):
-            self._keep(found)
-        elif found is not None:
-            self._ordered(found)
-        else:
-            self._book.move(self._order, OrderState.HELD, next_at=self._now + PARKED_S)
+    # As the lifecycle wants it
 
-    def _found(self) -> str | Speech | None:
-        """What a look for the order finds; a provider that cannot be asked has not answered either."""
-        if not self._engine.findable:
+    @property
+    def findable(self) -> bool:
+        """As the engine says."""
+        return self._engine.findable
+
+    def intended_at(self, row: Order) -> float:
+        """When its last intention was committed."""
+        return row.intended_at or 0.0
+
+    def failure_count(self, row: Order) -> int:
+        """Runs that failed at the provider."""
+        return row.failure_count
+
+    def intend(self, row: Order) -> bool:
+        """Not more at a time than the engine takes."""
+        return self._orders.intend(self._job.claim, self._engine, self._job.recording, row)
+
+    def send(self, row: Order) -> FoundOrder[Speech]:
+        """Our id travels with it where the provider keeps it."""
+        language, sound = self._job.transcript.language, self._sounds.pop(row.id)
+        with self._breakers.around(self._engine.provider, self._engine.http):
+            return FoundOrder(self._engine.submit(sound, language, row.id, row.timeout_count))
+
+    def find(self, row: Order) -> FoundOrder[Speech] | None:
+        """By our id."""
+        if not self.findable:
             return None
         with self._breakers.around(self._engine.provider, self._engine.http):
-            return self._engine.find(self._order.id)
+            found = self._engine.find(row.id)
+        if found is None:
+            return None
+        return FoundOrder(result=found) if isinstance(found, Speech) else FoundOrder(found)
 
-    def _brought(self) -> Speech | None:
-        """What an order that was too late has brought by now."""
-        with self._breakers.around(self._engine.provider, self._engine.http):
-            return self._engine.poll(self._order.remote_id or "", self._order.id).speech
-
-    def _poll(self) -> None:
-        with self._breakers.around(self._engine.provider, self._engine.http):
-            report = self._engine.poll(self._order.remote_id or "", self._order.id)
+    def ask(self, row: Order) -> OrderReport[Speech]:
+        """How it stands at the provider."""
+        report = self._poll(row)
         hit("order.after_poll")
-        match report.fate:
-            case OrderFate.DONE if report.speech is not None:
-                self._keep(report.speech)
-            case OrderFate.BROKEN | OrderFate.DONE:
-                self._broken(report)
-            case OrderFate.REFUSED:
-                self._fail(report.reason)
-            case OrderFate.LOST:
-                self._lost(report)
-            case _:
-                self._still_out(report)
+        return OrderReport(report.fate, report.speech, report.reason, too_slow=report.too_slow)
 
-    def _keep(self, speech: Speech) -> None:
+    def _poll(self, row: Order) -> Report:
+        with self._breakers.around(self._engine.provider, self._engine.http):
+            return self._engine.poll(row.remote_id or "", row.id)
+
+    def keep(self, row: Order, result: Speech) -> None:
         """The transcript, the end of the order and its price, in one write."""
-        order = self._order
-        took_s = self._now - (order.submitted_at or order.submit_at or self._now)
-        quantity = self._engine.price(order.duration_s)[2]
+        took_s = self.now() - (row.submitted_at or row.intended_at or self.now())
+        quantity = self._engine.price(row.duration_s)[2]
         self._transcripts.commit(
-            self._place.claim,
-            [self._segment],
-            [speech],
+            self._job.claim,
+            [self._pending[row.n]],
+            [result],
             took_s,
-            lambda session: self._book.done(session, order, quantity),
+            lambda session: self._orders.complete(session, row, quantity),
         )
         hit("order.after_speech")
 
-    def _broken(self, report: Report) -> None:
-        """It ran there and failed; a few times that is tried again, with more time if time was short."""
-        order, reason = self._order, report.reason or "it ended without a result"
-        if order.breaks + 1 >= BREAKS:
-            self._fail(reason)
-        self._book.again(
-            order,
-            breaks=order.breaks + 1,
-            patience=order.patience + report.too_slow,
-            next_at=self._now + AGAIN_S,
-            error=as_json(ProviderBusy(self._engine.http.provider, reason)),
-        )
+    def adopt(self, row: Order, found: FoundOrder[Speech]) -> None:
+        """Kept even if the work was cancelled meanwhile: only so can it be stopped there."""
+        at = row.intended_at or self.now()
+        values: dict[str, Any] = {
+            "remote_id": found.remote_id,
+            "fate": OrderFate.WAITING,
+            "submitted_at": at,
+            "error": None,
+        }
+        next_at = self.now() + self._engine.poll_s
+        self._orders.move(row, OrderState.SUBMITTED, **values, next_at=next_at)
 
-    def _lost(self, report: Report) -> None:
-        """The provider no longer knows it; a worker of ours may have left its result in our store."""
-        found = self._engine.find(self._order.id)
-        if isinstance(found, Speech):
-            self._keep(found)
-        else:
-            self._buy_again_or_hold(report.reason)
+    def not_ordered(self, row: Order, error: StenogramError) -> None:
+        """As before, and no money reserved."""
+        kept = None if isinstance(error, Withdrawn) else as_json(error)
+        self._orders.move(row, OrderState.PLANNED, Money.RELEASED, error=kept)
 
-    def _buy_again_or_hold(self, reason: str) -> None:
-        order, provider = self._order, self._engine.http.provider.display_name
-        if Decimal(order.usd) > HOLD_USD or order.doubts:
+    def reject(self, row: Order, error: Rejected) -> None:
+        """The job fails with it."""
+        self._orders.move(row, OrderState.FAILED, Money.RELEASED, error=as_json(error))
+        raise error
+
+    def wait(self, row: Order, error: OutcomeUnknown) -> None:
+        """The list may lag."""
+        self._orders.move(row, OrderState.SUBMITTING, next_at=self.now() + LOOK_S, error=as_json(error))
+
+    def not_found(self, row: Order, reason: str) -> None:
+        """Perhaps it was bought: a cheap one is bought again, once, and both are booked; else it is held."""
+        provider = self._engine.http.provider.display_name
+        if Decimal(row.usd) > HOLD_USD or row.unknown_outcome_count:
             held = Unavailable(Code.ORDER_HELD, provider=provider, reason=reason)
-            self._book.move(order, OrderState.HELD, error=as_json(held))
+            self._orders.move(row, OrderState.HELD, error=as_json(held))
             return
         again = Unavailable(Code.ORDERED_AGAIN, provider=provider, reason=reason)
-        self._book.again(order, doubts=order.doubts + 1, error=as_json(again))
+        values: dict[str, Any] = {
+            "unknown_outcome_count": row.unknown_outcome_count + 1,
+            "error": as_json(again),
+        }
+        self._orders.move(row, OrderState.PLANNED, Money.DISPUTED, **values)
 
-    def _still_out(self, report: Report) -> None:
-        order = self._order
-        since_s = self._now - (order.submitted_at or self._now)
-        if since_s > self._engine.deadline_s:
-            self._buy_again_or_hold("it was not ready in time")
-            return
-        working_at = order.working_at or (self._now if report.fate == OrderFate.WORKING else None)
-        pause_s = PARKED_S if since_s > self._engine.parked_after_s else self._engine.poll_s
-        values = {"fate": report.fate, "working_at": working_at, "next_at": self._now + pause_s}
-        self._book.move(order, OrderState.SUBMITTED, **values)
+    def resubmit(self, row: Order, report: OrderReport[Speech]) -> None:
+        """After a pause, with more time if time was short."""
+        error = ProviderBusy(self._engine.http.provider, report.reason or NO_RESULT)
+        self._orders.move(
+            row,
+            OrderState.PLANNED,
+            Money.DISPUTED,
+            failure_count=row.failure_count + 1,
+            timeout_count=row.timeout_count + report.too_slow,
+            next_at=self.now() + AGAIN_S,
+            error=as_json(error),
+        )
 
-    def _fail(self, reason: str) -> None:
+    def fail(self, row: Order, report: OrderReport[Speech]) -> None:
+        """The job fails with it; nobody knows what was billed."""
         error = Rejected(
             Code.PART_FAILED,
             provider=self._engine.http.provider.display_name,
-            reason=reason,
+            reason=report.reason or NO_RESULT,
         )
-        self._book.end(self._order, OrderState.FAILED, error)
+        values: dict[str, Any] = {"finished_at": self.now(), "error": as_json(error)}
+        self._orders.move(row, OrderState.FAILED, Money.DISPUTED, **values)
         raise error
+
+    def going_on(self, row: Order, report: OrderReport[Speech]) -> None:
+        """Ask again, seldom after a long time; at the deadline it counts as lost."""
+        since_s = self.now() - (row.submitted_at or self.now())
+        if since_s > self._engine.deadline_s:
+            self.not_found(row, "it was not ready in time")
+            return
+        working_at = row.working_at or (self.now() if report.fate == OrderFate.WORKING else None)
+        pause_s = PARKED_S if since_s > self._engine.parked_after_s else self._engine.poll_s
+        values: dict[str, Any] = {
+            "fate": report.fate,
+            "working_at": working_at,
+            "next_at": self.now() + pause_s,
+        }
+        self._orders.move(row, OrderState.SUBMITTED, **values)

@@ -12,7 +12,7 @@ from core.database.states import JobKind
 from core.database.tables import Recording, Segment, Transcript
 from core.library.recordings import Recordings
 from core.media.waveform import Waveform
-from core.orders.transcript_purchases import Place, RemoteTranscription
+from core.orders.transcript_purchases import RemoteTranscription, TranscriptionJob
 from core.queue import workers
 from core.queue.jobs import Claim, JobQueue
 from core.speech import channels
@@ -49,7 +49,7 @@ class TranscribeStage:
         transcript = self._transcripts.get(task.transcript_id)
         engine = self._engines[transcript.engine]
         if isinstance(engine, RemoteEngine):
-            finished = self._remote.transcribe(engine, self._place(claim, recording, transcript))
+            finished = self._remote.transcribe(engine, self._remote_job(claim, recording, transcript))
         else:
             finished = self._transcribe_here(claim, recording, transcript, engine)
         if finished:
@@ -79,8 +79,8 @@ class TranscribeStage:
                 self._job_queue.report(claim, 15 + 80 * done // total)
         return True
 
-    def _place(self, claim: Claim, recording: Recording, transcript: Transcript) -> Place:
+    def _remote_job(self, claim: Claim, recording: Recording, transcript: Transcript) -> TranscriptionJob:
         def sound_of(segment: Segment) -> Waveform:
             return channels.cut(self._sound.of(recording, transcript), segment)
 
-        return Place(claim, recording, transcript, sound_of)
+        return TranscriptionJob(claim, recording, transcript, sound_of)

@@ -185,8 +185,10 @@ class AsyncRemoteEngine(RemoteEngine, Protocol):
     findable: bool
     """Whether `find` finds an order that is still in work, or at least its result."""
 
-    def submit(self, sound: Waveform, language: str, our_id: str, patience: int) -> str:
-        """Order a transcript, with exactly one paid request; its id there. `patience` counts time-outs.
+    def submit(self, sound: Waveform, language: str, our_id: str, timeout_count: int) -> str:
+        """Order a transcript, with exactly one paid request; its id there.
+
+        `timeout_count` is how often its time ran out there: it gets more.
 
         ProviderBusy: not ordered. OutcomeUnknown: perhaps ordered; look with `find` before asking again.
         """

@@ -132,7 +132,7 @@ class FireworksBatchEngine(FireworksEngine):
         """Not at once: its work is ordered."""
         raise Rejected(Code.ENGINE_TAKES_ORDERS, title=self.title)
 
-    def submit(self, sound: Waveform, language: str, our_id: str, patience: int) -> str:  # noqa: ARG002
+    def submit(self, sound: Waveform, language: str, our_id: str, timeout_count: int) -> str:  # noqa: ARG002
         """Order a transcript; account and batch are its id."""
         refuse_unready(self)
         address = f"{self.batches}/v1/audio/transcriptions?endpoint_id=audio-{self.server}"

@@ -119,7 +119,7 @@ class GroqBatchEngine(GroqEngine):
         """Not at once: its work is ordered."""
         raise Rejected(Code.ENGINE_TAKES_ORDERS, title=self.title)
 
-    def submit(self, sound: Waveform, language: str, our_id: str, patience: int) -> str:  # noqa: ARG002
+    def submit(self, sound: Waveform, language: str, our_id: str, timeout_count: int) -> str:  # noqa: ARG002
         """Put the sound and the order where Groq finds them; the last request alone is paid."""
         refuse_unready(self)
         name = _name(our_id)

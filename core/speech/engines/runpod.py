@@ -91,10 +91,10 @@ class RunPodEngine:
         """Not at once: its work is ordered."""
         raise Rejected(Code.ENGINE_TAKES_ORDERS, title=self.title)
 
-    def submit(self, sound: Waveform, language: str, our_id: str, patience: int) -> str:
+    def submit(self, sound: Waveform, language: str, our_id: str, timeout_count: int) -> str:
         """Order a transcript; each time-out before doubles the time it gets."""
         refuse_unready(self)
-        limit_s = min(MOST_S / 2, (START_S + len(sound) / SAMPLE_RATE) * 2**patience)
+        limit_s = min(MOST_S / 2, (START_S + len(sound) / SAMPLE_RATE) * 2**timeout_count)
         policy = {
             "executionTimeout": ceil(limit_s * 1000),
             "ttl": ceil(max(LEAST_TTL_S, 2 * limit_s) * 1000),
