@@ -61,6 +61,7 @@ class Code(StrEnum):
             "WAV, OGG, FLAC, MP4 or WebM."
         ),
     )
+    NO_SOUND_GIVEN = "no_sound_given", "There is no sound: audio_url or audio_base64 is needed."
     NO_SOUND = "no_sound", "This file has no sound. Take one in which somebody speaks."
     TOO_LARGE = "too_large", "The file is larger than {limit}. Cut it into parts, or save its sound alone."
     KEY_REFUSED = "key_refused", "The API key is missing or not valid."

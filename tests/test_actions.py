@@ -129,14 +129,14 @@ def test_what_does_not_exist_cannot_be_acted_upon(act):
 
 def test_emptying_a_queue_keeps_what_was_in_it_listed(app, act, tmp_path):
     tasks = [bring(app, DATA / name) for name in ("en_meeting.opus", "call_stereo.opus")]
-    assert waiting_in(app, "cpu") == tasks
+    assert waiting_in(app.database, "cpu") == tasks
 
     purged = act.purge("cpu")
 
     assert sorted(purged) == ["call_stereo.opus", "en_meeting.opus"]
     assert sorted(act.log()[0].about) == sorted(purged)
     assert {app.recordings.task(EVERYONE, task).status for task in tasks} == {"cancelled"}
-    assert not waiting_in(app, "cpu")
+    assert not waiting_in(app.database, "cpu")
 
 
 def test_a_paused_queue_begins_nothing_and_a_resumed_one_does(app, act):

@@ -116,7 +116,7 @@ def test_a_disk_that_fills_up_in_the_middle_says_so_and_leaves_nothing(tmp_path)
         import resource
         from pathlib import Path
         from core.errors import NoSpace
-        from core.intake import Store
+        from core.storage.blobs import Store
 
         store = Store(Path({str(tmp_path)!r}), max_bytes=10**9, reserve_bytes=0)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

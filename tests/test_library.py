@@ -23,7 +23,7 @@ STRANGER = Principal("somebody")
 
 def send(app, name="call_stereo.opus", who=EVERYONE, **options):
     with (DATA / name).open("rb") as file:
-        return views.take_in(app, who, file, name, TranscriptionOptions(**options)).recording_id
+        return views.take_in(app.intake, who, file, name, TranscriptionOptions(**options)).recording_id
 
 
 def said(
@@ -102,7 +102,7 @@ def test_a_transcript_is_readable_and_exported_when_it_is_there(app):
 
 
 def test_a_refused_file_leaves_a_reason_and_nothing_else(app):
-    outcome = views.take_in(app, EVERYONE, io.BytesIO(b"text"), "a.wav", TranscriptionOptions())
+    outcome = views.take_in(app.intake, EVERYONE, io.BytesIO(b"text"), "a.wav", TranscriptionOptions())
 
     assert outcome.error
     assert code_of(outcome.error) is Code.UNREADABLE_MEDIA
@@ -111,7 +111,7 @@ def test_a_refused_file_leaves_a_reason_and_nothing_else(app):
 
 def test_only_named_folders_of_the_server_are_read(app, tmp_path):
     with pytest.raises(BadRequest):
-        views.in_folder(app, str(tmp_path))
+        views.in_folder(str(tmp_path), app.settings.folders)
 
 
 def test_again_needs_the_recording_and_keeps_its_owner(app):

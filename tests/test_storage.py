@@ -303,7 +303,7 @@ def test_objects_of_another_installation_are_left_alone(tmp_path, s3):
     stranger = journey(tmp_path / "other", s3)
 
     with pytest.raises(Conflict, match="STORAGE_URL"):
-        stranger.objects.sweep(stale_s=-60)
+        stranger.exports.sweep(stale_s=-60)
 
     assert objects(app) == kept
     assert any(task.transcript_id in name for name in kept)

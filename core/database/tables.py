@@ -15,6 +15,7 @@ from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, UniqueConstra
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from core.database.columns import EnumText
 from core.database.states import (
     STORED,
     BatchAction,
@@ -22,7 +23,6 @@ from core.database.states import (
     EmbeddingMode,
     EmbeddingRequestState,
     EmbeddingStatus,
-    EnumText,
     JobKind,
     JobState,
     Measure,

@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from core.errors import Rejected
+from core.errors import Code, Rejected
 from core.http_client import HttpClient
 from core.media import decode
 from core.media.waveform import SAMPLE_RATE, Waveform
@@ -80,13 +80,13 @@ def _sound(order: Answer) -> bytes:
     try:
         return base64.b64decode(order["audio_base64"], validate=True)
     except (KeyError, TypeError, binascii.Error) as error:
-        raise Rejected("There is no sound: audio_url or audio_base64 is needed.") from error
+        raise Rejected(Code.NO_SOUND_GIVEN) from error
 
 
 def listen(engine: Engine, file: bytes, language: str) -> Answer:
     """Decode, cut and hear, by the same road as on an own machine."""
     if language not in engine.languages:
-        raise Rejected("{title} does not understand {language}.", title=engine.title, language=language)
+        raise Rejected(Code.LANGUAGE_NOT_OF_ENGINE, title=engine.title, language=language)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sound"
         path.write_bytes(file)
