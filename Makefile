@@ -65,5 +65,5 @@ $(VENV)/installed-dev: $(VENV)/installed tools/requirements-dev.txt
 	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps gigaam==0.1.0  # the reference; its pins exclude today's torch
 	@touch $@
 
-system: # the browser of the browser tests; only where we may install it
-	@command -v chromium >/dev/null || sh tools/system-packages.sh
+system: # the browser of the browser tests, and ffmpeg; only where we may install it
+	@{ command -v chromium && command -v ffmpeg; } >/dev/null || sh tools/system-packages.sh

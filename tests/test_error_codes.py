@@ -17,7 +17,9 @@ from core.i18n import catalogue
 from core.settings import ROOT
 
 SOURCES = [
-    path for folder in ("core", "pages", "api", "jobs", "deploy") for path in sorted((ROOT / folder).rglob("*.py"))
+    path
+    for folder in ("core", "pages", "api", "jobs", "deploy")
+    for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 WITHOUT_OWN = {"StenogramError", "Rejected", "BadRequest", "Conflict"}
 """Classes that say what to do and not what happened: each raise says it by its code."""
