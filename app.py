@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import streamlit as st
 import uvicorn
@@ -22,7 +24,18 @@ from core.settings import ROOT
 from jobs.entry import explained
 from jobs.installation import application
 
-logs.install(readable=os.environ.get("STENOGRAM_LOGS") != "json")  # by hand, people read them
+
+def _log() -> None:
+    logs.install(readable=os.environ.get("STENOGRAM_LOGS") != "json")  # by hand, people read them
+
+
+@asynccontextmanager
+async def _logging(_app: object) -> AsyncIterator[None]:
+    """Once more when all of Streamlit is loaded: it gives each of its loggers a handler of its own."""
+    _log()
+    yield
+
+
 with explained():
     settings = application().settings
 config.set_option("server.allowedHosts", [host.strip("[]") for host in settings.served_hosts])
@@ -30,7 +43,9 @@ app = st.App(
     ROOT / "pages" / "_frame.py",
     middleware=[Middleware(Dispatcher)],
     exception_handlers={500: broken_page},
+    lifespan=_logging,
 )
+_log()
 threading.Thread(target=application().warm_up, daemon=True).start()
 
 if __name__ == "__main__":
