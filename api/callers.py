@@ -6,8 +6,9 @@ without a thread or a query.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Security
@@ -20,6 +21,7 @@ from core.clients.answers import Answers
 from core.clients.keys import UPLOAD
 from core.clients.rate_limits import Limit
 from core.errors import KeyRefused
+from core.monitor.health import Health
 from core.principal import PAGES, Principal
 
 HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key made with `make key NAME=x`.")
@@ -58,6 +60,9 @@ class ApiState:
 
     open: Callable[[], Application]
     _limits: Limits | None = None
+    health: tuple[float, Health] | None = None
+    """When it was last looked at (`time.monotonic`), and how it was."""
+    looking: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def limits(self) -> Limits:

@@ -142,6 +142,11 @@ class Code(StrEnum):
         "The database was made by a newer version (revision {found}; this one knows {known})."
         " Start that version, or restore a copy from before.",
     )
+    NOT_READY_FOR_WORK = "not_ready_for_work", "No work can be accepted now: {parts}."
+    PART_SILENT = "part_silent", "No answer within {seconds} s."
+    STORE_DAMAGED = "store_damaged", "What is written to the store does not come back."
+    WORK_STALLED = "work_stalled", "Work stands still: a job of {queues} has waited for {seconds} s."
+    WORK_SILENT = "work_silent", "{n} running jobs have shown no progress for {seconds} s."
     BROKER_SILENT = "broker_silent", "The broker does not answer; work will start when it is back."
     NO_WORKER = "no_worker", "No worker is alive for: {queues}."
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", "This Idempotency-Key was used with another request."

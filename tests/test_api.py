@@ -299,7 +299,16 @@ def test_health_names_each_part_and_needs_no_key(served):
 
     assert state.status_code == 200
     body = state.json()
-    assert set(body["parts"]) == {"database", "broker", "workers", "index", "disk", "engine"}
+    assert set(body["parts"]) == {
+        "database",
+        "broker",
+        "workers",
+        "work",
+        "index",
+        "storage",
+        "disk",
+        "engine",
+    }
     assert body["parts"]["database"]["ok"]
     assert not body["parts"]["workers"]["ok"]
     assert body["status"] == "degraded"

@@ -7,6 +7,7 @@ string. Every write is one `with records.write() as session` transaction.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from sqlalchemy import (
     event,
     func,
     select,
+    text,
 )
 from sqlalchemy.orm import Session
 
@@ -25,6 +27,10 @@ from core.database.clock import DatabaseClock
 from core.database.migrations import migrate
 from core.database.tables import KeyValue
 from core.database.upsert import insert_if_absent, upsert
+from core.errors import Code, Unavailable
+
+BUSY_MS = 10_000
+"""How long SQLite waits for another writer, and no request longer than that for the first of its writes."""
 
 
 class Database:
@@ -79,6 +85,32 @@ class Database:
         with self.write() as session:
             upsert(session, KeyValue(name=name, value=value))
 
+    def check(self, wait_s: float) -> None:
+        """Write a row and read it back. Raises what the database raises, for a lock after `wait_s`."""
+        name, value = f"health of {socket.gethostname()}", str(time.time_ns())
+        with self._session(immediate=False) as session, session.begin(), self._waiting(session, wait_s):
+            upsert(session, KeyValue(name=name, value=value))
+        kept = self.get_value(name)
+        if kept is None or int(kept) < int(value):  # another check may have written a later one
+            raise Unavailable(Code.DATABASE_DAMAGED)
+
+    @contextmanager
+    def _waiting(self, session: Session, wait_s: float) -> Iterator[None]:
+        """Statements within wait so long for a lock, and no longer."""
+        wait_ms = round(wait_s * 1000)
+        if self._engine.dialect.name == "postgresql":
+            session.execute(
+                text(f"SET LOCAL lock_timeout = {wait_ms}; SET LOCAL statement_timeout = {wait_ms}")
+            )
+            yield
+            return
+        connection = session.connection()
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {wait_ms}")
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MS}")
+
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
@@ -86,7 +118,7 @@ class Database:
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver must not begin transactions on its own
-    connection.execute("PRAGMA busy_timeout = 10000")
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # money and accepted files are worth the fsync
     connection.execute("PRAGMA foreign_keys = ON")

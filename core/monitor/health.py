@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import secrets
 import shutil
-from collections.abc import Callable, Iterator
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import func, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import func, select
 
 from core.database.database import Database
+from core.database.failures import FAILURES, unavailable
 from core.database.states import EmbeddingStatus
 from core.database.tables import Json, Recording
 from core.errors import Code, StenogramError, Unavailable
@@ -21,14 +27,25 @@ from core.library.intake import Intake
 from core.library.recordings import TranscriptionOptions, visible_to
 from core.principal import Principal
 from core.queue import workers
-from core.queue.jobs import as_json
+from core.queue.jobs import JobQueue, as_json
 from core.queue.queues import QUEUES
 from core.search.index import WORDS, Index
 from core.speech.engine import Engine
 from core.storage.blobs import human_bytes
 from core.storage.mirror import MirroredBlobStore
+from core.storage.object_store import ObjectStore
 
 ANSWERS = N_("answers")
+NEEDED = {"database", "storage", "disk", "engine"}
+"""Without one of these no work can be accepted; without the others it waits."""
+ANSWER_S = 5.0
+"""No look at health takes longer; a part that does is taken for broken."""
+LOCK_S = 2.0
+"""How long the database may be locked by others before it is taken for broken."""
+STALLED_S = 120.0
+"""A job that may run is done sooner where anybody works; longer is all right while its queue is at work."""
+SILENT_S = 900.0
+"""A running job without any progress for so long has a worker that hangs."""
 LEGS = {
     (True, True): N_("search by words answers, and by meaning"),
     (True, False): N_("search by words answers; there is nothing to search by meaning yet"),
@@ -111,39 +128,60 @@ class HealthSources(Protocol):
     """The parts that health looks at."""
 
     database: Database
+    job_queue: JobQueue
     index: Index
     blobs: MirroredBlobStore
+    object_store: ObjectStore
     intake: Intake
     engines: dict[str, Engine]
 
 
 def check(sources: HealthSources, ping: Callable[[], None]) -> Health:
-    """Look at every part once. `ping` raises Unavailable while the broker does not answer."""
-    return Health(tuple(_parts(sources, ping)))
+    """Look at every part once, at all at the same time. `ping` raises Unavailable without a broker.
 
-
-def _parts(sources: HealthSources, ping: Callable[[], None]) -> Iterator[Part]:
-    yield _part("database", lambda: _database(sources.database))
-    yield _part("broker", lambda: _broker(ping), needed=False)
-    yield _part("workers", lambda: _workers(sources.database), needed=False)
-    yield _part("index", lambda: _index(sources.index), needed=False)
-    yield _part("disk", lambda: _disk(sources.blobs))
-    yield _part("engine", lambda: _engine(sources))
-
-
-def _part(name: str, look: Callable[[], Json], *, needed: bool = True) -> Part:
+    Takes at most `ANSWER_S`; what hangs longer is left behind in its thread.
+    """
+    looks = {
+        "database": lambda: _database(sources.database),
+        "broker": lambda: _broker(ping),
+        "workers": lambda: _workers(sources.database),
+        "work": lambda: _work(sources.job_queue),
+        "index": lambda: _index(sources.index),
+        "storage": lambda: _storage(sources),
+        "disk": lambda: _disk(sources.blobs),
+        "engine": lambda: _engine(sources),
+    }
+    until = time.monotonic() + ANSWER_S
+    threads = ThreadPoolExecutor(len(looks), thread_name_prefix="health")
     try:
-        return Part(name, ok=True, says=look(), needed=needed)
+        looking = {name: threads.submit(_part, name, look) for name, look in looks.items()}
+        return Health(tuple(_in_time(name, part, until) for name, part in looking.items()))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _in_time(name: str, looking: Future[Part], until: float) -> Part:
+    wait([looking], max(0.0, until - time.monotonic()))
+    if looking.done():
+        return looking.result()
+    silent = Unavailable(Code.PART_SILENT, seconds=round(ANSWER_S))
+    return Part(name, ok=False, says=as_json(silent), needed=name in NEEDED)
+
+
+def _part(name: str, look: Callable[[], Json]) -> Part:
+    try:
+        return Part(name, ok=True, says=look(), needed=name in NEEDED)
     except StenogramError as error:
-        return Part(name, ok=False, says=as_json(error), needed=needed)
+        wrong = error
+    except OSError as error:
+        wrong = Unavailable(Code.UNEXPECTED, what=errno.errorcode.get(error.errno or 0, "OSError"))
+    except FAILURES as error:
+        wrong = unavailable(error)
+    return Part(name, ok=False, says=as_json(wrong), needed=name in NEEDED)
 
 
 def _database(database: Database) -> Json:
-    try:
-        with database.read() as session:
-            session.execute(text("SELECT 1"))
-    except SQLAlchemyError as error:
-        raise Unavailable(Code.DATABASE_SILENT) from error
+    database.check(LOCK_S)
     return {"message": ANSWERS}
 
 
@@ -159,9 +197,39 @@ def _workers(database: Database) -> Json:
     return {"message": N_("alive for {queues}"), "facts": {"queues": ", ".join(QUEUES)}}
 
 
+def _work(job_queue: JobQueue) -> Json:
+    """Whether jobs are done, not only whether somebody says they will be."""
+    waiting, running = job_queue.waiting_s(), job_queue.running(SILENT_S)
+    if silent := sum(n for _, n in running.values()):
+        raise Unavailable(Code.WORK_SILENT, n=silent, seconds=round(SILENT_S))
+    stalled = {queue: s for queue, s in waiting.items() if s > STALLED_S and queue not in running}
+    if stalled:
+        raise Unavailable(
+            Code.WORK_STALLED, queues=", ".join(sorted(stalled)), seconds=round(max(stalled.values()))
+        )
+    if not waiting:
+        return {"message": N_("nothing waits")}
+    oldest_s = round(max(waiting.values()))
+    return {"message": N_("the oldest job waits for {seconds} s"), "facts": {"seconds": oldest_s}}
+
+
 def _index(index: Index) -> Json:
     answering = index.check()
     return {"message": LEGS[WORDS in answering, any(name != WORDS for name in answering)]}
+
+
+def _storage(sources: HealthSources) -> Json:
+    """Write a file where recordings go and read it back; a bucket must answer, and know our key."""
+    content = secrets.token_bytes(16)
+    with tempfile.TemporaryFile(dir=sources.blobs.folder, buffering=0) as file:
+        file.write(content)
+        os.fsync(file.fileno())
+        file.seek(0)
+        if file.read() != content:
+            raise Unavailable(Code.STORE_DAMAGED)
+    if sources.object_store.can_share:
+        sources.object_store.has("health")
+    return {"message": ANSWERS}
 
 
 def _disk(blobs: MirroredBlobStore) -> Json:

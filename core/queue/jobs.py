@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import case, func, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
@@ -399,6 +400,29 @@ class JobQueue:
                 is not None
             )
 
+    def waiting_s(self) -> dict[str, float]:
+        """By queue, how long the oldest job has waited that may run now, in seconds."""
+        now = self.now()
+        with self._database.read() as session:
+            oldest = self._may_run(session, select(Job.queue, func.min(Job.run_at)), now)
+            return {queue: now - run_at for queue, run_at in session.execute(oldest.group_by(Job.queue))}
+
+    def running(self, silent_s: float) -> dict[str, tuple[int, int]]:
+        """By queue, how many jobs run, and how many of them have shown no progress for so long."""
+        late = func.sum(case((Job.progressed_at < self.now() - silent_s, 1), else_=0))
+        running = select(Job.queue, func.count(), late).where(Job.state == JobState.RUNNING)
+        with self._database.read() as session:
+            return {queue: (n, silent) for queue, n, silent in session.execute(running.group_by(Job.queue))}
+
+    def _may_run(self, session: Session, jobs: Any, now: float) -> Any:  # selects of any columns
+        """Of these jobs, those that wait for nothing but a worker."""
+        waiting = jobs.join(Task, Task.id == Job.task_id)
+        waiting = waiting.where(Job.state == JobState.READY, Job.run_at <= now)
+        waiting = waiting.where(Job.queue.not_in(queues.paused(session)))
+        if crowded := self._crowded(session):
+            waiting = waiting.where(or_(Task.status != TaskStatus.QUEUED, Task.owner.not_in(crowded)))
+        return waiting
+
     def reconcile(self) -> int:
         """Wake what waits unheard; take back what lost its worker. The number of jobs woken."""
         now = self.now()
@@ -407,13 +431,8 @@ class JobQueue:
             for job in session.scalars(expired.with_for_update(skip_locked=True)):
                 self._take_back(session, job)
             session.flush()
-            no_op = Job.notified_at < now - NOTIFY_AGAIN_S
-            waiting = select(Job).join(Task, Task.id == Job.task_id)
-            waiting = waiting.where(Job.state == JobState.READY, Job.run_at <= now, no_op)
-            waiting = waiting.where(Job.queue.not_in(queues.paused(session)))
-            if crowded := self._crowded(session):
-                waiting = waiting.where(or_(Task.status != TaskStatus.QUEUED, Task.owner.not_in(crowded)))
-            jobs = list(session.scalars(waiting.order_by(Job.created_at).limit(500)))
+            unheard = self._may_run(session, select(Job), now).where(Job.notified_at < now - NOTIFY_AGAIN_S)
+            jobs = list(session.scalars(unheard.order_by(Job.created_at).limit(500)))
             for job in jobs:
                 job.notified_at = now
         for job in jobs:

@@ -44,7 +44,9 @@ PARTS = {
     "database": N_("Database"),
     "broker": N_("Queue broker"),
     "workers": N_("Workers"),
+    "work": N_("Work"),
     "index": N_("Search index"),
+    "storage": N_("Storage"),
     "disk": N_("Disk"),
     "engine": N_("Engine"),
 }
