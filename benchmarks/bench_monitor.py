@@ -88,7 +88,7 @@ def _task(dice: random.Random, n: int, at: float, rows: dict, sums: dict) -> Non
     rows[Recording].append(recording)
     task = {
         "id": new_id(), "recording_id": recording["id"], "transcript_id": "t", "owner": "pages", "status": "completed",
-        "stage": "completed", "progress": 100, "engine": dice.choice(("gigaam", "pocketsphinx", "groq")),
+        "stage": "completed", "progress": 100, "engine": dice.choice(("gigaam", "whisper-base", "groq")),
         "language": "ru", "lane": "now", "created_at": at, "started_at": at, "completed_at": at, "filename": "",
         "error": None,
     }  # fmt: skip

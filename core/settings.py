@@ -173,6 +173,7 @@ class Settings(BaseSettings):
     worker_restart_after: Count = 50
 
     engine: str = "auto"
+    engine_auto_remote: bool = False
     gigaam_model: str = "v3_e2e_rnnt"
     gigaam_dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
     gigaam_compile: bool = False

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 os.environ["STENOGRAM_HOME"] = tempfile.mkdtemp(prefix="stenogram-tests-")
@@ -14,6 +16,22 @@ import pytest
 from tests.clock import Clock, StoppedClock
 
 DATA = Path(__file__).parent / "data"
+
+
+def _models() -> Path:
+    """A folder of models that all processes of all tests share: the toys, and Whisper once it was joined."""
+    checkout = zlib.crc32(str(DATA).encode())  # links into a checkout that is gone lead nowhere
+    folder = Path(tempfile.gettempdir()) / f"stenogram-test-models-{os.getuid()}-{checkout:08x}"
+    folder.mkdir(exist_ok=True)
+    for toy in (DATA / "models").glob("*.ckpt"):
+        if not (folder / toy.name).exists():
+            with suppress(FileExistsError):
+                (folder / toy.name).symlink_to(toy)
+    return folder
+
+
+os.environ["MODELS_DIR"] = str(_models())
+os.environ["GIGAAM_MODEL"] = "v3_ctc"  # a toy of 1.5 MB in the official format; it understands espeak-ng
 
 
 @pytest.fixture

@@ -11,12 +11,21 @@ import numpy as np
 from core.application import Application
 from core.media import decode
 from core.settings import Settings
+from core.speech.engines.gigaam import GigaAMEngine
 from tests import drive
 from tests.clock import Clock
 from tests.conftest import DATA
 from tests.serve import Served
 
 RATE = 16_000
+
+TOY = DATA / "models" / "v3_ctc.ckpt"
+"""A tiny checkpoint in GigaAM's format, made by `make toy`; it understands espeak-ng's Russian voices."""
+
+
+def toy() -> GigaAMEngine:
+    """The engine of the toy, as installations of tests have it."""
+    return GigaAMEngine("gigaam-v3_ctc", "GigaAM v3 (toy)", TOY, "v3_ctc")
 
 
 def generous(home: Path, **settings: object) -> Application:

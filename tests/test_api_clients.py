@@ -195,7 +195,7 @@ def test_the_official_client_gets_the_text(served, official, clip):
 def test_the_official_client_gets_every_form(served, official, clip):
     with working(served.app):
         verbose = official.audio.transcriptions.create(
-            model="gigaam-toy",
+            model="gigaam-v3_ctc",
             file=clip,
             language="ru",
             response_format="verbose_json",

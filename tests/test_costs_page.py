@@ -177,7 +177,7 @@ def test_the_upload_page_says_the_price_from_the_same_function(app):
     at.run()
 
     quote = app.estimates.of_engine(
-        app.estimates.answer(durations_s=[52.2275]), "gigaam-toy", EmbeddingMode.SYNC
+        app.estimates.answer(durations_s=[52.2275]), "gigaam-v3_ctc", EmbeddingMode.SYNC
     )
     assert quote.total_usd < Decimal("0.01")
     assert f"Меньше цента  ·  готово примерно через {catalogue.duration(quote.p50_s, 'ru')}" in texts(at)

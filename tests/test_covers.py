@@ -36,7 +36,7 @@ def app(tmp_path, runpod):
 
 @pytest.fixture
 def recording_id(app):
-    return remotely.accept_short(app, "gigaam-toy").recording_id
+    return remotely.accept_short(app, "gigaam-v3_ctc").recording_id
 
 
 def look(app, runpod, seconds=0.0):
@@ -151,7 +151,7 @@ def test_senseless_prompts_are_refused(app, recording_id, prompts):
 
 def test_without_an_endpoint_the_reason_is_said(tmp_path):
     app = remotely.journey(tmp_path, runpod_api_key=CANARY)
-    task = remotely.accept_short(app, "gigaam-toy")
+    task = remotely.accept_short(app, "gigaam-v3_ctc")
 
     with pytest.raises(Rejected, match="RUNPOD_IMAGE_URL"):
         app.covers.ask(task.recording_id, ["a lake"], PictureOptions(""))

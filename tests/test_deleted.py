@@ -72,7 +72,7 @@ def test_deleted_while_its_picture_is_about_to_be_ordered(tmp_path, monkeypatch)
     with RunPodEmulator(worker="sdxl", run_s=1, key=CANARY) as runpod:
         settings = {"runpod_api_key": CANARY, "runpod_image_url": runpod.endpoint}
         app = remotely.journey(tmp_path, **settings, runpod_image_worker=runpod.worker)
-        task = remotely.accept_short(app, "gigaam-toy")
+        task = remotely.accept_short(app, "gigaam-v3_ctc")
         app.covers.ask(task.recording_id, ["a lake"], PictureOptions(""))
         (cover,) = app.covers.of(task.recording_id)
         step = app.covers._lifecycle.step

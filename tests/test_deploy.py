@@ -54,9 +54,10 @@ def test_no_secret_is_baked_in():
 
 HEARING = """
 from pathlib import Path
-from core.speech.engines import gigaam
+from core.speech.engines.gigaam import GigaAMEngine
 from deploy.runpod.handler import listen
-assert listen(gigaam.toy(), Path("tests/data/ru_meeting.opus").read_bytes(), "ru")["text"]
+toy = GigaAMEngine("gigaam-v3_ctc", "", Path("tests/data/models/v3_ctc.ckpt"), "v3_ctc")
+assert listen(toy, Path("tests/data/ru_meeting.opus").read_bytes(), "ru")["text"]
 """
 
 

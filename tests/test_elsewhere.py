@@ -79,7 +79,7 @@ def test_a_program_names_an_engine_and_gets_its_words(app, providers, engine, tm
     [("groq", "groq-batch"), ("groq-batch", "groq-batch"), ("fireworks", "fireworks-batch")],
 )
 def test_asked_for_a_batch_an_engine_takes_its_batch_mode(app, asked, taken):
-    first = remotely.accept_short(app, "gigaam-toy")
+    first = remotely.accept_short(app, "gigaam-v3_ctc")
     with serve(app) as served, served.client(app.keys.make("admin", admin=True)) as client:
         address = f"/api/v1/recordings/{first.recording_id}/transcribe"
         told = client.post(address, params={"use_batch_api": True, "engine": asked})
@@ -91,7 +91,7 @@ def test_asked_for_a_batch_an_engine_takes_its_batch_mode(app, asked, taken):
     )
 
 
-@pytest.mark.parametrize("asked", ["runpod", "gigaam-toy", ""])
+@pytest.mark.parametrize("asked", ["runpod", "gigaam-v3_ctc", ""])
 def test_by_an_engine_without_a_batch_mode_vectors_go_by_batch(app, asked):
     assert app.intake.by_batch(TranscriptionOptions(engine=asked)) == TranscriptionOptions(
         engine=asked, embedding_mode="batch"
@@ -100,7 +100,7 @@ def test_by_an_engine_without_a_batch_mode_vectors_go_by_batch(app, asked):
 
 def test_a_batch_mode_that_was_asked_for_and_cannot_work_says_what_it_lacks(tmp_path):
     app = remotely.journey(tmp_path / "home", groq_api_key=CANARY)
-    first = remotely.accept_short(app, "gigaam-toy")
+    first = remotely.accept_short(app, "gigaam-v3_ctc")
     with serve(app) as served, served.client(app.keys.make("admin", admin=True)) as client:
         address = f"/api/v1/recordings/{first.recording_id}/transcribe"
         told = client.post(address, params={"use_batch_api": True, "engine": "groq"})

@@ -18,8 +18,8 @@ from core.settings import ROOT, Settings
 from core.speech import engines, vad
 from core.speech.engine import AsyncRemoteEngine
 from core.speech.engines.gigaam_package import INSTALL, knows_v3
-from core.speech.gigaam.download import ADDRESS, files
-from tests import remotely
+from core.speech.gigaam.download import files
+from tests import installation, remotely
 from tools.fireworks_emulator import FireworksEmulator
 from tools.groq_emulator import GroqEmulator
 from tools.runpod_emulator import RunPodEmulator
@@ -27,8 +27,8 @@ from tools.runpod_emulator import RunPodEmulator
 DATA = Path(__file__).parent / "data"
 ELSEWHERE = ("groq", "groq-batch", "runpod", "runpod/faster-whisper", "fireworks", "fireworks-batch")
 HEARING = [
-    ("gigaam-toy", "ru"),
-    ("pocketsphinx", "en"),
+    ("gigaam-v3_ctc", "ru"),
+    ("whisper-base", "en"),
     *(
         (name, language)
         for name in ELSEWHERE
@@ -56,7 +56,13 @@ def elsewhere(tmp_path_factory):
             "fireworks_base_url": f"{fireworks.url}/sync/v1",
             "fireworks_batch_url": f"{fireworks.url}/batch",
         }
-        settings = {"fireworks_enabled": True, "fireworks_account_id": "acc", **keys, **addresses}
+        settings = {
+            "engine_auto_remote": True,
+            "fireworks_enabled": True,
+            "fireworks_account_id": "acc",
+            **keys,
+            **addresses,
+        }
         settings["stenogram_home"] = tmp_path_factory.mktemp("elsewhere")
         known = engines.all(Settings(**settings))
         other = {"runpod_worker": "faster-whisper", "runpod_url": whisper.endpoint}
@@ -81,9 +87,8 @@ def hear(engine, segments, language):
 
 @pytest.fixture
 def known(tmp_path):
-    return engines.all(
-        Settings(stenogram_home=tmp_path, models_dir=str(tmp_path), gigaam_model="v3_e2e_rnnt")
-    )
+    settings = Settings(stenogram_home=tmp_path, models_dir=str(tmp_path), gigaam_model="v3_e2e_rnnt")
+    return {**engines.all(settings), "gigaam-v3_ctc": installation.toy()}
 
 
 def decoded(name, layout="mono"):
@@ -126,7 +131,7 @@ def test_each_side_of_a_call_is_heard_alone(known, side, channel):
     segments = cut(decoded("call_stereo.opus", "stereo")[channel])
     text = (DATA / f"call_stereo.{side}.txt").read_text()
 
-    assert word_errors(known["gigaam-toy"], segments, "ru", text) <= 0.10
+    assert word_errors(known["gigaam-v3_ctc"], segments, "ru", text) <= 0.10
 
 
 @pytest.mark.parametrize(("name", "language"), HEARING)
@@ -171,18 +176,29 @@ def test_without_what_it_needs_an_engine_says_so_and_takes_nothing(known, name):
         hear(engine, [np.ones(SAMPLE_RATE, np.int16)], "ru")
 
 
-def test_a_provider_that_is_set_up_is_preferred_to_a_toy_but_never_a_batch(elsewhere):
-    assert engines.choose(elsewhere, "auto", "ru").engine.name == "runpod"
+def test_a_provider_is_chosen_by_itself_only_where_that_is_allowed_and_never_a_batch(elsewhere):
+    assert engines.choose(elsewhere, "auto", "ru").engine.name == "gigaam-v3_ctc"
     assert engines.choose(elsewhere, "auto", "en").engine.name == "groq"
 
 
-def test_auto_takes_the_toy_and_says_what_the_real_model_lacks(known):
+def test_a_provider_that_is_set_up_is_not_used_unasked(tmp_path):
+    settings = Settings(stenogram_home=tmp_path, groq_api_key="k")
+    assert engines.choose(engines.all(settings), "auto", "en").engine.name == "whisper-base"
+
+
+def test_without_gigaam_russian_is_for_whisper_and_the_reason_says_what_is_missing(known):
     choice = engines.choose(known, "auto", "ru")
 
-    assert choice.engine.name == "gigaam-toy"
-    assert "toy" in choice.reason
+    assert choice.engine.name == "whisper-base"
     assert "v3_e2e_rnnt.ckpt" in choice.reason
-    assert ADDRESS in choice.reason
+
+
+def test_every_other_language_is_for_whisper(known):
+    assert engines.choose(known, "auto", "fr").engine.name == "whisper-base"
+
+
+def test_no_reason_names_a_folder_of_the_server(known):
+    assert not [each.name for each in known.values() if "/" in each.readiness().reason.split("pip")[0]]
 
 
 def test_the_real_model_is_preferred_where_its_files_are(known):
@@ -246,7 +262,7 @@ def test_the_name_of_the_package_is_the_same_in_the_readme(known):
 
 
 def test_the_engine_says_what_it_computes_with(known):
-    assert "float32" in known["gigaam-toy"].device_reason()
+    assert "float32" in known["gigaam-v3_ctc"].device_reason()
 
 
 def test_an_unready_engine_refuses_to_transcribe(known):
@@ -255,11 +271,11 @@ def test_an_unready_engine_refuses_to_transcribe(known):
 
 
 def test_an_unknown_name_is_a_bad_request_that_lists_the_known(known):
-    with pytest.raises(BadRequest, match="gigaam-toy"):
+    with pytest.raises(BadRequest, match="gigaam-v3_ctc"):
         engines.choose(known, "whisper", "ru")
 
 
-@pytest.mark.parametrize(("wanted", "language"), [("auto", "fr"), ("pocketsphinx", "ru")])
+@pytest.mark.parametrize(("wanted", "language"), [("auto", "tlh"), ("gigaam-v3_e2e_rnnt", "en")])
 def test_a_language_that_is_not_understood_is_refused(known, wanted, language):
     with pytest.raises(Rejected, match=language):
         engines.choose(known, wanted, language)
@@ -272,7 +288,7 @@ def test_no_word_is_lost_or_doubled_where_a_recording_was_cut(known, longest_s):
     spans = vad.cut(vad.speech(wave), max_s=longest_s, sound=wave)
     pieces = [wave[int(span.start_s * SAMPLE_RATE) : int(span.end_s * SAMPLE_RATE)] for span in spans]
 
-    heard = " ".join(speech.text for speech in known["gigaam-toy"].transcribe(pieces, "ru"))
+    heard = " ".join(speech.text for speech in known["gigaam-v3_ctc"].transcribe(pieces, "ru"))
 
     compared = jiwer.process_words(plain((DATA / "ru_meeting.txt").read_text()), plain(heard))
     assert len(pieces) > 50 / longest_s

@@ -16,7 +16,7 @@ from core.i18n import catalogue
 from core.media.waveform import SAMPLE_RATE
 from core.settings import Settings
 from core.speech import cores
-from core.speech.engines.gigaam import TOY, compiler, real, toy
+from core.speech.engines.gigaam import compiler, real
 from core.speech.gigaam import device, greedy
 from core.speech.gigaam.batches import plan
 from core.speech.gigaam.checkpoint import load, read
@@ -27,6 +27,7 @@ from core.speech.gigaam.int8 import Int8Linear
 from core.speech.gigaam.recogniser import OutOfMemory, Recogniser, Unsound
 from core.speech.gigaam.tokens import Emission, Letters, speech
 from tests.conftest import DATA
+from tests.installation import TOY, toy
 from tests.test_engines import cut, decoded, plain
 
 

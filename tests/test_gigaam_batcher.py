@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from core.media.waveform import SAMPLE_RATE
-from core.speech.engines.gigaam import TOY
 from core.speech.gigaam.batcher import Batcher
 from core.speech.gigaam.checkpoint import load
 from core.speech.gigaam.recogniser import DeviceLost, Recogniser, Unsound
+from tests.installation import TOY
 from tests.test_engines import cut, decoded
 
 PATIENCE_S = 60

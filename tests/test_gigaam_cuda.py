@@ -5,13 +5,13 @@ import torch
 
 from benchmarks import checkpoints, textbook
 from core.media.waveform import SAMPLE_RATE
-from core.speech.engines.gigaam import TOY
 from core.speech.gigaam.batcher import Batcher
 from core.speech.gigaam.checkpoint import load
 from core.speech.gigaam.device import Device
 from core.speech.gigaam.recogniser import AHEAD, Recogniser
 from core.speech.gigaam.transducer import Search
 from tests.conftest import DATA
+from tests.installation import TOY
 from tests.test_engines import cut, decoded
 from tests.test_gigaam_transducer import WIDTH, head
 

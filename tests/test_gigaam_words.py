@@ -14,11 +14,12 @@ from core.media.waveform import SAMPLE_RATE
 from core.principal import EVERYONE
 from core.settings import Settings
 from core.speech import vad
-from core.speech.engines.gigaam import TOY, real
+from core.speech.engines.gigaam import real
 from core.speech.gigaam.checkpoint import load
 from core.speech.gigaam.recogniser import Recogniser
 from core.speech.gigaam.transducer import Search
 from tests.conftest import DATA
+from tests.installation import TOY
 from tests.test_engines import cut, decoded, plain
 from tests.test_journey import accept, done, errors_percent, heard
 

@@ -114,13 +114,13 @@ def test_a_paid_transcript_that_is_held_goes_on_here_as_the_same_task(dear, groq
     drive.perform_all(dear)
 
     [way] = dear.holds.ways()
-    assert (way.engine, way.usd) == ("gigaam-toy", 0)
+    assert (way.engine, way.usd) == ("gigaam-v3_ctc", 0)
     assert way.before_usd == pytest.approx(Decimal("0.04") * Decimal("52.2275") / 3600, rel=Decimal("0.01"))
     assert dear.holds.take(way) == 1
     drive.perform_all(dear)
 
     after = remotely.now(dear, task)
-    assert (after.id, after.status, after.engine) == (task.id, "completed", "gigaam-toy")
+    assert (after.id, after.status, after.engine) == (task.id, "completed", "gigaam-v3_ctc")
     assert dear.recordings.get(EVERYONE, task.recording_id).transcript_id == after.transcript_id
     assert groq.count("transcribe") == dear.proof.held() == 0
     assert dear.holds.ways() == []

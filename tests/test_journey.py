@@ -334,7 +334,7 @@ class Late(Around):
 
 
 def test_no_word_ends_behind_its_segment(app):
-    app.engines["gigaam-toy"] = Late(app.engines["gigaam-toy"])
+    app.engines["gigaam-v3_ctc"] = Late(app.engines["gigaam-v3_ctc"])
 
     task = done(app, accept(app, "ru_meeting.opus"))
 

@@ -149,7 +149,7 @@ def test_the_upload_page_says_which_engine_and_why_before_anything_is_sent(app):
     assert "GigaAM, игрушечный" in texts(at)
 
     at.segmented_control(key="upload-language").set_value("en").run()
-    assert "PocketSphinx" in texts(at)
+    assert "Whisper" in texts(at)
     assert at.button(key="transcribe").disabled
 
     at.selectbox(key="upload-engine").select_index(1).run()
@@ -229,18 +229,18 @@ def test_another_transcript_is_asked_for_in_the_way_of_the_present_one(app, name
 
 def test_language_and_engine_of_the_present_transcript_are_kept_whatever_came_first(app):
     id_ = send_silence(app, TranscriptionOptions(language="ru"))
-    app.intake.transcribe_again(EVERYONE, id_, TranscriptionOptions(language="en", engine="pocketsphinx"))
+    app.intake.transcribe_again(EVERYONE, id_, TranscriptionOptions(language="en", engine="whisper-base"))
     drive.perform_all(app)
 
     at = visit("recording", "ru", id=id_)
-    assert "Английский  ·  PocketSphinx" in texts(at)
+    assert "Английский  ·  Whisper" in texts(at)
     assert "Нынешний текст останется" in texts(at)
     assert "Меньше цента" in texts(at)
     at.button(key="again").click().run()
 
     task = app.recordings.tasks(EVERYONE, recording_id=id_)[1][0]
     wanted = app.transcripts.get(task.transcript_id)
-    assert (wanted.language, wanted.engine) == ("en", "pocketsphinx")
+    assert (wanted.language, wanted.engine) == ("en", "whisper-base")
 
 
 def test_the_library_says_of_a_silent_recording_that_nobody_speaks_in_it(app):

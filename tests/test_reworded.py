@@ -118,7 +118,7 @@ def test_the_cap_of_a_key_holds_what_another_way_lets_go(dear, groq):
 
     (group,) = failures.groups(dear.database, EVERYONE)
     assert (group.code, group.fix is not None) == (Code.KEY_CAP_REACHED, True)
-    assert [way.engine for way in dear.holds.ways()] == ["gigaam-toy"]
+    assert [way.engine for way in dear.holds.ways()] == ["gigaam-v3_ctc"]
 
 
 def test_too_many_tokens_at_once_are_halved(tmp_path, emulator):

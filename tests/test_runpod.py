@@ -17,11 +17,10 @@ import pytest
 from core.errors import OutcomeUnknown, ProviderBusy, ProviderRefused, ProviderResting, Rejected
 from core.media.waveform import SAMPLE_RATE
 from core.settings import ROOT, Settings
-from core.speech.engines import gigaam
 from core.speech.engines.runpod import RunPodEngine
 from core.storage.object_store import ObjectStore
 from deploy.runpod.handler import handle, listen
-from tests import remotely
+from tests import installation, remotely
 from tests.remotely import CANARY
 from tools.runpod_emulator import RunPodEmulator
 
@@ -221,7 +220,7 @@ def test_what_is_missing_is_said(ours, missing, said):
 
 def test_the_worker_hears_with_the_tools_own_engine():
     sound = base64.b64encode(remotely.spoken(12)).decode()
-    engine = gigaam.toy()
+    engine = installation.toy()
     answer = handle(
         {"input": {"job_id": "ours", "audio_base64": sound, "language": "ru"}},
         lambda file, language: listen(engine, file, language),
@@ -245,7 +244,7 @@ def test_the_worker_hears_with_the_tools_own_engine():
     ],
 )
 def test_the_worker_says_what_it_cannot_do(order, said):
-    engine = gigaam.toy()
+    engine = installation.toy()
     answer = handle({"input": order}, lambda file, language: listen(engine, file, language))
 
     assert said in answer["error"]
@@ -272,7 +271,7 @@ def local_worker(tmp_path):
     command = [sys.executable, "-m", "deploy.runpod.handler", "--rp_serve_api", "--rp_api_port", str(port)]
     environment = {
         **os.environ,
-        "ENGINE": "gigaam-toy",
+        "ENGINE": "gigaam-v3_ctc",
         "STENOGRAM_HOME": str(tmp_path),
         "OMP_NUM_THREADS": "1",
     }

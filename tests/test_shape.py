@@ -26,7 +26,8 @@ NEVER = {
 HOMES = {
     "av": {"core/media/sandbox.py", "core/media/encode.py"},
     "silero_vad": {"core/speech/vad.py"},
-    "pocketsphinx": {"core/speech/engines/pocketsphinx.py"},
+    "faster_whisper": {"core/speech/engines/whisper_decoder.py"},
+    "ctranslate2": {"core/speech/engines/whisper.py", "core/speech/engines/whisper_decoder.py"},
     "lancedb": {"core/search/index.py", "core/search/lance.py"},
     "sentence_transformers": {"core/embedding/embedders/local.py"},
     "google": {"core/embedding/embedders/gemini.py"},

@@ -147,7 +147,7 @@ def journey(home, s3):
 
 def test_a_recording_has_a_copy_in_the_store_and_comes_back_from_there(tmp_path, s3):
     app = journey(tmp_path / "home", s3)
-    task = remotely.done(app, remotely.accept_short(app, "gigaam-toy"))
+    task = remotely.done(app, remotely.accept_short(app, "gigaam-v3_ctc"))
     sha256 = app.recordings.get(EVERYONE, task.recording_id).sha256
     content = app.blobs.path(sha256).read_bytes()
     app.blobs.remove(sha256)
@@ -160,7 +160,7 @@ def test_a_recording_has_a_copy_in_the_store_and_comes_back_from_there(tmp_path,
 
 def test_a_damaged_copy_is_not_taken_for_the_recording(tmp_path, s3):
     app = journey(tmp_path / "home", s3)
-    task = remotely.done(app, remotely.accept_short(app, "gigaam-toy"))
+    task = remotely.done(app, remotely.accept_short(app, "gigaam-v3_ctc"))
     sha256 = app.recordings.get(EVERYONE, task.recording_id).sha256
     app.blobs.remove(sha256)
     ObjectStore(app.settings).put(f"media/{sha256}", b"something else")
@@ -171,7 +171,7 @@ def test_a_damaged_copy_is_not_taken_for_the_recording(tmp_path, s3):
 
 def test_while_the_store_is_away_work_waits_and_burns_nothing(tmp_path):
     app = journey(tmp_path / "home", "http://127.0.0.1:9")
-    task = remotely.accept_short(app, "gigaam-toy")
+    task = remotely.accept_short(app, "gigaam-v3_ctc")
     for _ in range(8):
         remotely.later(app, 61)
 
@@ -181,7 +181,7 @@ def test_while_the_store_is_away_work_waits_and_burns_nothing(tmp_path):
 
 def test_deleting_works_while_the_store_is_away(tmp_path):
     app = journey(tmp_path / "home", "http://127.0.0.1:9")
-    task = remotely.accept_short(app, "gigaam-toy")
+    task = remotely.accept_short(app, "gigaam-v3_ctc")
 
     app.deletion.delete_recording(EVERYONE, task.recording_id)
     assert not [path for path in (tmp_path / "home" / "blobs").rglob("*") if path.is_file()]
@@ -198,7 +198,7 @@ def objects(app):
 
 def test_a_transcript_is_in_the_store_in_every_format_until_it_is_replaced_or_deleted(tmp_path, s3):
     app = journey(tmp_path / "home", s3)
-    task = remotely.done(app, remotely.accept_short(app, "gigaam-toy"))
+    task = remotely.done(app, remotely.accept_short(app, "gigaam-v3_ctc"))
     recording = app.recordings.get(EVERYONE, task.recording_id)
     folder = f"exports/{task.recording_id}/{task.transcript_id}"
     kept = [name for name in objects(app) if name.startswith("exports/")]
@@ -212,7 +212,7 @@ def test_a_transcript_is_in_the_store_in_every_format_until_it_is_replaced_or_de
 
 def test_a_store_that_is_away_keeps_no_transcript_back_and_gets_it_later(tmp_path, s3):
     app = journey(tmp_path / "home", s3)
-    task = remotely.accept_short(app, "gigaam-toy")
+    task = remotely.accept_short(app, "gigaam-v3_ctc")
     job = None
     while job is None or job.kind != "index":
         (job,) = drive.ready(app)
@@ -231,7 +231,7 @@ def test_a_store_that_is_away_keeps_no_transcript_back_and_gets_it_later(tmp_pat
 
 def test_what_was_deleted_while_the_store_was_away_is_swept(tmp_path, s3):
     app = journey(tmp_path / "home", s3)
-    gone, stays = (remotely.done(app, remotely.accept_short(app, "gigaam-toy", n)) for n in (6, 12))
+    gone, stays = (remotely.done(app, remotely.accept_short(app, "gigaam-v3_ctc", n)) for n in (6, 12))
     storage = ObjectStore(app.settings)
     storage.put(f"covers/{gone.recording_id}/a-cover", b"picture")
     storage.put("orders/an-order.flac", b"sound")
@@ -297,7 +297,7 @@ def test_a_sweep_asks_no_more_often_for_more_objects(tmp_path):
 def test_objects_of_another_installation_are_left_alone(tmp_path, s3):
     """A bucket that two share, or records that were begun anew beside an old one."""
     app = journey(tmp_path / "home", s3)
-    task = remotely.done(app, remotely.accept_short(app, "gigaam-toy"))
+    task = remotely.done(app, remotely.accept_short(app, "gigaam-v3_ctc"))
     app.exports.sweep(stale_s=-60)
     kept = objects(app)
     stranger = journey(tmp_path / "other", s3)

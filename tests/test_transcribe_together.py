@@ -14,13 +14,13 @@ from core.principal import EVERYONE, Principal
 from core.queue import history, workers
 from core.queue.jobs import MAX_CRASHES
 from core.settings import Settings
-from core.speech.engines.gigaam import TOY
 from core.speech.gigaam.batcher import Batcher
 from core.speech.gigaam.checkpoint import load
 from core.speech.gigaam.recogniser import DeviceLost, Recogniser
 from jobs import actors
 from tests.around import Around
 from tests.drive import perform_all, ready
+from tests.installation import TOY
 from tests.test_journey import accept, done, heard
 
 PATIENCE_S = 60
@@ -46,7 +46,7 @@ def at_once(app: Application, jobs: int, meanwhile: Callable[[], object] | None 
     """Prepare what was accepted, then hear all of it at once; so many jobs have something to hand over."""
     for job in ready(app):
         actors.perform(app, job.id)
-    engine = app.engines["gigaam-toy"] = Patient(app.engines["gigaam-toy"], jobs, meanwhile)
+    engine = app.engines["gigaam-v3_ctc"] = Patient(app.engines["gigaam-v3_ctc"], jobs, meanwhile)
     threads = [threading.Thread(target=actors.perform, args=(app, job.id), daemon=True) for job in ready(app)]
     for thread in threads:
         thread.start()
@@ -112,14 +112,14 @@ class Lost(Around):
 
 def test_a_lost_device_ends_the_process_and_the_job_runs_again_elsewhere(app):
     task = accept(app, SAMPLES[0])
-    engine = app.engines["gigaam-toy"]
-    app.engines["gigaam-toy"] = Lost(engine)
+    engine = app.engines["gigaam-v3_ctc"]
+    app.engines["gigaam-v3_ctc"] = Lost(engine)
     assert not actors.process_is_broken.is_set()
 
     perform_all(app)
     ended = actors.process_is_broken.is_set()
     actors.process_is_broken.clear()
-    app.engines["gigaam-toy"] = engine
+    app.engines["gigaam-v3_ctc"] = engine
     app.clock.ahead_s = 60
     perform_all(app)
 
@@ -200,9 +200,9 @@ def noting(app: Application) -> tuple[Noting, Task]:
         actors.perform(app, job.id)
     total = app.transcripts.count(task.transcript_id)
     engine = Noting(
-        app.engines["gigaam-toy"], lambda: total - len(app.transcripts.pending(task.transcript_id))
+        app.engines["gigaam-v3_ctc"], lambda: total - len(app.transcripts.pending(task.transcript_id))
     )
-    app.engines["gigaam-toy"] = engine
+    app.engines["gigaam-v3_ctc"] = engine
     return engine, task
 
 

@@ -30,7 +30,7 @@ def accept_large(app):
         sound.writeframes(bytes(2 * 16_000 * LARGE_S))
     file.seek(0)
     return app.intake.accept(
-        EVERYONE, file, "a.wav", TranscriptionOptions(language="ru", engine="gigaam-toy")
+        EVERYONE, file, "a.wav", TranscriptionOptions(language="ru", engine="gigaam-v3_ctc")
     )
 
 

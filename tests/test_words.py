@@ -165,12 +165,12 @@ def test_a_fact_may_be_called_language_and_user_text_is_left_alone():
 def test_a_reason_within_a_reason_is_translated_too():
     error = errors.Rejected(
         errors.Code.NO_ENGINE_READY,
-        missing="PocketSphinx is not ready (The package pocketsphinx is not installed.)",
+        missing="Whisper (small) is not ready (its files are not here yet, the settings page gets them)",
     )
 
     assert (
-        words.translate_error(error, "ru")
-        == "Ни один движок не готов: PocketSphinx не готов (Пакет pocketsphinx не установлен.)."
+        words.translate_error(error, "ru") == "Ни один движок не готов: Whisper (small) не готов "
+        "(его файлы ещё не скачаны: это делается на странице настроек)."
     )
 
 

@@ -44,7 +44,8 @@ def decode(file: bytes) -> np.ndarray:
 
 @functools.cache
 def _engine(language: str) -> Engine:
-    return engines.all(Settings(engine="auto"))["gigaam-toy" if language == "ru" else "pocketsphinx"]
+    settings = Settings(engine="auto", engine_auto_remote=False)
+    return engines.choose(engines.all(settings), "auto", language).engine
 
 
 def _word(word: Word, offset_s: float) -> dict[str, Any]:

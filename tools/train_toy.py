@@ -47,7 +47,7 @@ VOICES = ("ru", "ru+m3", "ru+f2")
 WORST_WER = 0.10
 KEPT_EVERY_S = 600.0
 ROOT = Path(__file__).resolve().parent.parent
-TOY = ROOT / "core" / "gigaam" / "toy_v3_ctc.ckpt"
+TOY = ROOT / "tests" / "data" / "models" / "v3_ctc.ckpt"
 OUT = {"ctc": TOY, "rnnt": ROOT / "tests" / "data" / "models" / "v3_rnnt.ckpt"}
 
 

@@ -32,7 +32,7 @@ from core.settings import Settings
 from core.speech.engine import Engine, RemoteEngine
 
 MEASURE_EVERY_S = 30.0
-UNMEASURED = {"pocketsphinx": Decimal(2), "gigaam-toy": Decimal(20)}
+UNMEASURED = {"whisper-base": Decimal(5)}
 """Sound a second of work, of engines that the price book does not know, until they were measured."""
 SPOKEN = ("ru", "en")
 """Languages whose tokens the price book tells apart."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.errors import BadRequest, Code, Rejected
 from core.i18n.messages import N_
 from core.settings import Settings
 from core.speech.engine import BATCH, Engine, RemoteEngine, refuse_unready
-from core.speech.engines import gigaam
+from core.speech.engines import gigaam, whisper
 from core.speech.engines.fireworks import FireworksBatchEngine, FireworksEngine
 from core.speech.engines.gigaam_package import GigaAMPackageEngine
 from core.speech.engines.groq import GroqBatchEngine, GroqEngine
-from core.speech.engines.pocketsphinx import PocketSphinxEngine
 from core.speech.engines.runpod import RunPodEngine
 from core.storage.object_store import ObjectStore
 
@@ -43,21 +42,23 @@ class Choice:
 def all(settings: Settings) -> dict[str, Engine]:  # noqa: A001 - `engines.all` reads as it should
     """Every engine by its name, the preferred first. Cheap: nothing is loaded."""
     real = gigaam.real(settings)
-    ours: list[Engine] = [gigaam.toy(), PocketSphinxEngine(), GigaAMPackageEngine(real)]
-    known = [real, *elsewhere(settings), *ours]
+    known = [real, *elsewhere(settings), whisper.engine(settings), GigaAMPackageEngine(real)]
     return {engine.name: engine for engine in known}
 
 
-def elsewhere(settings: Settings) -> list[Engine]:
+def elsewhere(settings: Settings) -> Sequence[RemoteEngine]:
     """Engines at providers; each is ready once it has what it needs."""
     storage = ObjectStore(settings)
-    return [
+    engines: list[RemoteEngine] = [
         RunPodEngine(settings, storage),
         GroqEngine(settings),
         GroqBatchEngine(settings, storage),
         FireworksEngine(settings),
         FireworksBatchEngine(settings),
     ]
+    for engine in engines:
+        engine.auto = engine.auto and settings.engine_auto_remote
+    return engines
 
 
 def choose(engines: Mapping[str, Engine], wanted: str, language: str) -> Choice:
@@ -80,7 +81,7 @@ def by_batch(engines: Mapping[str, Engine], name: str) -> str:
 
 
 def _may_be_automatic(engine: Engine) -> bool:
-    """Sound leaves this machine, and money is spent, only where somebody has set the provider up."""
+    """Sound leaves this machine, and money is spent, only where somebody has allowed it."""
     return not isinstance(engine, RemoteEngine) or (engine.auto and engine.readiness().ready)
 
 

@@ -1,4 +1,4 @@
-"""GigaAM: Russian, through our own modules; the real checkpoints, and the toy that ships with us."""
+"""GigaAM: Russian, through our own modules and official checkpoints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 import sys
 import threading
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from core.media.waveform import Waveform
 from core.settings import Settings
 from core.speech.engine import Readiness, Speech, refuse_unready
-from core.speech.gigaam.download import ADDRESS, files
+from core.speech.gigaam.download import files
 
 if TYPE_CHECKING:
     from core.speech.gigaam.batcher import Asker, Batcher
@@ -23,11 +22,8 @@ if TYPE_CHECKING:
 CODE = 1
 """Version of our modules; raised whenever the same checkpoint may give other words."""
 
-TOY = Path(__file__).resolve().parent.parent / "gigaam" / "toy_v3_ctc.ckpt"
-"""A tiny checkpoint in the real format; it understands espeak-ng's Russian voices, not people."""
-
-TOY_WIDTH, REAL_WIDTH = 96, 768
-"""Width of the models: on a CPU it decides about bfloat16."""
+WIDTH = 768
+"""Width of the official models: on a CPU it decides about bfloat16."""
 
 TITLES = {
     "v3_e2e_rnnt": "GigaAM v3 (punctuation, most exact)",
@@ -81,15 +77,13 @@ class GigaAMEngine:
         missing = [name for name in files(self.checkpoint.stem) if not (folder / name).exists()]
         if not missing:
             return Readiness(True)
-        # The setting, not the folder: strangers read this in /health and in what an upload is answered with.
-        return Readiness(False, f"{' and '.join(missing)} from {ADDRESS} must be put into MODELS_DIR")
+        return Readiness(False, f"{' and '.join(missing)} not here yet, the settings page gets it")
 
     def device_reason(self) -> str:
         """What a loaded model computes with, and why; imports torch and may measure for 0.1 s."""
         from core.speech.gigaam import device  # noqa: PLC0415
 
-        width = TOY_WIDTH if self.checkpoint == TOY else REAL_WIDTH
-        return device.choose(width, dtype=device.numbers(self.numbers)).reason
+        return device.choose(WIDTH, dtype=device.numbers(self.numbers)).reason
 
     def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:
         """Words of each segment, in order."""
@@ -108,12 +102,6 @@ def compiler() -> str:
     return os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
 
 
-def toy() -> GigaAMEngine:
-    """The model that ships with us, named as what it is."""
-    title = "GigaAM toy (understands espeak-ng's Russian, not people)"
-    return GigaAMEngine("gigaam-toy", title, TOY, _fingerprint(TOY))
-
-
 def real(settings: Settings) -> GigaAMEngine:
     """The model that the settings name, in the models' folder."""
     model = settings.gigaam_model
@@ -121,12 +109,6 @@ def real(settings: Settings) -> GigaAMEngine:
     checkpoint = settings.models / f"{model}.ckpt"
     numbers, compiled = settings.gigaam_dtype, settings.gigaam_compile
     return GigaAMEngine(f"gigaam-{model}", title, checkpoint, model, numbers=numbers, compiled=compiled)
-
-
-@functools.lru_cache(maxsize=1)
-def _fingerprint(path: Path) -> str:
-    """The toy is made anew now and then: its content is its version."""
-    return f"{zlib.crc32(path.read_bytes()):08x}"
 
 
 @functools.cache

@@ -62,7 +62,7 @@ class WhisperEngine:
             return Readiness(False, "the package faster-whisper is not installed")
         if whisper_models.is_here(self.models_dir, self.model):
             return Readiness(True)
-        return Readiness(False, "its files are not here yet")
+        return Readiness(False, "its files are not here yet, the settings page gets them")
 
     def device_reason(self) -> str:
         """The device and its numbers; imports CTranslate2."""
