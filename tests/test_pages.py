@@ -146,7 +146,7 @@ def test_the_switch_changes_the_language(app):
 
 def test_the_upload_page_says_which_engine_and_why_before_anything_is_sent(app):
     at = visit("upload", "ru")
-    assert "GigaAM, игрушечный" in texts(at)
+    assert "без пунктуации, самый быстрый" in texts(at)
 
     at.segmented_control(key="upload-language").set_value("en").run()
     assert "Whisper" in texts(at)

@@ -77,7 +77,7 @@ class GigaAMEngine:
         missing = [name for name in files(self.checkpoint.stem) if not (folder / name).exists()]
         if not missing:
             return Readiness(True)
-        return Readiness(False, f"{' and '.join(missing)} not here yet, the settings page gets it")
+        return Readiness(False, f"{' and '.join(missing)} not in MODELS_DIR yet, the settings page gets it")
 
     def device_reason(self) -> str:
         """What a loaded model computes with, and why; imports torch and may measure for 0.1 s."""
