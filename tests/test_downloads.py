@@ -43,7 +43,8 @@ def nobody():
 @pytest.fixture
 def app(tmp_path, monkeypatch):
     monkeypatch.setitem(download.MD5, MODEL, hashlib.md5(CONTENT).hexdigest())
-    return Application(Settings(stenogram_home=tmp_path / "home", gigaam_model=MODEL))
+    models_dir = str(tmp_path / "models")
+    return Application(Settings(stenogram_home=tmp_path / "home", models_dir=models_dir, gigaam_model=MODEL))
 
 
 def downloads(app, connect, step_s=0.0):
@@ -108,7 +109,8 @@ def test_only_models_of_the_settings_can_be_asked_for(app):
 
 def test_a_local_model_is_offered_when_the_settings_name_one(tmp_path):
     model = "intfloat/multilingual-e5-small"
-    settings = Settings(stenogram_home=tmp_path / "home", local_embedding_model=model)
+    places = {"stenogram_home": tmp_path / "home", "models_dir": str(tmp_path / "models")}
+    settings = Settings(**places, local_embedding_model=model)
     models = Application(settings).model_downloads
     assert [one.name for one in models.all()][1:] == [model]
 
@@ -156,7 +158,8 @@ def hugging_face(monkeypatch):
 
 @pytest.fixture
 def models(tmp_path, hugging_face):
-    settings = Settings(stenogram_home=tmp_path / "home", local_embedding_model="me/model")
+    places = {"stenogram_home": tmp_path / "home", "models_dir": str(tmp_path / "models")}
+    settings = Settings(**places, local_embedding_model="me/model")
     models = Application(settings).model_downloads
     models.ask("me/model")
     models.tick()
