@@ -148,7 +148,7 @@ def test_the_upload_page_says_which_engine_and_why_before_anything_is_sent(app):
     at = visit("upload", "ru")
     assert "без пунктуации, самый быстрый" in texts(at)
 
-    at.segmented_control(key="upload-language").set_value("en").run()
+    at.selectbox(key="upload-language").set_value("en").run()
     assert "Whisper" in texts(at)
     assert at.button(key="transcribe").disabled
 
@@ -180,7 +180,7 @@ def test_before_an_upload_the_page_names_what_will_not_be_transcribed(heard):
     at.file_uploader[0].upload("again.opus", (DATA / "call_stereo.opus").read_bytes())
     at.file_uploader[0].upload("new.opus", (DATA / "en_meeting.opus").read_bytes())
     at.file_uploader[0].upload("notes.wav", b"hello, this is text")
-    at.segmented_control(key="upload-language").set_value("ru")
+    at.selectbox(key="upload-language").set_value("ru")
     at.run()
     assert "Here already, transcribed anew: again.opus" in texts(at)
     assert "Cannot be read: notes.wav" in texts(at)
@@ -389,7 +389,9 @@ def test_providers_show_their_state_and_never_a_whole_key(with_gemini):
     assert at.error
 
 
-def test_a_download_can_be_asked_for_and_stopped(app):
+def test_a_download_can_be_asked_for_and_stopped(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIGAAM_MODEL", "v3_e2e_rnnt")
+    app = _open(tmp_path / "home", monkeypatch)
     at = visit("settings")
     assert "v3_e2e_rnnt_tokenizer.model" in texts(at)
 
@@ -398,3 +400,4 @@ def test_a_download_can_be_asked_for_and_stopped(app):
 
     at.button(key="stop-v3_e2e_rnnt").click().run()
     assert app.model_downloads.all()[0].state == "missing"
+    installation.serve(None)
