@@ -208,7 +208,7 @@ def test_died_between_the_task_and_its_note_it_is_the_same_task(served, me, clip
         {"callback_url": "nonsense"},
         {"engine": "no such"},
         {"language": "tlh"},
-        {"engine": "pocketsphinx", "language": "ru"},
+        {"engine": "gigaam-v3_ctc", "language": "en"},
         {"engine": "groq"},
     ],
 )

@@ -1,7 +1,7 @@
 """Make the sample recordings in tests/data from text (needs espeak-ng, flite, sox and ffmpeg).
 
 The Russian voices are espeak-ng's, the only ones that the toy model understands; the English ones
-are flite's, which PocketSphinx understands. Both are made once and committed with their texts.
+are flite's. Both are made once and committed with their texts.
 """
 
 from __future__ import annotations
