@@ -66,7 +66,7 @@ class WhisperEngine:
 
     def device_reason(self) -> str:
         """The device and its numbers; imports CTranslate2."""
-        return f"computes on the {'GPU' if _device() == 'cuda' else 'CPU'} in {_numbers(_device())}"
+        return f"computes in {_numbers(_device())} on the {'GPU' if _device() == 'cuda' else 'CPU'}"
 
     def transcribe(
         self,
