@@ -5,6 +5,7 @@ from typing import Literal
 
 import streamlit as st
 
+from core.database.failures import FAILURES, is_mistake, unavailable
 from core.i18n import catalogue
 from pages.components import common
 
@@ -27,7 +28,7 @@ st.sidebar.segmented_control(
 
 gettext = common.gettext
 changing: Literal["visible", "hidden"] = "visible" if common.may_change() else "hidden"
-st.navigation(
+page = st.navigation(
     [
         st.Page("dashboard.py", title=gettext("Overview"), icon=":material/home:", default=True),
         st.Page("upload.py", title=gettext("Upload"), icon=":material/upload:", visibility=changing),
@@ -39,4 +40,10 @@ st.navigation(
         st.Page("recording.py", title=gettext("Recording"), visibility="hidden"),
         st.Page("job.py", title=gettext("Job"), visibility="hidden"),
     ]
-).run()
+)
+try:
+    page.run()
+except FAILURES as error:
+    if is_mistake(error):
+        raise
+    st.error(common.translate_error(unavailable(error)))
