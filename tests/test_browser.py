@@ -128,6 +128,21 @@ def test_an_uploaded_recording_is_transcribed_and_can_be_read(page, recordings, 
     assert jiwer.wer(said, heard) <= 0.10
 
 
+def test_no_page_wants_what_its_policy_forbids(page: Page):
+    """The Content-Security-Policy fits Streamlit, its charts, our components and Swagger UI."""
+    refused: list[str] = []
+    page.on("console", lambda said: refused.append(said.text) if "Content Security" in said.text else None)
+    for path in PATHS:
+        visit(page, path)
+    page.goto("/docs")
+    expect(page.locator(".swagger-ui .info")).to_be_visible()
+
+    assert refused == []
+    page.evaluate("document.head.appendChild(document.createElement('base')).href = 'https://evil.example/'")
+    page.wait_for_function("document.baseURI.startsWith(location.origin)")
+    assert len(refused) == 1, "what is forbidden is refused, and seen here"
+
+
 def test_english_is_found_by_meaning_and_plays_at_that_second(page, recordings):
     visit(page, "search")
     page.get_by_role("textbox", name="Search").fill("the client is furious about the delay")
