@@ -110,7 +110,7 @@ def _told(caller: Caller, task: Task, wanted: Wanted) -> Response:
         raise Rejected.restored(ended.error)
     if ended.status != TaskStatus.COMPLETED:
         raise Conflict(Code.TASK_CANCELLED)
-    heard = caller.application.transcripts.segments(ended.transcript_id)
+    heard = caller.application.transcripts.segments(ended.transcript_id, ended.recording_id)
     return _shaped(heard, caller.answers.result(ended.id), wanted, caller.language)
 
 

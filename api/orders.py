@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from core.database.states import EmbeddingMode
 from core.library.recordings import TranscriptionOptions
+from core.speech.speakers.finder import SPEAKERS
 from core.storage.blobs import Blob
 
 MAX_TAGS = 50
@@ -44,6 +45,11 @@ class Order(BaseModel):
     tags: Annotated[list[Tag], BeforeValidator(_split), Field(max_length=MAX_TAGS)] = []
     split_channels: bool = Field(default=False, description="A call with one speaker on each channel.")
     subtitles: bool = Field(default=False, description="Short phrases, fit for a screen.")
+    speakers: str = Field(
+        default="off",
+        pattern=SPEAKERS,
+        description="Who said it: `auto`, a number, or a range such as `2-4`; `off`: nobody asks.",
+    )
     force: bool = Field(default=False, description="Transcribe again, even if a result is known.")
     callback_url: str = Field(default="", max_length=2000, description="Gets the task as JSON when it ends.")
 
@@ -58,6 +64,7 @@ class Order(BaseModel):
             deadline_h=self.deadline_h,
             split_channels=self.split_channels,
             subtitles=self.subtitles,
+            speakers="" if self.speakers == "off" else self.speakers,
             force=self.force,
         )
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
+from pydantic import BaseModel, Field
 
 from api.callers import Asking, Here
 from api.problems import refusals
@@ -15,9 +16,11 @@ from core.clients.answers import RecordingAnswer, RecordingList
 from core.clients.idempotency import IdempotentRequest
 from core.database.states import EmbeddingMode
 from core.errors import KeyRefused
+from core.i18n import catalogue
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from core.transcripts import export
+from core.transcripts.speakers import MAX_NAME, SpeakerSummary
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
 sound_router = APIRouter(include_in_schema=False)
@@ -53,6 +56,41 @@ def recordings(
 def recording(recording_id: str, caller: Asking) -> RecordingAnswer:
     """One recording."""
     return caller.answers.recording(recording_id)
+
+
+@dataclass(frozen=True)
+class SpeakerList:
+    """The speakers of a recording, in order of their first words."""
+
+    speakers: list[SpeakerSummary]
+    error: str | None
+    """Why nobody could be found, where that is so."""
+
+
+class Naming(BaseModel):
+    """What to call a speaker; empty: nothing any more."""
+
+    name: str = Field(max_length=MAX_NAME)
+
+
+@router.get("/recordings/{recording_id}/speakers", responses=refusals(401, 404, 429))
+def speakers(recording_id: str, caller: Asking) -> SpeakerList:
+    """Who speaks, and for how long; nobody where speakers were not looked for."""
+    row = caller.application.recordings.get(caller.who, recording_id)
+    store, transcript_id = caller.application.speakers, row.transcript_id or ""
+    error = store.error(transcript_id)
+    said = catalogue.translate_error(error, caller.language) if error else None
+    return SpeakerList(store.summaries(recording_id, transcript_id), said)
+
+
+@router.patch("/recordings/{recording_id}/speakers/{label}", responses=refusals(400, 401, 404, 429))
+def name_speaker(recording_id: str, label: str, naming: Naming, caller: Asking) -> SpeakerList:
+    """Name a speaker; results and exports say the name from then on."""
+    row = caller.application.recordings.get(caller.who, recording_id)
+    transcript_id = row.transcript_id or ""
+    caller.application.speakers.rename(recording_id, transcript_id, label, naming.name)
+    caller.application.exports.export(row, transcript_id)
+    return speakers(recording_id, caller)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from core.transcripts import export
 router = APIRouter(prefix="/api/v1", tags=["tasks"])
 
 Status = Literal["", "queued", "processing", "completed", "failed", "cancelled"]
-Format = Literal["txt", "timecodes", "srt", "vtt", "json", "csv", "docx"]
+Format = Literal["txt", "timecodes", "srt", "vtt", "json", "csv", "rttm", "docx"]
 Name = Annotated[str, Header(max_length=200)]
 """The same name with the same request gives the same task for 24 hours."""
 Limit = Annotated[int, Query(ge=1, le=500)]

@@ -26,7 +26,8 @@ import torch
 from pyannote.core import Annotation, Segment, Timeline
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-from core.speech.speakers import Diarization, SpeakerModels, diarize, load
+from core.speech.speakers.diarization import Diarization, diarize
+from core.speech.speakers.models import SpeakerModels, load
 from core.speech.speakers.voices import POSSIBLE, PROBABLE
 from tools import dialogues
 from tools.dialogues import RATE, Conditions, Reference, Sound, dialogue, telephone
@@ -92,7 +93,7 @@ class Meter:
         self._models = models
         self.sound_s = self.cpu_s = 0.0
 
-    def listen(self, sound: Sound) -> Diarization:
+    def diarize(self, sound: Sound) -> Diarization:
         """Diarize, and count what it costs."""
         began = time.process_time()
         found = diarize(sound, self._models)
@@ -104,7 +105,7 @@ class Meter:
         """Print the errors of some recordings together."""
         total, right, count = Errors(), 0, 0
         for name, sound, reference in recordings:
-            found = self.project_encoder(sound)
+            found = self.diarize(sound)
             these = errors(reference, found)
             people = len({speaker for *_, speaker in reference})
             total, count, right = total + these, count + 1, right + (people == len(found.speakers))
@@ -148,11 +149,11 @@ def one_speaker(meter: Meter, readers: Mapping[str, Sequence[Sound]]) -> None:
         if len(sounds) > 1:
             noise = np.random.default_rng(1).standard_normal(len(sound)).astype(np.float32) * 0.005
             counts += [
-                len(meter.listen(each).speakers)
+                len(meter.diarize(each).speakers)
                 for each in (sound, telephone(sound), dialogues.in_a_room(sound, 3) + noise)
             ]
         elif number % 4 == 0:
-            counts.append(len(meter.listen(sound).speakers))
+            counts.append(len(meter.diarize(sound).speakers))
     print(f"one speaker: {counts.count(1)} of {len(counts)} recordings have one ({sorted(set(counts))})")
 
 
@@ -170,7 +171,7 @@ def known_again(meter: Meter, readers: Mapping[str, Sequence[Sound]]) -> None:
         halves = np.array_split(np.concatenate(sounds), 2)
         for half in halves:
             for change in changes:
-                speaker = max(meter.listen(change(half)).speakers, key=lambda each: each.alone_s)
+                speaker = max(meter.diarize(change(half)).speakers, key=lambda each: each.alone_s)
                 if speaker.storable:
                     voices.append((who, speaker.voice))
     pairs = [(a[0] == b[0], float(a[1] @ b[1])) for a, b in combinations(voices, 2)]

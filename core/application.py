@@ -28,6 +28,7 @@ from core.orders.covers import Covers, PictureNotifier, notify_nobody
 from core.orders.pictures import Pictures
 from core.orders.transcript_purchases import RemoteTranscription
 from core.pipeline import Pipeline, Stage
+from core.pipeline.diarize import DiarizeStage
 from core.pipeline.embed import EmbedStage
 from core.pipeline.index import IndexStage
 from core.pipeline.periodic_tasks import PeriodicRunner
@@ -52,6 +53,7 @@ from core.storage.mirror import MirroredBlobStore
 from core.storage.object_store import ObjectStore
 from core.storage.resumable import ResumableUploads
 from core.transcripts.exports_store import ExportStore
+from core.transcripts.speakers import Speakers
 from core.transcripts.transcripts import Transcripts
 
 
@@ -107,6 +109,7 @@ class Application:
             raise SettingsInvalid(wrong("engine", self.settings.engine, names))
         self.model_downloads = ModelDownloads(self.settings, database)
         self.transcripts = Transcripts(database, job_queue)
+        self.speakers = Speakers(database)
         self.exports = ExportStore(self.object_store, database, self.transcripts)
         self.index = Index(self.settings.index)
         self.passages = Passages(database, job_queue)
@@ -206,6 +209,14 @@ class Application:
                 self.sound,
                 self.engines,
                 self.remote_transcription,
+            ),
+            JobKind.DIARIZE: DiarizeStage(
+                job_queue,
+                recordings,
+                self.transcripts,
+                self.speakers,
+                self.sound,
+                self.settings.speaker_models,
             ),
             JobKind.INDEX: IndexStage(
                 database,

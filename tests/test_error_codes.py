@@ -7,9 +7,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import create_engine, text
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
-from core.database import error_codes
+from core.database import error_codes, migrations
 from core.database.database import Database
 from core.database.tables import Breaker
 from core.errors import Code, Rejected, code_of, record
@@ -135,12 +138,12 @@ def test_errors_of_versions_without_codes_are_understood(tmp_path):
 
 def test_opening_a_database_of_such_a_version_does_that(tmp_path):
     url = f"sqlite:///{tmp_path / 'records.sqlite'}"
-    database = Database(url)
-    with database.write() as session:
-        session.add(breaker("old", {"message": "Not found.", "facts": {}}))
-    database.close()
     with create_engine(url).begin() as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(migrations.HERE))
+        command.upgrade(config, "0002")
+    with Session(create_engine(url)) as session, session.begin():
+        session.add(breaker("old", {"message": "Not found.", "facts": {}}))
 
     with Database(url).read() as session:
         assert code_of(session.get_one(Breaker, "old").error) is Code.NOT_FOUND

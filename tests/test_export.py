@@ -294,6 +294,15 @@ def test_a_word_document_keeps_line_breaks_and_spaces_that_do_not_break():
     assert made.paragraphs[1]._p.xml.count("<w:br/>") == 3
 
 
+def test_turns_are_lines_of_ten_fields_by_start():
+    said = [heard("my order is late", 3.0, 1, "Anna Petrova"), heard("good morning", 0.0, 0, "speaker_1")]
+
+    assert export.rttm(said, "a call.wav").splitlines() == [
+        "SPEAKER a_call 1 0.000 0.800 <NA> <NA> speaker_1 <NA> <NA>",
+        "SPEAKER a_call 1 3.000 1.600 <NA> <NA> Anna_Petrova <NA> <NA>",
+    ]
+
+
 @pytest.mark.parametrize("kind", sorted(export.FORMATS))
 def test_silence_is_a_file_too(kind):
     assert export.file([], "тишина.wav", kind).name.startswith("тишина")

@@ -12,24 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.speech.speakers import (
-    Diarization,
-    MissingReason,
-    SpeakerModelsMissing,
-    SpeakerOptions,
-    Turn,
-    clustering,
-    diarize,
-    models,
-    overlaps,
-    resolve,
-    speakers_of_words,
-    utterances,
-    voices,
-)
+from core.speech.speakers import clustering, models, voices
 from core.speech.speakers.analysis import VOICE_EVERY, Analysis, Pieces, cut
+from core.speech.speakers.assign import speakers_of_words, utterances
 from core.speech.speakers.clustering import Count, cluster
+from core.speech.speakers.diarization import Diarization, SpeakerOptions, diarize, resolve
+from core.speech.speakers.models import MissingReason, SpeakerModelsMissing
 from core.speech.speakers.segmentation import FRAME_S, FRAMES, RATE
+from core.speech.speakers.turns import Turn, overlaps
 
 AUDIO = Path(__file__).resolve().parent.parent.parent / "shared" / "audio"
 

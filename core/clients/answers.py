@@ -299,7 +299,7 @@ class Answers:
         return (
             task,
             self._recordings([task])[task.recording_id],
-            self._sources.transcripts.segments(task.transcript_id),
+            self._sources.transcripts.segments(task.transcript_id, task.recording_id),
         )
 
     def _tasks(self, tasks: Sequence[Task]) -> list[TaskAnswer]:

@@ -29,6 +29,7 @@ class JobKind(StrEnum):
 
     PREPARE = "prepare"
     TRANSCRIBE = "transcribe"
+    DIARIZE = "diarize"
     INDEX = "index"
     EMBED = "embed"
 

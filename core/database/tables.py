@@ -157,6 +157,8 @@ class Transcript(Row):
     language: Mapped[str]
     split_channels: Mapped[bool] = mapped_column(default=False)
     subtitles: Mapped[bool] = mapped_column(default=False)
+    speakers: Mapped[str] = mapped_column(default="")
+    """How many speakers to find: "" none, `auto`, a number, or a range such as `2-4`."""
     planned: Mapped[bool] = mapped_column(default=False)
     complete: Mapped[bool] = mapped_column(default=False)
     duration_s: Mapped[float | None]
@@ -178,6 +180,32 @@ class Segment(Row):
     end_s: Mapped[float]
     text: Mapped[str | None]
     words: Mapped[list[Any] | None] = mapped_column(JSON)
+
+
+class Diarization(Row):
+    """Who speaks when in a transcript: [start_s, end_s, speaker] in order of time."""
+
+    __tablename__ = "diarizations"
+
+    transcript_id: Mapped[str] = mapped_column(
+        ForeignKey("transcripts.id", ondelete="CASCADE"), primary_key=True
+    )
+    turns: Mapped[list[Any]] = mapped_column(JSON)
+    error: Mapped[Json | None]
+    """Why nobody could be found, where that is so."""
+    created_at: Mapped[float] = mapped_column(default=time.time)
+
+
+class SpeakerName(Row):
+    """What people call a speaker of their recording."""
+
+    __tablename__ = "speaker_names"
+
+    recording_id: Mapped[str] = mapped_column(
+        ForeignKey("recordings.id", ondelete="CASCADE"), primary_key=True
+    )
+    label: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
 
 
 class PassageRow(Row):

@@ -39,6 +39,8 @@ class TranscriptionOptions:
     split_channels: bool = False
     subtitles: bool = False
     """Short phrases, fit for a screen, instead of long segments."""
+    speakers: str = ""
+    """How many speakers to find: "" or `off` none, `auto`, a number, or a range such as `2-4`."""
     force: bool = False
 
 
@@ -144,18 +146,21 @@ class Recordings:
             language=options.language,
             split_channels=split,
             subtitles=options.subtitles,
+            speakers="" if split else options.speakers,
         )
         return transcripts.find_or_begin(session, wanted, force=options.force)
 
     def _key(
         self, who: Principal, recording: Recording, engine: Engine, options: TranscriptionOptions
     ) -> str:
+        split = options.split_channels and recording.channels == 2
         return transcripts.key(
             recording.sha256,
             engine,
             options.language,
-            split_channels=options.split_channels and recording.channels == 2,
+            split_channels=split,
             subtitles=options.subtitles,
+            speakers="" if split else options.speakers,
             owner="" if self._share else who.owner,
         )
 

@@ -35,6 +35,7 @@ FORMATS = {
     "vtt": N_("Subtitles (WebVTT)"),
     "csv": N_("Table (CSV)"),
     "json": N_("For programs (JSON)"),
+    "rttm": N_("Turns of speakers (RTTM)"),
 }
 """Exports as people choose them."""
 
@@ -189,7 +190,7 @@ def reading(database: Database, transcripts: Transcripts, who: Principal, record
     transcript_id = shown.recording.transcript_id or (shown.task.transcript_id if shown.task else "")
     if not transcript_id:
         return Reading(shown, None, [])
-    heard = transcripts.segments(transcript_id)
+    heard = transcripts.segments(transcript_id, recording_id)
     return Reading(shown, transcripts.get(transcript_id), paragraphs(heard))
 
 
@@ -203,7 +204,8 @@ def exported(
 ) -> bytes:
     """The transcript as a file of one of FORMATS for a reader of `language`; empty while there is none."""
     recording = recordings.get(who, recording_id)
-    heard = transcripts.segments(recording.transcript_id) if recording.transcript_id else []
+    transcript_id = recording.transcript_id
+    heard = transcripts.segments(transcript_id, recording_id) if transcript_id else []
     return export.file(heard, recording.filename, kind, language).content
 
 

@@ -21,6 +21,7 @@ from core.queue import history, queues, workers
 KINDS: Mapping[str, str] = {
     JobKind.PREPARE: N_("Reading the file"),
     JobKind.TRANSCRIBE: N_("Transcribing"),
+    JobKind.DIARIZE: N_("Finding speakers"),
     JobKind.INDEX: N_("Indexing words"),
     JobKind.EMBED: N_("Indexing meaning"),
 }

@@ -1,7 +1,8 @@
 """What is done for each kind of job: the package to read first.
 
-`prepare` → `transcribe` → `index` → `embed`, each a stage in a module that reads alone; `periodic_tasks`
-is what is done again and again. Uses everything but `application`, which builds the stages.
+`prepare` → `transcribe` → `diarize` (where speakers are asked for) → `index` → `embed`, each a stage in a
+module that reads alone; `periodic_tasks` is what is done again and again. Uses everything but `application`,
+which builds the stages.
 """
 
 from core.pipeline.pipeline import Pipeline

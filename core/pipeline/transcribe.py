@@ -44,7 +44,7 @@ class TranscribeStage:
         self._remote = remote
 
     def run(self, claim: Claim) -> None:
-        """Recognise what is missing; when all is there, complete the transcript and queue its indexing."""
+        """Recognise what is missing; when all is there, queue what comes next."""
         recording, task = self._recordings.of_task(claim.task_id)
         transcript = self._transcripts.get(task.transcript_id)
         engine = self._engines[transcript.engine]
@@ -52,7 +52,9 @@ class TranscribeStage:
             finished = self._remote.transcribe(engine, self._remote_job(claim, recording, transcript))
         else:
             finished = self._transcribe_here(claim, recording, transcript, engine)
-        if finished:
+        if finished and transcript.speakers:
+            self._job_queue.complete(claim, (JobKind.DIARIZE, "cpu"))
+        elif finished:
             complete = functools.partial(transcript_rows.complete, transcript_id=transcript.id)
             self._job_queue.complete(claim, (JobKind.INDEX, "io"), complete)
             self._sound.drop(transcript.id)

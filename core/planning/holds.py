@@ -180,6 +180,7 @@ class BudgetHolds:
                 task.language,
                 split_channels=old.split_channels,
                 subtitles=old.subtitles,
+                speakers=old.speakers,
                 owner=owner,
             ),
             sha256=old.sha256,
@@ -188,6 +189,7 @@ class BudgetHolds:
             language=task.language,
             split_channels=old.split_channels,
             subtitles=old.subtitles,
+            speakers=old.speakers,
         )
         found = transcripts.find_or_begin(session, wanted)
         session.flush()

@@ -47,7 +47,7 @@ class ExportStore:
         """
         if not self._storage.can_share:
             return
-        heard = self._transcripts.segments(transcript_id)
+        heard = self._transcripts.segments(transcript_id, recording.id)
         language = catalogue.language(self._transcripts.get(transcript_id).language)
         with suppress(Unavailable):
             for kind in export.FORMATS:

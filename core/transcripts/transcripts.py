@@ -18,6 +18,7 @@ from core.queue.jobs import Claim, JobQueue, changed
 from core.queue.locks import acquire_exclusive
 from core.speech.engine import Engine, Phrase, Speech, Word
 from core.speech.vad import Span
+from core.transcripts import speakers
 from core.transcripts.chunking import Utterance
 
 ROOM = 10_000
@@ -43,10 +44,12 @@ def key(
     *,
     split_channels: bool,
     subtitles: bool = False,
+    speakers: str = "",
     owner: str = "",
 ) -> str:
     """Equal keys mean equal transcripts. `owner` keeps them apart where results are not shared."""
     options = str(split_channels) + (" subtitles" if subtitles else "")
+    options += f" speakers={speakers}" if speakers else ""
     parts = (sha256, engine.name, engine.version, language, options, owner)
     return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
@@ -142,12 +145,17 @@ class Transcripts:
                 .values(processing_s=Transcript.processing_s + took_s)
             )
 
-    def segments(self, transcript_id: str) -> list[TranscribedSegment]:
-        """What was heard so far, in time order; segments without speech are left out."""
+    def segments(self, transcript_id: str, recording_id: str = "") -> list[TranscribedSegment]:
+        """What was heard so far, in time order; segments without speech are left out.
+
+        Where speakers were found, a segment holds one of them, by the name given in `recording_id`.
+        """
         spoken = select(Segment).where(Segment.transcript_id == transcript_id, Segment.text != "")
         with self._database.read() as session:
             rows = list(session.scalars(spoken.order_by(Segment.n)))
-        return [_segment(n, row) for n, row in enumerate(rows)]
+            turns = speakers.turns_of(session, transcript_id)
+            names = speakers.names_of(session, recording_id) if recording_id and turns else {}
+        return speakers.by_speaker([_segment(n, row) for n, row in enumerate(rows)], turns, names)
 
     def words_between(self, recording_id: str, start_s: float, end_s: float) -> list[Word]:
         """The words of a recording between two moments, in time order."""

@@ -14,13 +14,14 @@ from core.transcripts.export.captions import Cue, cues
 from core.transcripts.export.channels import CHANNELS
 from core.transcripts.export.document import document
 from core.transcripts.export.plain import text, timecodes
+from core.transcripts.export.rttm import rttm
 from core.transcripts.export.subtitles import srt, vtt
 from core.transcripts.export.tables import as_json_file, table
 from core.transcripts.transcripts import TranscribedSegment
 
 __all__ = [
-    "CHANNELS", "FORMATS", "Cue", "File", "cues", "disposition", "document", "file", "name", "srt", "table",
-    "text", "timecodes", "vtt",
+    "CHANNELS", "FORMATS", "Cue", "File", "cues", "disposition", "document", "file", "name", "rttm", "srt",
+    "table", "text", "timecodes", "vtt",
 ]  # fmt: skip
 
 Maker = Callable[[Sequence[TranscribedSegment], str, str], str | bytes]
@@ -55,6 +56,7 @@ FORMATS: dict[str, tuple[str, str, Maker]] = {
     "vtt": (".vtt", "text/vtt; charset=utf-8", lambda segments, _, language: vtt(segments, language)),
     "json": (".json", "application/json", as_json_file),
     "csv": (".csv", "text/csv; charset=utf-8", lambda segments, *_: table(segments)),
+    "rttm": (".rttm", "text/plain; charset=utf-8", lambda segments, title, _: rttm(segments, title)),
     "docx": (
         ".docx",
         "application/vnd.openxmlformats-officedocument.wordprocessingml.document",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from core.i18n.catalogue import gettext
 from core.i18n.messages import N_
+from core.transcripts.speakers import LABEL
 from core.transcripts.transcripts import TranscribedSegment
 
 MONO = "mono"
@@ -16,6 +17,8 @@ def channel_name(channel: str, language: str) -> str:
     """A channel in the reader's language; "" where there is only one."""
     if channel == MONO:
         return ""
+    if channel.startswith(LABEL):
+        return gettext(N_("Speaker {number}"), language, number=channel.removeprefix(LABEL))
     return gettext(CHANNELS[channel], language) if channel in CHANNELS else channel
 
 
