@@ -48,6 +48,8 @@ class Moment:
     """Whether it says what was asked for; else it is only the nearest there is."""
     also_in: list[Place]
     """Where else the very same was said."""
+    sentence: str
+    """The sentence that answers, where it was looked for by meaning; else empty."""
     link: str
 
 
@@ -136,6 +138,7 @@ def _moment(match: Match, recordings: Mapping[str, Recording]) -> Moment:
         how=match.how,
         answer=match.sure,
         also_in=also,
+        sentence=match.sentence,
         link=link(recording.id, match.play_s),
     )
 

@@ -249,10 +249,18 @@ def grouped(results: Iterable[Moment], question: str) -> list[Group]:
     groups: dict[str, Group] = {}
     for result in results:
         group = groups.setdefault(result.recording_id, Group(result.recording_id, result.title, []))
-        pieces = excerpt(marks(result.text, question))
+        pieces = excerpt(_marked(result, question))
         also = tuple(place.title for place in result.also_in)
         group.hits.append(Hit(result.play_s, result.speaker, result.why, pieces, result.how, also))
     return list(groups.values())
+
+
+def _marked(result: Moment, question: str) -> list[tuple[str, bool]]:
+    """A text in pieces, each with whether it answers: a sentence by its meaning, else words."""
+    before, sentence, after = result.text.partition(result.sentence) if result.sentence else ("", "", "")
+    if not sentence:
+        return marks(result.text, question)
+    return [piece for piece in ((before, False), (sentence, True), (after, False)) if piece[0]]
 
 
 def excerpt(pieces: Sequence[tuple[str, bool]], letters: int = EXCERPT_LETTERS) -> list[tuple[str, bool]]:

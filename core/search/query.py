@@ -65,6 +65,8 @@ class Match:
     """Whether it is an answer; else only the nearest there is."""
     also: tuple[Row, ...] = ()
     """Other passages that say the very same."""
+    sentence: str = ""
+    """The sentence of it that answers, where it was looked for by meaning."""
 
 
 @dataclass(frozen=True)
