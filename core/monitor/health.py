@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,9 +15,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from core.database.database import Database
-from core.database.failures import FAILURES, unavailable
+from core.database.failures import unavailable
 from core.database.states import EmbeddingStatus
 from core.database.tables import Json, Recording
 from core.errors import Code, StenogramError, Unavailable
@@ -175,7 +178,7 @@ def _part(name: str, look: Callable[[], Json]) -> Part:
         wrong = error
     except OSError as error:
         wrong = Unavailable(Code.UNEXPECTED, what=errno.errorcode.get(error.errno or 0, "OSError"))
-    except FAILURES as error:
+    except (DBAPIError, PoolTimeoutError, sqlite3.Error) as error:
         wrong = unavailable(error)
     return Part(name, ok=False, says=as_json(wrong), needed=name in NEEDED)
 
