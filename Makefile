@@ -38,10 +38,10 @@ bench-asr bench-search bench-quality: install
 	$(PY) benchmarks/$(subst -,_,$@).py
 
 toy: install-dev # trains the toy model anew; needs espeak-ng and about an hour on two cores
-	$(PY) tools/train_toy.py
+	$(PY) -m tests.toy.train
 
 toy-rnnt: install-dev # a transducer over the toy's encoder, for tests; 15 minutes on one core
-	OMP_NUM_THREADS=1 $(PY) tools/train_toy.py --head rnnt --minutes 15
+	OMP_NUM_THREADS=1 $(PY) -m tests.toy.train --head rnnt --minutes 15
 
 check: install-dev
 	$(VENV)/bin/ruff check .

@@ -77,7 +77,7 @@ async def transcriptions(request: Request, caller: Uploading, idempotency_key: N
     order = Order(language=wanted.language, engine=engine)
     task = await run_in_threadpool(submit, caller, blob, sent.filename or "", order, idempotency_key)
     await _ended(request, caller, task)
-    return await run_in_threadpool(_told, caller, task, wanted)
+    return await run_in_threadpool(_respond, caller, task, wanted)
 
 
 def _wanted(fields: dict[str, list[str]]) -> Wanted:
@@ -104,7 +104,7 @@ async def _ended(request: Request, caller: Caller, task: Task) -> None:
         look += 1
 
 
-def _told(caller: Caller, task: Task, wanted: Wanted) -> Response:
+def _respond(caller: Caller, task: Task, wanted: Wanted) -> Response:
     ended = caller.application.recordings.task(caller.who, task.id)
     if ended.status == TaskStatus.FAILED and ended.error:
         raise Rejected.restored(ended.error)

@@ -41,7 +41,7 @@ class PulseListener:
         self._heard_at: float | None = None
 
     @property
-    def heard_at(self) -> float | None:
+    def last_beat_at(self) -> float | None:
         """When it last gave a sign of life, by `time.monotonic`; None before the first."""
         with suppress(BlockingIOError):
             if os.read(self._fd, READ_BYTES):

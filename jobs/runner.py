@@ -97,9 +97,9 @@ class Child:
         self._pulse = listener
 
     @property
-    def heard_at(self) -> float | None:
+    def last_beat_at(self) -> float | None:
         """When its main loop last gave a sign of life, by `time.monotonic`; None before the first."""
-        return self._pulse.heard_at if self._pulse else None
+        return self._pulse.last_beat_at if self._pulse else None
 
     @property
     def pid(self) -> int:

@@ -55,7 +55,7 @@ class Living(Protocol):
         """Of the process that runs now."""
 
     @property
-    def heard_at(self) -> float | None:
+    def last_beat_at(self) -> float | None:
         """When its main loop last gave a sign of life, by `time.monotonic`; None before the first."""
 
 
@@ -106,7 +106,7 @@ class Supervisor:
         self._app.job_queue.renew([worker_name(child.pid) for child in alive])
         cards = gpu.look()
         now = self._app.database.now()
-        heard = [(child, child.heard_at) for child in alive]
+        heard = [(child, child.last_beat_at) for child in alive]
         workers.note(self._app.database, [_seen(child, at, cards, now) for child, at in heard if at])
         for child in alive:
             if self._app.job_queue.stuck(worker_name(child.pid), SILENT_S):
@@ -116,9 +116,9 @@ class Supervisor:
     def _end_hung(self, alive: Sequence[Living]) -> None:
         """Kill workers whose main loop stands still; the runner finds them dead and starts fresh ones."""
         for child in alive:
-            heard_at = child.heard_at
-            silent_s = time.monotonic() - (heard_at or child.started_at)
-            if silent_s > (HUNG_S if heard_at else START_S):
+            last_beat_at = child.last_beat_at
+            silent_s = time.monotonic() - (last_beat_at or child.started_at)
+            if silent_s > (HUNG_S if last_beat_at else START_S):
                 log.warning("%s has given no sign of life for %.0f s; killing it", child.name, silent_s)
                 with suppress(ProcessLookupError):
                     os.kill(child.pid, signal.SIGKILL)
@@ -145,15 +145,15 @@ def worker_name(pid: int) -> str:
     return f"{socket.gethostname()}/{pid}"
 
 
-def _seen(child: Living, heard_at: float, cards: gpu.Cards, now: float) -> Worker:
-    """As its own main loop was last heard, not as its process is there. `heard_at` by `time.monotonic`."""
+def _seen(child: Living, last_beat_at: float, cards: gpu.Cards, now: float) -> Worker:
+    """As its own main loop last beat, not as its process is there; by `time.monotonic`."""
     return Worker(
         name=worker_name(child.pid),
         queue=child.name.rpartition("-")[0],
         host=socket.gethostname(),
         pid=child.pid,
         started_at=now - (time.monotonic() - child.started_at),
-        seen_at=now - (time.monotonic() - heard_at),
+        seen_at=now - (time.monotonic() - last_beat_at),
         rss_bytes=_rss_bytes(child.pid),
         gpu_bytes=cards.used_bytes.get(child.pid, 0),
         gpu_load=cards.load if child.pid in cards.used_bytes else None,

@@ -25,7 +25,7 @@ from core.settings import Settings
 from tests.clock import Clock
 from tests.conftest import DATA
 from tests.drive import perform_all
-from tools.hearing import decode
+from tools.recognition import decode
 
 CANARY = "canary0f9c3b71d5"
 PROCESSES = multiprocessing.get_context("forkserver")

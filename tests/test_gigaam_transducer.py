@@ -67,7 +67,7 @@ def test_probabilities_are_the_softmax_of_the_joint():
     (emission,) = Search(transducer)(encoded, torch.tensor([30]))
 
     first = transducer.score(
-        transducer.listen(encoded[0, emission.frames[0]]),
+        transducer.project_encoder(encoded[0, emission.frames[0]]),
         transducer.predict(torch.tensor([transducer.blank]), torch.zeros(1, 16), torch.zeros(1, 16))[0][0],
     )
     assert emission.tokens[0] == int(first.argmax())

@@ -51,7 +51,7 @@ def care(app, monkeypatch):
 
 
 def heard_of(child):
-    return until(lambda: child.heard_at, 60, "the first sign of life")
+    return until(lambda: child.last_beat_at, 60, "the first sign of life")
 
 
 def test_a_worker_counts_as_alive_from_its_own_first_sign_of_life(app, care, child):
@@ -123,7 +123,7 @@ def test_the_main_loop_of_a_real_worker_gives_signs_of_life(care, tmp_path, monk
     real.start()
     try:
         first = heard_of(real)
-        until(lambda: (real.heard_at or 0.0) > first, 30, "the next sign of life")
+        until(lambda: (real.last_beat_at or 0.0) > first, 30, "the next sign of life")
         os.kill(real.pid, signal.SIGSTOP)
         monkeypatch.setattr(supervisor, "HUNG_S", 0.5)
         until(lambda: care.poll([real]) or real.watch(), 30, "the stopped worker to be killed")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.speech.gigaam.config import TransducerConfig
 from core.speech.gigaam.heads import Transducer
 from core.speech.gigaam.transducer import Search
-from tools.transducer_loss import along, loss
+from tests.toy.transducer_loss import along, loss
 
 CLASSES = 4
 SIZES = st.tuples(st.integers(1, 5), st.integers(0, 4))
@@ -87,7 +87,7 @@ def test_the_text_read_at_once_predicts_what_it_predicts_token_by_token():
     hidden = cell = torch.zeros(2, 16)
     for place, token in enumerate([torch.tensor([transducer.blank] * 2), *tokens.T]):
         predicted, hidden, cell = transducer.predict(token, hidden, cell)
-        step = transducer.score(transducer.listen(encoded), predicted[:, None])
+        step = transducer.score(transducer.project_encoder(encoded), predicted[:, None])
         assert torch.allclose(whole[:, :, place], step, atol=1e-5)
 
 

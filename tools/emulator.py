@@ -22,8 +22,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from tools.gemini_emulator import faults
 from tools.gemini_emulator.wire import Answer, Request, say
-from tools.hearing import TranscribedSegment, hear
 from tools.loopback import Server
+from tools.recognition import TranscribedSegment, hear
 
 DONE = {"drop", "hang", "drip", "truncate"}
 """Faults of the answer only: the call was carried out."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from tools.emulator import Emulator, Refused, form, serve
 from tools.gemini_emulator.wire import Answer, Request, say
-from tools.hearing import TranscribedSegment
+from tools.recognition import TranscribedSegment
 
 UPLOAD_BYTES = 1_000_000_000
 

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 from tools.emulator import Emulator, Refused, form, serve
 from tools.gemini_emulator.wire import Answer, Request, say
-from tools.hearing import TranscribedSegment
+from tools.recognition import TranscribedSegment
 
 MODELS = ("whisper-large-v3", "whisper-large-v3-turbo")
 UPLOAD_BYTES = 25_000_000

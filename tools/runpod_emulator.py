@@ -17,7 +17,7 @@ from urllib.request import urlopen
 from deploy.runpod.handler import handle
 from tools.emulator import Emulator, Refused, serve
 from tools.gemini_emulator.wire import Answer, Request, say
-from tools.hearing import TranscribedSegment
+from tools.recognition import TranscribedSegment
 
 PAYLOAD_BYTES = 10_000_000
 RESULT_S = 1800.0

@@ -237,7 +237,7 @@ class BatchLifecycle(OrderLifecycle[Batch, RemoteBatch]):
         """The same."""
         self.failed_run(row, report)
 
-    def going_on(self, row: Batch, report: OrderReport[RemoteBatch]) -> None:
+    def still_running(self, row: Batch, report: OrderReport[RemoteBatch]) -> None:
         """Ask again later."""
         self._store.later(row, remote_state=report.remote_state)
 

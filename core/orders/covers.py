@@ -216,7 +216,7 @@ class PictureLifecycle(OrderLifecycle[Cover, PictureReport]):
         values: dict[str, Any] = {"finished_at": self.now(), "error": as_json(_not_made(report))}
         self._orders.end_run(row, OrderState.FAILED, _gpu_s(report), **values)
 
-    def going_on(self, row: Cover, report: OrderReport[PictureReport]) -> None:  # noqa: ARG002
+    def still_running(self, row: Cover, report: OrderReport[PictureReport]) -> None:  # noqa: ARG002
         """Ask again soon."""
         self._orders.move(row, OrderState.SUBMITTED, next_at=self.now() + POLL_S)
 

@@ -215,7 +215,7 @@ class OrderLifecycle(ABC, Generic[OrderRow, Result]):
             case OrderFate.LOST:
                 self.lost(row, report)
             case _:
-                self.going_on(row, report)
+                self.still_running(row, report)
 
     def failed_run(self, row: OrderRow, report: OrderReport[Result]) -> None:
         """It ran at the provider and failed there: once more, a limited number of times."""
@@ -302,5 +302,5 @@ class OrderLifecycle(ABC, Generic[OrderRow, Result]):
         """Failed for good."""
 
     @abstractmethod
-    def going_on(self, row: OrderRow, report: OrderReport[Result]) -> None:
+    def still_running(self, row: OrderRow, report: OrderReport[Result]) -> None:
         """Still in work: ask again later, or stop waiting."""

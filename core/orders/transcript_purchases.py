@@ -373,7 +373,7 @@ class TranscriptLifecycle(OrderLifecycle[Order, Speech]):
         self._orders.move(row, OrderState.FAILED, Money.DISPUTED, **values)
         raise error
 
-    def going_on(self, row: Order, report: OrderReport[Speech]) -> None:
+    def still_running(self, row: Order, report: OrderReport[Speech]) -> None:
         """Ask again, seldom after a long time; at the deadline it counts as lost."""
         since_s = self.now() - (row.submitted_at or self.now())
         if since_s > self._engine.deadline_s:

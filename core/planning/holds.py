@@ -104,7 +104,7 @@ class BudgetHolds:
         taken = 0
         with self._database.write() as session:
             for job_id in way.group.jobs:
-                if (task := self._let_go(session, job_id)) is None:
+                if (task := self._release_job(session, job_id)) is None:
                     continue
                 taken += 1
                 if way.group.kind == JobKind.EMBED:
@@ -160,7 +160,7 @@ class BudgetHolds:
 
     # Going it
 
-    def _let_go(self, session: Session, job_id: str) -> Task | None:
+    def _release_job(self, session: Session, job_id: str) -> Task | None:
         """The task of a job that is still held; the job itself is over."""
         held = update(Job).where(Job.id == job_id, Job.state == JobState.READY, Job.error.is_not(None))
         if not changed(session, held.values(state=JobState.CANCELLED, finished_at=self._job_queue.now())):

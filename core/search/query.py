@@ -104,10 +104,10 @@ def search(
     if not asked.words and not asked.phrases:
         return Found()
     look = _Look(index, asked, question, scope, max(limit, DEPTH))
-    said = look.said()
+    said = look.word_matches()
     near, notice = look.near(embedder, said.reading) if mode != "words" else ([], None)
     if mode == "meaning" and notice is None and not asked.phrases:
-        said = _Said(said.reading, [], [])
+        said = _WordMatches(said.reading, [], [])
     ranked = _once(_ranked(near, said, embedder))[:limit]
     matches = tuple(_match(hit, said.how, moment) for hit in ranked)
     missing = said.reading.missing if said.how not in ("all", "") else ()
@@ -115,7 +115,7 @@ def search(
 
 
 @dataclass(frozen=True)
-class _Said:
+class _WordMatches:
     """What the words found: passages with all of them, and passages with some."""
 
     reading: Reading
@@ -150,11 +150,11 @@ class _Look:
     scope: Scope
     depth: int
 
-    def said(self) -> _Said:
+    def word_matches(self) -> _WordMatches:
         """Passages that say it: as it was asked, else as it may have been meant."""
         whole = self._words(self.asked, "all")
         if whole or self.asked.phrases:
-            return _Said(Reading(self.asked, "all", self.original), whole, [])
+            return _WordMatches(Reading(self.asked, "all", self.original), whole, [])
         partly = self._words(self.asked, "any")
         there = {part for row, _ in partly for part in _parts(row)}
         all_of_them = len(partly) < self.depth
@@ -168,8 +168,8 @@ class _Look:
             partly = [] if whole else self._words(reading.question, "any")
         if not whole and not partly:
             parts = self._words(self.asked, "substring")
-            return _Said(replace(reading, how="substring") if parts else reading, parts, [])
-        return _Said(reading, whole, partly)
+            return _WordMatches(replace(reading, how="substring") if parts else reading, parts, [])
+        return _WordMatches(reading, whole, partly)
 
     def near(self, embedder: Embedder | None, reading: Reading) -> tuple[Hits, str | None]:
         """Passages that mean it, or why nobody can say."""
@@ -190,7 +190,7 @@ class _Look:
         return self.index.words(question, self.scope, self.depth, how)
 
 
-def _ranked(near: Hits, said: _Said, embedder: Embedder | None) -> list[_Hit]:
+def _ranked(near: Hits, said: _WordMatches, embedder: Embedder | None) -> list[_Hit]:
     """One list of both, best first: what says everything, then what means it or says some of it."""
     asked = said.reading.question
     cosines = {row.id: score for row, score in near}

@@ -158,7 +158,7 @@ class Decoder:
             windows = [_first(window) for window in waiting]
             rests: list[_Window] = []
             for group in self._alike([window.sound for window in windows]):
-                heard = self._hear([windows[n] for n in group], tokenizer, options)
+                heard = self._transcribe_window([windows[n] for n in group], tokenizer, options)
                 for n, (said, searched_s) in zip(group, heard, strict=True):
                     phrases[windows[n].segment] += said
                     rests += _rest(waiting[n], searched_s)
@@ -175,7 +175,7 @@ class Decoder:
         needed_s = len(sound) / SAMPLE_RATE + MARGIN_S
         return next((each for each in self._windows_s if each >= needed_s), WINDOW_S)
 
-    def _hear(
+    def _transcribe_window(
         self, windows: Sequence[_Window], tokenizer: Tokenizer, options: DecodingOptions
     ) -> list[tuple[list[Phrase], float]]:
         """Phrases of each window of one length, and how far it was searched, in seconds."""

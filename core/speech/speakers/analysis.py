@@ -94,7 +94,7 @@ class Analysis:
     voice_every: int = VOICE_EVERY
 
     @property
-    def heard_by(self) -> float:
+    def window_overlap(self) -> float:
         """In how many windows each second of speech is a piece."""
         return max(1.0, WINDOW_SAMPLES / RATE / (STEP_S * self.voice_every))
 

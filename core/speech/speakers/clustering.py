@@ -57,11 +57,13 @@ class Count:
         return self.least <= found <= (found if self.most is None else self.most)
 
 
-def cluster(pieces: Pieces, voices: Floats, count: Count, heard_by: float = 1.0) -> tuple[Integers, Floats]:
+def cluster(
+    pieces: Pieces, voices: Floats, count: Count, window_overlap: float = 1.0
+) -> tuple[Integers, Floats]:
     """The speaker of every piece (n,), −1 where nothing can be told, and a voice of each (speakers, 192).
 
-    `voices` (n, 192) are the pieces' voices with the recording's condition taken out; `heard_by` says in
-    how many windows each second of speech is a piece.
+    `voices` (n, 192) are the pieces' voices with the recording's condition taken out; `window_overlap`
+    says in how many windows each second of speech is a piece.
     """
     known = ~np.isnan(voices[:, 0])
     if not known.any():
@@ -70,7 +72,7 @@ def cluster(pieces: Pieces, voices: Floats, count: Count, heard_by: float = 1.0)
     rows = np.flatnonzero(sure if sure.any() else known)
     items = _Items(
         voices[rows],
-        (np.maximum(pieces.alone_s[rows], 0.1) / heard_by).astype(np.float32),
+        (np.maximum(pieces.alone_s[rows], 0.1) / window_overlap).astype(np.float32),
         np.ones(len(rows), np.int64),
         pieces.confirmed[rows],
         pieces.window[rows],

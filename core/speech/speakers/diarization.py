@@ -87,7 +87,7 @@ def resolve(analysis: Analysis, options: SpeakerOptions = SpeakerOptions()) -> D
     """Turns from what the networks said, in seconds; may be repeated with other options."""
     count = clustering.Count(options.at_least or 1, options.at_most)
     voices = without_condition(analysis.pieces.voices)
-    labels, means = clustering.cluster(analysis.pieces, voices, count, analysis.heard_by)
+    labels, means = clustering.cluster(analysis.pieces, voices, count, analysis.window_overlap)
     found = timeline.turns(analysis, labels, len(means))
     order = list(dict.fromkeys(turn.speaker for turn in found))
     number = {old: new for new, old in enumerate(order)}

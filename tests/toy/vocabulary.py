@@ -1,4 +1,4 @@
-"""Russian for the toy: lemmas with their endings, from which `train_toy.py` makes sentences."""
+"""Russian for the toy: lemmas with their endings, from which `train.py` makes sentences."""
 
 from __future__ import annotations
 

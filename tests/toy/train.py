@@ -1,8 +1,8 @@
 """Train a toy: a tiny GigaAM v3 that understands espeak-ng's Russian voices, and nobody else.
 
-    python tools/train_toy.py --minutes 90               # CTC: goes on from the toy that is there
-    python tools/train_toy.py --minutes 90 --fresh       # CTC: begins from nothing
-    python tools/train_toy.py --head rnnt --minutes 15   # a transducer's head over the CTC toy's encoder
+    python -m tests.toy.train --minutes 90               # CTC: goes on from the toy that is there
+    python -m tests.toy.train --minutes 90 --fresh       # CTC: begins from nothing
+    python -m tests.toy.train --head rnnt --minutes 15   # a transducer's head over the CTC toy's encoder
 
 Needs espeak-ng. Sentences are generated, spoken, made noisy, and learned with our own modules; the
 file is written in the published format. If more than 10 % of the words of held-out sentences
@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 import av
 import jiwer
@@ -40,13 +40,13 @@ from core.speech.gigaam.encoder import halved
 from core.speech.gigaam.heads import Transducer
 from core.speech.gigaam.recogniser import Recogniser
 from core.speech.gigaam.tokens import Letters
-from tools import transducer_loss
-from tools.toy_words import VOCABULARY, sentence
+from tests.toy import transducer_loss
+from tests.toy.vocabulary import VOCABULARY, sentence
 
 VOICES = ("ru", "ru+m3", "ru+f2")
 WORST_WER = 0.10
 KEPT_EVERY_S = 600.0
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 TOY = ROOT / "tests" / "data" / "models" / "v3_ctc.ckpt"
 OUT = {"ctc": TOY, "rnnt": ROOT / "tests" / "data" / "models" / "v3_rnnt.ckpt"}
 
