@@ -11,9 +11,9 @@ holds it with import-linter):
 errors, settings, principal, failpoints, heartbeat, addresses, logs, http_client
               plain modules that everybody may use
 i18n          words, numbers and dates in the reader's language; the catalogues
-database      engine and sessions, all tables, states, migrations, named values, locks
+database      engine and sessions, all tables, states, migrations, named values
 storage       blobs under their hash, the object store, uploads under way
-queue         jobs and their leases, workers, paused queues, periodic tasks, attempts
+queue         jobs and their leases, workers, paused queues, locks, periodic tasks, attempts
 embedding     the embedder protocol, embedders
 billing       price book, arithmetic of estimates, ledger, caps
 media         probe, sandboxed decode, waveforms, encoding

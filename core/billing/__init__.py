@@ -1,7 +1,7 @@
 """Price → plan: what an archive costs and when it is ready, by every route, before anything is sent.
 
-An estimate is made in five steps. `count` turns hours or documents into recordings, passages and tokens.
-`prices` looks up dated prices, limits and assumptions in `core/prices.toml`. `legs` prices and times each
+An estimate is made in five steps. `tokens` turns hours or documents into recordings, passages and tokens.
+`prices` looks up dated prices, limits and assumptions in `prices.toml`. `stages` prices and times each
 way to transcribe and each way to make vectors (`pace`: rate limits, measured speeds, waits of batches).
 `quote` joins two legs into a route and picks the cheapest that fits; `forecast` finds break-even points
 and what matters most. `report` is the whole answer as JSON.
