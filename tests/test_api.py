@@ -229,7 +229,7 @@ def test_a_large_upload_takes_no_memory(tmp_path):
         upload(me, DATA / "en_meeting.opus")
         host, port = served.url.removeprefix("http://").split(":")
         head = (
-            f"POST /api/v1/transcribe HTTP/1.1\r\nHost: x\r\nX-API-Key: {me.headers['X-API-Key']}\r\n"
+            f"POST /api/v1/transcribe HTTP/1.1\r\nHost: {host}\r\nX-API-Key: {me.headers['X-API-Key']}\r\n"
             "Content-Type: multipart/form-data; boundary=b\r\n"
             f"Content-Length: {len(before) + 300_000_000 + len(after)}\r\n\r\n"
         )

@@ -73,7 +73,8 @@ SAMPLES = {"ru_meeting": "Russian", "en_meeting": "English"}
 def upload(page: Page, name: str, spoken: str) -> str:
     visit(page, "upload")
     page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(DATA / f"{name}.opus")
-    page.get_by_test_id("stMain").get_by_role("radio", name=spoken).click()
+    page.get_by_test_id("stMain").get_by_role("combobox").first.click()
+    page.get_by_role("option", name=spoken, exact=True).click()
     page.get_by_role("button", name="Transcribe 1 file").click()
     row = page.locator("[class*=st-key-row-]", has_text=f"{name}.opus")
     expect(row).to_contain_text("found by words", timeout=PATIENCE_MS)

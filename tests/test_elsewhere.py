@@ -6,6 +6,7 @@ import pytest
 
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
+from core.speech.engine import Readiness
 from jobs import installation
 from tests import remotely
 from tests.conftest import DATA
@@ -40,6 +41,7 @@ def app(tmp_path, providers, bucket):
     groq, runpod, fireworks = providers
     return remotely.journey(
         tmp_path / "home",
+        engine_auto_remote=True,
         groq_api_key=CANARY,
         groq_base_url=f"{groq.url}/openai/v1",
         runpod_api_key=CANARY,
@@ -117,6 +119,7 @@ SENT = "The recording is sent there."
 
 @pytest.mark.parametrize(("language", "engine"), [("ru", "runpod"), ("en", "groq")])
 def test_a_program_is_told_where_a_recording_would_go_before_it_is_sent(app, language, engine):
+    app.engines["gigaam-v3_ctc"].readiness = lambda: Readiness(False, "v3_e2e_rnnt.ckpt is missing")
     with serve(app) as served, served.client() as client:
         told = client.get("/api/v1/estimate", params={"hours": 1, "language": language}).json()["auto"]
         body = {"file": ("a.wav", remotely.spoken(6))}
@@ -143,6 +146,7 @@ def test_the_upload_page_says_that_a_recording_would_leave_before_it_does(tmp_pa
     assert SENT not in texts(visit("upload"))
 
     monkeypatch.setenv("GROQ_API_KEY", CANARY)
+    monkeypatch.setenv("ENGINE_AUTO_REMOTE", "true")
     installation.serve(None)
     at = visit("upload")
 

@@ -130,6 +130,7 @@ def test_passages_cut_for_the_former_embedder_are_cut_again(former, emulator):
 
 def test_an_embedder_that_fails_everywhere_does_not_take_over(former, emulator):
     app = later(former, emulator, embedding_model="gemini-embedding-9")
+    app.tariffs.set_price("gemini", "gemini-embedding-9", "sync", "0.0000001")
 
     app.active_embedder.switch()
     drive.perform_all(app)
