@@ -148,7 +148,7 @@ def test_english_is_found_by_meaning_and_plays_at_that_second(page, recordings):
     visit(page, "search")
     page.get_by_role("textbox", name="Search").fill("the client is furious about the delay")
     page.get_by_role("textbox", name="Search").press("Enter")
-    first = page.locator("[class*=st-key-group-]", has_text="en_meeting")
+    first = page.locator("[class*=st-key-group-], [class*=st-key-nearest-]", has_text="en_meeting")
     expect(first).to_contain_text("meaning")
 
     second = follow(page, first.get_by_role("link").nth(1))
