@@ -23,33 +23,33 @@ class DatabaseClock:
         self._engine = engine
         self._local = local
         self._known: tuple[float, float] | None = None
-        """A time of the server, and what `_counter` said at that moment."""
+        """A time of the server, and what `counter` said at that moment."""
         self._resync_at = 0.0
 
     def __call__(self) -> float:
         """Unix seconds. Raise OperationalError if the server was never reached."""
         if self._engine.dialect.name != "postgresql":
             return self._local()
-        if self._known is None or _counter() >= self._resync_at:
+        if self._known is None or counter() >= self._resync_at:
             self._ask()
         server_s, counted_s = self._known or (0.0, 0.0)
-        return server_s + _counter() - counted_s
+        return server_s + counter() - counted_s
 
     def _ask(self) -> None:
         try:
             with self._engine.connect() as connection:
-                before_s = _counter()
+                before_s = counter()
                 server_s = connection.scalar(text("SELECT extract(epoch FROM clock_timestamp())::float8"))
-                after_s = _counter()
+                after_s = counter()
         except OperationalError:
             if self._known is None:
                 raise
         else:
             self._known = (float(server_s or 0.0), (before_s + after_s) / 2)
-        self._resync_at = _counter() + RESYNC_S
+        self._resync_at = counter() + RESYNC_S
 
 
-def _counter() -> float:
+def counter() -> float:
     """Seconds that nobody can set, and that count on while the machine sleeps (where the system has them)."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)

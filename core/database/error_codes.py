@@ -168,8 +168,8 @@ def add_codes(connection: Connection) -> None:
 
 def _add(connection: Connection, name: str, key: str, one: str) -> None:
     rows = table(name, column(key), column(one, JSON))
-    kept = connection.execute(select(rows.c[key], rows.c[one]).where(rows.c[one].is_not(None))).all()
-    for id_, error in kept:
+    old_values = connection.execute(select(rows.c[key], rows.c[one]).where(rows.c[one].is_not(None))).all()
+    for id_, error in old_values:
         if coded := with_code(error):
             connection.execute(update(rows).where(rows.c[key] == id_).values({one: coded}))
 

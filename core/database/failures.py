@@ -6,7 +6,12 @@ database, and whoever pays must not take a write that failed for a provider that
 
 from __future__ import annotations
 
+import itertools
+import logging
 import sqlite3
+import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from sqlalchemy.exc import (
     DataError,
@@ -23,6 +28,9 @@ FAILURES = (DBAPIError, PoolTimeoutError, sqlite3.Error)
 """Everything a database raises, also while a connection is made."""
 MISTAKES = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 """Of these ours, which trying again does not mend."""
+
+PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""Between tries of a write that must not get lost; the last one again and again."""
 
 PRIMARY = 0xFF
 """SQLite's extended result codes keep the primary one in their lowest byte."""
@@ -45,6 +53,25 @@ BY_POSTGRESQL = {
     "XX001": Code.DATABASE_DAMAGED,
     "XX002": Code.DATABASE_DAMAGED,
 }
+
+log = logging.getLogger("stenogram.database")
+T = TypeVar("T")
+
+
+def persistently(write: Callable[[], T]) -> T:
+    """Try a write until the database takes it: without it somebody who lives would hold something for good.
+
+    It must be one that does no harm twice, as its first try may have been kept though its answer was lost.
+    """
+    for pause_s in itertools.chain(PAUSES_S, itertools.repeat(PAUSES_S[-1])):
+        try:
+            return write()
+        except FAILURES as error:
+            if is_mistake(error):
+                raise
+            log.warning("%s It is tried again in %g s.", unavailable(error), pause_s)
+        time.sleep(pause_s)
+    raise AssertionError
 
 
 def unavailable(error: Exception) -> Unavailable:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from core.errors import BadRequest, Code
+from core.principal import Door
 
 
 class TaskStatus(StrEnum):
@@ -32,6 +33,8 @@ class JobKind(StrEnum):
     DIARIZE = "diarize"
     INDEX = "index"
     EMBED = "embed"
+    RETRANSCRIBE = "retranscribe"
+    """A stretch once more, by another engine: the only stage of its task."""
 
 
 class JobState(StrEnum):
@@ -87,6 +90,38 @@ class EmbeddingMode(StrEnum):
         if lane not in lanes:
             raise BadRequest(Code.LANE_UNKNOWN)
         return lanes[lane]
+
+
+class DateKind(StrEnum):
+    """How much is known of when something was recorded."""
+
+    INSTANT = "instant"
+    LOCAL = "local"
+    """A time of day, nobody knows in which zone."""
+    DAY = "day"
+
+
+class Channel(StrEnum):
+    """By which way people are told of what happened."""
+
+    WEBHOOK = "webhook"
+    MAIL = "mail"
+
+
+class Access(StrEnum):
+    """What somebody may do with a recording of another."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+    """Change its text, speakers, title and tags, and put it into the bin."""
+
+
+class ShareKind(StrEnum):
+    """With whom a recording is shared by name."""
+
+    PERSON = "person"
+    GROUP = "group"
 
 
 class PriceMode(StrEnum):
@@ -183,7 +218,89 @@ class OrderFate(StrEnum):
     LOST = "lost"
 
 
+class EditSubject(StrEnum):
+    """What a correction is of."""
+
+    SPEAKERS = "speakers"
+    TEXT = "text"
+
+
+class AuditAction(StrEnum):
+    """What somebody did, as the audit trail counts it."""
+
+    SIGNED_IN = "signed_in"
+    SIGNED_OUT = "signed_out"
+    REFUSED = "refused"
+    SAW = "saw"
+    """The text of a recording was opened."""
+    HEARD = "heard"
+    """Its sound was asked for."""
+    ADDED = "added"
+    CHANGED = "changed"
+    EXPORTED = "exported"
+    DELETED = "deleted"
+    RESTORED = "restored"
+    PAID = "paid"
+    """An order was sent, with the price that was promised."""
+
+
+class AuditSubject(StrEnum):
+    """What an event of the audit trail is about, and so what its object's id is of."""
+
+    RECORDING = "recording"
+    TASK = "task"
+    MOMENT = "moment"
+    COLLECTION = "collection"
+    SEARCH = "search"
+    GLOSSARY = "glossary"
+    VOICE = "voice"
+    SOURCE = "source"
+    DESTINATION = "destination"
+    KEY = "key"
+    LINK = "link"
+    PRICE = "price"
+    BUDGET = "budget"
+    MODEL = "model"
+    INSTALLATION = "installation"
+    """Its settings, queues, workers, batches."""
+    ORDER = "order"
+    SESSION = "session"
+
+
+class SourceKind(StrEnum):
+    """What recordings come from by themselves."""
+
+    FEED = "feed"
+    FOLDER = "folder"
+    BUCKET = "bucket"
+
+
+class SourceState(StrEnum):
+    """Where a source is. LOOKING: what is there is counted and measured. PRICED: a person decides on it."""
+
+    LOOKING = "looking"
+    PRICED = "priced"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    DONE = "done"
+
+
+class ItemState(StrEnum):
+    """Where something of a source is. SEEN: it may still grow. SKIPPED: it was there before, and is left."""
+
+    SEEN = "seen"
+    WAITING = "waiting"
+    FETCHING = "fetching"
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
 STORED: tuple[type[StrEnum], ...] = (
+    Door,
+    AuditAction,
+    AuditSubject,
     TaskStatus,
     JobKind,
     JobState,
@@ -199,5 +316,13 @@ STORED: tuple[type[StrEnum], ...] = (
     EmbeddingRequestState,
     OrderState,
     OrderFate,
+    EditSubject,
+    DateKind,
+    Channel,
+    Access,
+    ShareKind,
+    SourceKind,
+    SourceState,
+    ItemState,
 )
 """Enums that columns hold."""

@@ -6,6 +6,7 @@ Append; never edit one that people have run.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
@@ -29,6 +30,7 @@ def migrate(engine: Engine) -> None:
             return
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL lock_timeout = 0"))  # the first one may take long
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)").bindparams(lock=LOCK))
         found = revision(connection)
         if found is not None and found > HEAD:
@@ -49,6 +51,7 @@ def _upgrade(connection: Connection) -> None:
     from alembic import command  # noqa: PLC0415 - slow to import, and almost never needed
     from alembic.config import Config  # noqa: PLC0415
 
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # thirty lines before a first start's address
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(HERE).replace("%", "%%"))
     command.upgrade(config, "head")
