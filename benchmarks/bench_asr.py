@@ -2,6 +2,7 @@
 
     python benchmarks/bench_asr.py                       # this machine's device, full-size random models
     python benchmarks/bench_asr.py --hours 3 --device cuda
+    python benchmarks/bench_asr.py --onnx               # the encoder on a CPU, ours against ONNX Runtime
 
 Random weights, real size: the words are noise, the speed is not. Needs torch and numpy only; with
 omegaconf and sentencepiece the models go through real checkpoint files. No network.
@@ -19,7 +20,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -35,7 +38,11 @@ from core.speech.gigaam.batcher import Batcher
 from core.speech.gigaam.checkpoint import Model, load
 from core.speech.gigaam.device import Device
 from core.speech.gigaam.heads import Transducer
-from core.speech.gigaam.recogniser import Recogniser
+from core.speech.gigaam.recogniser import Recogniser, rounded
+from core.speech.gigaam.tokens import speech
+
+if TYPE_CHECKING:
+    from benchmarks import onnx_encoder
 
 
 @dataclass(frozen=True)
@@ -117,14 +124,14 @@ def stages(
     seconds = seconds_of(segments)
     batches = recogniser.plan(segments)
     groups = [group for batch in batches for group in recogniser.groups([segments[index] for index in batch])]
-    heard: list[tuple[torch.Tensor, torch.Tensor, bool]] = []
+    inputs: list[tuple[torch.Tensor, torch.Tensor, bool]] = []
     encoded: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def listen() -> None:
-        heard[:] = [recogniser.features(group) for group in groups]
+        inputs[:] = [recogniser.features(group) for group in groups]
 
     def encode() -> None:
-        encoded[:] = [recogniser.encode(*each, recogniser.encoder) for each in heard]
+        encoded[:] = [recogniser.encode(*each, recogniser.encoder) for each in inputs]
 
     with torch.inference_mode():
         rows = [
@@ -238,6 +245,69 @@ def measure(name: str, folder: Path, options: argparse.Namespace) -> None:
     print(f"{used / ceiling:.0%} of a bare product's {ceiling:.2f}. Peak memory {memory:.1f} GiB.")
 
 
+def beside_onnx(name: str, folder: Path, options: argparse.Namespace) -> None:
+    """The encoder alone on a CPU, ours and ONNX Runtime taking turns; what each makes of the words."""
+    from benchmarks import onnx_encoder  # noqa: PLC0415 - needs packages that only developers have
+
+    segments = corpus(options.hours * 3600)
+    model = built(name, folder, segments[:4], tiny=options.tiny)
+    exported = onnx_encoder.export(model.encoder, folder)
+    recogniser = Recogniser(model, devices.choose(model.config.encoder.d_model, "cpu", dtype=torch.float32))
+    squeezed = rounded(copy.deepcopy(model.encoder), torch.int8)
+    if options.compile:
+        recogniser.encoder.compile_layers()
+        squeezed.compile_layers()
+    encoders = {
+        "ours, float32": lambda features: recogniser.encoder(features, None),
+        "ONNX Runtime, float32": onnx_encoder.opened(exported),
+        "ours, int8": lambda features: squeezed(features, None),
+        "ONNX Runtime, int8": onnx_encoder.opened(onnx_encoder.in_int8(exported)),
+    }
+    with torch.inference_mode():
+        extracted = [recogniser.features([segment])[0] for segment in segments]
+        speeds = taking_turns(encoders, extracted, seconds_of(segments), options.rounds)
+        encoded = {who: [encode(each) for each in extracted] for who, encode in encoders.items()}
+        words = {who: _words(recogniser, rows) for who, rows in encoded.items()}
+    show_encoders(name, speeds, encoded, words)
+
+
+def taking_turns(
+    encoders: dict[str, onnx_encoder.Encode], features: list[torch.Tensor], seconds: float, rounds: int
+) -> dict[str, float]:
+    """Times real time, by name: medians of some rounds, after one to get warm."""
+    works = [JobQueue(partial(_each, encode, features), seconds) for encode in encoders.values()]
+    turns = [[speed(work) for work in works] for _ in range(rounds + 1)][1:]
+    return dict(zip(encoders, map(statistics.median, zip(*turns, strict=True)), strict=True))
+
+
+def _each(encode: onnx_encoder.Encode, extracted: list[torch.Tensor]) -> None:
+    for features in extracted:
+        encode(features)
+
+
+def _words(recogniser: Recogniser, encoded: list[torch.Tensor]) -> str:
+    emissions = [recogniser.search(rows, torch.tensor([rows.size(1)]))[0] for rows in encoded]
+    return " ".join(speech(emission, recogniser.model.tokenizer).text for emission in emissions)
+
+
+def show_encoders(
+    name: str, speeds: dict[str, float], encoded: dict[str, list[torch.Tensor]], words: dict[str, str]
+) -> None:
+    """The table: speeds, and how far each is from ours in float32, in numbers and in words."""
+    import jiwer  # noqa: PLC0415 - only developers have it
+
+    exact, true = torch.cat(encoded["ours, float32"], 1), words["ours, float32"]
+    print(f"\n### {name}: the encoder alone\n")
+    print("| encoder | x real time a core | to ours | largest difference | of the output | words changed |")
+    print("|---|---|---|---|---|---|")
+    for who, times in speeds.items():
+        away = torch.cat(encoded[who], 1) - exact
+        ours = speeds[f"ours, {who.split(', ')[1]}"]
+        share, changed = float(away.norm() / exact.norm()), jiwer.wer(true, words[who])
+        print(f"| {who} | {times:.1f} | {times / ours:.2f} | {float(away.abs().max()):.1e} |", end="")
+        print(f" {share:.1e} | {changed:.1%} |", flush=True)
+
+
 def show(rows: list[Row]) -> None:
     """The table."""
     clock = "" if torch.cuda.is_available() else " a core"
@@ -264,12 +334,13 @@ def main() -> None:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--numbers", default="auto", help="as GIGAAM_DTYPE")
     parser.add_argument("--compile", action="store_true", help="as GIGAAM_COMPILE")
+    parser.add_argument("--onnx", action="store_true", help="the encoder beside ONNX Runtime's, nothing else")
     parser.add_argument("--tiny", action="store_true", help="only to see that everything runs")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {devices.use_cores()} threads")
     with tempfile.TemporaryDirectory() as folder:
         for name in options.models:
-            measure(name, Path(folder), options)
+            (beside_onnx if options.onnx else measure)(name, Path(folder), options)
 
 
 if __name__ == "__main__":

@@ -64,11 +64,11 @@ class Errors:
         )
 
 
-def errors(reference: Reference, found: Diarization) -> Errors:
+def errors(reference: Reference, hypothesis: Diarization) -> Errors:
     """What a diarization gets wrong, over the whole recording."""
     metric = DiarizationErrorRate(collar=0.0, skip_overlap=False)
-    turns = [(turn.start_s, turn.end_s, str(turn.speaker)) for turn in found.turns]
-    whole = Timeline([Segment(0, found.duration_s)])
+    turns = [(turn.start_s, turn.end_s, str(turn.speaker)) for turn in hypothesis.turns]
+    whole = Timeline([Segment(0, hypothesis.duration_s)])
     parts = metric(_annotation(reference), _annotation(turns), uem=whole, detailed=True)
     return Errors(parts["missed detection"], parts["false alarm"], parts["confusion"], parts["total"])
 
@@ -96,21 +96,21 @@ class Meter:
     def diarize(self, sound: Sound) -> Diarization:
         """Diarize, and count what it costs."""
         began = time.process_time()
-        found = diarize(sound, self._models)
+        diarization = diarize(sound, self._models)
         self.cpu_s += time.process_time() - began
         self.sound_s += len(sound) / RATE
-        return found
+        return diarization
 
     def measure(self, title: str, recordings: Iterable[tuple[str, Sound, Reference]], *, each: bool) -> None:
         """Print the errors of some recordings together."""
         total, right, count = Errors(), 0, 0
         for name, sound, reference in recordings:
-            found = self.diarize(sound)
-            these = errors(reference, found)
+            diarization = self.diarize(sound)
+            these = errors(reference, diarization)
             people = len({speaker for *_, speaker in reference})
-            total, count, right = total + these, count + 1, right + (people == len(found.speakers))
+            total, count, right = total + these, count + 1, right + (people == len(diarization.speakers))
             if each:
-                print(f"  {name:20s} {these}, {len(found.speakers)} of {people} speakers")
+                print(f"  {name:20s} {these}, {len(diarization.speakers)} of {people} speakers")
         print(f"{title}: {total}, right number of speakers {right} of {count}")
 
 
@@ -120,7 +120,7 @@ def real(folder: Path) -> Iterable[tuple[str, Sound, Reference]]:
         yield reference.stem, dialogues.load(reference.with_suffix(".flac")), read_rttm(reference)
 
 
-def made(
+def make_conversation(
     readers: Mapping[str, Sequence[Sound]], seed: int, *, called: bool
 ) -> Iterable[tuple[str, Sound, Reference]]:
     """Dialogues of 2 to 8 people; who has only one recording says one or two sentences."""
@@ -128,9 +128,9 @@ def made(
     many = [who for who, sounds in readers.items() if len(sounds) > 1]
     few = [who for who, sounds in readers.items() if len(sounds) == 1]
     for number in range(6 if called else 12):
-        wanted = 2 + number % (5 if called else 7)
-        who = rng.sample(many, min(wanted, len(many)))
-        who += rng.sample(few, min(len(few), wanted - len(who) + (number % 3 == 2 and not called)))
+        speaker_count = 2 + number % (5 if called else 7)
+        who = rng.sample(many, min(speaker_count, len(many)))
+        who += rng.sample(few, min(len(few), speaker_count - len(who) + (number % 3 == 2 and not called)))
         speaks = {each: rng.uniform(25, 80) for each in who if each in many}
         conditions = Conditions(
             telephone=called,
@@ -199,16 +199,16 @@ def long(models: SpeakerModels, sounds: Sequence[Sound], minutes: float) -> None
         sound = np.resize(together, int(length * 60 * RATE))
         most = 0
 
-        def look(_seconds: float) -> None:
+        def on_progress(_seconds: float) -> None:
             nonlocal most
             most = max(most, process.memory_info().rss)
 
         began, cpu = time.monotonic(), time.process_time()
-        found = diarize(sound, models, progress=look)
+        diarization = diarize(sound, models, progress=on_progress)
         wall, cpu = time.monotonic() - began, time.process_time() - cpu
         print(
             f"{length:.0f} min: {wall:.0f} s, {cpu:.0f} CPU s ({length * 60 / cpu:.1f} × real time a core), "
-            f"{len(found.speakers)} speakers, {max(most, process.memory_info().rss) / 2**20:.0f} MiB"
+            f"{len(diarization.speakers)} speakers, {max(most, process.memory_info().rss) / 2**20:.0f} MiB"
         )
 
 
@@ -231,8 +231,8 @@ def main() -> None:
         names = sorted(readers, key=lambda who: (len(readers[who]) == 1, who))
         readers = {who: readers[who] for who in names[chosen.half :: 2 if chosen.half is not None else 1]}
         seed = 100 if chosen.half is None else 100 * (chosen.half + 1)
-        meter.measure("made dialogues", made(readers, seed, called=False), each=True)
-        meter.measure("made telephone calls", made(readers, seed, called=True), each=True)
+        meter.measure("made dialogues", make_conversation(readers, seed, called=False), each=True)
+        meter.measure("made telephone calls", make_conversation(readers, seed, called=True), each=True)
         one_speaker(meter, readers)
         known_again(meter, readers)
     if meter.cpu_s:

@@ -2,8 +2,9 @@
 
     python -m benchmarks.bench_voices [engine ...]
 
-Listens to the recordings beside the project (`../shared/audio`); says so where they are not there.
-Meetings have no reference: their text is shown. Times are of this process on all its cores.
+Listens to the samples of `make sample` and to the recordings beside the project (`../shared/audio`); says so
+where these are not there. Numbers count alike, spelled or in digits. Where people of a meeting talk at once,
+the order of words is a matter of taste. Times are of this process on all its cores.
 """
 
 from __future__ import annotations
@@ -22,45 +23,53 @@ from core.speech.engines import whisper
 from tests import voices
 
 
-def cut(folder: Path, longest_s: float) -> dict[str, list[Waveform]]:
-    """All recordings as the pipeline cuts them, by name."""
-    sounds = {path.name: voices.sound(path, folder / path.stem) for path in voices.files()}
-    return {name: voices.segments(sound, longest_s) for name, sound in sounds.items()}
+def recordings(folder: Path) -> dict[str, Waveform]:
+    """Samples and recordings by name."""
+    paths = [*voices.SAMPLES, *voices.files()]
+    return {path.name: voices.sound(path, folder / path.stem) for path in paths}
 
 
-def show_languages(pieces: dict[str, list[Waveform]], settings: Settings) -> None:
+def show_languages(sounds: dict[str, Waveform], settings: Settings) -> None:
     """Which language each recording is in, and how sure the model is."""
     model = whisper.engine(settings)
-    model.language_probabilities([pieces["jfk.flac"][0]])  # loaded before the clock runs
+    model.language_probabilities(voices.pieces(sounds["en_meeting.opus"])[:1])  # loaded before the clock runs
     print("\n| recording | speech, s | language | probability | right | seconds of a core |")
     print("|---|---|---|---|---|---|")
-    for name, segments in pieces.items():
+    for name, sound in sounds.items():
+        segments = voices.pieces(sound)
         began = time.process_time()
-        found = language.identify(model, segments)
+        identified = language.identify(model, segments)
         took_s = time.process_time() - began
-        if found is not None:
-            code, sure = found.main.code, found.main.probability
+        if identified is not None:
+            code, sure = identified.main.code, identified.main.probability
             right = "yes" if code == voices.language(name) else "no"
             print(f"| {name} | {_seconds(segments):.1f} | {code} | {sure:.2f} | {right} | {took_s:.1f} |")
 
 
 def show_words(engine: Engine, folder: Path) -> None:
     """What an engine hears in the recordings whose language it knows."""
-    said, speeds = {}, {}
-    for name, segments in cut(folder, engine.max_segment_s).items():
+    word_errors, speeds = {}, {}
+    for name, sound in recordings(folder).items():
+        segments = voices.segments(sound, engine.max_segment_s)
         spoken = voices.language(name)
         if spoken in engine.languages:
             engine.transcribe(segments[:1], spoken)  # loaded and warm
             began = time.process_time()
-            said[name] = " ".join(speech.text for speech in engine.transcribe(segments, spoken))
+            word_errors[name] = " ".join(speech.text for speech in engine.transcribe(segments, spoken))
             speeds[name] = _seconds(segments) / (time.process_time() - began)
-    known = voices.references()
-    for name, text in said.items():
-        wrong = f"{100 * voices.word_errors(known[name], text):.0f} %" if name in known else "no reference"
+    references = voices.sample_references() | (voices.references() if voices.files() else {})
+    for name, text in word_errors.items():
+        wrong = (
+            f"{100 * voices.word_errors(references[name], text):.0f} %"
+            if name in references
+            else "no reference"
+        )
         print(f"| {engine.name} | {name} | {wrong} | {speeds[name]:.1f} | {text} |")
-    golos = [name for name in said if name.startswith("golos")]
+    golos = [name for name in word_errors if name.startswith("golos")]
     if golos:
-        share = voices.letter_errors([known[name] for name in golos], [said[name] for name in golos])
+        share = voices.letter_errors(
+            [references[name] for name in golos], [word_errors[name] for name in golos]
+        )
         print(f"| {engine.name} | all of Golos | {100 * share:.1f} % of characters | | |")
 
 
@@ -71,16 +80,17 @@ def _seconds(segments: Sequence[Waveform]) -> float:
 def main() -> None:
     """The table of languages, and that of words for every engine here that is ready."""
     if not voices.FOLDER.is_dir():
-        print("The real recordings are not in ../shared/audio.")
-        return
+        print("The real recordings are not in ../shared/audio: only the samples are heard.")
     settings = Settings()
-    known = engines.all(settings)
-    names = sys.argv[1:] or [n for n, each in known.items() if each.queue != "io" and each.readiness().ready]
+    all_engines = engines.all(settings)
+    names = sys.argv[1:] or [
+        n for n, each in all_engines.items() if each.queue != "io" and each.readiness().ready
+    ]
     with tempfile.TemporaryDirectory() as folder:
-        show_languages(cut(Path(folder), 28.0), settings)
+        show_languages(recordings(Path(folder)), settings)
         print("\n| engine | recording | words wrong | × real time a core | text |\n|---|---|---|---|---|")
         for name in names:
-            show_words(known[name], Path(folder))
+            show_words(all_engines[name], Path(folder))
 
 
 if __name__ == "__main__":

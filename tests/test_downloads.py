@@ -5,6 +5,7 @@ import http.server
 import itertools
 import threading
 import time
+from dataclasses import replace
 
 import httpx
 import psutil
@@ -12,8 +13,12 @@ import pytest
 
 from core.application import Application
 from core.errors import Code, NotFound, code_of
+from core.principal import EVERYONE
 from core.settings import Settings
 from core.speech.downloads import ModelDownloads
+from core.speech.engines import whisper_models
+from core.speech.engines.whisper import WhisperEngine
+from core.speech.engines.whisper_models import File
 from core.speech.gigaam import download
 
 CONTENT = bytes(range(256)) * 20_000
@@ -24,8 +29,8 @@ def publisher():
     """A server of one model that can go on in the middle."""
 
     def answer(request):
-        wanted = request.headers.get("range", "bytes=0-")
-        start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        byte_range = request.headers.get("range", "bytes=0-")
+        start = int(byte_range.removeprefix("bytes=").removesuffix("-"))
         if start >= len(CONTENT):
             return httpx.Response(416)
         return httpx.Response(206 if start else 200, content=CONTENT[start:])
@@ -57,16 +62,16 @@ def test_nothing_is_fetched_before_somebody_asks(app):
 
     models.tick()
 
-    assert [(one.name, one.state) for one in models.all()] == [(MODEL, "missing")]
+    assert {one.state for one in models.all()} == {"missing"}
 
 
 def test_a_model_comes_in_slices_and_says_how_far_it_is(app, caplog):
     caplog.set_level("INFO")
     models = downloads(app, publisher, step_s=10)
-    models.ask(MODEL)
+    models.ask(EVERYONE, MODEL)
 
     models.tick()
-    (half,) = models.all()
+    half, *_ = models.all()
     assert half.state == "asked"
     assert 0 < half.done_bytes < half.total_bytes == len(CONTENT)
 
@@ -74,15 +79,15 @@ def test_a_model_comes_in_slices_and_says_how_far_it_is(app, caplog):
         models.tick()
     assert models.all()[0].state == "here"
     assert (app.settings.models / f"{MODEL}.ckpt").read_bytes() == CONTENT
-    told = [line for line in caplog.messages if "MB are here" in line]
-    assert len(told) > 1
-    assert told[-1] == "v3_ctc.ckpt: 5 of 5 MB are here"
+    progress_lines = [line for line in caplog.messages if "MB are here" in line]
+    assert len(progress_lines) > 1
+    assert progress_lines[-1] == "v3_ctc.ckpt: 5 of 5 MB are here"
 
 
 def test_a_download_that_was_stopped_goes_no_further(app):
     models = downloads(app, publisher, step_s=10)
-    models.ask(MODEL)
-    models.stop(MODEL)
+    models.ask(EVERYONE, MODEL)
+    models.stop(EVERYONE, MODEL)
 
     models.tick()
 
@@ -92,19 +97,73 @@ def test_a_download_that_was_stopped_goes_no_further(app):
 
 def test_without_a_network_it_says_where_to_find_the_file(app):
     models = downloads(app, nobody)
-    models.ask(MODEL)
+    models.ask(EVERYONE, MODEL)
 
     models.tick()
 
-    (failed,) = models.all()
+    failed, *_ = models.all()
     assert failed.state == "failed"
     assert failed.error["facts"]["address"] == failed.address
     assert failed.folder == str(app.settings.models)
 
 
+def whispers(models):
+    return {one.name: one for one in models.all() if one.kind == "whisper"}
+
+
+def test_every_whisper_but_the_one_that_is_installed_is_offered_with_size_and_licence(app):
+    downloads = whispers(app.model_downloads)
+
+    assert set(downloads) == {f"whisper-{name}" for name in whisper_models.MODELS} - {"whisper-base"}
+    for one in downloads.values():
+        published = whisper_models.MODELS[one.name.removeprefix("whisper-")]
+        assert (one.size_bytes, one.licence) == (published.size_bytes, "MIT")
+        assert published.revision in one.address
+
+
+def test_a_whisper_comes_in_slices_goes_on_after_a_break_and_is_ready(app, monkeypatch):
+    files = (File("config.json", 11), File("model.bin", len(CONTENT), hashlib.sha256(CONTENT).hexdigest()))
+    monkeypatch.setitem(whisper_models.MODELS, "tiny", replace(whisper_models.MODELS["tiny"], files=files))
+    ranges = []
+
+    def answer(request):
+        content = CONTENT if request.url.path.endswith("model.bin") else b'{"a": "bcd"}'[:11]
+        assert whisper_models.MODELS["tiny"].revision in request.url.path
+        byte_range = request.headers.get("range", "bytes=0-")
+        ranges.append(byte_range)
+        start = int(byte_range.removeprefix("bytes=").removesuffix("-"))
+        return httpx.Response(206 if start else 200, content=content[start:])
+
+    models = downloads(app, lambda: httpx.Client(transport=httpx.MockTransport(answer)), step_s=10)
+    models.ask(EVERYONE, "whisper-tiny")
+    models.tick()
+    models.tick()
+    half = whispers(models)["whisper-tiny"]
+    assert half.state == "asked"
+    assert 0 < half.done_bytes < half.total_bytes == len(CONTENT)
+
+    for _ in range(10):
+        models.tick()
+    assert whispers(models)["whisper-tiny"].state == "here"
+    assert any(each != "bytes=0-" for each in ranges)
+    assert WhisperEngine("tiny", app.settings.models).readiness().ready
+
+
+def test_a_whisper_whose_weights_are_not_what_was_published_is_refused(app, monkeypatch):
+    files = (File("model.bin", len(CONTENT), "0" * 64),)
+    monkeypatch.setitem(whisper_models.MODELS, "tiny", replace(whisper_models.MODELS["tiny"], files=files))
+    models = downloads(app, publisher)
+    models.ask(EVERYONE, "whisper-tiny")
+    models.tick()
+
+    failed = whispers(models)["whisper-tiny"]
+    assert (failed.state, code_of(failed.error)) == ("failed", Code.MODEL_DAMAGED)
+    assert not list(app.settings.models.rglob("model.bin*"))
+
+
 def test_only_models_of_the_settings_can_be_asked_for(app):
     with pytest.raises(NotFound):
-        app.model_downloads.ask("../v3")
+        app.model_downloads.ask(EVERYONE, "../v3")
 
 
 def test_a_local_model_is_offered_when_the_settings_name_one(tmp_path):
@@ -112,7 +171,7 @@ def test_a_local_model_is_offered_when_the_settings_name_one(tmp_path):
     places = {"stenogram_home": tmp_path / "home", "models_dir": str(tmp_path / "models")}
     settings = Settings(**places, local_embedding_model=model)
     models = Application(settings).model_downloads
-    assert [one.name for one in models.all()][1:] == [model]
+    assert [one.name for one in models.all() if one.kind == "local"] == [model]
 
     snapshot = settings.models / "models--intfloat--multilingual-e5-small" / "snapshots" / "1"
     snapshot.mkdir(parents=True)
@@ -161,15 +220,19 @@ def models(tmp_path, hugging_face):
     places = {"stenogram_home": tmp_path / "home", "models_dir": str(tmp_path / "models")}
     settings = Settings(**places, local_embedding_model="me/model")
     models = Application(settings).model_downloads
-    models.ask("me/model")
+    models.ask(EVERYONE, "me/model")
     models.tick()
     yield models
-    models.stop("me/model")
+    models.stop(EVERYONE, "me/model")
     models.tick()
+
+
+def local(models):
+    return next(one for one in models.all() if one.kind == "local")
 
 
 def state(models):
-    return models.all()[-1].state
+    return local(models).state
 
 
 def test_a_model_of_hugging_face_comes_beside_other_work(models, hugging_face):
@@ -184,14 +247,14 @@ def test_a_model_of_hugging_face_comes_beside_other_work(models, hugging_face):
         time.sleep(0.1)
 
     assert state(models) == "failed"
-    assert code_of(models.all()[-1].error) is Code.MODEL_NOT_DOWNLOADED
+    assert code_of(local(models).error) is Code.MODEL_NOT_DOWNLOADED
 
 
 def test_a_model_of_hugging_face_that_is_wanted_no_more_is_left_alone(models, hugging_face):
     assert hugging_face.asked.wait(60)
     assert beside_us()
 
-    models.stop("me/model")
+    models.stop(EVERYONE, "me/model")
     models.tick()
 
     assert state(models) == "missing"

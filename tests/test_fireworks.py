@@ -31,7 +31,7 @@ HEARD = [
 
 @pytest.fixture
 def fireworks():
-    with FireworksEmulator(hear=lambda *_: HEARD, key=CANARY) as emulator:
+    with FireworksEmulator(recognise=lambda *_: HEARD, key=CANARY) as emulator:
         yield emulator
 
 
@@ -57,11 +57,11 @@ def test_it_is_off_unless_asked_for_and_says_why(fireworks):
 
 
 def test_it_is_never_chosen_by_itself(fireworks, tmp_path):
-    known = engines.all(settings(fireworks, stenogram_home=tmp_path))
+    all_engines = engines.all(settings(fireworks, stenogram_home=tmp_path))
 
-    assert known["fireworks"].readiness().ready
-    assert engines.choose(known, "auto", "ru").engine.name != "fireworks"
-    assert engines.choose(known, "fireworks", "ru").engine.name == "fireworks"
+    assert all_engines["fireworks"].readiness().ready
+    assert engines.choose(all_engines, "auto", "ru").engine.name != "fireworks"
+    assert engines.choose(all_engines, "fireworks", "ru").engine.name == "fireworks"
 
 
 def test_a_reply_is_text_with_words_and_how_sure_they_are(fireworks):
@@ -73,6 +73,17 @@ def test_a_reply_is_text_with_words_and_how_sure_they_are(fireworks):
         ("два", 0.4, 0.98),
     ]
     assert fireworks.billed[0]["timestamp_granularities"] == "word,segment"
+
+
+@pytest.mark.parametrize("made", [FireworksEngine, FireworksBatchEngine])
+def test_a_translation_and_a_temperature_are_asked_for(fireworks, made):
+    engine = made(settings(fireworks, fireworks_model="whisper-v3"))
+    assert engine.translates
+    tuned = engine.tuned(translate=True, temperature=0.3)
+    tuned.submit(NOISE, "ru", "ours", 0) if made is FireworksBatchEngine else tuned.transcribe([NOISE], "ru")
+
+    assert "/audio/translations" in fireworks.calls[-1].path
+    assert fireworks.billed[-1]["temperature"] == "0.3"
 
 
 def test_the_turbo_model_has_a_server_of_its_own():
@@ -170,9 +181,9 @@ def test_an_old_file_of_credentials_is_read(tmp_path, monkeypatch):
     file.write_text(json.dumps({"api_key": CANARY, "account_id": "old", "model": "whisper-v3"}))
     monkeypatch.setitem(Settings.model_config, "json_file", file)
 
-    known = Settings()
-    assert known.fireworks_account_id == "old"
-    assert known.fireworks_api_key.get_secret_value() == CANARY
+    loaded = Settings()
+    assert loaded.fireworks_account_id == "old"
+    assert loaded.fireworks_api_key.get_secret_value() == CANARY
 
 
 # On the road

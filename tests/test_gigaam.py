@@ -48,23 +48,23 @@ def test_a_segment_says_the_same_alone_and_in_any_batch(recogniser, segments):
 
     together = recogniser.transcribe([very_short, *segments, segments[0][: SAMPLE_RATE // 3]])
 
-    assert [heard.text for heard in together[1:-1]] == [heard.text for heard in alone]
-    assert [heard.words for heard in together[1:-1]] == [heard.words for heard in alone]
+    assert [speech.text for speech in together[1:-1]] == [speech.text for speech in alone]
+    assert [speech.words for speech in together[1:-1]] == [speech.words for speech in alone]
 
 
 def test_the_toy_hears_our_russian_samples_with_few_errors():
-    engine, said, heard = toy(), [], []
+    engine, references, recognised = toy(), [], []
     for name, text, layout, channel in (
         ("ru_meeting.opus", "ru_meeting.txt", "mono", 0),
         ("call_stereo.opus", "call_stereo.left.txt", "stereo", 0),
         ("call_stereo.opus", "call_stereo.right.txt", "stereo", 1),
     ):
-        said.append(plain((DATA / text).read_text()))
+        references.append(plain((DATA / text).read_text()))
         pieces = cut(decoded(name, layout)[channel])
-        heard.append(plain(" ".join(speech.text for speech in engine.transcribe(pieces, "ru"))))
+        recognised.append(plain(" ".join(speech.text for speech in engine.transcribe(pieces, "ru"))))
 
-    assert jiwer.wer(said, heard) <= 0.05
-    assert jiwer.wer(said[0], heard[0]) <= 0.05
+    assert jiwer.wer(references, recognised) <= 0.05
+    assert jiwer.wer(references[0], recognised[0]) <= 0.05
 
 
 def test_silence_and_a_quiet_room_say_nothing():
@@ -173,14 +173,14 @@ def test_weights_that_do_not_fit_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["v3_ctc", "v3_rnnt", "v3_e2e_ctc", "v3_e2e_rnnt", "v2_ctc", "v2_rnnt"])
 def test_every_published_kind_loads_and_batches_change_nothing(tmp_path, name):
-    made = Recogniser(load(checkpoints.build(name, tmp_path, tiny=True)), together=True)
+    recogniser = Recogniser(load(checkpoints.build(name, tmp_path, tiny=True)), together=True)
     wave = checkpoints.noise(5)
     segments = [wave, wave[: 2 * SAMPLE_RATE], wave[SAMPLE_RATE : 4 * SAMPLE_RATE + 777]]
 
-    together = made.emissions(segments)
+    together = recogniser.emissions(segments)
 
-    assert [(heard.tokens, heard.frames) for heard in together] == [
-        (alone.tokens, alone.frames) for segment in segments for alone in made.emissions([segment])
+    assert [(emission.tokens, emission.frames) for emission in together] == [
+        (alone.tokens, alone.frames) for segment in segments for alone in recogniser.emissions([segment])
     ]
     assert together[0].tokens
 
@@ -260,9 +260,9 @@ def test_numbers_that_overflow_in_16_bits_are_computed_again_in_32(segments):
     half = Recogniser(load(TOY), Device("cpu", torch.bfloat16, ""))
     half.encoder = half.model.encoder = Overflowing(half.encoder)
 
-    heard = half.transcribe(segments)
+    recognised = half.transcribe(segments)
 
-    assert [speech.text for speech in heard] == [
+    assert [speech.text for speech in recognised] == [
         speech.text for speech in Recogniser(load(TOY)).transcribe(segments)
     ]
 
@@ -270,10 +270,10 @@ def test_numbers_that_overflow_in_16_bits_are_computed_again_in_32(segments):
 def test_eight_bits_hear_the_same_words(segments):
     coarse = Recogniser(load(TOY), Device("cpu", torch.int8, ""))
 
-    heard, exact = coarse.transcribe(segments), Recogniser(load(TOY)).transcribe(segments)
+    recognised, exact = coarse.transcribe(segments), Recogniser(load(TOY)).transcribe(segments)
 
     assert any(isinstance(part, Int8Linear) for part in coarse.encoder.modules())
-    wrong = jiwer.wer(" ".join(each.text for each in exact), " ".join(each.text for each in heard))
+    wrong = jiwer.wer(" ".join(each.text for each in exact), " ".join(each.text for each in recognised))
     assert wrong <= 0.02
 
 
@@ -290,10 +290,10 @@ def test_a_map_of_eight_bits_rounds_by_less_than_two_percent(rows):
     torch.manual_seed(0)
     exact, x = torch.nn.Linear(768, 96), torch.randn(2, rows, 768) * torch.rand(2, rows, 1) * 100
     with torch.inference_mode():
-        expected, found = exact(x), Int8Linear(exact)(x)
+        expected, quantized = exact(x), Int8Linear(exact)(x)
 
-    assert found.shape == expected.shape
-    assert (found - expected).norm() <= 0.02 * expected.norm()
+    assert quantized.shape == expected.shape
+    assert (quantized - expected).norm() <= 0.02 * expected.norm()
 
 
 def test_a_model_without_numbers_is_an_error_and_not_a_silence(segments):
@@ -355,24 +355,24 @@ def test_numbers_that_the_settings_name_are_used_and_named(tmp_path):
 def test_compiling_without_a_compiler_is_said_before_anything_is_sent(tmp_path, monkeypatch):
     for name in files("v3_ctc"):
         (tmp_path / name).touch()
-    wanted = Settings(models_dir=str(tmp_path), gigaam_model="v3_ctc", gigaam_compile=True)
-    assert real(wanted).readiness().ready == bool(shutil.which(compiler()))
+    settings = Settings(models_dir=str(tmp_path), gigaam_model="v3_ctc", gigaam_compile=True)
+    assert real(settings).readiness().ready == bool(shutil.which(compiler()))
 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CXX", "g++")
     (tmp_path / "clang++").touch(0o755)  # torch would not take it
 
-    said = real(wanted).readiness()
-    assert not said.ready
-    assert "компилятор" in str(catalogue.translate_fact(said.reason, "ru"))
+    readiness = real(settings).readiness()
+    assert not readiness.ready
+    assert "компилятор" in str(catalogue.translate_fact(readiness.reason, "ru"))
 
 
 @pytest.mark.parametrize("width", [96, 768])
 def test_what_is_computed_with_is_said_in_russian_too(width):
-    said = str(catalogue.translate_fact(device.choose(width, "cpu").reason, "ru"))
+    text = str(catalogue.translate_fact(device.choose(width, "cpu").reason, "ru"))
 
-    assert "процессор" in said
-    assert not re.search(r"\b(the|for|is|no|as)\b", said)
+    assert "процессор" in text
+    assert not re.search(r"\b(the|for|is|no|as)\b", text)
 
 
 def test_a_cpu_uses_bfloat16_only_where_it_is_faster():
@@ -398,6 +398,7 @@ def test_a_small_model_takes_one_core_and_a_large_one_all(monkeypatch):
     device.use_cores(96)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which(compiler()), reason="no C++ compiler")
 def test_compiled_layers_hear_the_same_words(segments):
     compiled = Recogniser(load(TOY), compiled=True)

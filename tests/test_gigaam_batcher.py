@@ -25,7 +25,7 @@ def segments():
 
 
 @pytest.fixture(scope="module")
-def alone(segments):
+def single_results(segments):
     """What each segment says by itself."""
     recogniser = Recogniser(load(TOY))
     return [recogniser.transcribe([segment])[0] for segment in segments]
@@ -66,14 +66,14 @@ def batcher(watched, segments):
     return batcher
 
 
-def test_a_device_that_is_given_work_ahead_answers_the_same_and_everything(watched, segments, alone):
+def test_a_device_that_is_given_work_ahead_answers_the_same_and_everything(watched, segments, single_results):
     watched.ahead, watched.budget_s = 1, 1.0  # every segment is a batch of its own
     watched.encoder.gate.set()
     batcher = Batcher(watched)
 
     jobs = [batcher.ask(segments[start:end]) for start, end in ((0, 3), (3, 4), (1, 6))]
 
-    assert [job.wait() for job in jobs] == [alone[0:3], alone[3:4], alone[1:6]]
+    assert [job.wait() for job in jobs] == [single_results[0:3], single_results[3:4], single_results[1:6]]
 
 
 def test_the_next_batch_is_begun_before_the_last_one_is_finished(watched, segments):
@@ -93,35 +93,35 @@ def test_the_next_batch_is_begun_before_the_last_one_is_finished(watched, segmen
 
 
 def test_two_jobs_share_one_batch_and_hear_what_they_would_have_heard_alone(
-    batcher, watched, segments, alone
+    batcher, watched, segments, single_results
 ):
     one, two = batcher.ask(segments[1:3]), batcher.ask(segments[3:6])
 
     watched.encoder.gate.set()
 
-    assert one.wait() == alone[1:3]
-    assert two.wait() == alone[3:6]
+    assert one.wait() == single_results[1:3]
+    assert two.wait() == single_results[3:6]
     assert watched.encoder.rows == [1, 5]
 
 
-def test_whoever_waits_longest_is_heard_first_however_short(batcher, watched, segments, alone):
+def test_whoever_waits_longest_is_heard_first_however_short(batcher, watched, segments, single_results):
     watched.budget_s = 1.0  # every segment is a batch of its own
     first, later = batcher.ask([segments[1][:SAMPLE_RATE]]), batcher.ask(segments[2:])
 
     watched.encoder.gate.set()
 
-    assert later.wait() == alone[2:]
+    assert later.wait() == single_results[2:]
     assert len(first.wait()) == 1
     assert watched.encoder.frames[1] == min(watched.encoder.frames)
 
 
-def test_a_job_that_left_is_not_worked_for_and_hurts_nobody(batcher, watched, segments, alone):
+def test_a_job_that_left_is_not_worked_for_and_hurts_nobody(batcher, watched, segments, single_results):
     cancelled, other = batcher.ask(segments[1:4]), batcher.ask(segments[4:6])
     cancelled.gone = True
 
     watched.encoder.gate.set()
 
-    assert other.wait() == alone[4:6]
+    assert other.wait() == single_results[4:6]
     assert watched.encoder.rows == [1, 2]
 
 
@@ -129,7 +129,9 @@ class Interrupted(Exception):
     """As dramatiq raises it in a job's thread."""
 
 
-def test_a_job_that_is_interrupted_leaves_at_once_and_the_others_are_heard(batcher, watched, segments, alone):
+def test_a_job_that_is_interrupted_leaves_at_once_and_the_others_are_heard(
+    batcher, watched, segments, single_results
+):
     left = []
 
     def job():
@@ -145,7 +147,7 @@ def test_a_job_that_is_interrupted_leaves_at_once_and_the_others_are_heard(batch
     watched.encoder.gate.set()
 
     assert left
-    assert other.wait() == alone[4:6]
+    assert other.wait() == single_results[4:6]
 
 
 def shapeless(features, encoded):
@@ -159,28 +161,30 @@ def noise():
     return np.random.default_rng(0).integers(-30000, 30000, 2 * SAMPLE_RATE).astype(np.int16)
 
 
-def test_a_segment_that_cannot_be_heard_fails_its_own_job_only(batcher, watched, segments, alone, noise):
+def test_a_segment_that_cannot_be_heard_fails_its_own_job_only(
+    batcher, watched, segments, single_results, noise
+):
     watched.encoder.fault = shapeless
     good, bad = batcher.ask(segments[1:4]), batcher.ask([noise, segments[4]])
 
     watched.encoder.gate.set()
 
-    assert good.wait() == alone[1:4]
+    assert good.wait() == single_results[1:4]
     with pytest.raises(Unsound):
         bad.wait()
 
 
 def test_a_mistake_of_ours_is_raised_where_it_was_asked_for_and_the_thread_lives_on(
-    batcher, watched, segments, alone
+    batcher, watched, segments, single_results
 ):
     good, bad = batcher.ask(segments[1:4]), batcher.ask([segments[4].reshape(-1, 1)])
 
     watched.encoder.gate.set()
 
-    assert good.wait() == alone[1:4]
+    assert good.wait() == single_results[1:4]
     with pytest.raises((RuntimeError, ValueError)):
         bad.wait()
-    assert batcher.transcribe(segments[4:5]) == alone[4:5]
+    assert batcher.transcribe(segments[4:5]) == single_results[4:5]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +192,9 @@ def test_a_mistake_of_ours_is_raised_where_it_was_asked_for_and_the_thread_lives
     [OSError(28, "No space left on device"), subprocess.CalledProcessError(1, "g++")],
     ids=["full disk", "compiler"],
 )
-def test_what_compiling_raises_is_told_and_the_thread_lives_on(batcher, watched, segments, alone, error):
+def test_what_compiling_raises_is_told_and_the_thread_lives_on(
+    batcher, watched, segments, single_results, error
+):
     """A compiler is run, and writes files, when the first batch comes."""
 
     def fail(_features, _encoded):
@@ -201,19 +207,19 @@ def test_what_compiling_raises_is_told_and_the_thread_lives_on(batcher, watched,
         asker.wait()
 
     watched.encoder.fault = None
-    assert batcher.transcribe(segments[4:5]) == alone[4:5]
+    assert batcher.transcribe(segments[4:5]) == single_results[4:5]
 
 
 def test_an_idle_model_holds_no_sound(watched, segments):
-    sound, let_go = segments[0].copy(), threading.Event()
-    weakref.finalize(sound, let_go.set)
+    sound, released = segments[0].copy(), threading.Event()
+    weakref.finalize(sound, released.set)
     watched.encoder.gate.set()
 
     batcher = Batcher(watched)
     batcher.transcribe([sound])
     del sound
 
-    assert let_go.wait(10)
+    assert released.wait(10)
 
 
 def test_a_lost_device_is_told_to_all_and_not_tried_segment_by_segment(batcher, watched, segments):

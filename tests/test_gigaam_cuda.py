@@ -54,8 +54,8 @@ def test_recorded_steps_find_what_the_textbook_loop_finds_again_and_again(blank_
     search = Search(transducer.cuda())
 
     for batch, answers in zip(batches, expected, strict=True):
-        found = search(batch.cuda(), ends.cuda())
-        assert [(list(each.tokens), list(each.frames)) for each in found] == answers
+        result = search(batch.cuda(), ends.cuda())
+        assert [(list(each.tokens), list(each.frames)) for each in result] == answers
 
 
 @pytest.mark.parametrize("device", [EXACT, HALF], ids=["float32", "bfloat16"])

@@ -14,18 +14,18 @@ CONTENT = bytes(range(256)) * 9000
 
 def publisher(content=CONTENT, breaks_at=None, ranges=True):
     """A server of one file; it notes the ranges that it was asked for."""
-    asked = []
+    requests = []
 
     def answer(request):
-        wanted = request.headers.get("range")
-        asked.append((request.url.path.rsplit("/", 1)[1], wanted))
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and ranges else 0
+        byte_range = request.headers.get("range")
+        requests.append((request.url.path.rsplit("/", 1)[1], byte_range))
+        start = int(byte_range.removeprefix("bytes=").removesuffix("-")) if byte_range and ranges else 0
         if start >= len(content):
             return httpx.Response(416)
         return httpx.Response(206 if start else 200, stream=Broken(content[start:], breaks_at))
 
     client = httpx.Client(transport=httpx.MockTransport(answer))
-    return client, asked
+    return client, requests
 
 
 class Broken(httpx.SyncByteStream):
@@ -52,24 +52,24 @@ def quiet(*_):
 
 
 def test_a_model_arrives_with_its_tokenizer_and_tells_its_progress(tmp_path):
-    client, asked = publisher()
-    told = []
+    client, requests = publisher()
+    progress = []
 
-    paths = download.fetch("v3_e2e_ctc", tmp_path / "models", lambda *step: told.append(step), client)
+    paths = download.fetch("v3_e2e_ctc", tmp_path / "models", lambda *step: progress.append(step), client)
 
     assert [path.name for path in paths] == ["v3_e2e_ctc.ckpt", "v3_e2e_ctc_tokenizer.model"]
     assert paths[0].read_bytes() == CONTENT
-    assert [name for name, _ in asked] == [path.name for path in paths]
-    assert told[-1][1] == len(CONTENT)
+    assert [name for name, _ in requests] == [path.name for path in paths]
+    assert progress[-1][1] == len(CONTENT)
 
 
 def test_a_file_that_is_there_is_not_fetched_again(tmp_path):
     (tmp_path / "v3_ctc.ckpt").write_bytes(b"mine")
-    client, asked = publisher()
+    client, requests = publisher()
 
     download.fetch("v3_ctc", tmp_path, quiet, client)
 
-    assert asked == []
+    assert requests == []
 
 
 @pytest.mark.parametrize("ranges", [True, False])
@@ -79,11 +79,11 @@ def test_a_broken_download_goes_on_where_it_ended(tmp_path, ranges):
     assert not (tmp_path / "v3_ctc.ckpt").exists()
     have = (tmp_path / "v3_ctc.ckpt.part").stat().st_size
 
-    client, asked = publisher(ranges=ranges)
+    client, requests = publisher(ranges=ranges)
     (path,) = download.fetch("v3_ctc", tmp_path, quiet, client)
 
     assert have > 0
-    assert asked == [("v3_ctc.ckpt", f"bytes={have}-")]
+    assert requests == [("v3_ctc.ckpt", f"bytes={have}-")]
     assert path.read_bytes() == CONTENT
     assert list(tmp_path.iterdir()) == [path]
 

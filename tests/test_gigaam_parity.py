@@ -14,8 +14,11 @@ from benchmarks import checkpoints
 from core.speech.gigaam.checkpoint import load
 from core.speech.gigaam.recogniser import Recogniser
 
-V2 = ["v2_ctc", "v2_rnnt"]
-V3 = ["v3_ctc", "v3_rnnt", "v3_e2e_ctc", "v3_e2e_rnnt"]
+V2 = ["v1_ctc", "v1_rnnt", "v2_ctc", "v2_rnnt"]
+V3 = ["v3_ctc", "v3_rnnt", "v3_e2e_ctc", "v3_e2e_rnnt", "multilingual_ctc", "multilingual_large_ctc"]
+
+SEEDS = {"v1_rnnt": 1}
+"""Of chance: with another one this model says nothing but spaces."""
 
 
 class _Spectrogram(torch.nn.Module):
@@ -90,28 +93,28 @@ def reference(gigaam, path):
 
 @torch.inference_mode()
 def compare(gigaam, name, folder):
-    path = checkpoints.build(name, folder, tiny=True)
-    ours, theirs = load(path), reference(gigaam, path)
+    path = checkpoints.build(name, folder, tiny=True, seed=SEEDS.get(name, 0))
+    own_model, reference_model = load(path), reference(gigaam, path)
     segment = checkpoints.noise(5)
     samples = torch.from_numpy(segment).float()[None] / 32768
-    expected, frames = theirs(samples, torch.tensor([samples.size(1)]))
+    expected, frames = reference_model(samples, torch.tensor([samples.size(1)]))
     expected = expected.transpose(1, 2)
 
-    around = ours.features.padding()
+    around = own_model.features.padding()
     reflected = torch.nn.functional.pad(samples[None], (around, around), mode="reflect")[0]
     padded = reflected if around else samples
-    encoded = ours.encoder(ours.features(padded), None)
+    encoded = own_model.encoder(own_model.features(padded), None)
 
     assert encoded.shape == expected.shape
     assert (encoded - expected).abs().max() < 1e-4
-    (decoded,) = theirs.decoding.decode(theirs.head, expected.transpose(1, 2), frames)
+    (decoded,) = reference_model.decoding.decode(reference_model.head, expected.transpose(1, 2), frames)
     text = decoded if isinstance(decoded, str) else decoded[0]
-    assert Recogniser(ours).transcribe([segment])[0].text == " ".join(text.split())
+    assert Recogniser(own_model).transcribe([segment])[0].text == " ".join(text.split())
     assert text.strip()
 
 
 @pytest.mark.parametrize("name", V2)
-def test_v2_equals_the_package(gigaam, name, folder):
+def test_v1_and_v2_equal_the_package(gigaam, name, folder):
     compare(gigaam, name, folder)
 
 

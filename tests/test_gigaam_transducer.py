@@ -15,15 +15,15 @@ WIDTH = 24
 def head(seed, blank_bias, classes=12):
     """A random head whose answers change from frame to frame."""
     torch.manual_seed(seed)
-    made = Transducer(WIDTH, classes, TransducerConfig(pred_hidden=16, joint_hidden=20)).eval()
-    made.requires_grad_(False)
-    for name, weight in made.named_parameters():
+    transducer = Transducer(WIDTH, classes, TransducerConfig(pred_hidden=16, joint_hidden=20)).eval()
+    transducer.requires_grad_(False)
+    for name, weight in transducer.named_parameters():
         if "bias" not in name:
             weight.mul_(3)
-    made.embed.weight[made.blank] = 0
-    made.joint.bias[made.blank] += blank_bias
-    made.tabulate()
-    return made
+    transducer.embed.weight[transducer.blank] = 0
+    transducer.joint.bias[transducer.blank] += blank_bias
+    transducer.tabulate()
+    return transducer
 
 
 @settings(max_examples=40, deadline=None)
@@ -40,9 +40,9 @@ def test_tokens_and_frames_are_those_of_the_textbook_loop(seed, blank_bias, ends
 
     search = Search(transducer, window, asking=asking)
     search(encoded.flip(0), torch.tensor(ends[::-1]))  # what is kept of one batch must not reach the next
-    found = search(encoded, torch.tensor(ends))
+    result = search(encoded, torch.tensor(ends))
 
-    for sample, end, emission in zip(encoded, ends, found, strict=True):
+    for sample, end, emission in zip(encoded, ends, result, strict=True):
         tokens, frames = textbook.transducer(transducer, sample, end)
         assert (list(emission.tokens), list(emission.frames)) == (tokens, frames)
 

@@ -21,7 +21,7 @@ from core.speech.gigaam.transducer import Search
 from tests.conftest import DATA
 from tests.installation import TOY
 from tests.test_engines import cut, decoded, plain
-from tests.test_journey import accept, done, errors_percent, heard
+from tests.test_pipeline import accept, done, errors_percent, transcript_text
 
 MODEL = DATA / "models" / "v3_rnnt.ckpt"
 SAMPLES = [("ru_meeting.opus", "ru_meeting.txt", "mono", 0)] + [
@@ -62,14 +62,14 @@ def phrases(wave):
 
 
 def test_our_russian_samples_are_heard_with_few_errors(engine):
-    said, heard = [], []
+    references, recognised = [], []
     for sample, text, layout, channel in SAMPLES:
-        said.append(plain((DATA / text).read_text()))
+        references.append(plain((DATA / text).read_text()))
         pieces = cut(decoded(sample, layout)[channel])
-        heard.append(plain(" ".join(speech.text for speech in engine.transcribe(pieces, "ru"))))
+        recognised.append(plain(" ".join(speech.text for speech in engine.transcribe(pieces, "ru"))))
 
-    assert jiwer.wer(said, heard) <= 0.05
-    assert jiwer.wer(said[0], heard[0]) <= 0.05
+    assert jiwer.wer(references, recognised) <= 0.05
+    assert jiwer.wer(references[0], recognised[0]) <= 0.05
 
 
 def test_words_stand_in_order_within_the_segment(engine, phrases):
@@ -87,9 +87,9 @@ def test_words_begin_where_the_ctc_model_hears_them(recogniser, phrases):
     """Two heads of different kinds over the same sound agree on when a word was said."""
     both = [recogniser.transcribe(phrases), Recogniser(load(TOY)).transcribe(phrases)]
 
-    ours, theirs = ([word for speech in heard for word in speech.words] for heard in both)
-    pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a.text == b.text]
-    assert len(pairs) >= 0.9 * len(ours)
+    own_words, other_words = ([word for speech in speeches for word in speech.words] for speeches in both)
+    pairs = [(a, b) for a, b in zip(own_words, other_words, strict=True) if a.text == b.text]
+    assert len(pairs) >= 0.9 * len(own_words)
     assert max(abs(a.start_s - b.start_s) for a, b in pairs) <= 0.081
 
 
@@ -97,9 +97,9 @@ def test_words_begin_where_the_ctc_model_hears_them(recogniser, phrases):
 def test_the_fast_search_finds_in_real_speech_what_the_textbook_finds(recogniser, phrases, window, asking):
     with torch.inference_mode():
         encoded, ends = recogniser.encode(*recogniser.features(phrases), recogniser.encoder)
-        found = Search(recogniser.model.head, window, asking=asking)(encoded, ends)
+        result = Search(recogniser.model.head, window, asking=asking)(encoded, ends)
 
-    for sample, end, emission in zip(encoded, ends, found, strict=True):
+    for sample, end, emission in zip(encoded, ends, result, strict=True):
         expected = textbook.transducer(recogniser.model.head, sample, int(end))
         assert (list(emission.tokens), list(emission.frames)) == expected
         assert emission.tokens
@@ -121,9 +121,9 @@ def test_no_word_is_lost_or_doubled_where_a_recording_was_cut(engine, wave, long
     spans = vad.cut(vad.speech(wave), max_s=longest_s, sound=wave)
     pieces = [wave[int(span.start_s * SAMPLE_RATE) : int(span.end_s * SAMPLE_RATE)] for span in spans]
 
-    heard = " ".join(speech.text for speech in engine.transcribe(pieces, "ru"))
+    recognised = " ".join(speech.text for speech in engine.transcribe(pieces, "ru"))
 
-    compared = jiwer.process_words(plain((DATA / "ru_meeting.txt").read_text()), plain(heard))
+    compared = jiwer.process_words(plain((DATA / "ru_meeting.txt").read_text()), plain(recognised))
     assert len(pieces) > 50 / longest_s
     assert compared.deletions + compared.insertions <= 1
 
@@ -140,7 +140,7 @@ def test_the_road_goes_through_the_transducer_to_a_transcript_that_is_found(sett
     task = done(app, accept(app, "ru_meeting.opus"))
 
     assert (task.engine, task.status, task.progress) == ("gigaam-v3_rnnt", "completed", 100)
-    assert errors_percent((DATA / "ru_meeting.txt").read_text(), heard(app, task)) <= 5
+    assert errors_percent((DATA / "ru_meeting.txt").read_text(), transcript_text(app, task)) <= 5
     (best, *_) = app.searcher.search(EVERYONE, "бухгалтерией").matches
-    said = app.transcripts.words_between(task.recording_id, best.play_s, best.play_s + 2)
-    assert any(word.text.startswith("бухгалтери") for word in said)
+    words = app.transcripts.words_between(task.recording_id, best.play_s, best.play_s + 2)
+    assert any(word.text.startswith("бухгалтери") for word in words)

@@ -43,7 +43,7 @@ def quick(_file: bytes, _language: str):
 
 @pytest.fixture
 def groq():
-    with GroqEmulator(hear=quick, key=CANARY) as emulator:
+    with GroqEmulator(recognise=quick, key=CANARY) as emulator:
         yield emulator
 
 
@@ -80,6 +80,17 @@ def test_model_and_language_are_asked_for_with_times_of_words(engine, groq):
             "temperature": "0",
         }
     ]
+
+
+def test_a_translation_and_a_temperature_are_asked_for_as_documented(groq):
+    engine = GroqEngine(settings(groq, groq_model="whisper-large-v3"))
+    (speech,) = engine.tuned(translate=True, temperature=0.3).transcribe([NOISE], "ru")
+
+    assert groq.calls[-1].name == "translate"
+    fields = {"model": "whisper-large-v3", "response_format": "verbose_json", "temperature": "0.3"}
+    assert groq.forms == [fields]
+    assert [(phrase.text, phrase.words) for phrase in speech.phrases] == [("Привет, мир.", ())]
+    assert not GroqEngine(settings(groq)).translates
 
 
 def test_silence_costs_nothing(engine, groq):
@@ -226,6 +237,25 @@ def test_what_was_bought_is_in_the_book(tmp_path, groq):
     assert app.ledger.month().reserved == 0
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_no_price_is_booked_without_the_text_it_was_paid_for(tmp_path, groq, monkeypatch):
+    app = remotely.journey(tmp_path, **keys(groq))
+    task = remotely.accept(app, "groq")
+
+    def kill(*_arguments, **_options):
+        raise Killed
+
+    with monkeypatch.context() as killing:
+        killing.setattr(app.transcripts, "commit", kill)
+        with pytest.raises(Killed):
+            remotely.done(app, task)
+
+    assert {payment.state for payment in app.ledger.payments()} == {"reserved"}, "its outcome is not known"
+
+
 def test_the_months_cap_stops_calls_before_they_are_made(tmp_path, groq):
     app = remotely.journey(tmp_path, monthly_cap_usd="0.000001", **keys(groq))
     task = remotely.done(app, remotely.accept(app, "groq"), most_s=600)
@@ -251,9 +281,9 @@ def test_an_outage_is_waited_out_without_hammering(tmp_path, groq):
     groq.fault("error", None, code=503)
     task = remotely.done(app, remotely.accept(app, "groq"), most_s=3600, step_s=31)
 
-    asked = groq.count("transcribe")
-    assert asked < 12
-    assert app.remote_transcription.breakers.state("groq").failures == asked
+    request_count = groq.count("transcribe")
+    assert request_count < 12
+    assert app.remote_transcription.breakers.state("groq").failures == request_count
     groq.clear_faults()
     if task.status == "failed":
         app.tasks.retry(remotely.EVERYONE, task.id)
@@ -284,8 +314,8 @@ def bucket():
 @pytest.fixture
 def batches(groq, bucket):
     groq.processing_s = 300.0
-    known = settings(groq, **bucket)
-    return GroqBatchEngine(known, ObjectStore(known))
+    configured = settings(groq, groq_model="whisper-large-v3", **bucket)
+    return GroqBatchEngine(configured, ObjectStore(configured))
 
 
 def test_a_batch_is_ordered_and_fetched_when_it_is_ready(batches, groq):
@@ -296,6 +326,13 @@ def test_a_batch_is_ordered_and_fetched_when_it_is_ready(batches, groq):
     report = batches.poll(name, "ours")
     assert report.fate == "done"
     assert report.speech.text == "Привет, мир."
+
+
+def test_a_translation_may_be_ordered_by_batch(batches, groq):
+    name = batches.tuned(translate=True, temperature=0.0).submit(NOISE, "ru", "ours", 0)
+    groq.advance(301)
+
+    assert batches.poll(name, "ours").speech.text == "Привет, мир."
 
 
 def test_a_batch_whose_reply_was_lost_is_found_on_whatever_page(batches, groq):
@@ -340,6 +377,15 @@ def test_an_unknown_batch_is_lost_and_a_cancelled_one_ends(batches, groq):
 
 
 def test_without_a_store_batches_are_not_offered(groq):
-    known = settings(groq)
+    configured = settings(groq)
 
-    assert "STORAGE_URL" in GroqBatchEngine(known, ObjectStore(known)).readiness().reason
+    assert "STORAGE_URL" in GroqBatchEngine(configured, ObjectStore(configured)).readiness().reason
+
+
+def test_words_that_may_be_said_go_along_as_a_prompt(tmp_path):
+    engine = GroqEngine(Settings(stenogram_home=tmp_path, groq_api_key="k"))
+
+    tuned = engine.tuned(translate=False, temperature=0.0, hints="Acme, Иванова")
+
+    assert tuned._form("ru")["prompt"] == "Acme, Иванова"
+    assert "prompt" not in engine._form("ru")

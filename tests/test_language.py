@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from core.media import decode
 from core.media.waveform import SAMPLE_RATE
 from core.speech import language
 from core.speech.engines.whisper import WhisperEngine
@@ -30,47 +31,47 @@ class Model:
 
 
 def sound(code, seconds=10.0, sure=90):
-    made = np.zeros(int(seconds * SAMPLE_RATE), dtype=np.int16)
-    made[:2] = LANGUAGES.index(code), sure
-    return made
+    samples = np.zeros(int(seconds * SAMPLE_RATE), dtype=np.int16)
+    samples[:2] = LANGUAGES.index(code), sure
+    return samples
 
 
 def test_the_main_language_is_that_of_most_speech_with_its_probability():
-    found = identify(Model(), [sound("ru"), sound("en", 4), sound("ru", sure=80)])
-    assert (found.main.code, found.main.probability) == ("ru", 0.85)
+    identified = identify(Model(), [sound("ru"), sound("en", 4), sound("ru", sure=80)])
+    assert (identified.main.code, identified.main.probability) == ("ru", 0.85)
 
 
 def test_one_doubtful_segment_changes_nothing():
-    found = identify(Model(), [sound("ru"), sound("uk", 2, sure=60), sound("ru")])
-    assert found.segments == ("ru", "ru", "ru")
+    identified = identify(Model(), [sound("ru"), sound("uk", 2, sure=60), sound("ru")])
+    assert identified.segments == ("ru", "ru", "ru")
 
 
 def test_a_guest_in_another_language_is_a_stretch():
     codes = ["ru"] * 3 + ["en"] * 2 + ["ru"] * 3
-    found = identify(Model(), [sound(code, sure=98) for code in codes])
-    assert found.main.code == "ru"
-    assert list(found.segments) == codes
+    identified = identify(Model(), [sound(code, sure=98) for code in codes])
+    assert identified.main.code == "ru"
+    assert list(identified.segments) == codes
 
 
 def test_of_hours_one_segment_a_minute_is_listened_to():
     model = Model()
-    found = identify(model, [sound("ru", 20)] * 540)  # three hours
+    identified = identify(model, [sound("ru", 20)] * 540)  # three hours
     assert model.asked <= 190
-    assert set(found.segments) == {"ru"}
+    assert set(identified.segments) == {"ru"}
 
 
 def test_where_neighbours_disagree_those_between_are_listened_to():
     model = Model()
     codes = ["ru"] * 100 + ["en"] * 31 + ["ru"] * 100
-    found = identify(model, [sound(code, 20, sure=98) for code in codes])
-    assert list(found.segments) == codes
+    identified = identify(model, [sound(code, 20, sure=98) for code in codes])
+    assert list(identified.segments) == codes
     assert model.asked < 100
 
 
 def test_a_segment_too_short_to_tell_takes_its_neighbours_language():
     model = Model()
-    found = identify(model, [sound("ru"), sound("en", 0.5, sure=99), sound("ru")])
-    assert found.segments == ("ru", "ru", "ru")
+    identified = identify(model, [sound("ru"), sound("en", 0.5, sure=99), sound("ru")])
+    assert identified.segments == ("ru", "ru", "ru")
     assert model.asked == 2
 
 
@@ -83,9 +84,9 @@ def test_nothing_said_no_language():
 
 
 def test_only_languages_that_are_known_are_answered():
-    found = identify(Model(), [sound("uk")], known=("ru", "en"))
-    assert found.main.code in {"ru", "en"}
-    assert found.main.probability == pytest.approx(0.5)
+    identified = identify(Model(), [sound("uk")], languages=("ru", "en"))
+    assert identified.main.code in {"ru", "en"}
+    assert identified.main.probability == pytest.approx(0.5)
 
 
 def test_neighbours_of_one_language_are_one_stretch():
@@ -102,20 +103,27 @@ def whisper(tmp_path_factory):
     return WhisperEngine("base", tmp_path_factory.mktemp("models"))
 
 
+@pytest.mark.slow
 def test_the_samples_are_in_their_languages(whisper, tmp_path):
-    for name, code in (("en_meeting", "en"),):
-        heard = voices.sound(DATA / f"{name}.opus", tmp_path / name)
-        assert identify(whisper, voices.segments(heard, 28.0)).main.code == code
+    for name, code in (("ru_planning", "ru"), ("en_meeting", "en")):
+        sound = voices.sound(DATA / f"{name}.opus", tmp_path / name)
+        assert identify(whisper, voices.pieces(sound)).main.code == code
+
+
+def test_each_channel_of_a_call_has_its_own_language(whisper, tmp_path):
+    channels = decode.decode(DATA / "two_languages.opus", tmp_path, split_channels=True)
+    sounds = [voices.pieces(decode.waveform(channel)) for channel in channels]
+    assert [identify(whisper, each).main.code for each in sounds] == ["ru", "en"]
 
 
 @voices.REAL
 @pytest.mark.voices
 def test_people_speak_the_languages_that_are_heard(whisper, tmp_path):
     for path in voices.files():
-        heard = voices.sound(path, tmp_path / path.stem)
-        found = identify(whisper, voices.segments(heard, 28.0))
-        assert found.main.code == voices.language(path.name), path.name
-        assert found.main.probability > language.FLOOR
+        sound = voices.sound(path, tmp_path / path.stem)
+        identified = identify(whisper, voices.pieces(sound))
+        assert identified.main.code == voices.language(path.name), path.name
+        assert identified.main.probability > language.FLOOR
 
 
 @voices.REAL
@@ -124,8 +132,8 @@ def test_an_english_guest_among_russians_is_found(whisper, tmp_path):
     russian = [
         segment
         for n in ("00", "04", "06", "11")
-        for segment in voices.segments(voices.sound(voices.FOLDER / f"golos_{n}.wav", tmp_path / n), 28.0)
+        for segment in voices.pieces(voices.sound(voices.FOLDER / f"golos_{n}.wav", tmp_path / n))
     ]
-    guest = voices.segments(voices.sound(voices.FOLDER / "jfk.flac", tmp_path / "jfk"), 28.0)
-    found = identify(whisper, [*russian, *guest, *russian])
-    assert list(found.segments) == ["ru"] * len(russian) + ["en"] * len(guest) + ["ru"] * len(russian)
+    guest = voices.pieces(voices.sound(voices.FOLDER / "jfk.flac", tmp_path / "jfk"))
+    identified = identify(whisper, [*russian, *guest, *russian])
+    assert list(identified.segments) == ["ru"] * len(russian) + ["en"] * len(guest) + ["ru"] * len(russian)

@@ -41,7 +41,7 @@ def bucket():
         yield settings
 
 
-def made(emulator, **others):
+def make_engine(emulator, **others):
     settings = Settings(
         **{
             "runpod_api_key": CANARY,
@@ -55,19 +55,19 @@ def made(emulator, **others):
 
 @pytest.fixture(params=["gigaam", "faster-whisper"])
 def runpod(request):
-    with RunPodEmulator(worker=request.param, hear=quick, key=CANARY) as emulator:
+    with RunPodEmulator(worker=request.param, recognise=quick, key=CANARY) as emulator:
         yield emulator
 
 
 @pytest.fixture
-def ours():
-    with RunPodEmulator(hear=quick, key=CANARY) as emulator:
+def emulated():
+    with RunPodEmulator(recognise=quick, key=CANARY) as emulator:
         yield emulator
 
 
 @pytest.mark.parametrize("stored", [False, True])
 def test_an_order_becomes_phrases_by_both_workers_with_and_without_a_store(runpod, bucket, stored):
-    engine = made(runpod, **(bucket if stored else {}))
+    engine = make_engine(runpod, **(bucket if stored else {}))
     report = engine.poll(engine.submit(NOISE, "ru", "ours", 0), "ours")
 
     assert report.fate == "done", report
@@ -77,24 +77,33 @@ def test_an_order_becomes_phrases_by_both_workers_with_and_without_a_store(runpo
     assert ("audio_base64" in job.order) != stored
 
 
-def test_an_order_brings_its_own_limits(ours):
-    engine = made(ours, runpod_low_priority=True)
+def test_a_temperature_reaches_faster_whisper_alone(runpod):
+    engine = make_engine(runpod)
+    engine.tuned(translate=False, temperature=0.3).submit(NOISE, "ru", "ours", 0)
+
+    (job,) = runpod.jobs.values()
+    assert job.order.get("temperature") == (0.3 if engine.varies else None)
+    assert engine.varies != engine.ours
+
+
+def test_an_order_brings_its_own_limits(emulated):
+    engine = make_engine(emulated, runpod_low_priority=True)
     engine.submit(np.tile(NOISE, 1200), "ru", "ours", 0)
     engine.submit(np.tile(NOISE, 1200), "ru", "again", 1)
 
-    first, second = (job.policy for job in ours.jobs.values())
+    first, second = (job.policy for job in emulated.jobs.values())
     assert first["executionTimeout"] > 1200 * 1000
     assert second["executionTimeout"] == 2 * first["executionTimeout"]
     assert first["ttl"] >= 2 * first["executionTimeout"]
     assert first["lowPriority"] is True
 
 
-def test_our_id_travels_in_the_input_and_another_answer_is_refused(ours):
-    engine = made(ours)
-    ours.fault("wrong_echo")
+def test_our_id_travels_in_the_input_and_another_answer_is_refused(emulated):
+    engine = make_engine(emulated)
+    emulated.fault("wrong_echo")
     report = engine.poll(engine.submit(NOISE, "ru", "ours", 0), "ours")
 
-    assert [job.order["job_id"] for job in ours.jobs.values()] == ["ours"]
+    assert [job.order["job_id"] for job in emulated.jobs.values()] == ["ours"]
     assert report.fate == "broken"
     assert "another order" in report.reason
 
@@ -109,7 +118,7 @@ def test_our_id_travels_in_the_input_and_another_answer_is_refused(ours):
     ],
 )
 def test_each_way_to_fail_is_told_apart(runpod, quirk, reason, too_slow):
-    engine = made(runpod)
+    engine = make_engine(runpod)
     runpod.fault(quirk)
     report = engine.poll(engine.submit(NOISE, "ru", "ours", 0), "ours")
 
@@ -118,46 +127,46 @@ def test_each_way_to_fail_is_told_apart(runpod, quirk, reason, too_slow):
     assert "Traceback" not in report.reason
 
 
-def test_waiting_and_working_are_told_apart(ours):
-    ours.queue_s, ours.run_s = 60.0, 60.0
-    engine = made(ours)
+def test_waiting_and_working_are_told_apart(emulated):
+    emulated.queue_s, emulated.run_s = 60.0, 60.0
+    engine = make_engine(emulated)
     order = engine.submit(NOISE, "ru", "ours", 0)
 
     fates = []
     for _ in range(3):
         fates.append(engine.poll(order, "ours").fate)
-        ours.advance(61)
+        emulated.advance(61)
     assert fates == ["waiting", "working", "done"]
 
 
-def test_a_result_that_was_not_fetched_in_half_an_hour_is_lost(ours):
-    engine = made(ours)
+def test_a_result_that_was_not_fetched_in_half_an_hour_is_lost(emulated):
+    engine = make_engine(emulated)
     order = engine.submit(NOISE, "ru", "ours", 0)
-    ours.advance(1801)
+    emulated.advance(1801)
 
     assert engine.poll(order, "ours").fate == "lost"
     assert engine.find("ours") is None
 
 
-def test_with_a_store_even_a_lost_result_is_found(ours, bucket):
-    engine = made(ours, **bucket)
+def test_with_a_store_even_a_lost_result_is_found(emulated, bucket):
+    engine = make_engine(emulated, **bucket)
     order = engine.submit(NOISE, "ru", "kept", 0)
-    ours.advance(1801)
+    emulated.advance(1801)
 
     assert engine.poll(order, "kept").fate == "lost"
     assert engine.find("kept").text == "раз два три"
 
 
-def test_the_same_order_twice_is_carried_out_once(ours, bucket):
+def test_the_same_order_twice_is_carried_out_once(emulated, bucket):
     """The worker finds its own answer in the store and hears nothing again."""
-    heard = []
-    ours.hear = lambda *_: heard.append(1) or HEARD
-    engine = made(ours, **bucket)
+    calls = []
+    emulated.recognise = lambda *_: calls.append(1) or HEARD
+    engine = make_engine(emulated, **bucket)
     for _ in range(2):
         order = engine.submit(NOISE, "ru", "twice", 0)
         assert engine.poll(order, "twice").speech.text == "раз два три"
 
-    assert heard == [1]
+    assert calls == [1]
 
 
 @pytest.mark.parametrize(
@@ -173,35 +182,35 @@ def test_the_same_order_twice_is_carried_out_once(ours, bucket):
         ("truncate", {}, OutcomeUnknown),
     ],
 )
-def test_every_refusal_becomes_one_of_ours_and_is_not_repeated(ours, fault, options, error):
-    ours.fault(fault, None, call="run", **options)
+def test_every_refusal_becomes_one_of_ours_and_is_not_repeated(emulated, fault, options, error):
+    emulated.fault(fault, None, call="run", **options)
 
     with pytest.raises(error) as caught:
-        made(ours).submit(NOISE, "ru", "ours", 0)
+        make_engine(emulated).submit(NOISE, "ru", "ours", 0)
     assert type(caught.value) is error
-    assert ours.count("run") == 1
+    assert emulated.count("run") == 1
     assert CANARY not in repr(caught.value)
 
 
-def test_nobody_there_is_known_to_have_done_nothing(ours):
-    engine = made(ours)
-    ours.stop()
+def test_nobody_there_is_known_to_have_done_nothing(emulated):
+    engine = make_engine(emulated)
+    emulated.stop()
 
     with pytest.raises(ProviderBusy) as caught:
         engine.submit(NOISE, "ru", "ours", 0)
     assert not isinstance(caught.value, OutcomeUnknown)
 
 
-def test_half_an_hour_of_noise_fits_into_a_request(ours):
-    engine = made(ours)
+def test_half_an_hour_of_noise_fits_into_a_request(emulated):
+    engine = make_engine(emulated)
     loud = np.random.default_rng(1).integers(-32768, 32767, 60 * SAMPLE_RATE, dtype=np.int16)
     sound = np.tile(loud, int(engine.max_segment_s // 60))
 
     assert engine.poll(engine.submit(sound, "ru", "ours", 0), "ours").fate == "done"
 
 
-def test_cancelling_is_quiet_whenever_it_comes(ours):
-    engine = made(ours)
+def test_cancelling_is_quiet_whenever_it_comes(emulated):
+    engine = make_engine(emulated)
     order = engine.submit(NOISE, "ru", "ours", 0)
     for _ in range(2):
         engine.cancel(order)
@@ -209,10 +218,10 @@ def test_cancelling_is_quiet_whenever_it_comes(ours):
 
 
 @pytest.mark.parametrize(
-    ("missing", "said"), [("runpod_api_key", "RUNPOD_API_KEY"), ("runpod_url", "RUNPOD_URL")]
+    ("missing", "reason"), [("runpod_api_key", "RUNPOD_API_KEY"), ("runpod_url", "RUNPOD_URL")]
 )
-def test_what_is_missing_is_said(ours, missing, said):
-    assert said in made(ours, **{missing: ""}).readiness().reason
+def test_what_is_missing_is_said(emulated, missing, reason):
+    assert reason in make_engine(emulated, **{missing: ""}).readiness().reason
 
 
 # The worker
@@ -235,7 +244,7 @@ def test_the_worker_hears_with_the_tools_own_engine():
 
 
 @pytest.mark.parametrize(
-    ("order", "said"),
+    ("order", "reason"),
     [
         ({}, "audio_url"),
         ({"audio_base64": "not base64!"}, "audio_url"),
@@ -243,21 +252,21 @@ def test_the_worker_hears_with_the_tools_own_engine():
         ({"audio_base64": "AAAA", "language": "fr"}, "fr"),
     ],
 )
-def test_the_worker_says_what_it_cannot_do(order, said):
+def test_the_worker_says_what_it_cannot_do(order, reason):
     engine = installation.toy()
     answer = handle({"input": order}, lambda file, language: listen(engine, file, language))
 
-    assert said in answer["error"]
+    assert reason in answer["error"]
 
 
-def test_an_answer_too_large_for_a_reply_lies_in_the_store(ours, bucket):
+def test_an_answer_too_large_for_a_reply_lies_in_the_store(emulated, bucket):
     long = [{**HEARD[0], "text": "слово " * 200_000}]
-    ours.hear = lambda *_: long
-    engine = made(ours, **bucket)
+    emulated.recognise = lambda *_: long
+    engine = make_engine(emulated, **bucket)
     order = engine.submit(NOISE, "ru", "large", 0)
 
     report = engine.poll(order, "large")
-    (job,) = ours.jobs.values()
+    (job,) = emulated.jobs.values()
     assert job.output == {"job_id": "large", "stored": True}
     assert report.speech.text.startswith("слово слово")
 
@@ -292,8 +301,8 @@ def local_worker(tmp_path):
 def test_the_worker_answers_through_runpods_own_server(local_worker):
     sound = base64.b64encode(remotely.spoken(12)).decode()
     order = {"input": {"job_id": "ours", "audio_base64": sound, "language": "ru"}}
-    told = httpx.post(f"{local_worker}/runsync", json=order, timeout=120).json()
+    response = httpx.post(f"{local_worker}/runsync", json=order, timeout=120).json()
 
-    assert told["status"] == "COMPLETED", json.dumps(told)[:500]
-    assert told["output"]["job_id"] == "ours"
-    assert told["output"]["segments"]
+    assert response["status"] == "COMPLETED", json.dumps(response)[:500]
+    assert response["output"]["job_id"] == "ours"
+    assert response["output"]["segments"]

@@ -5,6 +5,9 @@ Tests marked `voices` listen to real recordings beside the repository (`../share
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -12,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.speech.speakers import clustering, models, voices
+from core.settings import ROOT
+from core.speech.speakers import analysis, clustering, models, voices
 from core.speech.speakers.analysis import VOICE_EVERY, Analysis, Pieces, cut
 from core.speech.speakers.assign import speakers_of_words, utterances
 from core.speech.speakers.clustering import Count, cluster
@@ -20,6 +24,8 @@ from core.speech.speakers.diarization import Diarization, SpeakerOptions, diariz
 from core.speech.speakers.models import MissingReason, SpeakerModelsMissing
 from core.speech.speakers.segmentation import FRAME_S, FRAMES, RATE
 from core.speech.speakers.turns import Turn, overlaps
+from tests import voices as recordings
+from tests.conftest import DATA
 
 AUDIO = Path(__file__).resolve().parent.parent.parent / "shared" / "audio"
 
@@ -31,7 +37,7 @@ class Spoken:
     end_s: float
 
 
-def said(*times: tuple[float, float]) -> list[Spoken]:
+def spoken_words(*times: tuple[float, float]) -> list[Spoken]:
     return [Spoken(f"w{i}", start, end) for i, (start, end) in enumerate(times)]
 
 
@@ -39,8 +45,8 @@ def said(*times: tuple[float, float]) -> list[Spoken]:
 
 
 def test_overlaps_name_who_speaks_at_once():
-    found = overlaps([Turn(0, 5, 0), Turn(4, 8, 1), Turn(4.5, 4.8, 2), Turn(9, 10, 0)])
-    assert [(o.start_s, o.end_s, o.speakers) for o in found] == [
+    result = overlaps([Turn(0, 5, 0), Turn(4, 8, 1), Turn(4.5, 4.8, 2), Turn(9, 10, 0)])
+    assert [(o.start_s, o.end_s, o.speakers) for o in result] == [
         (4, 4.5, (0, 1)),
         (4.5, 4.8, (0, 1, 2)),
         (4.8, 5, (0, 1)),
@@ -55,44 +61,44 @@ def test_turns_that_only_touch_do_not_overlap():
 
 
 def test_a_word_belongs_to_whoever_speaks_longest_in_it():
-    found = speakers_of_words(said((0.8, 1.4), (1.5, 2.0)), [Turn(0, 1.0, 0), Turn(1.0, 3.0, 1)])
-    assert [one.speaker for one in found] == [1, 1]
+    result = speakers_of_words(spoken_words((0.8, 1.4), (1.5, 2.0)), [Turn(0, 1.0, 0), Turn(1.0, 3.0, 1)])
+    assert [one.speaker for one in result] == [1, 1]
 
 
 def test_a_word_between_turns_belongs_to_the_nearest_and_far_ones_to_nobody():
-    found = speakers_of_words(said((1.2, 1.4), (1.7, 1.9), (9, 9.5)), [Turn(0, 1, 0), Turn(2, 3, 1)])
-    assert [one.speaker for one in found] == [0, 1, None]
+    result = speakers_of_words(spoken_words((1.2, 1.4), (1.7, 1.9), (9, 9.5)), [Turn(0, 1, 0), Turn(2, 3, 1)])
+    assert [one.speaker for one in result] == [0, 1, None]
 
 
 def test_where_two_speak_at_once_a_sentence_goes_on():
     turns = [Turn(0, 4, 0), Turn(1.0, 2.1, 1)]
-    found = speakers_of_words(said((0.2, 0.8), (1.2, 1.6), (1.7, 2.0), (3, 3.4)), turns)
-    assert [one.speaker for one in found] == [0, 0, 0, 0]
-    assert [one.overlapped for one in found] == [False, True, True, False]
+    result = speakers_of_words(spoken_words((0.2, 0.8), (1.2, 1.6), (1.7, 2.0), (3, 3.4)), turns)
+    assert [one.speaker for one in result] == [0, 0, 0, 0]
+    assert [one.overlapped for one in result] == [False, True, True, False]
 
 
 def test_an_interruption_that_covers_the_word_alone_changes_the_speaker():
     turns = [Turn(0, 1.3, 0), Turn(1.2, 2.1, 1), Turn(2.2, 4, 0)]
-    found = speakers_of_words(said((0.2, 0.8), (1.4, 1.9), (2.5, 3)), turns)
-    assert [one.speaker for one in found] == [0, 1, 0]
+    result = speakers_of_words(spoken_words((0.2, 0.8), (1.4, 1.9), (2.5, 3)), turns)
+    assert [one.speaker for one in result] == [0, 1, 0]
 
 
 def test_a_word_after_a_long_early_turn_is_still_seen_by_it():
     turns = [Turn(0, 60, 0), *(Turn(at, at + 0.5, 1) for at in range(1, 50, 2))]
-    assert speakers_of_words(said((58, 58.4)), turns)[0].speaker == 0
+    assert speakers_of_words(spoken_words((58, 58.4)), turns)[0].speaker == 0
 
 
 def test_utterances_never_mix_speakers_and_lose_no_word():
-    words = said((0, 1), (1.1, 2), (2.1, 3), (3.1, 4), (8, 9))
-    found = utterances(words, speakers_of_words(words, [Turn(0, 2, 0), Turn(2, 9, 1)]))
-    assert [(one.speaker, one.first, one.end) for one in found] == [(0, 0, 2), (1, 2, 4), (1, 4, 5)]
-    assert (found[0].start_s, found[0].end_s) == (0, 2)
+    words = spoken_words((0, 1), (1.1, 2), (2.1, 3), (3.1, 4), (8, 9))
+    result = utterances(words, speakers_of_words(words, [Turn(0, 2, 0), Turn(2, 9, 1)]))
+    assert [(one.speaker, one.first, one.end) for one in result] == [(0, 0, 2), (1, 2, 4), (1, 4, 5)]
+    assert (result[0].start_s, result[0].end_s) == (0, 2)
 
 
 def test_words_of_nobody_join_their_neighbours():
-    words = said((0, 1), (10, 11), (11.2, 12))
-    found = utterances(words, speakers_of_words(words, [Turn(11.1, 12, 3)]), pause_s=100)
-    assert [(one.speaker, one.first, one.end) for one in found] == [(3, 0, 3)]
+    words = spoken_words((0, 1), (10, 11), (11.2, 12))
+    result = utterances(words, speakers_of_words(words, [Turn(11.1, 12, 3)]), pause_s=100)
+    assert [(one.speaker, one.first, one.end) for one in result] == [(3, 0, 3)]
 
 
 def test_no_words_are_no_utterances():
@@ -106,8 +112,8 @@ def test_speech_is_cut_at_pauses_and_into_pieces_of_two_seconds():
     active = np.zeros(FRAMES, bool)
     active[10:160] = active[170:200] = True  # a pause of 0.17 s is none
     active[300:360] = True
-    found = cut(active)
-    lengths = [(int(piece[0]), int(piece[-1])) for piece in found]
+    result = cut(active)
+    lengths = [(int(piece[0]), int(piece[-1])) for piece in result]
     assert lengths == [(10, 99), (100, 199), (300, 359)]
 
 
@@ -120,13 +126,13 @@ def pieces_of(plan: list[tuple[int, float]], *, noise: float = 0.06) -> Pieces:
     """Pieces one after another, one a window: (person, seconds)."""
     rng = np.random.default_rng(1)
     n = len(plan)
-    heard = np.stack([person(who) for who, _ in plan]) + noise * rng.standard_normal((n, 192))
-    heard /= np.linalg.norm(heard, axis=1, keepdims=True)
+    vectors = np.stack([person(who) for who, _ in plan]) + noise * rng.standard_normal((n, 192))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     seconds = np.array([s for _, s in plan], np.float32)
     last = (seconds / FRAME_S).astype(np.int64)
     zeros = np.zeros(n, np.int64)
     certain = np.ones(n, np.float32)
-    return Pieces(np.arange(n), zeros, zeros, last, seconds, seconds, certain, heard.astype(np.float32))
+    return Pieces(np.arange(n), zeros, zeros, last, seconds, seconds, certain, vectors.astype(np.float32))
 
 
 def people_in(plan: list[tuple[int, float]], count: Count | None = None) -> list[int]:
@@ -204,7 +210,7 @@ def analysis_of(truth: list[tuple[float, float, int]], duration_s: float) -> Ana
     starts = np.arange(0, int(duration_s - 10 + 2.5) * RATE, int(2.5 * RATE))
     activity = np.zeros((len(starts), FRAMES, 3), np.uint8)
     rows: list[tuple[int, int, int, int, float, float]] = []
-    heard: list[np.ndarray] = []
+    reported_s: list[np.ndarray] = []
     times = np.arange(FRAMES) * FRAME_S + 0.031
     for window, start in enumerate(starts / RATE):
         for who in sorted({speaker for *_, speaker in truth}):
@@ -217,30 +223,30 @@ def analysis_of(truth: list[tuple[float, float, int]], duration_s: float) -> Ana
             for frames in cut(activity[window, :, local] > 0):
                 length, alone = len(frames) * FRAME_S, single[frames].sum() * FRAME_S
                 rows.append((window, local, frames[0], frames[-1], length, alone))
-                heard.append(person((local - window) % 3))
+                reported_s.append(person((local - window) % 3))
     table = np.array(rows)
     whole = table[:, :4].astype(np.int64)
     seconds = table[:, 4:].astype(np.float32)
-    pieces = Pieces(*whole.T, *seconds.T, np.ones(len(rows), np.float32), np.stack(heard))
+    pieces = Pieces(*whole.T, *seconds.T, np.ones(len(rows), np.float32), np.stack(reported_s))
     return Analysis(duration_s, starts, activity, pieces)
 
 
 def test_turns_are_where_the_windows_hear_them():
     truth = [(1.0, 6.0, 1), (6.5, 12.0, 0), (11.0, 19.0, 1), (20.0, 28.0, 2), (27.0, 33.0, 0)]
-    found = resolve(analysis_of(truth, 40.0))
+    result = resolve(analysis_of(truth, 40.0))
     names = {1: 0, 0: 1, 2: 2}
-    assert [turn.speaker for turn in found.turns] == [names[who] for *_, who in truth]
-    for turn, (start, end, _) in zip(found.turns, truth, strict=True):
+    assert [turn.speaker for turn in result.turns] == [names[who] for *_, who in truth]
+    for turn, (start, end, _) in zip(result.turns, truth, strict=True):
         assert turn.start_s == pytest.approx(start, abs=0.05)
         assert turn.end_s == pytest.approx(end, abs=0.05)
-    assert [one.speakers for one in found.overlaps] == [(0, 1), (1, 2)]
+    assert [one.speakers for one in result.overlaps] == [(0, 1), (1, 2)]
 
 
 def test_only_who_spoke_long_enough_alone_has_a_voice_to_keep():
-    found = resolve(analysis_of([(0.0, 15.0, 0), (16.0, 20.0, 1)], 30.0))
-    assert [speaker.storable for speaker in found.speakers] == [True, False]
-    assert found.speakers[0].alone_s == pytest.approx(15, abs=0.2)
-    assert np.linalg.norm(found.speakers[0].voice) == pytest.approx(1, abs=1e-3)
+    result = resolve(analysis_of([(0.0, 15.0, 0), (16.0, 20.0, 1)], 30.0))
+    assert [speaker.storable for speaker in result.speakers] == [True, False]
+    assert result.speakers[0].alone_s == pytest.approx(15, abs=0.2)
+    assert np.linalg.norm(result.speakers[0].voice) == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize(("least", "most"), [(0, None), (3, 2), (None, 0)])
@@ -253,24 +259,24 @@ def test_impossible_numbers_of_speakers_are_refused(least, most):
 
 
 def test_a_near_voice_is_probable_a_less_near_one_possible_a_far_one_nobody():
-    known = {"Anna": [person(0)]}
+    people = {"Anna": [person(0)]}
     at = {0: 0.9, 1: 0.45, 2: 0.2}
     for who, cosine in at.items():
         voice = cosine * person(0) + (1 - cosine**2) ** 0.5 * person(5)
-        found = voices.propose({who: voice}, known).get(who)
+        result = voices.propose({who: voice}, people).get(who)
         expected = {0: voices.Certainty.PROBABLE, 1: voices.Certainty.POSSIBLE, 2: None}[who]
-        assert (found and found.certainty) == expected
+        assert (result and result.certainty) == expected
 
 
 def test_nobody_is_proposed_for_two_speakers():
     near = voices.normalised(person(0) + 0.3 * person(1))
-    found = voices.propose({0: near, 1: person(0)}, {"Anna": [person(0)]})
-    assert {who: match.key for who, match in found.items()} == {1: "Anna"}
+    result = voices.propose({0: near, 1: person(0)}, {"Anna": [person(0)]})
+    assert {who: match.key for who, match in result.items()} == {1: "Anna"}
 
 
 def test_the_nearest_of_a_persons_voices_counts():
-    found = voices.propose({0: person(3)}, {"Anna": [person(0), person(3)]})
-    assert found[0].similarity == pytest.approx(1)
+    result = voices.propose({0: person(3)}, {"Anna": [person(0), person(3)]})
+    assert result[0].similarity == pytest.approx(1)
 
 
 def test_no_known_voices_propose_nobody():
@@ -287,9 +293,9 @@ def test_a_stored_voice_comes_back():
 
 
 def test_a_merged_voice_is_nearer_to_what_there_is_more_of():
-    found = voices.merged([person(0), person(1)], [30, 10])
-    assert found @ person(0) > found @ person(1) > 0
-    assert np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
+    result = voices.merged([person(0), person(1)], [30, 10])
+    assert result @ person(0) > result @ person(1) > 0
+    assert np.linalg.norm(result) == pytest.approx(1, abs=1e-5)
 
 
 # Weights
@@ -333,8 +339,8 @@ def tones(seconds: float) -> np.ndarray:
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3, 4.0, 21.0])
 def test_silence_has_no_speakers_however_long_it_is(networks, seconds):
-    found = diarize(np.zeros(int(seconds * RATE), np.float32), networks)
-    assert (found.turns, found.speakers) == ((), ())
+    result = diarize(np.zeros(int(seconds * RATE), np.float32), networks)
+    assert (result.turns, result.speakers) == ((), ())
 
 
 def test_chords_and_noise_have_no_speakers(networks):
@@ -344,16 +350,49 @@ def test_chords_and_noise_have_no_speakers(networks):
 
 
 def test_progress_is_said_and_may_end_the_work(networks):
-    heard: list[float] = []
-    diarize(np.zeros(25 * RATE, np.float32), networks, progress=heard.append)
-    assert heard[-1] == 25
-    assert heard == sorted(heard)
+    reported_s: list[float] = []
+    diarize(np.zeros(25 * RATE, np.float32), networks, progress=reported_s.append)
+    assert reported_s[-1] == 25
+    assert reported_s == sorted(reported_s)
 
     def enough(_seconds: float) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
         diarize(np.zeros(25 * RATE, np.float32), networks, progress=enough)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+import torch
+from core.speech.speakers import analysis, models
+analysis.KEEP_WINDOWS = 8
+torch.set_num_threads(1)
+def die(seconds):
+    if seconds > 30:
+        os.kill(os.getpid(), signal.SIGKILL)
+analysis.analyse(np.load(sys.argv[1]), models.load(), die, folder=Path(sys.argv[2]))
+"""
+"""Finds speakers, and is killed once a part was kept."""
+
+
+def test_a_killed_search_goes_on_where_it_was_and_finds_the_same(networks, tmp_path, monkeypatch):
+    sound = recordings.sound(DATA / "ru_planning.opus", tmp_path)[: 36 * RATE]
+    np.save(tmp_path / "sound.npy", sound)
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "sound.npy"), str(tmp_path / "kept")]
+    assert subprocess.run(command, check=False, cwd=ROOT).returncode == -signal.SIGKILL
+    (tmp_path / "kept" / "half.part").write_bytes(b"what was being written")
+    listened = []
+    listen = analysis._analyse_windows
+    monkeypatch.setattr(analysis, "_analyse_windows", lambda *said: listened.extend(said[2]) or listen(*said))
+
+    result = diarize(sound, networks, folder=tmp_path / "kept")
+
+    assert min(listened) == 8
+    assert result.turns == diarize(sound, networks).turns
+    assert result.turns
 
 
 # Real recordings
@@ -371,8 +410,8 @@ def sound_of(name: str) -> np.ndarray:
 def error_of(name: str, networks) -> tuple[float, Diarization]:
     from benchmarks.bench_speakers import errors, read_rttm
 
-    found = diarize(sound_of(f"{name}.flac"), networks)
-    return errors(read_rttm(AUDIO / f"{name}.rttm"), found).rate, found
+    result = diarize(sound_of(f"{name}.flac"), networks)
+    return errors(read_rttm(AUDIO / f"{name}.rttm"), result).rate, result
 
 
 @pytest.mark.voices
@@ -381,8 +420,8 @@ def error_of(name: str, networks) -> tuple[float, Diarization]:
     [("ami_dev00", 2, 0.25), ("ami_tst00", 4, 0.50), ("pyannote_sample", 2, 0.12)],
 )
 def test_real_conversations_are_told_apart(networks, name, speakers, most):
-    rate, found = error_of(name, networks)
-    assert len(found.speakers) == speakers
+    rate, result = error_of(name, networks)
+    assert len(result.speakers) == speakers
     assert rate <= most
 
 

@@ -22,12 +22,12 @@ def one_by_one(logits, tokens):
     frames, count = scores.size(0), len(tokens)
     ways = []
     for places in itertools.combinations(range(frames + count - 1), count):
-        frame, said, way = 0, 0, scores.new_zeros(())
+        frame, token, way = 0, 0, scores.new_zeros(())
         for step in range(frames + count):
             if step in places:
-                way, said = way + scores[frame, said, tokens[said]], said + 1
+                way, token = way + scores[frame, token, tokens[token]], token + 1
             else:
-                way, frame = way + scores[frame, said, -1], frame + 1
+                way, frame = way + scores[frame, token, -1], frame + 1
         ways.append(way)
     return -torch.stack(ways).logsumexp(0)
 
@@ -45,11 +45,11 @@ def sample(sizes, seed=0):
 def test_the_loss_is_the_sum_over_all_ways_alone_and_in_a_padded_batch(sizes, seed):
     logits, tokens, ends, counts = sample(sizes, seed)
 
-    found = loss(logits, tokens, ends, counts)
+    losses = loss(logits, tokens, ends, counts)
 
     for row, (end, count) in enumerate(sizes):
         expected = one_by_one(logits[row, :end, : count + 1], tokens[row, :count].tolist())
-        assert found[row].item() == pytest.approx(expected.item(), rel=1e-9)
+        assert losses[row].item() == pytest.approx(expected.item(), rel=1e-9)
 
 
 def test_its_gradient_is_that_of_its_value_and_nothing_behind_the_ends_has_one():
@@ -67,9 +67,9 @@ def test_its_gradient_is_that_of_its_value_and_nothing_behind_the_ends_has_one()
 def test_single_precision_is_enough_for_a_long_text():
     logits, tokens, ends, counts = sample([(300, 170), (260, 120)])
 
-    exact, found = loss(logits, tokens, ends, counts), loss(logits.float(), tokens, ends, counts)
+    exact, single = loss(logits, tokens, ends, counts), loss(logits.float(), tokens, ends, counts)
 
-    assert found.tolist() == pytest.approx(exact.tolist(), rel=1e-5)
+    assert single.tolist() == pytest.approx(exact.tolist(), rel=1e-5)
 
 
 def head():

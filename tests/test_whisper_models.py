@@ -26,17 +26,17 @@ def _sum(content):
 
 
 def publisher(content=CONTENT, breaks_at=None):
-    asked = []
+    requests = []
 
     def answer(request):
-        wanted = request.headers.get("range")
-        asked.append((request.url.path, wanted))
-        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+        byte_range = request.headers.get("range")
+        requests.append((request.url.path, byte_range))
+        start = int(byte_range.removeprefix("bytes=").removesuffix("-")) if byte_range else 0
         if start >= len(content):
             return httpx.Response(416)
         return httpx.Response(206 if start else 200, stream=Broken(content[start:], breaks_at))
 
-    return httpx.Client(transport=httpx.MockTransport(answer)), asked
+    return httpx.Client(transport=httpx.MockTransport(answer)), requests
 
 
 class Broken(httpx.SyncByteStream):
@@ -62,9 +62,9 @@ def test_the_packaged_model_is_joined_once_and_is_what_was_published(tmp_path):
 
     weights = folder / "model.bin"
     assert _sum(weights.read_bytes()) == whisper_models.MODELS["base"].files[-1].sha256
-    made = weights.stat().st_mtime_ns
+    modified_ns = weights.stat().st_mtime_ns
     assert whisper_models.prepare(tmp_path, "base") == folder
-    assert weights.stat().st_mtime_ns == made
+    assert weights.stat().st_mtime_ns == modified_ns
     assert not list(folder.glob("*.part"))
 
 
@@ -80,30 +80,31 @@ def test_halves_that_do_not_add_up_are_refused_and_leave_nothing(tmp_path, monke
 
 
 def test_two_that_join_at_the_same_time_both_have_the_model(tmp_path):
-    found = []
+    results = []
     threads = [
-        threading.Thread(target=lambda: found.append(whisper_models.prepare(tmp_path, "base"))) for _ in "ab"
+        threading.Thread(target=lambda: results.append(whisper_models.prepare(tmp_path, "base")))
+        for _ in "ab"
     ]
     for each in threads:
         each.start()
     for each in threads:
         each.join()
-    assert len(found) == 2
-    assert (found[0] / "model.bin").stat().st_size == 145_217_532
+    assert len(results) == 2
+    assert (results[0] / "model.bin").stat().st_size == 145_217_532
 
 
 def test_a_model_arrives_from_its_pinned_revision_and_tells_its_progress(tmp_path, published):
-    client, asked = publisher()
-    told = []
+    client, requests = publisher()
+    progress = []
 
-    paths = whisper_models.fetch("small", tmp_path, lambda *step: told.append(step), client)
+    paths = whisper_models.fetch("small", tmp_path, lambda *step: progress.append(step), client)
 
     assert [path.name for path in paths] == ["config.json", "model.bin"]
-    assert [path for path, _ in asked] == [
+    assert [path for path, _ in requests] == [
         "/them/small/resolve/c0ffee/config.json",
         "/them/small/resolve/c0ffee/model.bin",
     ]
-    assert told[-1] == ("model.bin", len(CONTENT), len(CONTENT))
+    assert progress[-1] == ("model.bin", len(CONTENT), len(CONTENT))
     assert whisper_models.is_here(tmp_path, "small")
 
 
@@ -113,10 +114,10 @@ def test_a_broken_download_goes_on_where_it_ended(tmp_path, published):
         whisper_models.fetch("small", tmp_path, quiet, client)
     assert not whisper_models.is_here(tmp_path, "small")
 
-    client, asked = publisher()
+    client, requests = publisher()
     whisper_models.fetch("small", tmp_path, quiet, client)
 
-    assert asked[0][1] == "bytes=1048576-"
+    assert requests[0][1] == "bytes=1048576-"
     assert (tmp_path / "whisper-small" / "model.bin").read_bytes() == CONTENT
 
 

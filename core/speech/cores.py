@@ -10,8 +10,8 @@ TOPOLOGY = Path("/sys/devices/system/cpu")
 
 def thread_count() -> int:
     """One thread a physical core, or as many as `OMP_NUM_THREADS` says."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdigit() and int(wanted) else physical_cores()
+    value = os.environ.get("OMP_NUM_THREADS", "")
+    return int(value) if value.isdecimal() and int(value) else physical_cores()
 
 
 def physical_cores() -> int:

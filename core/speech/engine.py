@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import zlib
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from core.database.states import OrderFate, PriceMode
 from core.errors import Code, Rejected
@@ -18,6 +21,28 @@ BATCH = "-batch"
 """How the name of an engine's batch mode ends."""
 
 
+class Mark(StrEnum):
+    """What people did to a word: nothing; wrote it in place of what was heard; put it where nothing was."""
+
+    HEARD = ""
+    CORRECTED = "corrected"
+    """Its times are those of the word that was heard there."""
+    INTERPOLATED = "interpolated"
+    """Its times are a guess, between its neighbours."""
+
+
+class Named(Protocol):
+    """What made a transcript: an engine, or whoever made a file that was brought."""
+
+    @property
+    def name(self) -> str:
+        """Stable identifier."""
+
+    @property
+    def version(self) -> str:
+        """Of what it writes; another one may write the same sound down otherwise."""
+
+
 @dataclass(frozen=True)
 class Word:
     """One word with its place, in seconds from the start of the segment (later: of the recording)."""
@@ -26,6 +51,7 @@ class Word:
     start_s: float
     end_s: float
     confidence: float | None = None
+    mark: Mark = Mark.HEARD
 
 
 @dataclass(frozen=True)
@@ -36,6 +62,10 @@ class Phrase:
     start_s: float
     end_s: float
     words: tuple[Word, ...] = ()
+    log_probability: float | None = None
+    """Mean natural logarithm of the probability of a token, where the engine says it."""
+    no_speech: float | None = None
+    """Probability that nobody speaks here, where the engine says it."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +90,10 @@ class Readiness:
     """Whether the provider has ended the service."""
 
 
+NOT_HERE = "its files are not here yet, the settings page gets them"
+"""Why an engine is not ready whose model can be downloaded; it names no file of the server."""
+
+
 class Engine(Protocol):
     """Anything that turns segments of sound into words."""
 
@@ -69,12 +103,14 @@ class Engine(Protocol):
     """What a person sees; says plainly when the engine is a toy or a demo."""
     version: str
     """Changes whenever results may change; part of the key under which transcripts are reused."""
-    languages: tuple[str, ...]
-    """ISO 639-1 codes it understands."""
     queue: str
     """Where its work runs: gpu, cpu, or io for engines elsewhere."""
     max_segment_s: float
     """Longest segment it takes, in seconds."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """ISO 639-1 codes it understands."""
 
     @property
     def batch_segments(self) -> int:
@@ -93,6 +129,43 @@ class LocalEngine(Engine, Protocol):
 
     def device_reason(self) -> str:
         """The device, its numbers, and why: a phrase in English. Slow the first time."""
+
+
+@runtime_checkable
+class TunableEngine(Engine, Protocol):
+    """An engine that can be asked for more than the words: a translation into English, or some chance."""
+
+    translates: bool
+    """Whether its model knows how to translate into English."""
+    varies: bool
+    """Whether it takes a temperature."""
+
+    def tuned(self, *, translate: bool, temperature: float, hints: str = "") -> Engine:
+        """The same engine, asked so. `temperature` is 0 to 1: how much chance decides between words.
+
+        `hints` are names and words that may be said; engines that take none are as good without.
+        """
+
+
+class Tunable:
+    """What a TunableEngine keeps of how it was asked."""
+
+    translate = False
+    temperature = 0.0
+    hints = ""
+
+    def tuned(self, *, translate: bool, temperature: float, hints: str = "") -> Self:
+        """A copy: nobody else's engine is changed."""
+        engine = copy.copy(self)
+        engine.translate, engine.temperature, engine.hints = translate, temperature, hints
+        return engine
+
+
+def tuned(engine: Engine, *, translate: bool, temperature: float, hints: str = "") -> Engine:
+    """The engine as it is asked for; one that has no chance to play with is left as it is."""
+    if isinstance(engine, TunableEngine) and (translate or temperature or hints):
+        return engine.tuned(translate=translate, temperature=temperature, hints=hints)
+    return engine
 
 
 class Pending(Protocol):
@@ -120,6 +193,17 @@ def refuse_unready(engine: Engine) -> None:
         raise Rejected(Code.ENGINE_NOT_READY, title=engine.title, reason=readiness.reason)
 
 
+def compression(text: str) -> float:
+    """By how much zlib shrinks a text: what repeats itself shrinks more."""
+    content = text.encode()
+    return len(content) / len(zlib.compress(content)) if content else 0.0
+
+
+def spoken(engine: Engine, language: str) -> str:
+    """The language to ask an engine for; one that was named may not know the one that is spoken."""
+    return language if language in engine.languages else engine.languages[0]
+
+
 ASKED = 2
 """Groups of segments that an engine which queues is asked about at a time."""
 
@@ -131,16 +215,16 @@ def transcribe_groups(
     if not isinstance(engine, StreamingEngine):
         yield from (engine.transcribe(group, language) for group in groups)
         return
-    asked: deque[Pending] = deque()
+    pending: deque[Pending] = deque()
     try:
         for group in groups:
-            asked.append(engine.ask(group, language))
-            if len(asked) == ASKED:
-                yield asked.popleft().wait()
-        while asked:
-            yield asked.popleft().wait()
+            pending.append(engine.ask(group, language))
+            if len(pending) == ASKED:
+                yield pending.popleft().wait()
+        while pending:
+            yield pending.popleft().wait()
     finally:
-        for each in asked:
+        for each in pending:
             each.leave()
 
 

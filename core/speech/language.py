@@ -28,11 +28,23 @@ SWITCH = 0.1
 """Probability that the language changes from one segment to the next: a segment alone between others is of
 another language if that is a hundred times as likely."""
 
+ENOUGH_S = 5.0
+"""What a shorter segment says about its language counts for less, in proportion."""
+
 LEAST_S = 1.0
 """A segment shorter than this says nothing about its language, and takes its neighbours'."""
 
 FLOOR = 1e-4
 """No language is impossible."""
+
+AUTO = "auto"
+"""In place of a language: it is to be identified."""
+
+UNDETERMINED = "und"
+"""The language of a recording in which nobody speaks (ISO 639-2)."""
+
+HOUSE = ("ru", "en")
+"""The languages of this tool, which lists name first."""
 
 Probabilities = Mapping[str, float]
 
@@ -60,18 +72,69 @@ class Identified:
     segments: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class DetectedLanguages:
+    """The language of a recording, and the stretches of one language in each of its channels."""
+
+    main: Language
+    stretches: Mapping[str, Sequence[tuple[Span, str]]]
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """All of them, the main one first."""
+        others = {code for channel in self.stretches.values() for _, code in channel} - {self.main.code}
+        return (self.main.code, *sorted(others))
+
+    def known(self) -> dict[str, object]:
+        """As transcripts keep it."""
+        return {"languages": list(self.languages), "probability": self.main.probability}
+
+
+def detect(
+    model: LanguageModel, sounds: Mapping[str, Waveform], pieces: Mapping[str, Sequence[Span]]
+) -> DetectedLanguages | None:
+    """Languages of pieces of speech in channels; None where nobody speaks. The longer channel decides."""
+    by_channel: dict[str, Identified] = {}
+    spoken_s: dict[str, float] = {}
+    for channel, spans in pieces.items():
+        windows = [cut(sounds[channel], span) for span in spans]
+        if (each := identify(model, windows)) is not None:
+            by_channel[channel] = each
+            seconds = sum(span.duration_s for span in spans)
+            spoken_s[each.main.code] = spoken_s.get(each.main.code, 0.0) + seconds
+    if not by_channel:
+        return None
+    code = max(spoken_s, key=lambda each: spoken_s[each])
+    probabilities = [each.main.probability for each in by_channel.values() if each.main.code == code]
+    main = Language(code, round(sum(probabilities) / len(probabilities), 4))
+    return DetectedLanguages(
+        main, {name: stretches(pieces[name], each.segments) for name, each in by_channel.items()}
+    )
+
+
+def sample(spans: Sequence[Span], most: int) -> list[Span]:
+    """The longest of them, in order of time."""
+    longest = sorted(spans, key=lambda span: -span.duration_s)[:most]
+    return sorted(longest, key=lambda span: span.start_s)
+
+
+def cut(sound: Waveform, span: Span) -> Waveform:
+    """The sound of a stretch."""
+    return sound[int(span.start_s * SAMPLE_RATE) : int(span.end_s * SAMPLE_RATE)]
+
+
 def identify(
-    model: LanguageModel, sounds: Sequence[Waveform], known: Sequence[str] | None = None
+    model: LanguageModel, sounds: Sequence[Waveform], languages: Sequence[str] | None = None
 ) -> Identified | None:
     """The language of segments of one channel, in order of time; None where there are none.
 
-    `known` are the languages that may be answered, all of the model's if it is None.
+    `languages` are the languages that may be answered, all of the model's if it is None.
     """
     if not sounds:
         return None
     seconds = [len(sound) / SAMPLE_RATE for sound in sounds]
-    heard = _listen(model, sounds, seconds)
-    scores = {n: _among(each, known) for n, each in heard.items()}
+    probabilities = _identify_some(model, sounds, seconds)
+    scores = {n: _among(each, languages) for n, each in probabilities.items()}
     path = _path(scores, seconds)
     main = _main(scores, seconds)
     return Identified(main, tuple(path))
@@ -88,21 +151,21 @@ def stretches(spans: Sequence[Span], codes: Sequence[str]) -> list[tuple[Span, s
     return found
 
 
-def _listen(
+def _identify_some(
     model: LanguageModel, sounds: Sequence[Waveform], seconds: Sequence[float]
 ) -> dict[int, Probabilities]:
     """Probabilities by segment: of some across the recording, and of all between those that disagree."""
-    asked = _spread(seconds)
-    heard = _ask(model, sounds, asked)
-    ends = sorted(heard)
+    positions = _spread(seconds)
+    probabilities = _ask(model, sounds, positions)
+    ends = sorted(probabilities)
     between = [
         n
         for one, other in pairwise(ends)
-        if _best(heard[one]) != _best(heard[other])
+        if _best(probabilities[one]) != _best(probabilities[other])
         for n in range(one + 1, other)
         if seconds[n] >= LEAST_S
     ]
-    return heard | _ask(model, sounds, between)
+    return probabilities | _ask(model, sounds, between)
 
 
 def _spread(seconds: Sequence[float]) -> list[int]:
@@ -122,21 +185,23 @@ def _spread(seconds: Sequence[float]) -> list[int]:
     return [max(group, key=lambda n: seconds[n]) for group in groups.values()]
 
 
-def _ask(model: LanguageModel, sounds: Sequence[Waveform], asked: Sequence[int]) -> dict[int, Probabilities]:
-    found: dict[int, Probabilities] = {}
-    for n in range(0, len(asked), 4):
-        some = asked[n : n + 4]
+def _ask(
+    model: LanguageModel, sounds: Sequence[Waveform], positions: Sequence[int]
+) -> dict[int, Probabilities]:
+    probabilities: dict[int, Probabilities] = {}
+    for n in range(0, len(positions), 4):
+        some = positions[n : n + 4]
         windows = [sounds[index][: round(WINDOW_S * SAMPLE_RATE)] for index in some]
-        found |= zip(some, model.language_probabilities(windows), strict=True)
-    return found
+        probabilities |= zip(some, model.language_probabilities(windows), strict=True)
+    return probabilities
 
 
-def _among(probabilities: Probabilities, known: Sequence[str] | None) -> Probabilities:
-    if known is None:
+def _among(probabilities: Probabilities, languages: Sequence[str] | None) -> Probabilities:
+    if languages is None:
         return probabilities
-    kept = {code: probabilities.get(code, 0.0) for code in known}
-    whole = sum(kept.values()) or 1.0
-    return {code: value / whole for code, value in kept.items()}
+    selected = {code: probabilities.get(code, 0.0) for code in languages}
+    whole = sum(selected.values()) or 1.0
+    return {code: value / whole for code, value in selected.items()}
 
 
 def _best(probabilities: Probabilities) -> str:
@@ -150,9 +215,9 @@ def _main(scores: Mapping[int, Probabilities], seconds: Sequence[float]) -> Lang
         for code, value in each.items():
             lead[code] = lead.get(code, 0.0) + value * seconds[n]
     code = _best(lead)
-    mine = [n for n, each in scores.items() if _best(each) == code] or list(scores)
-    weight = sum(seconds[n] for n in mine)
-    return Language(code, round(sum(scores[n].get(code, 0.0) * seconds[n] for n in mine) / weight, 4))
+    positions = [n for n, each in scores.items() if _best(each) == code] or list(scores)
+    weight = sum(seconds[n] for n in positions)
+    return Language(code, round(sum(scores[n].get(code, 0.0) * seconds[n] for n in positions) / weight, 4))
 
 
 def _path(scores: Mapping[int, Probabilities], seconds: Sequence[float]) -> list[str]:
@@ -164,7 +229,9 @@ def _path(scores: Mapping[int, Probabilities], seconds: Sequence[float]) -> list
         leader = max(codes, key=lambda code: best[code])
         came = {code: code if best[code] + stay >= best[leader] + change else leader for code in codes}
         best = {
-            code: best[came[code]] + (stay if came[code] == code else change) + _weight(scores.get(n), code)
+            code: best[came[code]]
+            + (stay if came[code] == code else change)
+            + _weight(scores.get(n), code) * min(1.0, seconds[n] / ENOUGH_S)
             for code in codes
         }
         back.append(came)

@@ -1,4 +1,4 @@
-"""Sound → stretches of speech that an engine can take. The only home of silero_vad."""
+"""Sound → stretches of speech that an engine can take."""
 
 from __future__ import annotations
 
@@ -12,20 +12,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.media.waveform import SAMPLE_RATE, Waveform
+from core.speech.detector import CONTEXT, FRAME, Memory, detector
 
-Policy = Literal["reading", "subtitles", "orders"]
-"""Long segments, which engines hear best and people like to read; phrases, fit for a screen; or pieces
-as long as a provider takes, as calls are counted there and it says its phrases itself."""
+Policy = Literal["reading", "subtitles", "orders", "languages"]
+"""Long segments, which engines hear best and people like to read; phrases, fit for a screen; pieces as
+long as a provider takes, as calls are counted there and it says its phrases itself; or what one person
+says, in one language."""
 
 _THRESHOLD = 0.25
 """Lower than the detector's own 0.5: more context around speech gave 10–23 % fewer wrong words."""
 
-_FRAME = 512
-_CONTEXT = 64
-_WINDOW = 512 * _FRAME
-"""The detector hears frames of 32 ms, each with 4 ms of the one before; 16 s are handed over at once."""
+_QUIET = 0.1
+"""Speech goes on while frames are between the two: so the detector's own rule has it."""
+_LEAST_SPEECH, _LEAST_SILENCE, _AROUND = SAMPLE_RATE // 4, SAMPLE_RATE // 10, SAMPLE_RATE * 3 // 100
+"""Also of that rule, in samples: shorter stretches are noises, shorter silences are none, and so much of
+what is around stays with a stretch."""
+
+_WINDOW = 512 * FRAME
+"""16 s are listened to at once."""
 
 _RELEASE_EVERY_S = 600
+
+_LOUD = 2000.0
+"""Root mean square that quiet sound is raised to before it is listened to: the detector was made for people
+near a microphone, and between louder ones misses who peaks at 157 of 32,767. Only it gets this sound."""
+_MOST_GAIN = 300.0
+"""Enough for a peak of 20: below that is the noise of the numbers themselves."""
+_AHEAD = 80
+"""Frames before and after a moment that have a say in how much it is raised: 2.5 s."""
+_NEAR_FRAMES = 8
+"""The loudest frame of so many before and after, 0.25 s, says how loud a moment is; the gain is as smooth."""
 
 _HOP = SAMPLE_RATE // 100
 _CALM_HOPS = 15
@@ -57,6 +73,7 @@ _MANNERS: dict[Policy, _Manner] = {
     "reading": _Manner(pause_s=2.0, longest_s=float("inf")),
     "subtitles": _Manner(pause_s=0.35, longest_s=7.0),
     "orders": _Manner(pause_s=15.0, longest_s=float("inf")),
+    "languages": _Manner(pause_s=0.5, longest_s=12.0),
 }
 
 
@@ -65,52 +82,100 @@ def speech(sound: Waveform, on_progress: Callable[[float], None] | None = None) 
 
     `on_progress` hears the seconds listened to, every ten minutes of sound and at the end.
     """
-    model = _detector()
-    probabilities: list[float] = []
-    for window in _probabilities(model, sound, on_progress or _ignore):
-        probabilities += window.tolist()
-    return _spans(probabilities, len(sound))
+    return Listener().finish(sound, on_progress)
+
+
+class Listener:
+    """Where somebody speaks in a sound that grows, as while it is decoded."""
+
+    def __init__(self) -> None:
+        self._memory = Memory()
+        self._context = np.zeros(CONTEXT, dtype=np.float32)
+        self._levels = np.zeros(0, dtype=np.float32)
+        self._probabilities: list[float] = []
+
+    def listen(self, sound: Waveform) -> None:
+        """To what there is so far, but for the last seconds: what follows says how much they are raised."""
+        frames = len(sound) // FRAME
+        while (start := len(self._probabilities) * FRAME) + _WINDOW + _AHEAD * FRAME <= frames * FRAME:
+            self._window(sound[: frames * FRAME], start)
+
+    def finish(self, sound: Waveform, on_progress: Callable[[float], None] | None = None) -> list[Span]:
+        """Listen to the rest; all of the stretches. `on_progress` as of `speech`."""
+        on_progress = on_progress or _ignore
+        while (start := len(self._probabilities) * FRAME) < len(sound):
+            if self._window(sound, start):
+                on_progress(start / SAMPLE_RATE)
+        on_progress(len(sound) / SAMPLE_RATE)
+        return _spans(self._probabilities, len(sound))
+
+    def _window(self, sound: Waveform, start: int) -> bool:
+        """One more; whether mapped sound was given back, as it is every ten minutes."""
+        first = start // FRAME
+        gains = _gains(self._known(sound, first + _WINDOW // FRAME + _AHEAD)[max(0, first - _AHEAD) :])
+        raised = _raised(sound[start : start + _WINDOW], gains, min(first, _AHEAD))
+        samples = np.concatenate([self._context, raised.reshape(-1)])
+        self._context = samples[-CONTEXT:]
+        self._probabilities += detector().listen(samples, self._memory).tolist()
+        due = start // _WINDOW % (_RELEASE_EVERY_S * SAMPLE_RATE // _WINDOW) == 0
+        if due:
+            release(sound)
+        return due
+
+    def _known(self, sound: Waveform, frames: int) -> NDArray[np.float32]:
+        """The levels of so many frames, or of all there are."""
+        if len(self._levels) < frames:
+            new = sound[len(self._levels) * FRAME : frames * FRAME]
+            self._levels = np.concatenate([self._levels, _levels(new)])
+        return self._levels[:frames]
 
 
 def _ignore(_seconds: float) -> None:
     """Progress that nobody asked for."""
 
 
-def _detector() -> Any:
-    """The voice detector's fast form: whole windows through ONNX."""
-    import torch  # noqa: PLC0415 - pages import this module and need no torch
+def _gains(levels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """By how much each frame is raised, at least 1, so that the quiet are as loud as the loud: [frames].
 
-    threads = torch.get_num_threads()
-    from silero_vad import load_silero_vad  # noqa: PLC0415
+    What is as loud as the calmest 2 s before or behind it is a pause and stays as it is, or its hiss would
+    sound like the end of a sentence: from 3 dB above it is raised in part, from 9 dB wholly.
+    """
+    from scipy import ndimage  # noqa: PLC0415 - pages import this module
 
-    torch.set_num_threads(threads)  # importing silero_vad sets one thread for the whole process
-    return load_silero_vad(sequence=True)
+    near = 2 * _NEAR_FRAMES + 1
+    loudest = np.maximum(ndimage.maximum_filter1d(levels, near, mode="nearest"), 1)
+    calmest = ndimage.minimum_filter1d(ndimage.uniform_filter1d(levels, 5), 16 * _NEAR_FRAMES + 1)
+    changing = np.clip(np.log2(loudest / np.maximum(calmest, 1)) - 0.5, 0, 1)
+    target_gain = np.log(np.clip(_LOUD / loudest, 1, _MOST_GAIN)) * changing
+    gains: NDArray[np.float32] = np.exp(ndimage.uniform_filter1d(target_gain, near, mode="nearest"))
+    return gains.astype(np.float32)
 
 
-def _probabilities(
-    model: Any, sound: Waveform, on_progress: Callable[[float], None]
-) -> Iterator[NDArray[np.float32]]:
-    """How likely each frame is speech, a window at a time; each begins with what the last one remembered."""
-    hidden = cell = np.zeros((1, 1, 128), dtype=np.float32)
-    context = np.zeros(_CONTEXT, dtype=np.float32)
-    for start in range(0, len(sound), _WINDOW):
-        frames = _frames(sound[start : start + _WINDOW])
-        contexts = np.vstack([context, frames[:-1, -_CONTEXT:]])
-        context = frames[-1, -_CONTEXT:]
-        inputs = {"input": np.hstack([contexts, frames]), "h": hidden, "c": cell}
-        found, hidden, cell = model.session.run(["speech_probs", "hn", "cn"], inputs)
-        yield found.reshape(-1)
-        if start // _WINDOW % (_RELEASE_EVERY_S * SAMPLE_RATE // _WINDOW) == 0:
-            release(sound)
-            on_progress(start / SAMPLE_RATE)
-    on_progress(len(sound) / SAMPLE_RATE)
+def _levels(sound: Waveform) -> NDArray[np.float32]:
+    """The root mean square of each frame."""
+    frames = _frames(sound)
+    levels: NDArray[np.float32] = np.sqrt(np.einsum("fs,fs->f", frames, frames) / FRAME)
+    return levels
+
+
+def _raised(sound: Waveform, gains: NDArray[np.float32], first: int) -> NDArray[np.float32]:
+    """Sound as frames [n, 512] of ±1, raised by gains from `first` on, which change from middle to middle."""
+    frames = _frames(sound)
+    near = gains[np.clip(np.arange(first - 1, first + len(frames) + 1), 0, len(gains) - 1)] / 32768
+    between = (near[:-1] + near[1:]) / 2
+    corners = np.stack([between[:-1], near[1:-1], between[1:]], axis=1)
+    steps = np.diff(corners)[..., None] * (np.arange(FRAME // 2, dtype=np.float32) / (FRAME // 2))
+    frames *= (steps + corners[:, :2, None]).reshape(frames.shape)
+    return np.clip(frames, -1, 1, out=frames)
 
 
 def _frames(samples: Waveform) -> NDArray[np.float32]:
-    """Samples as frames [n, 512] between -1 and 1, the last one filled up with silence."""
-    frames = np.zeros((-(-len(samples) // _FRAME), _FRAME), dtype=np.float32)
-    frames.reshape(-1)[: len(samples)] = samples
-    return frames / np.float32(32768)
+    """Samples as frames [n, 512], the last one filled up with silence."""
+    frames = np.empty((-(-len(samples) // FRAME), FRAME), dtype=np.float32)
+    flat = frames.reshape(-1)
+    flat[: len(samples)] = samples
+    flat[len(samples) :] = 0
+    return frames
 
 
 def release(sound: NDArray[Any]) -> None:
@@ -119,14 +184,30 @@ def release(sound: NDArray[Any]) -> None:
         sound.base.madvise(mmap.MADV_DONTNEED)
 
 
-def _spans(probabilities: list[float], samples: int) -> list[Span]:
+def _spans(probabilities: Sequence[float], samples: int) -> list[Span]:
     """The detector's own rule from frames to stretches: hysteresis, short noises out, 30 ms around."""
-    from silero_vad import get_speech_timestamps_from_probs  # noqa: PLC0415
+    stretches = list(_stretches(probabilities, samples))
+    borders = [0, *((one[1] + next_one[0]) // 2 for one, next_one in pairwise(stretches)), samples]
+    return [
+        Span(max(start - _AROUND, low) / SAMPLE_RATE, min(end + _AROUND, high) / SAMPLE_RATE)
+        for (start, end), low, high in zip(stretches, borders, borders[1:], strict=False)
+    ]
 
-    found = get_speech_timestamps_from_probs(
-        probabilities, SAMPLE_RATE, threshold=_THRESHOLD, audio_length_samples=samples
-    )
-    return [Span(each["start"] / SAMPLE_RATE, each["end"] / SAMPLE_RATE) for each in found]
+
+def _stretches(probabilities: Sequence[float], samples: int) -> Iterator[tuple[int, int]]:
+    """First and last sample of each stretch."""
+    start = quiet_from = None
+    for at, probability in zip(range(0, samples, FRAME), probabilities, strict=True):
+        if probability >= _THRESHOLD:
+            start, quiet_from = at if start is None else start, None
+        elif probability < _QUIET and start is not None:
+            quiet_from = at if quiet_from is None else quiet_from
+            if at - quiet_from >= _LEAST_SILENCE:
+                if quiet_from - start > _LEAST_SPEECH:
+                    yield start, quiet_from
+                start = quiet_from = None
+    if start is not None and samples - start > _LEAST_SPEECH:
+        yield start, samples
 
 
 def cut(

@@ -175,7 +175,7 @@ def train(model: Model, corpus: list[Spoken], options: argparse.Namespace) -> No
     """Learn until the time is over."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=options.rate, weight_decay=1e-3)
-    begun, steps, epoch, shown, kept = time.monotonic(), 0, 0, 0.0, time.process_time()
+    begun, steps, epoch, smoothed_loss, reported_at = time.monotonic(), 0, 0, 0.0, time.process_time()
     while (share := (time.monotonic() - begun) / (options.minutes * 60)) < 1:
         for batch in batches(corpus, epoch, options.batch_s):
             share = (time.monotonic() - begun) / (options.minutes * 60)
@@ -189,18 +189,18 @@ def train(model: Model, corpus: list[Spoken], options: argparse.Namespace) -> No
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
             steps += 1
-            shown = 0.98 * shown + 0.02 * loss.item() if shown else loss.item()
+            smoothed_loss = 0.98 * smoothed_loss + 0.02 * loss.item() if smoothed_loss else loss.item()
             if steps % 50 == 0:
-                print(f"{share:4.0%} epoch {epoch} step {steps} loss {shown:.3f}", flush=True)
-            if time.process_time() > kept + KEPT_EVERY_S:
-                kept = time.process_time()
+                print(f"{share:4.0%} epoch {epoch} step {steps} loss {smoothed_loss:.3f}", flush=True)
+            if time.process_time() > reported_at + KEPT_EVERY_S:
+                reported_at = time.process_time()
                 write(model, options.out.with_suffix(".part"))
         epoch += 1
 
 
 def write(model: Model, path: Path) -> None:
     """The published format, 16 bits a weight."""
-    writing.save(model.config, writing.theirs(model.state_dict()), path)
+    writing.save(model.config, writing.to_checkpoint_layout(model.state_dict()), path)
 
 
 def word_errors(model: Model, held_out: list[Spoken]) -> float:
@@ -209,11 +209,11 @@ def word_errors(model: Model, held_out: list[Spoken]) -> float:
         model.head.tabulate()
     chance = np.random.default_rng(1)
     sounds = [disturbed(each, chance).sound for each in held_out]
-    heard = Recogniser(model).transcribe(sounds)
-    return float(jiwer.wer([each.text for each in held_out], [speech.text for speech in heard]))
+    recognised = Recogniser(model).transcribe(sounds)
+    return float(jiwer.wer([each.text for each in held_out], [speech.text for speech in recognised]))
 
 
-def made(count: int, seed: int) -> list[Spoken]:
+def make_examples(count: int, seed: int) -> list[Spoken]:
     """So many sentences, spoken."""
     chance = random.Random(seed)
     return [speak(sentence(chance), chance) for _ in range(count)]
@@ -252,7 +252,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out = options.out or OUT[options.head]
     torch.manual_seed(0)
-    corpus, held_out = made(options.sentences, seed=1), made(150, seed=2)
+    corpus, held_out = make_examples(options.sentences, seed=1), make_examples(150, seed=2)
     print(f"{len(VOCABULARY)} words, {len(corpus)} sentences, {hours(corpus):.2f} h", flush=True)
     model = ready_to_learn(options)
     train(model, corpus, options)

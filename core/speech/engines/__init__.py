@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from core.errors import BadRequest, Code, Rejected
 from core.i18n.messages import N_
 from core.settings import Settings
-from core.speech.engine import BATCH, Engine, RemoteEngine, refuse_unready
+from core.speech.engine import BATCH, Engine, RemoteEngine, TunableEngine, refuse_unready
 from core.speech.engines import gigaam, whisper
 from core.speech.engines.fireworks import FireworksBatchEngine, FireworksEngine
 from core.speech.engines.gigaam_package import GigaAMPackageEngine
 from core.speech.engines.groq import GroqBatchEngine, GroqEngine
 from core.speech.engines.runpod import RunPodEngine
+from core.speech.language import AUTO
 from core.storage.object_store import ObjectStore
 
 REASONS = {
@@ -30,8 +31,16 @@ class Choice:
     """The engine that will be used, and why: a template (the key of its translation) and its facts."""
 
     engine: Engine
+    """Where the language is not known yet, the one that would cost most."""
     message: str
     facts: Mapping[str, str] = field(default_factory=dict)
+    candidates: tuple[Engine, ...] = ()
+    """Where the language is not known yet, all that it may lead to."""
+
+    @property
+    def possible(self) -> tuple[Engine, ...]:
+        """Every engine that may get the recording."""
+        return self.candidates or (self.engine,)
 
     @property
     def reason(self) -> str:
@@ -42,11 +51,11 @@ class Choice:
 def all(settings: Settings) -> dict[str, Engine]:  # noqa: A001 - `engines.all` reads as it should
     """Every engine by its name, the preferred first. Cheap: nothing is loaded."""
     real = gigaam.real(settings)
-    known = [real, *elsewhere(settings), whisper.engine(settings), GigaAMPackageEngine(real)]
-    return {engine.name: engine for engine in known}
+    engines = [real, *remote_engines(settings), whisper.engine(settings), GigaAMPackageEngine(real)]
+    return {engine.name: engine for engine in engines}
 
 
-def elsewhere(settings: Settings) -> Sequence[RemoteEngine]:
+def remote_engines(settings: Settings) -> Sequence[RemoteEngine]:
     """Engines at providers; each is ready once it has what it needs."""
     storage = ObjectStore(settings)
     engines: list[RemoteEngine] = [
@@ -61,17 +70,43 @@ def elsewhere(settings: Settings) -> Sequence[RemoteEngine]:
     return engines
 
 
-def choose(engines: Mapping[str, Engine], wanted: str, language: str) -> Choice:
+def choose(engines: Mapping[str, Engine], name: str, language: str) -> Choice:
     """The named engine, or with `auto` the first ready one for the language.
 
-    Raise BadRequest for an unknown name, Rejected where what is wanted cannot work now.
+    Where the language is `auto`, what that may come to. Raise BadRequest for an unknown name, Rejected
+    where what is wanted cannot work now.
     """
-    if wanted == "auto":
-        known = [engine for engine in engines.values() if language in engine.languages]
-        return _first_ready([engine for engine in known if _may_be_automatic(engine)], language)
-    if wanted not in engines:
-        raise BadRequest(Code.ENGINE_UNKNOWN, name=wanted, names=", ".join(engines))
-    return _named(engines[wanted], language)
+    if language == AUTO and name == AUTO:
+        return _undecided(engines)
+    if name == AUTO:
+        able = [engine for engine in engines.values() if language in engine.languages]
+        return _first_ready([engine for engine in able if _may_be_automatic(engine)], language)
+    if name not in engines:
+        raise BadRequest(Code.ENGINE_UNKNOWN, name=name, names=", ".join(engines))
+    return _named(engines[name], language)
+
+
+def able(
+    engines: Mapping[str, Engine], engine_name: str, *, translate: bool, temperature: float
+) -> Mapping[str, Engine]:
+    """Those that can do what is asked for. Raise Rejected where the one that was named cannot.
+
+    Where none was named, a temperature decides about none: those that take none are as good without it.
+    """
+    named = engines.get(engine_name)
+    if named is not None and translate and not _translates(named):
+        raise Rejected(Code.TRANSLATION_NOT_OF_ENGINE, title=named.title)
+    if named is not None and temperature and not _varies(named):
+        raise Rejected(Code.TEMPERATURE_NOT_OF_ENGINE, title=named.title)
+    return {name: engine for name, engine in engines.items() if _translates(engine) or not translate}
+
+
+def _translates(engine: Engine) -> bool:
+    return isinstance(engine, TunableEngine) and engine.translates
+
+
+def _varies(engine: Engine) -> bool:
+    return isinstance(engine, TunableEngine) and engine.varies
 
 
 def by_batch(engines: Mapping[str, Engine], name: str) -> str:
@@ -85,8 +120,42 @@ def _may_be_automatic(engine: Engine) -> bool:
     return not isinstance(engine, RemoteEngine) or (engine.auto and engine.readiness().ready)
 
 
+def for_language(engines: Mapping[str, Engine], name: str, language: str) -> Engine:
+    """The engine for a language that was identified: the named one whatever it is, else as by `choose`."""
+    if name == AUTO:
+        return choose(engines, AUTO, language).engine
+    return choose(engines, name, AUTO).engine
+
+
+BY_LANGUAGE = N_("The language decides: {titles}.")
+BY_LANGUAGE_SENT = N_("The language decides: {titles}. The recording may be sent away.")
+
+
+def _undecided(engines: Mapping[str, Engine]) -> Choice:
+    """Every engine that is the best for some language."""
+    languages = dict.fromkeys(code for engine in engines.values() for code in engine.languages)
+    choices: dict[str, Choice] = {}
+    problem: Rejected | None = None
+    for language in languages:
+        try:
+            choice = choose(engines, AUTO, language)
+        except Rejected as error:
+            problem = problem or error
+        else:
+            choices.setdefault(choice.engine.name, choice)
+    if not choices:
+        raise problem or Rejected(Code.LANGUAGE_UNSUPPORTED, language=AUTO)
+    if len(choices) == 1:
+        return next(iter(choices.values()))
+    found = tuple(choice.engine for choice in choices.values())
+    paid = [engine for engine in found if isinstance(engine, RemoteEngine)]
+    titles = ", ".join(engine.title for engine in found)
+    message = BY_LANGUAGE_SENT if paid else BY_LANGUAGE
+    return Choice((paid or found)[-1], message, {"titles": titles}, found)
+
+
 def _named(engine: Engine, language: str) -> Choice:
-    if language not in engine.languages:
+    if language not in {AUTO, *engine.languages}:
         raise Rejected(Code.LANGUAGE_NOT_OF_ENGINE, title=engine.title, language=language)
     refuse_unready(engine)
     return Choice(engine, "{title}, as you asked.", {"title": engine.title})

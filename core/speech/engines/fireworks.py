@@ -17,8 +17,8 @@ from core.http_client import Answer, HttpClient
 from core.media import encode
 from core.media.waveform import Waveform
 from core.settings import Settings
-from core.speech.engine import Readiness, Report, Speech, refuse_unready
-from core.speech.engines import verbose_json
+from core.speech.engine import Readiness, Report, Speech, Tunable, refuse_unready
+from core.speech.engines import verbose_json, whisper
 
 SYNC = "https://audio-{server}.api.fireworks.ai/v1"
 BATCH = "https://audio-batch.api.fireworks.ai"
@@ -34,16 +34,17 @@ DEADLINE_S = 26 * 3600.0
 """They promise a day; an order that is late is parked until then, not given up."""
 
 
-class FireworksEngine:
+class FireworksEngine(Tunable):
     """One call a segment, the answer at once."""
 
     name = "fireworks"
     provider = "fireworks"
     auto = False
     queue = "io"
-    languages = verbose_json.LANGUAGES
+    languages = whisper.LANGUAGES
     max_segment_s = PIECE_S
     batch_segments = 1
+    varies = True
 
     def __init__(self, settings: Settings) -> None:
         self.model = settings.fireworks_model
@@ -68,6 +69,16 @@ class FireworksEngine:
         ready = self.http.has_key
         return Readiness(ready, "" if ready else "FIREWORKS_API_KEY is not set")
 
+    @property
+    def translates(self) -> bool:
+        """As its model does."""
+        return whisper.knows_translation(self.model)
+
+    @property
+    def _task(self) -> str:
+        """How the address ends."""
+        return "audio/translations" if self.translate else "audio/transcriptions"
+
     def price(self, duration_s: float) -> tuple[str, PriceMode, int]:
         """Model, mode of its price, and billed seconds."""
         return self.model, PriceMode.SYNC, ceil(duration_s)
@@ -78,14 +89,14 @@ class FireworksEngine:
         return [self._transcribed(segment, language) if segment.any() else Speech("") for segment in segments]
 
     def _transcribed(self, sound: Waveform, language: str) -> Speech:
-        address = f"{self.address}/audio/transcriptions"
+        address = f"{self.address}/{self._task}"
         return verbose_json.read(self._send(self.http, address, sound, language).json(), self.http.provider)
 
     def _send(self, http: HttpClient, address: str, sound: Waveform, language: str) -> Answer:
         return http.ask(
             "POST",
             address,
-            form=form(self.model, language),
+            form=form(self.model, language, self.temperature),
             file=("sound.flac", encode.encode(sound, "flac"), encode.MIME["flac"]),
             deadline_s=UPLOAD_S,
         )
@@ -135,7 +146,7 @@ class FireworksBatchEngine(FireworksEngine):
     def submit(self, sound: Waveform, language: str, our_id: str, timeout_count: int) -> str:  # noqa: ARG002
         """Order a transcript; account and batch are its id."""
         refuse_unready(self)
-        address = f"{self.batches}/v1/audio/transcriptions?endpoint_id=audio-{self.server}"
+        address = f"{self.batches}/v1/{self._task}?endpoint_id=audio-{self.server}"
         answer = self._send(self._bare, address, sound, language)
         account = answer.json().get("account_id") or self.account
         return f"{account}/{answer.text('batch_id')}"
@@ -147,21 +158,21 @@ class FireworksBatchEngine(FireworksEngine):
         answer = self._bare.ask("GET", address, accept={404})
         if answer.status == 404:
             return Report(OrderFate.LOST, reason="the batch is not known there")
-        told = answer.json()
-        status = str(told.get("status", ""))
+        payload = answer.json()
+        status = str(payload.get("status", ""))
         if status == "processing":
             return Report(OrderFate.WORKING)
         if status != "completed":
             return Report(
                 OrderFate.BROKEN,
-                reason=f"{status or 'no status'}: {told.get('message') or 'no reason'}"[:200],
+                reason=f"{status or 'no status'}: {payload.get('message') or 'no reason'}"[:200],
             )
-        return Report(OrderFate.DONE, self._read(answer, told))
+        return Report(OrderFate.DONE, self._read(answer, payload))
 
-    def _read(self, answer: Answer, told: dict[str, Any]) -> Speech:
+    def _read(self, answer: Answer, payload: dict[str, Any]) -> Speech:
         """The body is a text in the text, of the type that stands beside it."""
-        body = str(told.get("body") or "")
-        if "json" not in str(told.get("content_type", "json")):
+        body = str(payload.get("body") or "")
+        if "json" not in str(payload.get("content_type", "json")):
             return Speech(" ".join(body.split()))
         return verbose_json.read(answer.within(body).json(), self.http.provider)
 
@@ -173,12 +184,12 @@ class FireworksBatchEngine(FireworksEngine):
         """They stop nothing."""
 
 
-def form(model: str, language: str) -> dict[str, str]:
+def form(model: str, language: str, temperature: float) -> dict[str, str]:
     """The fields of an order for words with their times."""
     return {
         "model": model,
         "language": language,
         "response_format": "verbose_json",
         "timestamp_granularities": "word,segment",
-        "temperature": "0",
+        "temperature": f"{temperature:g}",
     }

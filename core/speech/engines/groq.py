@@ -19,8 +19,8 @@ from core.http_client import Answer, HttpClient
 from core.media import encode
 from core.media.waveform import SAMPLE_RATE, Waveform
 from core.settings import Settings
-from core.speech.engine import Readiness, Report, Speech, refuse_unready
-from core.speech.engines import verbose_json
+from core.speech.engine import Readiness, Report, Speech, Tunable, refuse_unready
+from core.speech.engines import verbose_json, whisper
 
 if TYPE_CHECKING:
     from core.storage.object_store import ObjectStore
@@ -38,16 +38,17 @@ DAY_S = 24 * 3600.0
 LINK_S = 2 * DAY_S
 
 
-class GroqEngine:
+class GroqEngine(Tunable):
     """One call a segment, the answer at once."""
 
     name = "groq"
     provider = "groq"
     auto = True
     queue = "io"
-    languages = verbose_json.LANGUAGES
+    languages = whisper.LANGUAGES
     max_segment_s = PIECE_S
     batch_segments = 1
+    varies = True
 
     def __init__(self, settings: Settings) -> None:
         self.model = settings.groq_model
@@ -55,13 +56,27 @@ class GroqEngine:
         self.own = self.address != ADDRESS
         self.title = f"{_host(self.address)} ({self.model})" if self.own else f"Groq ({self.model})"
         self.version = f"1-{_host(self.address)}-{self.model}" if self.own else f"1-{self.model}"
-        whose = Provider(GROQ.name, _host(self.address)) if self.own else GROQ
+        whose = Provider(GROQ.name, f"GROQ_BASE_URL ({_host(self.address)})") if self.own else GROQ
         self.http = HttpClient(whose, settings.groq_api_key, "GROQ_API_KEY")
 
     def readiness(self) -> Readiness:
         """Ready with a key; a server of your own may want none."""
         ready = self.http.has_key or self.own
         return Readiness(ready, "" if ready else "GROQ_API_KEY is not set")
+
+    @property
+    def translates(self) -> bool:
+        """As its model does (…/docs/speech-to-text)."""
+        return whisper.knows_translation(self.model)
+
+    @property
+    def _task(self) -> str:
+        """How the address ends."""
+        return "audio/translations" if self.translate else "audio/transcriptions"
+
+    def _form(self, language: str) -> dict[str, Any]:
+        fields = {"prompt": self.hints} if self.hints else {}
+        return fields | form(self.model, language, translate=self.translate, temperature=self.temperature)
 
     def price(self, duration_s: float) -> tuple[str, PriceMode, int]:
         """Model, mode of its price, and billed seconds."""
@@ -75,8 +90,8 @@ class GroqEngine:
     def _transcribed(self, sound: Waveform, language: str) -> Speech:
         answer = self.http.ask(
             "POST",
-            f"{self.address}/audio/transcriptions",
-            form=form(self.model, language),
+            f"{self.address}/{self._task}",
+            form=self._form(language),
             file=("sound.flac", encode.encode(sound, "flac"), encode.MIME["flac"]),
             deadline_s=UPLOAD_S,
         )
@@ -124,17 +139,16 @@ class GroqBatchEngine(GroqEngine):
         refuse_unready(self)
         name = _name(our_id)
         self._storage.put(name, encode.encode(sound, "flac"))
-        body = {**form(self.model, language), "url": self._storage.link(name, LINK_S)}
-        granularities = body.pop("timestamp_granularities[]")
+        body = {name.removesuffix("[]"): value for name, value in self._form(language).items()}
         line = {
             "custom_id": our_id,
             "method": "POST",
-            "url": "/v1/audio/transcriptions",
-            "body": {**body, "timestamp_granularities": granularities},
+            "url": f"/v1/{self._task}",
+            "body": {**body, "url": self._storage.link(name, LINK_S)},
         }
         order = {
             "input_file_id": self._upload(line, our_id),
-            "endpoint": "/v1/audio/transcriptions",
+            "endpoint": f"/v1/{self._task}",
             "completion_window": WINDOW,
             "metadata": {"our_id": our_id},
         }
@@ -153,16 +167,16 @@ class GroqBatchEngine(GroqEngine):
         answer = self.http.ask("GET", f"{self.address}/batches/{remote_id}", accept={404})
         if answer.status == 404:
             return Report(OrderFate.LOST, reason="the batch is not known there")
-        told = answer.json()
-        status = str(told.get("status", ""))
+        payload = answer.json()
+        status = str(payload.get("status", ""))
         if status == "completed":
-            return self._result(told, our_id)
+            return self._result(payload, our_id)
         if status in ("failed", "expired", "cancelled"):
             return Report(OrderFate.BROKEN, reason=f"the batch ended as {status}")
         return Report(OrderFate.WAITING if status == "validating" else OrderFate.WORKING)
 
-    def _result(self, told: dict[str, Any], our_id: str) -> Report:
-        for file in filter(None, (told.get("output_file_id"), told.get("error_file_id"))):
+    def _result(self, payload: dict[str, Any], our_id: str) -> Report:
+        for file in filter(None, (payload.get("output_file_id"), payload.get("error_file_id"))):
             for line in self.http.ask("GET", f"{self.address}/files/{file}/content").lines():
                 if line.get("custom_id") == our_id:
                     return self._line(line, our_id)
@@ -180,12 +194,12 @@ class GroqBatchEngine(GroqEngine):
         """A batch carries our id, so one whose reply was lost is found in the list, newest first."""
         after = ""
         while True:
-            told = self.http.ask("GET", f"{self.address}/batches{after}").json()
-            page = told.get("data") or []
+            payload = self.http.ask("GET", f"{self.address}/batches{after}").json()
+            page = payload.get("data") or []
             for one in page:
                 if (one.get("metadata") or {}).get("our_id") == our_id:
                     return str(one["id"])
-            if not (page and told.get("has_more")):
+            if not (page and payload.get("has_more")):
                 return None
             after = f"?after={page[-1]['id']}"
 
@@ -194,15 +208,15 @@ class GroqBatchEngine(GroqEngine):
         self.http.ask("POST", f"{self.address}/batches/{remote_id}/cancel", accept={400, 404, 409})
 
 
-def form(model: str, language: str) -> dict[str, Any]:
-    """The fields of an OpenAI-compatible order for words with their times."""
-    return {
-        "model": model,
-        "language": language,
-        "response_format": "verbose_json",
-        "timestamp_granularities[]": ["word", "segment"],
-        "temperature": "0",
-    }
+def form(model: str, language: str, *, translate: bool, temperature: float) -> dict[str, Any]:
+    """The fields of an OpenAI-compatible order for words with their times.
+
+    A translation takes neither a language nor granularities, and comes with the times of its phrases.
+    """
+    fields = {"model": model, "response_format": "verbose_json", "temperature": f"{temperature:g}"}
+    if translate:
+        return fields
+    return {**fields, "language": language, "timestamp_granularities[]": ["word", "segment"]}
 
 
 def _name(our_id: str) -> str:

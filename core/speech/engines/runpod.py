@@ -23,8 +23,8 @@ from core.http_client import Answer, HttpClient
 from core.media import encode
 from core.media.waveform import SAMPLE_RATE, Waveform
 from core.settings import Settings
-from core.speech.engine import Readiness, Report, Speech, refuse_unready
-from core.speech.engines import verbose_json
+from core.speech.engine import Readiness, Report, Speech, Tunable, refuse_unready
+from core.speech.engines import verbose_json, whisper
 from core.storage.object_store import ObjectStore
 
 PAYLOAD_BYTES = 10_000_000
@@ -43,7 +43,7 @@ LINK_S = 2 * 24 * 3600.0
 _FATES = {"IN_QUEUE": OrderFate.WAITING, "IN_PROGRESS": OrderFate.WORKING, "RUNNING": OrderFate.WORKING}
 
 
-class RunPodEngine:
+class RunPodEngine(Tunable):
     """Ordered, and looked at each few seconds."""
 
     name = "runpod"
@@ -51,6 +51,8 @@ class RunPodEngine:
     auto = True
     queue = "io"
     batch_segments = 1
+    translates = False
+    """Of a translation faster-whisper's worker gives neither words nor times."""
     at_once = 20
     poll_s = 5.0
     parked_after_s = MOST_S
@@ -63,7 +65,8 @@ class RunPodEngine:
         self.ours = settings.runpod_worker == "gigaam"
         self.model = settings.runpod_model or ("v3_e2e_rnnt" if self.ours else "large-v3")
         self.address = settings.runpod_url.rstrip("/").removesuffix("/run")
-        self.languages: tuple[str, ...] = ("ru",) if self.ours else verbose_json.LANGUAGES
+        self.varies = not self.ours
+        self.languages: tuple[str, ...] = ("ru",) if self.ours else whisper.LANGUAGES
         self.title = f"RunPod ({'GigaAM' if self.ours else 'faster-whisper'} {self.model})"
         self.version = f"1-{settings.runpod_worker}-{self.model}"
         self.max_segment_s = LONG_PIECE_S if storage.can_share else PIECE_S
@@ -127,6 +130,7 @@ class RunPodEngine:
                 "language": language,
                 "transcription": "plain_text",
                 "word_timestamps": True,
+                "temperature": self.temperature,
             }
         options = {"job_id": our_id, "model": self.model, "language": language, "word_timestamps": True}
         if not self.findable:
@@ -140,12 +144,12 @@ class RunPodEngine:
         answer = self.http.ask("GET", f"{self.address}/status/{remote_id}", accept={404})
         if answer.status == 404:
             return Report(OrderFate.LOST, reason="the order is no longer known there")
-        told = answer.json()
-        match str(told.get("status", "")):
+        payload = answer.json()
+        match str(payload.get("status", "")):
             case "COMPLETED":
-                return self._completed(told.get("output"), our_id)
+                return self._completed(payload.get("output"), our_id)
             case "FAILED":
-                return Report(OrderFate.BROKEN, reason=failure(told.get("error")))
+                return Report(OrderFate.BROKEN, reason=failure(payload.get("error")))
             case "TIMED_OUT":
                 return Report(OrderFate.BROKEN, reason="its time there was over", too_slow=True)
             case "CANCELLED":
@@ -162,27 +166,27 @@ class RunPodEngine:
             return Report(OrderFate.BROKEN, reason=failure(output["error"]))
         if self.ours and output.get("job_id") != our_id:
             return Report(OrderFate.BROKEN, reason="it answered to another order")
-        self._tidy(our_id)
+        self._clean_up(our_id)
         return Report(OrderFate.DONE, verbose_json.read(output, self.http.provider))
 
     def find(self, our_id: str) -> str | Speech | None:
         """Orders are not listed there; but our worker writes its result to our store."""
-        kept = self._stored(our_id) if self.findable else None
-        if kept is None:
+        stored = self._stored(our_id) if self.findable else None
+        if stored is None:
             return None
-        self._tidy(our_id)
-        return verbose_json.read(kept, self.http.provider)
+        self._clean_up(our_id)
+        return verbose_json.read(stored, self.http.provider)
 
     def _stored(self, our_id: str) -> dict[str, Any] | None:
         try:
-            told = json.loads(self._storage.get(_result_name(our_id)))
+            payload = json.loads(self._storage.get(_result_name(our_id)))
         except NotFound:
             return None
         except ValueError as error:
             raise OutcomeUnknown(self.http.provider, "an answer that makes no sense") from error
-        return told if isinstance(told, dict) else None
+        return payload if isinstance(payload, dict) else None
 
-    def _tidy(self, our_id: str) -> None:
+    def _clean_up(self, our_id: str) -> None:
         """The sound there is not needed any more; the result stays until its text is kept."""
         if self._storage.can_share:
             self._storage.remove(_sound_name(our_id))
@@ -196,9 +200,9 @@ class RunPodEngine:
         return self.http.ask("GET", f"{self.address}/health")
 
 
-def failure(told: object) -> str:
+def failure(error: object) -> str:
     """The sentence in a FAILED order: plain, or JSON in a string as RunPod's workers write it."""
-    text = str(told or "it failed there")
+    text = str(error or "it failed there")
     try:
         inside = json.loads(text)
     except ValueError:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from core.media.waveform import Waveform
 from core.settings import Settings
 from core.speech.cores import thread_count
-from core.speech.engine import Readiness, Speech, refuse_unready
+from core.speech.engine import NOT_HERE, Readiness, Speech, Tunable, refuse_unready
 from core.speech.engines import whisper_models
 
 if TYPE_CHECKING:
-    from core.speech.engines.whisper_decoder import Decoder, Task
+    from core.speech.engines.whisper_decoder import Decoder
 
 CODE = 1
 """Version of our search; raised whenever the same model may give other words."""
@@ -36,19 +36,20 @@ SHORT_WINDOWS = ("base",)
 _loading = threading.Lock()
 
 
-class WhisperEngine:
+class WhisperEngine(Tunable):
     """One model. It is loaded once a process, when the first segment comes; all jobs share it."""
 
     queue = "gpu"
     max_segment_s = 28.0
+    varies = True
 
     def __init__(self, model: str, models_dir: Path) -> None:
         self.model = model
         self.models_dir = models_dir
-        shown = Path(model).name if whisper_models.is_folder(model) else model
-        self.name = f"whisper-{shown}"
-        self.title = f"Whisper ({shown})"
-        self.version = f"{CODE}-{shown}"
+        model_name = Path(model).name if whisper_models.is_folder(model) else model
+        self.name = f"whisper-{model_name}"
+        self.title = f"Whisper ({model_name})"
+        self.version = f"{CODE}-{model_name}"
         self.languages: tuple[str, ...] = whisper_models.languages(model) or LANGUAGES
 
     @property
@@ -62,24 +63,25 @@ class WhisperEngine:
             return Readiness(False, "the package faster-whisper is not installed")
         if whisper_models.is_here(self.models_dir, self.model):
             return Readiness(True)
-        return Readiness(False, "its files are not here yet, the settings page gets them")
+        return Readiness(False, NOT_HERE)
 
     def device_reason(self) -> str:
         """The device and its numbers; imports CTranslate2."""
         return f"computes in {_numbers(_device())} on the {'GPU' if _device() == 'cuda' else 'CPU'}"
 
-    def transcribe(
-        self,
-        segments: Sequence[Waveform],
-        language: str,
-        *,
-        task: Task = "transcribe",
-        temperature: float = 0.0,
-    ) -> list[Speech]:
-        """Words of each segment, in order. `task` may be `translate`: into English."""
+    @property
+    def translates(self) -> bool:
+        """Distilled models know English only."""
+        return len(self.languages) > 1 and knows_translation(self.model)
+
+    def transcribe(self, segments: Sequence[Waveform], language: str) -> list[Speech]:
+        """Words of each segment, in order."""
         from core.speech.engines.whisper_decoder import DecodingOptions  # noqa: PLC0415
 
-        return self._decoder().transcribe(segments, DecodingOptions(language, task, temperature))
+        options = DecodingOptions(
+            language, "translate" if self.translate else "transcribe", self.temperature, self.hints
+        )
+        return self._decoder().transcribe(segments, options)
 
     def language_probabilities(self, sounds: Sequence[Waveform]) -> list[dict[str, float]]:
         """How likely each language is in each sound, by the model's own language head."""
@@ -91,9 +93,19 @@ class WhisperEngine:
             return _decoder(self.model, self.models_dir)
 
 
+def knows_translation(model: str) -> bool:
+    """Whether a model of this name has learnt it: a large-v3-turbo has never seen a translation."""
+    return "turbo" not in model and "distil" not in model
+
+
 def engine(settings: Settings) -> WhisperEngine:
     """The model that the settings name."""
     return WhisperEngine(settings.whisper_model, settings.models)
+
+
+def language_model(settings: Settings) -> WhisperEngine:
+    """What tells languages apart: `base`, which is installed with us, whatever transcribes."""
+    return WhisperEngine("base", settings.models)
 
 
 def _device() -> str:
@@ -107,9 +119,9 @@ def _numbers(device: str) -> str:
     """int8 on a CPU; on a GPU float16, or int8 with float16 where the card has no fast float16."""
     import ctranslate2  # noqa: PLC0415
 
-    wanted = ("float16", "int8_float16", "float32") if device == "cuda" else ("int8", "float32")
-    known = ctranslate2.get_supported_compute_types(device)
-    return next(numbers for numbers in wanted if numbers in known)
+    preferred = ("float16", "int8_float16", "float32") if device == "cuda" else ("int8", "float32")
+    supported = ctranslate2.get_supported_compute_types(device)
+    return next(numbers for numbers in preferred if numbers in supported)
 
 
 @functools.cache

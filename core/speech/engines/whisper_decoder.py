@@ -8,7 +8,6 @@ is searched alone.
 from __future__ import annotations
 
 import itertools
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from faster_whisper.transcribe import get_suppressed_tokens, merge_punctuations
 from numpy.typing import NDArray
 
 from core.media.waveform import SAMPLE_RATE, Waveform
-from core.speech.engine import Phrase, Speech, Word
+from core.speech.engine import Phrase, Speech, Word, compression
 
 Task = Literal["transcribe", "translate"]
 """What was said, in its language; or in English."""
@@ -54,6 +53,9 @@ INVENTED_LETTERS = 60
 """Where the model says "no speech", it invents credits and thanks, up to so many letters, or a loop; of real
 speech in noise it says so too, but then there is more text (benchmarks/README.md has the measurement)."""
 
+HINT_TOKENS = 223
+"""What the model was trained to take before a window."""
+
 LEAST_REST_S = 0.5
 """What is left of a window behind its last whole phrase is searched again if it is longer."""
 
@@ -69,11 +71,18 @@ LOOP_TIMES = 4
 
 @dataclass(frozen=True)
 class DecodingOptions:
-    """How to search: in which language, for what, and how much chance."""
+    """How to search: in which language, for what, how much chance, and which words may be said."""
 
     language: str
     task: Task = "transcribe"
     temperature: float = 0.0
+    hints: str = ""
+
+
+def _prompt(tokenizer: Tokenizer, hints: str) -> list[int]:
+    """Tokens before those that are searched; hints stand where the text before the window would."""
+    hint_tokens = tokenizer.encode(f" {hints}")[:HINT_TOKENS] if hints else []
+    return [*([tokenizer.sot_prev, *hint_tokens] if hint_tokens else []), *tokenizer.sot_sequence]
 
 
 @dataclass(frozen=True)
@@ -142,12 +151,12 @@ class Decoder:
         """How likely each language is in each sound, of which the first 30 s are looked at."""
         if not self._model.is_multilingual:
             return [{"en": 1.0} for _ in sounds]
-        found: dict[int, dict[str, float]] = {}
+        probabilities: dict[int, dict[str, float]] = {}
         for group in self._alike(sounds):
             answers = self._model.detect_language(self._encode([sounds[n] for n in group]))
             for n, answer in zip(group, answers, strict=True):
-                found[n] = {token[2:-2]: float(p) for token, p in answer}
-        return [found[n] for n in range(len(sounds))]
+                probabilities[n] = {token[2:-2]: float(p) for token, p in answer}
+        return [probabilities[n] for n in range(len(sounds))]
 
     def transcribe(self, segments: Sequence[Waveform], options: DecodingOptions) -> list[Speech]:
         """Words of each segment, in order; a segment longer than a window is taken window by window."""
@@ -158,9 +167,9 @@ class Decoder:
             windows = [_first(window) for window in waiting]
             rests: list[_Window] = []
             for group in self._alike([window.sound for window in windows]):
-                heard = self._transcribe_window([windows[n] for n in group], tokenizer, options)
-                for n, (said, searched_s) in zip(group, heard, strict=True):
-                    phrases[windows[n].segment] += said
+                results = self._transcribe_window([windows[n] for n in group], tokenizer, options)
+                for n, (phrases_of_window, searched_s) in zip(group, results, strict=True):
+                    phrases[windows[n].segment] += phrases_of_window
                     rests += _rest(waiting[n], searched_s)
             waiting = rests
         return [speech(_joined(each)) for each in phrases]
@@ -180,17 +189,17 @@ class Decoder:
     ) -> list[tuple[list[Phrase], float]]:
         """Phrases of each window of one length, and how far it was searched, in seconds."""
         encoded = self._encode([window.sound for window in windows])
-        found = [
+        results = [
             self._again(window, each, tokenizer, options) if each.doubtful else each
             for window, each in zip(
-                windows, self._generate(encoded, len(windows), tokenizer, options.temperature), strict=True
+                windows, self._generate(encoded, len(windows), tokenizer, options), strict=True
             )
         ]
-        lines = [_lines(each, window, tokenizer) for each, window in zip(found, windows, strict=True)]
+        lines = [_lines(each, window, tokenizer) for each, window in zip(results, windows, strict=True)]
         aligned = self._aligned(windows, lines, encoded, tokenizer)
         return [
-            (_believed(phrases, each), _searched_s(each, window, tokenizer))
-            for phrases, each, window in zip(aligned, found, windows, strict=True)
+            (_plausible(phrases, each), _searched_s(each, window, tokenizer))
+            for phrases, each, window in zip(aligned, results, windows, strict=True)
         ]
 
     def _tokenizer(self, options: DecodingOptions) -> Tokenizer:
@@ -219,29 +228,31 @@ class Decoder:
         for temperature in TEMPERATURES:
             if temperature <= options.temperature:
                 continue
-            attempts += self._generate(encoded, 1, tokenizer, temperature)
+            attempts += self._generate(encoded, 1, tokenizer, replace(options, temperature=temperature))
             if not attempts[-1].doubtful:
                 return attempts[-1]
         varied = [each for each in attempts if each.compression <= COMPRESSION_MOST]
         return max(varied or attempts, key=lambda each: each.log_probability)
 
-    def _generate(self, encoded: Any, count: int, tokenizer: Tokenizer, temperature: float) -> list[_Found]:
+    def _generate(
+        self, encoded: Any, count: int, tokenizer: Tokenizer, options: DecodingOptions
+    ) -> list[_Found]:
         """Tokens of each window of a batch: by beams, or where there is a temperature by chance."""
         chance = {
             "beam_size": 1,
             "num_hypotheses": 5,
             "sampling_topk": 0,
-            "sampling_temperature": temperature,
+            "sampling_temperature": options.temperature,
         }
         ctranslate2.set_random_seed(1)
         results = self._model.generate(
             encoded,
-            [list(tokenizer.sot_sequence)] * count,
+            [_prompt(tokenizer, options.hints)] * count,
             max_length=self._whisper.max_length,
             return_scores=True,
             return_no_speech_prob=True,
             suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
-            **(chance if temperature else {"beam_size": BEAMS}),
+            **(chance if options.temperature else {"beam_size": BEAMS}),
         )
         return [_found(result, tokenizer) for result in results]
 
@@ -290,12 +301,6 @@ def _found(result: Any, tokenizer: Tokenizer) -> _Found:
     return _Found(tokens, log_probability, result.no_speech_prob, compression(text), len(text))
 
 
-def compression(text: str) -> float:
-    """By how much zlib shrinks a text: what repeats itself shrinks more."""
-    content = text.encode()
-    return len(content) / len(zlib.compress(content)) if content else 0.0
-
-
 def _cuts(tokens: Sequence[int], begin: int) -> list[int]:
     """Where two times follow each other: the end of a phrase and the beginning of the next."""
     return [n for n in range(1, len(tokens)) if tokens[n] >= begin and tokens[n - 1] >= begin]
@@ -306,23 +311,23 @@ def _whole(tokens: Sequence[int], begin: int) -> bool:
     return len(tokens) >= 2 and tokens[-1] >= begin > tokens[-2]
 
 
-def _searched_s(found: _Found, window: _Window, tokenizer: Tokenizer) -> float:
+def _searched_s(result: _Found, window: _Window, tokenizer: Tokenizer) -> float:
     """How far the window was searched: to the last whole phrase where another one begins behind it."""
-    tokens, begin = found.tokens, tokenizer.timestamp_begin
+    tokens, begin = result.tokens, tokenizer.timestamp_begin
     cuts = _cuts(tokens, begin)
-    if not cuts or _whole(tokens, begin) or found.silent:
+    if not cuts or _whole(tokens, begin) or result.silent:
         return window.duration_s
     end_s = (tokens[cuts[-1] - 1] - begin) * 0.02
     return min(end_s, window.duration_s) if end_s > LEAST_REST_S else window.duration_s
 
 
-def _lines(found: _Found, window: _Window, tokenizer: Tokenizer) -> list[_Line]:
+def _lines(result: _Found, window: _Window, tokenizer: Tokenizer) -> list[_Line]:
     """Tokens phrase by phrase; what stands behind the last whole one is left to the next search."""
-    if found.silent:
+    if result.silent:
         return []
-    tokens, begin = found.tokens, tokenizer.timestamp_begin
+    tokens, begin = result.tokens, tokenizer.timestamp_begin
     cuts = _cuts(tokens, begin)
-    if cuts and (_whole(tokens, begin) or _searched_s(found, window, tokenizer) == window.duration_s):
+    if cuts and (_whole(tokens, begin) or _searched_s(result, window, tokenizer) == window.duration_s):
         cuts.append(len(tokens))
     parts = [tokens[a:b] for a, b in itertools.pairwise([0, *cuts])] if cuts else [tokens]
     return [line for part in parts if (line := _line(part, window, tokenizer)) is not None]
@@ -348,15 +353,15 @@ def _phrases(
     merge_punctuations(alignment, "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、")
     words, phrases = iter(alignment), []
     for line in lines:
-        taken, mine = 0, []
-        while taken < len(line.tokens) and (word := next(words, None)) is not None:
-            taken += len(word["tokens"])
+        token_count, segment_words = 0, []
+        while token_count < len(line.tokens) and (word := next(words, None)) is not None:
+            token_count += len(word["tokens"])
             if word["word"].strip():
-                mine.append(_word(word, window))
+                segment_words.append(_word(word, window))
         text = tokenizer.decode(list(line.tokens)).strip()
-        start_s = mine[0].start_s if mine else window.start_s + line.start_s
-        end_s = mine[-1].end_s if mine else window.start_s + line.end_s
-        phrases.append(Phrase(text, start_s, max(start_s, end_s), tuple(mine)))
+        start_s = segment_words[0].start_s if segment_words else window.start_s + line.start_s
+        end_s = segment_words[-1].end_s if segment_words else window.start_s + line.end_s
+        phrases.append(Phrase(text, start_s, max(start_s, end_s), tuple(segment_words)))
     return phrases
 
 
@@ -371,33 +376,33 @@ def _word(word: dict[str, Any], window: _Window) -> Word:
     )
 
 
-def _believed(phrases: Sequence[Phrase], found: _Found) -> list[Phrase]:
-    """Phrases as they are; of a text that repeats itself, a loop once."""
-    if found.compression <= COMPRESSION_MOST:
-        return list(phrases)
-    kept = without_loops([word for phrase in phrases for word in phrase.words])
-    if not kept:
-        return []
-    return [Phrase(" ".join(word.text for word in kept), kept[0].start_s, kept[-1].end_s, tuple(kept))]
+def _plausible(phrases: Sequence[Phrase], result: _Found) -> list[Phrase]:
+    """Phrases as they are, each as sure as its window; of a text that repeats itself, a loop once."""
+    if result.compression > COMPRESSION_MOST:
+        believed = without_loops([word for phrase in phrases for word in phrase.words])
+        text = " ".join(word.text for word in believed)
+        phrases = [Phrase(text, believed[0].start_s, believed[-1].end_s, tuple(believed))] if believed else []
+    log_probability, no_speech = round(result.log_probability, 4), round(result.no_speech, 4)
+    return [replace(phrase, log_probability=log_probability, no_speech=no_speech) for phrase in phrases]
 
 
 def without_loops(words: Sequence[Word]) -> list[Word]:
     """Words without what is said again and again, up to eight words at a time: it stays once."""
-    kept: list[Word] = []
+    result: list[Word] = []
     n = 0
     while n < len(words):
         size, times = _loop(words, n)
-        kept += words[n : n + size]
+        result += words[n : n + size]
         n += size * times
-    return kept
+    return result
 
 
 def _loop(words: Sequence[Word], n: int) -> tuple[int, int]:
     """How many words from the n-th on repeat, and how many times; (1, 1) where they do not."""
-    said = [word.text.casefold().strip(".,!?…") for word in words]
+    texts = [word.text.casefold().strip(".,!?…") for word in words]
     for size in range(1, LOOP_WORDS + 1):
         times = 1
-        while said[n : n + size] == said[n + size * times : n + size * (times + 1)]:
+        while texts[n : n + size] == texts[n + size * times : n + size * (times + 1)]:
             times += 1
         if times >= LOOP_TIMES:
             return size, times
@@ -411,7 +416,7 @@ def _joined(phrases: Sequence[Phrase]) -> list[Phrase]:
         last = joined[-1] if joined else None
         if last and phrase.end_s - last.start_s <= LINE_S and phrase.start_s - last.end_s <= LINE_PAUSE_S:
             text, words = f"{last.text} {phrase.text}", last.words + phrase.words
-            joined[-1] = Phrase(text, last.start_s, phrase.end_s, words)
+            joined[-1] = replace(last, text=text, end_s=phrase.end_s, words=words)
         else:
             joined.append(phrase)
     return joined

@@ -20,6 +20,7 @@ import httpx
 from core.errors import BadRequest, Code, Unavailable
 
 PUBLISHER = "https://huggingface.co"
+LICENCE = "MIT"
 PACKAGED = "base"
 """The model whose weights are installed with us."""
 
@@ -194,7 +195,7 @@ MODELS = {
         ("en",),
     ),
 }
-"""Models that can be brought here by name. All are MIT. Pinned by revision, weights also by their sum."""
+"""Models that can be brought here by name. Pinned by revision, weights also by their sum."""
 
 
 def folder(models_dir: Path, name: str) -> Path:
@@ -214,7 +215,7 @@ def languages(name: str) -> tuple[str, ...]:
 
 def is_here(models_dir: Path, name: str) -> bool:
     """Whether a model can be loaded now, perhaps after its packaged parts were joined."""
-    return (folder(models_dir, name) / "model.bin").is_file() or (name == PACKAGED and _has_package())
+    return (folder(models_dir, name) / "model.bin").is_file() or (name == PACKAGED and is_packaged())
 
 
 def prepare(models_dir: Path, name: str) -> Path:
@@ -248,7 +249,8 @@ def fetch(name: str, models_dir: Path, progress: Progress, client: httpx.Client 
     return [target / file.name for file in model.files]
 
 
-def _has_package() -> bool:
+def is_packaged() -> bool:
+    """Whether the wheels that hold `base` are installed."""
     return all(importlib.util.find_spec(package) is not None for package, _ in PARTS)
 
 
@@ -287,8 +289,8 @@ def _fetch(model: Model, file: File, target: Path, http: httpx.Client, progress:
         _download(address, part, http, lambda done: progress(file.name, done, file.size_bytes))
     except httpx.HTTPError as error:
         detail = type(error).__name__
-        shown = f"{target.name}/{file.name}"
-        raise NotFetched(file=shown, detail=detail, address=address) from error
+        display_name = f"{target.name}/{file.name}"
+        raise NotFetched(file=display_name, detail=detail, address=address) from error
     _finish(part, target / file.name, file)
 
 

@@ -40,17 +40,17 @@ class Asker:
 
     def wait(self) -> list[Speech]:
         """All answers, in order; the first that is an error is raised. Whoever leaves early is gone."""
-        found: dict[int, Speech] = {}
+        speeches: dict[int, Speech] = {}
         try:
-            while len(found) < len(self.segments):
+            while len(speeches) < len(self.segments):
                 with suppress(Empty):
                     index, answer = self.answers.get(timeout=LOOK_S)
                     if isinstance(answer, Exception):
                         raise answer
-                    found[index] = self.read(answer)
+                    speeches[index] = self.read(answer)
         finally:
             self.leave()
-        return [found[index] for index in range(len(self.segments))]
+        return [speeches[index] for index in range(len(self.segments))]
 
     def leave(self) -> None:
         """Not wait for it any more; what has not begun is left out."""

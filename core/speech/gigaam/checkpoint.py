@@ -2,6 +2,8 @@
 
 The file is `{"cfg": omegaconf config, "state_dict": tensors}`. It is read with
 `weights_only=True` and a short list of configuration types; a file that needs more is refused.
+A file from the authors' trainer has no `cfg`: it names the published model that it was tuned from, which has
+to lie beside it.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from core.speech.gigaam.config import ModelConfig, UnknownModel, read_config
+from core.speech.gigaam.description import describe
 from core.speech.gigaam.encoder import Encoder
 from core.speech.gigaam.features import LogMel
 from core.speech.gigaam.heads import CTCHead, Transducer
@@ -47,11 +50,17 @@ def tokenizer_path(checkpoint: Path) -> Path:
 
 def load(path: Path) -> Model:
     """Read a checkpoint, float32, ready for inference. Raise UnknownModel if it is not one."""
-    cfg, state = read(path)
+    description = describe(path)
+    base = path.with_name(f"{description.base}.ckpt") if description and description.base else path
+    cfg, state = read(base)
+    if base != path:
+        state = _tuned(path)
     config = read_config(cfg)
-    model = Model(config, _tokenizer(config, path))
+    model = Model(config, _tokenizer(config, base))
     try:
-        model.load_state_dict(ours({name: weight.float() for name, weight in state.items()}))
+        model.load_state_dict(
+            from_checkpoint_layout({name: weight.float() for name, weight in state.items()})
+        )
     except RuntimeError as error:
         raise UnknownModel(reason="its weights do not fit its description") from error
     if isinstance(model.head, Transducer):
@@ -61,7 +70,32 @@ def load(path: Path) -> Model:
 
 def read(path: Path) -> tuple[dict[str, Any], State]:
     """The configuration as plain containers, and the weights under the file's own names."""
-    from omegaconf import DictConfig, ListConfig, OmegaConf  # noqa: PLC0415 - only files need it
+    from omegaconf import OmegaConf  # noqa: PLC0415 - only files need it
+
+    content = _content(path)
+    try:
+        cfg: Any = OmegaConf.to_container(content["cfg"], resolve=True)
+        state: State = content["state_dict"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnknownModel(reason=STRANGE) from error
+    return cfg, state
+
+
+MODEL = ("preprocessor.", "encoder.", "head.")
+"""How the model's own weights begin in a file of the trainer."""
+
+
+def _tuned(path: Path) -> State:
+    """The weights of a file from the trainer."""
+    state: State = _content(path)["state_dict"]
+    return {name: weight for name, weight in state.items() if name.startswith(MODEL)}
+
+
+STRANGE = "it is not a GigaAM checkpoint"
+
+
+def _content(path: Path) -> dict[str, Any]:
+    from omegaconf import DictConfig, ListConfig  # noqa: PLC0415 - only files need it
     from omegaconf.base import ContainerMetadata, Metadata  # noqa: PLC0415
     from omegaconf.nodes import AnyNode  # noqa: PLC0415
 
@@ -69,12 +103,10 @@ def read(path: Path) -> tuple[dict[str, Any], State]:
     plain = [typing.Any, dict, list, int, collections.defaultdict]
     try:
         with torch.serialization.safe_globals([*shapes, *plain]):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        cfg: Any = OmegaConf.to_container(content["cfg"], resolve=True)
-        state: State = content["state_dict"]
+            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError, ValueError) as error:
-        raise UnknownModel(reason="it is not a GigaAM checkpoint") from error
-    return cfg, state
+        raise UnknownModel(reason=STRANGE) from error
+    return content
 
 
 def _tokenizer(config: ModelConfig, path: Path) -> Tokenizer:
@@ -119,7 +151,7 @@ NORM_EPSILON = 1e-5
 """What torch's batch norm adds to a variance."""
 
 
-def ours(state: State) -> State:
+def from_checkpoint_layout(state: State) -> State:
     """The file's weights in the shape our modules hold them: fewer, fused where that is faster."""
     named = {_renamed(name): weight for name, weight in state.items()}
     for name in [name for name in named if name.endswith(POINTWISE)]:
@@ -133,9 +165,9 @@ def ours(state: State) -> State:
 
 
 def _renamed(name: str) -> str:
-    for theirs, mine in RENAMED.items():
-        if name.startswith(theirs) or (theirs.startswith(".") and theirs in name):
-            return name.replace(theirs, mine)
+    for file_name, own_name in RENAMED.items():
+        if name.startswith(file_name) or (file_name.startswith(".") and file_name in name):
+            return name.replace(file_name, own_name)
     return name
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import Code, Rejected
+from core.speech.gigaam.download import in_pieces
+
+NO_HEAD = "it is an encoder only and says no words"
 
 
 class UnknownModel(Rejected):
@@ -41,6 +44,8 @@ class EncoderConfig:
     pos_emb_max_len: int = 5000
     conv_kernel_size: int = 5
     conv_norm_type: str = "layer_norm"
+    self_attention_model: str = "rotary"
+    """Positions that rotate the input (v2 and later), or distances that have weights of their own (v1)."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +69,21 @@ class ModelConfig:
     vocabulary: tuple[str, ...] | None = None
 
 
-def _known(kind: type[Any], given: Mapping[str, Any], **defaults: object) -> Any:
+def _known(kind: type[Any], fields: Mapping[str, Any], **defaults: object) -> Any:
     """Build a config from the fields it knows; hydra's `_target_` and training knobs are left aside."""
     names = kind.__dataclass_fields__
-    return kind(**defaults | {key: value for key, value in given.items() if key in names})
+    return kind(**defaults | {key: value for key, value in fields.items() if key in names})
 
 
 def read_config(cfg: Mapping[str, Any]) -> ModelConfig:
-    """The config of a v2 or v3 checkpoint (v2 files leave out what v3 made variable)."""
-    head, decoding = cfg["head"], cfg["decoding"]
-    if cfg["encoder"].get("self_attention_model", "rotary") != "rotary":
-        raise UnknownModel(reason="its attention is not rotary")
-    transducer, num_classes = _head(head)
-    # End-to-end models speak in pieces, whose tokenizer is a file of its own.
-    vocabulary = None if "e2e" in cfg["model_name"] else tuple(decoding.get("vocabulary") or ()) or None
+    """The config of a checkpoint (those before v3 leave out what v3 made variable)."""
+    if not ("head" in cfg and "decoding" in cfg):
+        raise UnknownModel(reason=NO_HEAD)
+    if cfg["encoder"].get("self_attention_model", "rotary") not in {"rotary", "rel_pos"}:
+        raise UnknownModel(reason="its attention is of another kind")
+    transducer, num_classes = _head(cfg["head"])
+    letters = tuple(cfg["decoding"].get("vocabulary") or ()) or None
+    vocabulary = None if in_pieces(cfg["model_name"]) else letters
     return ModelConfig(
         name=cfg["model_name"],
         features=_features(cfg["preprocessor"]),
@@ -88,29 +94,31 @@ def read_config(cfg: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def _features(given: Mapping[str, Any]) -> FeatureConfig:
+def _features(fields: Mapping[str, Any]) -> FeatureConfig:
     """v2: windows of 25 ms, centred; v3 names its own."""
-    window = given["sample_rate"] // 40
-    hop = given["sample_rate"] // 100
+    window = fields["sample_rate"] // 40
+    hop = fields["sample_rate"] // 100
     v2 = {"n_fft": window, "win_length": window, "hop_length": hop, "center": True}
-    config: FeatureConfig = _known(FeatureConfig, given, **v2)
+    config: FeatureConfig = _known(FeatureConfig, fields, **v2)
     return config
 
 
-def _encoder(given: Mapping[str, Any]) -> EncoderConfig:
+def _encoder(fields: Mapping[str, Any]) -> EncoderConfig:
     v2 = {
         "subsampling": "conv2d",
         "subs_kernel_size": 3,
         "conv_kernel_size": 31,
         "conv_norm_type": "batch_norm",
     }
-    config: EncoderConfig = _known(EncoderConfig, given, **v2)
+    config: EncoderConfig = _known(EncoderConfig, fields, **v2)
     return config
 
 
-def _head(given: Mapping[str, Any]) -> tuple[TransducerConfig | None, int]:
+def _head(fields: Mapping[str, Any]) -> tuple[TransducerConfig | None, int]:
     """A transducer's head has a `joint`, a CTC one has `num_classes` of its own."""
-    if "joint" not in given:
-        return None, int(given["num_classes"])
-    shape = {**given["decoder"], **given["joint"]}
-    return _known(TransducerConfig, shape), int(given["joint"]["num_classes"])
+    if "joint" not in fields and "num_classes" not in fields:
+        raise UnknownModel(reason=NO_HEAD)  # a classifier of moods
+    if "joint" not in fields:
+        return None, int(fields["num_classes"])
+    shape = {**fields["decoder"], **fields["joint"]}
+    return _known(TransducerConfig, shape), int(fields["joint"]["num_classes"])

@@ -1,9 +1,10 @@
-"""The conformer with rotary positions: features → encoded frames of 40 ms.
+"""The conformer: features → encoded frames of 40 ms.
 
 Two facts of this family shape the attention: positions rotate the layer's *input*, head by head,
 before the projections, so queries and keys share one projection of the rotated input, while values
 are projected from the input as it is. Padding is masked as keys only: a query row of padding
-then still sees sound, and never turns to NaN.
+then still sees sound, and never turns to NaN. Models of the first version know distances instead of
+positions, as Transformer-XL does (Dai et al. 2019, section 3.3).
 """
 
 from __future__ import annotations
@@ -83,6 +84,56 @@ class Rotary(nn.Module):
         return x * cos + turned * sin
 
 
+class Distances(nn.Module):
+    """Sines and cosines of the distances of so many frames, from the farthest before to the last behind."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """X [batch, time, width] → [2 · time - 1, width]."""
+        time = x.size(1)
+        steps = torch.arange(0, self.width, 2, device=x.device).float()
+        distances = torch.arange(time - 1, -time, -1, device=x.device).float()
+        angles = torch.outer(distances, torch.exp(steps * (-math.log(10000.0) / self.width)))
+        return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).to(x.dtype)
+
+
+class DistanceAttention(nn.Module):
+    """Self-attention in which a key also counts by how far away it is."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.heads, width = config.n_heads, config.d_model
+        self.linear_qk = nn.Linear(width, 2 * width)
+        self.linear_v = nn.Linear(width, width)
+        self.linear_out = nn.Linear(width, width)
+        self.linear_pos = nn.Linear(width, width, bias=False)
+        self.pos_bias_u = nn.Parameter(torch.zeros(self.heads, width // self.heads))
+        self.pos_bias_v = nn.Parameter(torch.zeros(self.heads, width // self.heads))
+
+    def forward(self, x: Tensor, positions: Distances, keys: Tensor | None) -> Tensor:
+        """X [batch, time, width]; keys: True where there is sound, [batch, 1, 1, time], or None."""
+        heads = (x.size(0), x.size(1), self.heads, -1)
+        q, k = (part.view(heads) for part in self.linear_qk(x).chunk(2, dim=-1))
+        k, v = k.transpose(1, 2), self.linear_v(x).view(heads).transpose(1, 2)
+        far = self.linear_pos(positions(x)).view(-1, self.heads, q.size(3)).permute(1, 2, 0)
+        by_content, by_distance = ((q + bias).transpose(1, 2) for bias in (self.pos_bias_u, self.pos_bias_v))
+        weights = _by_key(by_distance @ far) / math.sqrt(q.size(3))
+        if keys is not None:
+            weights = weights.masked_fill(~keys, -math.inf)
+        mixed = F.scaled_dot_product_attention(by_content, k, v, attn_mask=weights)
+        return self.linear_out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+
+def _by_key(scores: Tensor) -> Tensor:
+    """Scores by distance [batch, heads, time, 2 · time - 1] → by key [batch, heads, time, time]."""
+    batch, heads, time, _ = scores.shape
+    shifted = F.pad(scores, (1, 0)).view(batch, heads, -1, time)[:, :, 1:]
+    return shifted.reshape(batch, heads, time, -1)[..., :time]
+
+
 class Attention(nn.Module):
     """Self-attention whose queries and keys come from one projection of the rotated input."""
 
@@ -142,17 +193,20 @@ class Layer(nn.Module):
         self.norm_feed_forward1 = nn.LayerNorm(config.d_model)
         self.feed_forward1 = FeedForward(config)
         self.norm_self_att = nn.LayerNorm(config.d_model)
-        self.self_attn = Attention(config)
+        rotary = config.self_attention_model == "rotary"
+        self.self_attn = Attention(config) if rotary else DistanceAttention(config)
         self.norm_conv = nn.LayerNorm(config.d_model)
         self.conv = Convolution(config)
         self.norm_feed_forward2 = nn.LayerNorm(config.d_model)
         self.feed_forward2 = FeedForward(config)
         self.norm_out = nn.LayerNorm(config.d_model)
 
-    def forward(self, x: Tensor, rotary: Rotary, keys: Tensor | None, lengths: Tensor | None) -> Tensor:
+    def forward(
+        self, x: Tensor, positions: Rotary | Distances, keys: Tensor | None, lengths: Tensor | None
+    ) -> Tensor:
         """X [batch, time, width] → the same shape."""
         x = x + 0.5 * self.feed_forward1(self.norm_feed_forward1(x))
-        x = x + self.self_attn(self.norm_self_att(x), rotary, keys)
+        x = x + self.self_attn(self.norm_self_att(x), positions, keys)
         x = x + self.conv(self.norm_conv(x), lengths)
         x = x + 0.5 * self.feed_forward2(self.norm_feed_forward2(x))
         return self.norm_out(x)  # type: ignore[no-any-return]
@@ -167,7 +221,11 @@ class Encoder(nn.Module):
         self.pre_encode = Subsampling(config)
         # The rotation's base is the number of positions: so it is in the models' training.
         positions = config.pos_emb_max_len
-        self.rotary = Rotary(config.d_model // config.n_heads, positions, float(positions))
+        self.positions: Rotary | Distances = (
+            Rotary(config.d_model // config.n_heads, positions, float(positions))
+            if config.self_attention_model == "rotary"
+            else Distances(config.d_model)
+        )
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
 
     def forward(self, features: Tensor, lengths: Tensor | None) -> Tensor:
@@ -182,7 +240,7 @@ class Encoder(nn.Module):
             ends = halved(lengths, self.pre_encode.stages)
             keys = (torch.arange(x.size(1), device=x.device) < ends[:, None])[:, None, None]
         for layer in self.layers:
-            x = layer(x, self.rotary, keys, ends)
+            x = layer(x, self.positions, keys, ends)
         return x  # type: ignore[no-any-return]
 
     def compile_layers(self) -> None:

@@ -15,10 +15,10 @@ def ctc(logits: Tensor, ends: Tensor) -> list[Emission]:
     so there is no softmax over all frames; the answer crosses to the CPU once.
     """
     labels = logits.argmax(dim=-1)
-    kept = labels != logits.size(-1) - 1
-    kept[:, 1:] &= labels[:, 1:] != labels[:, :-1]
-    kept &= torch.arange(labels.size(1), device=labels.device) < ends[:, None]
-    sample, frame = kept.nonzero(as_tuple=True)
+    is_token = labels != logits.size(-1) - 1
+    is_token[:, 1:] &= labels[:, 1:] != labels[:, :-1]
+    is_token &= torch.arange(labels.size(1), device=labels.device) < ends[:, None]
+    sample, frame = is_token.nonzero(as_tuple=True)
     token = labels[sample, frame]
     scores = logits[sample, frame].float()
     probability = scores.softmax(-1).gather(1, token[:, None])[:, 0]

@@ -49,9 +49,9 @@ class Transducer(nn.Module):
         Blank stands for the beginning, when there is no token yet.
         """
         enter, recur, bias, more_bias = self.lstm.all_weights[0]
-        known = self.embed.weight.clone()
-        known[self.blank] = 0
-        self.table = known @ enter.T + bias + more_bias
+        weights = self.embed.weight.clone()
+        weights[self.blank] = 0
+        self.table = weights @ enter.T + bias + more_bias
         self.recurrent = recur.T.contiguous()
 
     def project_encoder(self, encoded: Tensor) -> Tensor:
@@ -66,6 +66,6 @@ class Transducer(nn.Module):
         hidden = leave.sigmoid() * cell.tanh()
         return self.pred(hidden), hidden, cell
 
-    def score(self, heard: Tensor, predicted: Tensor) -> Tensor:
+    def score(self, encoded: Tensor, predicted: Tensor) -> Tensor:
         """Parts of the joint that broadcast → logits [..., classes]."""
-        return self.joint((heard + predicted).relu_())  # type: ignore[no-any-return]
+        return self.joint((encoded + predicted).relu_())  # type: ignore[no-any-return]

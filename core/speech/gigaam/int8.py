@@ -43,8 +43,8 @@ Some = TypeVar("Some", bound=nn.Module)
 
 
 @torch.no_grad()
-def squeeze(module: Some) -> Some:
+def quantize(module: Some) -> Some:
     """Put eight-bit maps in place of all linear ones; the same module."""
     for name, part in list(module.named_children()):
-        setattr(module, name, Int8Linear(part)) if isinstance(part, nn.Linear) else squeeze(part)
+        setattr(module, name, Int8Linear(part)) if isinstance(part, nn.Linear) else quantize(part)
     return module

@@ -21,7 +21,7 @@ from core.speech.gigaam.checkpoint import Model
 from core.speech.gigaam.device import Device
 from core.speech.gigaam.encoder import Encoder, halved
 from core.speech.gigaam.heads import Transducer
-from core.speech.gigaam.int8 import squeeze
+from core.speech.gigaam.int8 import quantize
 from core.speech.gigaam.streams import Streams
 from core.speech.gigaam.tokens import Emission, speech
 from core.speech.gigaam.transducer import Search
@@ -114,7 +114,7 @@ class Recogniser:
 
     def emissions(self, segments: Sequence[Waveform]) -> list[Emission]:
         """Tokens of each segment, in order."""
-        found: dict[int, Emission] = {}
+        emissions: dict[int, Emission] = {}
         waiting = self.plan(segments)[::-1]
         while waiting:
             batch = waiting.pop()
@@ -122,8 +122,8 @@ class Recogniser:
             if answers is None:
                 waiting += halves(batch)[::-1]
             else:
-                found |= zip(batch, answers, strict=True)
-        return [found[index] for index in range(len(segments))]
+                emissions |= zip(batch, answers, strict=True)
+        return [emissions[index] for index in range(len(segments))]
 
     def plan(self, segments: Sequence[Waveform]) -> list[list[int]]:
         """Indices of segments, batch by batch, as they fit by what is known of the device today."""
@@ -238,7 +238,7 @@ def lost(error: Exception) -> DeviceLost:
 
 def rounded(encoder: Encoder, dtype: torch.dtype) -> Encoder:
     """The same encoder, its weights in these numbers."""
-    return squeeze(encoder) if dtype == torch.int8 else encoder.to(dtype)
+    return quantize(encoder) if dtype == torch.int8 else encoder.to(dtype)
 
 
 def _gathered(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:

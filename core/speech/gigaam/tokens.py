@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import groupby
+from typing import TYPE_CHECKING, Protocol
 
 from core.speech.engine import Speech, Word
+
+if TYPE_CHECKING:
+    from sentencepiece import SentencePieceProcessor
 
 FRAME_S = 0.04
 """Seconds an encoded frame lasts: 10 ms hop, subsampled by 4."""
@@ -50,14 +54,14 @@ class Letters:
 
 
 class Pieces:
-    """Pieces of a sentencepiece model."""
+    """Pieces of a sentencepiece model. One that stands for a byte is kept as Python's escape of it."""
 
     def __init__(self, path: str) -> None:
         from sentencepiece import SentencePieceProcessor  # noqa: PLC0415 - only end-to-end models need it
 
         model = SentencePieceProcessor(model_file=path)
         tokens = range(model.GetPieceSize())
-        self._pieces = ["⁇" if model.IsUnknown(token) else str(model.IdToPiece(token)) for token in tokens]
+        self._pieces = [_piece(model, token) for token in tokens]
 
     def piece(self, token: int) -> str:
         """The piece; a token outside the training's alphabet is written as ⁇."""
@@ -68,9 +72,16 @@ class Pieces:
         return len(self._pieces)
 
 
+def _piece(model: SentencePieceProcessor, token: int) -> str:
+    piece = str(model.IdToPiece(token))
+    if model.IsByte(token):  # <0xD0>: letters outside the pieces come as the bytes of their UTF-8
+        return bytes([int(piece[3:5], 16)]).decode(errors="surrogateescape").replace(" ", "▁")
+    return "⁇" if model.IsUnknown(token) else piece
+
+
 def speech(emission: Emission, tokenizer: Tokenizer) -> Speech:
     """Words with times and confidences, and the text that they make."""
-    words = _widened([_word(group) for group in _groups(emission, tokenizer)])
+    words = _widened(_apart([_word(group) for group in _groups(emission, tokenizer)]))
     return Speech(text=" ".join(word.text for word in words), words=tuple(words))
 
 
@@ -93,12 +104,26 @@ def _groups(emission: Emission, tokenizer: Tokenizer) -> list[_Group]:
 
 def _word(group: _Group) -> Word:
     """Start of the first token's frame to the end of the last one's; confidence is the tokens' mean."""
+    text = "".join(text for text, _, _ in group)
     return Word(
-        text="".join(text for text, _, _ in group),
+        text=text.encode(errors="surrogateescape").decode(errors="replace"),
         start_s=round(group[0][1] * FRAME_S, 3),
         end_s=round((group[-1][1] + 1) * FRAME_S, 3),
         confidence=round(sum(probability for _, _, probability in group) / len(group), 4),
     )
+
+
+def _apart(words: list[Word]) -> list[Word]:
+    """Words that begin in one frame share it evenly, and each ends before the next begins."""
+    begun = [list(group) for _, group in groupby(words, key=lambda word: word.start_s)]
+    starts = [
+        round(word.start_s + n * FRAME_S / len(group), 3) for group in begun for n, word in enumerate(group)
+    ]
+    followed = zip(words, starts, [*starts[1:], float("inf")], strict=False)
+    return [
+        Word(word.text, start_s, min(word.end_s, next_s), word.confidence)
+        for word, start_s, next_s in followed
+    ]
 
 
 def _widened(words: list[Word]) -> list[Word]:

@@ -47,77 +47,79 @@ class Search:
         self._asking = not cuda if asking is None else asking
         self._window = window or (WINDOW_CUDA if cuda else WINDOW_CPU)
         self._recording = stream("cuda", URGENT) if cuda else None
-        self._walks: dict[tuple[int, int], Walk] = {}
+        self._states: dict[tuple[int, int], DecodingState] = {}
 
     @torch.inference_mode()
     def __call__(self, encoded: Tensor, ends: Tensor) -> list[Emission]:
         """Encoded [batch, time, width] and the frames of each sample [batch] → one emission a sample."""
-        heard = self._head.project_encoder(encoded)
-        batch = heard.size(0)
+        projected = self._head.project_encoder(encoded)
+        batch = projected.size(0)
         if self._asking:
-            walk = Walk(self._head, heard, self._window, asking=True)
+            state = DecodingState(self._head, projected, self._window, asking=True)
         else:
-            heard, ends = on_grid(heard, ends)
-            walk = self._kept(heard)
-        walk.start(heard, ends)
-        walk.finish(self._recording)
-        return walk.emissions(batch)
+            projected, ends = on_grid(projected, ends)
+            state = self._kept(projected)
+        state.start(projected, ends)
+        state.finish(self._recording)
+        return state.emissions(batch)
 
-    def _kept(self, heard: Tensor) -> Walk:
-        shape = (heard.size(0), heard.size(1))
-        walk = self._walks.pop(shape, None) or Walk(self._head, heard, self._window, asking=False)
-        self._walks[shape] = walk
-        if len(self._walks) > KEPT_SHAPES:
-            del self._walks[next(iter(self._walks))]
-        return walk
+    def _kept(self, projected: Tensor) -> DecodingState:
+        shape = (projected.size(0), projected.size(1))
+        state = self._states.pop(shape, None) or DecodingState(
+            self._head, projected, self._window, asking=False
+        )
+        self._states[shape] = state
+        if len(self._states) > KEPT_SHAPES:
+            del self._states[next(iter(self._states))]
+        return state
 
 
-def on_grid(heard: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
+def on_grid(projected: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
     """The batch made a little larger, by rows that end at once, so that few shapes are ever recorded."""
-    batch, time, width = heard.shape
+    batch, time, width = projected.shape
     rows = max(FEWEST_ROWS, 1 << (batch - 1).bit_length())
     frames = -(-time // FRAME_GRID) * FRAME_GRID
-    larger, later = heard.new_zeros(rows, frames, width), ends.new_zeros(rows)
-    larger[:batch, :time], later[:batch] = heard, ends
+    larger, later = projected.new_zeros(rows, frames, width), ends.new_zeros(rows)
+    larger[:batch, :time], later[:batch] = projected, ends
     return larger, later
 
 
-class Walk:
+class DecodingState:
     """Where each sample of a batch stands: its time, its tokens, and the prediction that they give."""
 
-    def __init__(self, head: Transducer, heard: Tensor, window: int, *, asking: bool) -> None:
-        batch, frames, width = heard.shape
+    def __init__(self, head: Transducer, projected: Tensor, window: int, *, asking: bool) -> None:
+        batch, frames, width = projected.shape
         self.head, self.window, self.asking = head, window, asking
         self.room = frames * MAX_SYMBOLS
-        whole = torch.zeros(batch, dtype=torch.long, device=heard.device)
-        self.heard = torch.empty_like(heard)
-        self.rows = torch.arange(batch, device=heard.device)
-        self.ahead = torch.arange(window, device=heard.device)
+        whole = torch.zeros(batch, dtype=torch.long, device=projected.device)
+        self.projected = torch.empty_like(projected)
+        self.rows = torch.arange(batch, device=projected.device)
+        self.ahead = torch.arange(window, device=projected.device)
         self.ends, self.time, self.count, self.symbols = (whole.clone() for _ in range(4))
-        self.hidden, self.cell = (heard.new_zeros(batch, head.lstm.hidden_size) for _ in range(2))
-        self.predicted = heard.new_zeros(batch, width)
+        self.hidden, self.cell = (projected.new_zeros(batch, head.lstm.hidden_size) for _ in range(2))
+        self.predicted = projected.new_zeros(batch, width)
         # One column more than can be filled: steps that find nothing write there.
         self.tokens, self.frames = (whole.new_zeros(batch, self.room + 1) for _ in range(2))
-        self.probabilities = heard.new_zeros(batch, self.room + 1)
+        self.probabilities = projected.new_zeros(batch, self.room + 1)
         self.graph: torch.cuda.CUDAGraph | None = None
 
-    def start(self, heard: Tensor, ends: Tensor) -> None:
+    def start(self, projected: Tensor, ends: Tensor) -> None:
         """Stand at the beginning of a new batch of the same shape."""
-        self.heard.copy_(heard)
+        self.projected.copy_(projected)
         self.ends.copy_(ends)
         for place in (self.time, self.count, self.symbols, self.hidden, self.cell):
             place.zero_()
         nothing = torch.full_like(self.rows, self.head.blank)
-        for mine, first in zip(
+        for state, first in zip(
             self._memory(), self.head.predict(nothing, self.hidden, self.cell), strict=True
         ):
-            mine.copy_(first)
+            state.copy_(first)
 
     def _memory(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.predicted, self.hidden, self.cell
 
     def finish(self, recording: torch.cuda.Stream | None = None) -> None:
-        """Walk until every sample is at its end; on CUDA by steps that are recorded on that stream."""
+        """Step until every sample is at its end; on CUDA by steps that are recorded on that stream."""
         if recording is not None:
             self._replay(recording)
             return
@@ -127,33 +129,33 @@ class Walk:
     def step(self) -> None:
         """Pass over the next window of every sample, or stop at the first token in it."""
         at = self.time[:, None] + self.ahead
-        heard = self.heard[self.rows[:, None], at.clamp(max=self.heard.size(1) - 1)]
-        logits = self.head.score(heard, self.predicted[:, None])
+        projected = self.projected[self.rows[:, None], at.clamp(max=self.projected.size(1) - 1)]
+        logits = self.head.score(projected, self.predicted[:, None])
         emitted = (logits.argmax(-1) != self.head.blank) & (at < self.ends[:, None])
-        found, first = emitted.any(1), emitted.long().argmax(1)
-        self._move(found, first)
+        is_token, first = emitted.any(1), emitted.long().argmax(1)
+        self._move(is_token, first)
         if not self.asking:
-            self._take(found, logits[self.rows, first], self.rows)
-        elif bool(found.any()):
-            rows = found.nonzero()[:, 0]
-            self._take(found[rows], logits[rows, first[rows]], rows)
+            self._take(is_token, logits[self.rows, first], self.rows)
+        elif bool(is_token.any()):
+            rows = is_token.nonzero()[:, 0]
+            self._take(is_token[rows], logits[rows, first[rows]], rows)
 
-    def _move(self, found: Tensor, first: Tensor) -> None:
+    def _move(self, is_token: Tensor, first: Tensor) -> None:
         """Time goes to the token's frame, or past the window; past a frame that gave all it may."""
-        self.time += torch.where(found, first, self.window)
-        self.symbols.copy_(torch.where(found & (first == 0), self.symbols, 0) + found)
+        self.time += torch.where(is_token, first, self.window)
+        self.symbols.copy_(torch.where(is_token & (first == 0), self.symbols, 0) + is_token)
 
-    def _take(self, found: Tensor, logits: Tensor, rows: Tensor) -> None:
+    def _take(self, is_token: Tensor, logits: Tensor, rows: Tensor) -> None:
         """Write down the tokens of these rows, where one was found, and predict from them."""
         best, token = logits.max(-1)
-        place = torch.where(found, self.count[rows], self.room)
+        place = torch.where(is_token, self.count[rows], self.room)
         self.tokens[rows, place] = token
         self.frames[rows, place] = self.time[rows]
         self.probabilities[rows, place] = (best - logits.logsumexp(-1)).exp()
         fresh = self.head.predict(token, self.hidden[rows], self.cell[rows])
-        for mine, new in zip(self._memory(), fresh, strict=True):
-            mine[rows] = torch.where(found[:, None], new, mine[rows])
-        self.count[rows] += found
+        for state, new in zip(self._memory(), fresh, strict=True):
+            state[rows] = torch.where(is_token[:, None], new, state[rows])
+        self.count[rows] += is_token
         full = self.symbols >= MAX_SYMBOLS
         self.time += full
         self.symbols.masked_fill_(full, 0)
@@ -173,7 +175,7 @@ class Walk:
 
     def _record(self, recording: torch.cuda.Stream) -> None:
         """Record some steps of this shape; what they did to the state is undone."""
-        heard, ends = self.heard.clone(), self.ends.clone()
+        projected, ends = self.projected.clone(), self.ends.clone()
         recording.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(recording):
             for _ in range(3):
@@ -186,7 +188,7 @@ class Walk:
             for _ in range(STEPS_A_GRAPH):
                 self.step()
         self.graph = graph
-        self.start(heard, ends)
+        self.start(projected, ends)
 
     def emissions(self, batch: int) -> list[Emission]:
         """What was written down for the first so many samples."""

@@ -14,7 +14,7 @@ from core.speech.gigaam.config import ModelConfig
 
 
 def save(config: ModelConfig, state: State, path: Path) -> None:
-    """Write weights in the file's own names (see `theirs`), 16 bits each, with their description."""
+    """Write weights in the file's own names (`to_checkpoint_layout`), 16 bits each, described."""
     from omegaconf import OmegaConf  # noqa: PLC0415 - only files need it
 
     halves = {name: weight.half() for name, weight in state.items()}
@@ -42,20 +42,20 @@ def describe(config: ModelConfig) -> dict[str, Any]:
 
 def _preprocessor(config: ModelConfig) -> dict[str, Any]:
     """v2's feature extractor takes no settings of windows."""
-    given = {"_target_": "gigaam.preprocess.FeatureExtractor", "sample_rate": 16000}
+    fields = {"_target_": "gigaam.preprocess.FeatureExtractor", "sample_rate": 16000}
     if config.features.center:
-        return given | {"features": config.features.features}
-    return given | asdict(config.features) | {"mel_scale": "htk"}
+        return fields | {"features": config.features.features}
+    return fields | asdict(config.features) | {"mel_scale": "htk"}
 
 
 def _encoder(config: ModelConfig) -> dict[str, Any]:
     """v2's encoder takes no settings of subsampling and norm."""
-    given = asdict(config.encoder)
+    fields = asdict(config.encoder)
     if config.encoder.subsampling == "conv2d":
         for name in ("subsampling", "subs_kernel_size", "conv_norm_type"):
-            del given[name]
+            del fields[name]
     target = {"_target_": "gigaam.encoder.ConformerEncoder"}
-    return target | given | {"self_attention_model": "rotary", "flash_attn": False}
+    return target | fields | {"flash_attn": False}
 
 
 def _transducer(config: ModelConfig) -> dict[str, Any]:
@@ -70,8 +70,8 @@ def _transducer(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def theirs(state: State) -> State:
-    """Our weights under the file's names: the reverse of `checkpoint.ours` (a folded norm stays folded)."""
+def to_checkpoint_layout(state: State) -> State:
+    """Our weights under the file's names, a folded norm still folded; undoes `from_checkpoint_layout`."""
     named: State = {}
     for name, weight in state.items():
         for each, part in _split(name, weight):
@@ -84,13 +84,13 @@ def _split(name: str, weight: Tensor) -> list[tuple[str, Tensor]]:
     if "linear_qk" not in name:
         return [(name, weight)]
     parts = zip(("linear_q", "linear_k"), weight.chunk(2), strict=True)
-    return [(name.replace("linear_qk", mine), part.clone()) for mine, part in parts]
+    return [(name.replace("linear_qk", own_name), part.clone()) for own_name, part in parts]
 
 
 def _file_name(name: str) -> str:
     """`head.joint.` is tried before the shorter `head.`, as more than one of ours may fit."""
-    reverse = sorted(((mine, file) for file, mine in RENAMED.items()), key=lambda pair: -len(pair[0]))
-    for mine, file in reverse:
-        if name.startswith(mine) or (mine.startswith(".") and mine in name):
-            return name.replace(mine, file)
+    reverse = sorted(((own_name, file) for file, own_name in RENAMED.items()), key=lambda pair: -len(pair[0]))
+    for own_name, file in reverse:
+        if name.startswith(own_name) or (own_name.startswith(".") and own_name in name):
+            return name.replace(own_name, file)
     return name

@@ -7,7 +7,9 @@ other options. Memory does not depend on the recording's length but for 2 KB a s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final, cast
 
 import numpy as np
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 
 from core.media.waveform import Waveform
 from core.speech import vad
-from core.speech.speakers.embedding import DIMENSIONS, FRAME_SAMPLES, HOP_S
+from core.speech.speakers.embedding import FRAME_SAMPLES, HOP_S
 from core.speech.speakers.models import SpeakerModels
 from core.speech.speakers.segmentation import (
     FIRST_FRAME_S,
@@ -26,6 +28,7 @@ from core.speech.speakers.segmentation import (
     RATE,
     WINDOW_SAMPLES,
 )
+from core.speech.speakers.voices import DIMENSIONS
 from core.speech.vad import Span
 
 Floats = NDArray[np.float32]
@@ -40,6 +43,8 @@ VOICE_EVERY: Final = 2
 """Voices are taken from every second window only, so that each second of sound is in two of them: they
 are most of the cost."""
 _BATCH: Final = 8
+KEEP_WINDOWS: Final = 240
+"""Ten minutes of sound, some 40 s of work: so much is done twice if the process dies."""
 _PIECE_S: Final = 2.0
 _GAP_S: Final = 0.5
 _MIN_ALONE_S: Final = 0.5
@@ -104,35 +109,81 @@ def analyse(
     models: SpeakerModels,
     progress: Progress | None = None,
     speech: Sequence[Span] | None = None,
+    folder: Path | None = None,
 ) -> Analysis:
     """Run both networks over a recording.
 
     `sound` is mono at 16 kHz, int16 or float32 within ±1, and may be a memory map: eight windows of it
     are read at a time. `speech` is where the voice detector hears speech; it is asked if nobody has.
+    `folder` is a folder where every `KEEP_WINDOWS` windows are kept, so that another call goes on from there.
     About 20 × real time on one core. Raises what `progress` raises.
     """
     step = int(STEP_S * RATE)
     starts = np.arange(0, max(1, len(sound) - WINDOW_SAMPLES + step), step)
     activity = np.zeros((len(starts), FRAMES, LOCAL_SPEAKERS), np.uint8)
-    heard = _Speech(vad.speech(_whole(sound)) if speech is None else speech)
-    found: list[_Piece] = []
-    for begin in range(0, len(starts), _BATCH):
+    if speech is None:
+        speech = vad.speech(_whole(sound), (lambda _seconds: progress(0.0)) if progress else None)
+    voice_activity = _Speech(speech)
+    done, parts = _kept(folder, activity) if folder is not None else (0, [])
+    all_pieces: list[_Piece] = []
+    for begin in range(done, len(starts), _BATCH):
         numbers = np.array(
-            [n for n in range(begin, min(begin + _BATCH, len(starts))) if heard.frames(starts[n]).any()],
+            [
+                n
+                for n in range(begin, min(begin + _BATCH, len(starts)))
+                if voice_activity.frames(starts[n]).any()
+            ],
             np.int64,
         )
         if len(numbers):
-            activity[numbers], pieces = _listen(sound, starts[numbers], numbers, models, heard)
-            found += pieces
+            activity[numbers], pieces = _analyse_windows(
+                sound, starts[numbers], numbers, models, voice_activity
+            )
+            all_pieces += pieces
         if progress is not None:
             last = min(begin + _BATCH, len(starts)) - 1
             progress(min(len(sound), int(starts[last]) + WINDOW_SAMPLES) / RATE)
         vad.release(sound)
-    return Analysis(len(sound) / RATE, starts, activity, _columns(found))
+        if folder is not None and begin + _BATCH >= done + KEEP_WINDOWS:
+            parts.append(_columns(all_pieces))
+            _keep(folder, activity[done : begin + _BATCH], parts[-1])
+            done, all_pieces = begin + _BATCH, []
+    return Analysis(len(sound) / RATE, starts, activity, _together([*parts, _columns(all_pieces)]))
 
 
-def _listen(
-    sound: Waveform | Floats, starts: Integers, numbers: Integers, models: SpeakerModels, heard: _Speech
+def _keep(folder: Path, activity: NDArray[np.uint8], pieces: Pieces) -> None:
+    """Keep what the networks said of some windows, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    number = len(list(folder.glob("*.npz")))
+    with NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
+        columns = {f.name: getattr(pieces, f.name) for f in fields(Pieces)}
+        np.savez(file, activity=activity, **columns)
+    Path(file.name).replace(folder / f"{number:06d}.npz")
+
+
+def _kept(folder: Path, activity: NDArray[np.uint8]) -> tuple[int, list[Pieces]]:
+    """How many windows are kept in a folder, and their pieces; fills in the activity of those."""
+    done, parts = 0, []
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as part:
+            part_activity = part["activity"]
+            activity[done : done + len(part_activity)] = part_activity
+            done += len(part_activity)
+            parts.append(Pieces(**{f.name: part[f.name] for f in fields(Pieces)}))
+    return done, parts
+
+
+def _together(parts: Sequence[Pieces]) -> Pieces:
+    """Pieces one after another."""
+    return Pieces(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Pieces)))
+
+
+def _analyse_windows(
+    sound: Waveform | Floats,
+    starts: Integers,
+    numbers: Integers,
+    models: SpeakerModels,
+    voice_activity: _Speech,
 ) -> tuple[NDArray[np.uint8], list[_Piece]]:
     """Activity (n, FRAMES, 3) in some windows, and pieces of those that are due for voices."""
     windows = _read(sound, starts).to(models.device)
@@ -141,7 +192,9 @@ def _listen(
         due = np.flatnonzero(numbers % VOICE_EVERY == 0)
         pieces = _voices(windows[due], probability[due], numbers[due], models) if len(due) else []
     for piece in pieces:
-        piece.confirmed = float(heard.frames(starts[numbers == piece.window][0])[piece.frames].mean())
+        piece.confirmed = float(
+            voice_activity.frames(starts[numbers == piece.window][0])[piece.frames].mean()
+        )
     return np.rint(probability * 255).astype(np.uint8), pieces
 
 

@@ -65,9 +65,9 @@ def speakers_of_words(words: Sequence[Timed], turns: Sequence[Turn]) -> list[Wor
     before: int | None = None
     for word in words:
         near = turns[bisect_left(ends, word.start_s - REACH_S) : bisect_right(starts, word.end_s + REACH_S)]
-        said = _speaker_of(word, near, before)
-        before = said.speaker if said.speaker is not None else before
-        found.append(said)
+        speaker = _speaker_of(word, near, before)
+        before = speaker.speaker if speaker.speaker is not None else before
+        found.append(speaker)
     return found
 
 
@@ -92,30 +92,30 @@ def _speaker_of(word: Timed, near: Sequence[Turn], before: int | None) -> WordSp
 
 
 def utterances(
-    words: Sequence[Timed], said: Sequence[WordSpeaker], pause_s: float = PAUSE_S
+    words: Sequence[Timed], speakers: Sequence[WordSpeaker], pause_s: float = PAUSE_S
 ) -> list[Utterance]:
     """Words in a row of one speaker, cut at long pauses.
 
     A word of nobody joins what it stands next to: it is rather part of a sentence than a speaker of its own.
     """
-    who = _filled([one.speaker for one in said])
-    found: list[Utterance] = []
+    who = _filled([one.speaker for one in speakers])
+    joined: list[Utterance] = []
     first = 0
     for at in range(1, len(words) + 1):
         if at < len(words) and who[at] == who[first] and words[at].start_s - words[at - 1].end_s <= pause_s:
             continue
-        overlapped = sum(one.overlapped for one in said[first:at]) * 2 >= at - first
+        overlapped = sum(one.overlapped for one in speakers[first:at]) * 2 >= at - first
         end_s = max(word.end_s for word in words[first:at])
-        found.append(Utterance(who[first], first, at, words[first].start_s, end_s, overlapped))
+        joined.append(Utterance(who[first], first, at, words[first].start_s, end_s, overlapped))
         first = at
-    return found
+    return joined
 
 
 def _filled(speakers: Sequence[int | None]) -> list[int | None]:
     """Gaps take the speaker before them, those at the beginning the first one."""
-    known: int | None = next((one for one in speakers if one is not None), None)
+    last_speaker: int | None = next((one for one in speakers if one is not None), None)
     filled: list[int | None] = []
     for speaker in speakers:
-        known = known if speaker is None else speaker
-        filled.append(known)
+        last_speaker = last_speaker if speaker is None else speaker
+        filled.append(last_speaker)
     return filled

@@ -17,7 +17,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
 from core.speech.speakers.analysis import Floats, Integers, Pieces
-from core.speech.speakers.embedding import DIMENSIONS
+from core.speech.speakers.voices import DIMENSIONS
 
 THRESHOLD: Final = 0.7
 """Groups farther apart than this (1 − cosine, averaged) are different people: two pieces of one person
@@ -65,11 +65,11 @@ def cluster(
     `voices` (n, 192) are the pieces' voices with the recording's condition taken out; `window_overlap`
     says in how many windows each second of speech is a piece.
     """
-    known = ~np.isnan(voices[:, 0])
-    if not known.any():
-        return np.full(len(known), -1), np.zeros((0, DIMENSIONS), np.float32)
-    sure = known & (pieces.alone_s >= _SURE_S)
-    rows = np.flatnonzero(sure if sure.any() else known)
+    has_voice = ~np.isnan(voices[:, 0])
+    if not has_voice.any():
+        return np.full(len(has_voice), -1), np.zeros((0, DIMENSIONS), np.float32)
+    sure = has_voice & (pieces.alone_s >= _SURE_S)
+    rows = np.flatnonzero(sure if sure.any() else has_voice)
     items = _Items(
         voices[rows],
         (np.maximum(pieces.alone_s[rows], 0.1) / window_overlap).astype(np.float32),
@@ -79,7 +79,7 @@ def cluster(
         pieces.local[rows],
     )
     people, others = _people(items if len(rows) <= _MOST else _joined(items), count)
-    labels = best_speakers(pieces, _likeness(pieces, known, voices, np.concatenate([people, others])))
+    labels = best_speakers(pieces, _likeness(pieces, has_voice, voices, np.concatenate([people, others])))
     return np.where(labels < len(people), labels, -1), people
 
 
@@ -165,32 +165,32 @@ def _people(items: _Items, count: Count) -> tuple[Floats, Floats]:
 
 def _directions(sums: Floats) -> Floats:
     """The same directions with length 1."""
-    found: Floats = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
-    return found
+    directions: Floats = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9)
+    return directions
 
 
 def _without_strays(groups: _Items) -> Floats:
     """Voices of groups that are people: with enough speech, or small and like nobody else."""
     voices = _directions(groups.voices)
     order = np.argsort(-groups.weight)
-    kept = [int(order[0])]
+    remaining = [int(order[0])]
     for group in order[1:]:
         weight = groups.weight[group]
         repeated = groups.pieces[group] > 1 and weight >= _LITTLE_S
         little = repeated or weight >= max(_LITTLE_SHARE * groups.weight.sum(), _LITTLE_S / 2)
-        alike = (voices[kept] @ voices[group]).max() > _LITTLE_LIKENESS
+        alike = (voices[remaining] @ voices[group]).max() > _LITTLE_LIKENESS
         if weight >= _ENOUGH_S or (little and not alike):
-            kept.append(int(group))
-    return voices[sorted(kept)]
+            remaining.append(int(group))
+    return voices[sorted(remaining)]
 
 
-def _so_many(items: _Items, tree: NDArray[np.float64], wanted: int) -> Floats:
+def _so_many(items: _Items, tree: NDArray[np.float64], count: int) -> Floats:
     """Voices of as many people as asked for: the tree is cut until so many have enough speech."""
-    for cut_into in range(wanted, min(len(items.voices), wanted + _MOST_CUTS) + 1):
+    for cut_into in range(count, min(len(items.voices), count + _MOST_CUTS) + 1):
         groups = items.grouped(fcluster(tree, cut_into, "maxclust"))
-        if (groups.weight >= _ENOUGH_S).sum() >= wanted:
-            return _directions(groups.voices[np.sort(np.argsort(-groups.weight)[:wanted])])
-    return _directions(items.grouped(fcluster(tree, wanted, "maxclust")).voices)
+        if (groups.weight >= _ENOUGH_S).sum() >= count:
+            return _directions(groups.voices[np.sort(np.argsort(-groups.weight)[:count])])
+    return _directions(items.grouped(fcluster(tree, count, "maxclust")).voices)
 
 
 def by_window(pieces: Pieces) -> list[Integers]:
@@ -227,17 +227,17 @@ def _at_once(pieces: Pieces, a: int, b: int) -> bool:
     return bool(min(pieces.last[a], pieces.last[b]) > max(pieces.first[a], pieces.first[b]))
 
 
-def _likeness(pieces: Pieces, known: NDArray[np.bool_], voices: Floats, means: Floats) -> Floats:
+def _likeness(pieces: Pieces, has_voice: NDArray[np.bool_], voices: Floats, means: Floats) -> Floats:
     """How like each speaker a piece is, and, by half, its local speaker's other pieces: (n, speakers)."""
     score = np.full((len(pieces), len(means)), np.nan, np.float32)
     for rows in by_window(pieces):
         for local in np.unique(pieces.local[rows]):
-            mine = rows[pieces.local[rows] == local]
-            told = mine[known[mine]]
-            if not len(told):
+            local_rows = rows[pieces.local[rows] == local]
+            measured = local_rows[has_voice[local_rows]]
+            if not len(measured):
                 continue
-            whole = np.average(voices[told], axis=0, weights=pieces.spoken_s[told]) @ means.T
-            score[mine] = 1.5 * whole
-            clear = told[pieces.spoken_s[told] >= _CLEAR_S]
+            whole = np.average(voices[measured], axis=0, weights=pieces.spoken_s[measured]) @ means.T
+            score[local_rows] = 1.5 * whole
+            clear = measured[pieces.spoken_s[measured] >= _CLEAR_S]
             score[clear] = voices[clear] @ means.T + 0.5 * whole
     return score

@@ -27,5 +27,5 @@ def without_condition(voices: Floats) -> Floats:
     apart = voices - room
     amount = np.clip(apart @ line / (line @ line), 0, 1)
     left = apart - np.outer(amount, line)
-    found: Floats = left / np.maximum(np.linalg.norm(left, axis=1, keepdims=True), 1e-9)
-    return found
+    vectors: Floats = left / np.maximum(np.linalg.norm(left, axis=1, keepdims=True), 1e-9)
+    return vectors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -73,14 +74,15 @@ def diarize(
     options: SpeakerOptions = SpeakerOptions(),
     progress: Progress | None = None,
     speech: Sequence[Span] | None = None,
+    folder: Path | None = None,
 ) -> Diarization:
     """Find the speakers of a recording.
 
     `sound` is mono at 16 kHz, float32 within ±1 or int16, and may be a memory map. `progress` is called with
     the seconds done; what it raises ends the work. `speech` is what `vad.speech` found, where somebody asked
-    it already. Silence, music and noise have no speakers.
+    it already; `folder` a folder for what may be gone on with. Silence, music and noise have no speakers.
     """
-    return resolve(analyse(sound, models, progress, speech), options)
+    return resolve(analyse(sound, models, progress, speech, folder), options)
 
 
 def resolve(analysis: Analysis, options: SpeakerOptions = SpeakerOptions()) -> Diarization:
@@ -88,10 +90,10 @@ def resolve(analysis: Analysis, options: SpeakerOptions = SpeakerOptions()) -> D
     count = clustering.Count(options.at_least or 1, options.at_most)
     voices = without_condition(analysis.pieces.voices)
     labels, means = clustering.cluster(analysis.pieces, voices, count, analysis.window_overlap)
-    found = timeline.turns(analysis, labels, len(means))
-    order = list(dict.fromkeys(turn.speaker for turn in found))
+    found_turns = timeline.turns(analysis, labels, len(means))
+    order = list(dict.fromkeys(turn.speaker for turn in found_turns))
     number = {old: new for new, old in enumerate(order)}
-    turns = tuple(sorted(Turn(turn.start_s, turn.end_s, number[turn.speaker]) for turn in found))
+    turns = tuple(sorted(Turn(turn.start_s, turn.end_s, number[turn.speaker]) for turn in found_turns))
     speakers = tuple(_speaker(analysis, voices, labels, turns, old, number[old]) for old in order)
     return Diarization(analysis.duration_s, turns, speakers)
 

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - as everywhere
 from torch import Tensor, nn
 
+from core.speech.speakers.voices import DIMENSIONS
+
 RATE: Final = 16_000
-DIMENSIONS: Final = 192
 HOP_S: Final = 0.01
 """From one frame of features to the next."""
 FRAME_SAMPLES: Final = 400

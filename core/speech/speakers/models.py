@@ -121,5 +121,5 @@ def _places(file: WeightFile, folder: Path | None) -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any]:
     """What a file holds: tensors and plain values only, as it is never trusted to run code."""
-    found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    return found
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state

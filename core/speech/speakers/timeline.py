@@ -31,13 +31,13 @@ def turns(analysis: Analysis, labels: Integers, speakers: int) -> list[Turn]:
     if speakers == 0:
         return []
     active = _speaking(_shares(analysis, labels, speakers))
-    found = [
+    raw_turns = [
         Turn(start, min(end, analysis.duration_s), speaker)
         for speaker in range(speakers)
         for start, end in _stretches(active[:, speaker])
         if start < analysis.duration_s
     ]
-    return sorted(found)
+    return sorted(raw_turns)
 
 
 def _stretches(active: NDArray[np.bool_]) -> Iterator[tuple[float, float]]:
@@ -60,18 +60,18 @@ def _shares(analysis: Analysis, labels: Integers, speakers: int) -> Floats:
     weight = np.zeros(length, np.float32)
     voiced = np.arange(0, len(begins), analysis.voice_every)
     _vote(votes, analysis, analysis.pieces, labels, begins)
-    _weigh(weight, begins[voiced])
+    _add_weights(weight, begins[voiced])
     rest = np.setdiff1d(np.arange(len(begins)), voiced)
     if len(rest):
         others = _pieces_of(analysis, rest)
-        seen = votes / np.maximum(weight, _WEIGHT[0])[:, None]
-        _vote(votes, analysis, others, _labels_after(others, analysis, seen, begins), begins)
-        _weigh(weight, begins[rest])
+        observed = votes / np.maximum(weight, _WEIGHT[0])[:, None]
+        _vote(votes, analysis, others, _labels_after(others, analysis, observed, begins), begins)
+        _add_weights(weight, begins[rest])
     votes /= np.maximum(weight, _WEIGHT[0])[:, None]
     return votes
 
 
-def _weigh(weight: Floats, begins: Integers) -> None:
+def _add_weights(weight: Floats, begins: Integers) -> None:
     """Add the weight of windows that begin at some frames."""
     for begin in begins:
         end = min(begin + FRAMES, len(weight))
@@ -83,12 +83,12 @@ def _vote(votes: Floats, analysis: Analysis, pieces: Pieces, labels: Integers, b
     length = len(votes)
     key = pieces.window * LOCAL_SPEAKERS + pieces.local
     for group in np.split(np.arange(len(pieces)), np.flatnonzero(np.diff(key)) + 1):
-        known = group[labels[group] >= 0]
-        if not len(known):
+        assigned = group[labels[group] >= 0]
+        if not len(assigned):
             continue
-        window, local = pieces.window[known[0]], pieces.local[known[0]]
-        middles = (pieces.last[known][:-1] + pieces.first[known][1:]) // 2 + 1
-        speaker = np.repeat(labels[known], np.diff(np.concatenate([[0], middles, [FRAMES]])))
+        window, local = pieces.window[assigned[0]], pieces.local[assigned[0]]
+        middles = (pieces.last[assigned][:-1] + pieces.first[assigned][1:]) // 2 + 1
+        speaker = np.repeat(labels[assigned], np.diff(np.concatenate([[0], middles, [FRAMES]])))
         end = min(FRAMES, length - begins[window])
         share = analysis.activity[window, :end, local] / np.float32(255) * _WEIGHT[:end]
         votes[begins[window] + np.arange(end), speaker[:end]] += share
@@ -105,13 +105,13 @@ def _pieces_of(analysis: Analysis, windows: Integers) -> Pieces:
     return no_voices(np.array(rows, np.int64).reshape(-1, 4))
 
 
-def _labels_after(pieces: Pieces, analysis: Analysis, seen: Floats, begins: Integers) -> Integers:
+def _labels_after(pieces: Pieces, analysis: Analysis, observed: Floats, begins: Integers) -> Integers:
     """Who speaks in each piece: who was seen in its frames, and, by half, in its local speaker's."""
-    score = np.full((len(pieces), seen.shape[1]), np.nan)
+    score = np.full((len(pieces), observed.shape[1]), np.nan)
     for rows in by_window(pieces):
         window = pieces.window[rows[0]]
         active = analysis.activity[window] > ACTIVE * 255
-        here = seen[begins[window] : begins[window] + FRAMES]
+        here = observed[begins[window] : begins[window] + FRAMES]
         for local in np.unique(pieces.local[rows]):
             whole = here[active[: len(here), local]].sum(0)
             for row in rows[pieces.local[rows] == local]:

@@ -15,6 +15,7 @@ class Turn:
     end_s: float
     speaker: int
     """From 0, in order of who speaks first."""
+    channel: str = "mono"
 
     @property
     def duration_s(self) -> float:
@@ -54,11 +55,11 @@ def overlaps(turns: Sequence[Turn]) -> list[Overlap]:
     return found
 
 
-def overlapped_s(turn: Turn, found: Sequence[Overlap]) -> float:
+def overlapped_s(turn: Turn, overlaps: Sequence[Overlap]) -> float:
     """For how long of a turn somebody else speaks, too."""
     return sum(
         max(0.0, min(turn.end_s, one.end_s) - max(turn.start_s, one.start_s))
-        for one in found
+        for one in overlaps
         if turn.speaker in one.speakers
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from core.speech.speakers.embedding import DIMENSIONS
-
+DIMENSIONS: Final = 192
 Voice = NDArray[np.float32]
 """(192,) of length 1."""
 
 MIN_ALONE_S: Final = 10.0
-"""With less speech alone a voice is not kept."""
+"""A voice of less speech alone is not remembered."""
 PROBABLE: Final = 0.55
 POSSIBLE: Final = 0.40
 
@@ -43,17 +42,27 @@ class VoiceMatch:
         return Certainty.PROBABLE if self.similarity >= PROBABLE else Certainty.POSSIBLE
 
 
-def propose(voices: Mapping[int, Voice], known: Mapping[str, Sequence[Voice]]) -> dict[int, VoiceMatch]:
+def propose(
+    voices: Mapping[int, Voice],
+    remembered: Mapping[str, Sequence[Voice]],
+    refused: Collection[tuple[int, str]] = (),
+) -> dict[int, VoiceMatch]:
     """Who of the known people each speaker of a recording may be; nobody is proposed for two speakers.
 
-    `voices` are one a speaker, `known` one or more a person; the nearest of a person's voices counts.
+    `voices` are one a speaker, `remembered` one or more a person; the nearest of a person's voices counts.
+    `refused` are speakers and people who are not the same.
     """
-    if not voices or not known:
+    if not voices or not remembered:
         return {}
-    speakers, people = list(voices), list(known)
+    speakers, people = list(voices), list(remembered)
     similarity = np.array(
         [
-            [max(float(voices[one] @ voice) for voice in known[person]) for person in people]
+            [
+                -1.0
+                if (one, person) in refused
+                else max(float(voices[one] @ voice) for voice in remembered[person])
+                for person in people
+            ]
             for one in speakers
         ]
     )
