@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import re
 from itertools import pairwise
 
 import docx
+import pysubs2
 import pytest
 import webvtt
 from hypothesis import given
@@ -16,10 +18,11 @@ from hypothesis import strategies as st
 
 from core.speech.engine import Word
 from core.transcripts import export
-from core.transcripts.transcripts import TranscribedSegment
+from core.transcripts.segments import TranscribedSegment
+from core.transcripts.warnings import WarningAnswer
 
 
-def heard(
+def spoken(
     text: str, start_s: float = 0.0, n: int = 0, channel: str = "mono", pace_s: float = 0.4
 ) -> TranscribedSegment:
     words = [Word(w, start_s + i * pace_s, start_s + (i + 1) * pace_s) for i, w in enumerate(text.split())]
@@ -27,13 +30,13 @@ def heard(
 
 
 SPEECH = [
-    heard("добрый день это тестовая запись", 0.0),
-    heard("вторая фраза длиннее первой и всё же коротка", 3661.5, 1),
+    spoken("добрый день это тестовая запись", 0.0),
+    spoken("вторая фраза длиннее первой и всё же коротка", 3661.5, 1),
 ]
 CALL = [
-    heard("good morning", 0.0, 0, "left"),
-    heard("how can I help", 1.0, 1, "left"),
-    heard("my order is late", 3.0, 2, "right"),
+    spoken("good morning", 0.0, 0, "left"),
+    spoken("how can I help", 1.0, 1, "left"),
+    spoken("my order is late", 3.0, 2, "right"),
 ]
 
 
@@ -63,10 +66,10 @@ def test_channels_are_named_in_the_readers_language():
 def test_who_speaks_into_a_turn_stands_where_they_spoke():
     """A long stretch of one channel is stored as a whole, before what the other said meanwhile."""
     call = [
-        heard("We begin on Monday. The lift comes later.", 0.0, 0, "left"),
-        heard("Nobody knows when.", 4.0, 1, "left"),
-        heard("On Monday?", 1.0, 2, "right"),
-        heard("I see.", 3.6, 3, "right"),
+        spoken("We begin on Monday. The lift comes later.", 0.0, 0, "left"),
+        spoken("Nobody knows when.", 4.0, 1, "left"),
+        spoken("On Monday?", 1.0, 2, "right"),
+        spoken("I see.", 3.6, 3, "right"),
     ]
 
     assert export.text(call).splitlines() == [
@@ -84,7 +87,7 @@ def test_who_speaks_into_a_turn_stands_where_they_spoke():
 def test_words_that_do_not_make_up_the_text_leave_it_whole():
     odd = TranscribedSegment(0, "left", 0.0, 2.0, "Twenty-one. Yes.", (Word("21", 0.0, 1.0),))
 
-    assert export.text([odd, heard("no", 1.0, 1, "right")]) == "Left: Twenty-one. Yes.\nRight: no"
+    assert export.text([odd, spoken("no", 1.0, 1, "right")]) == "Left: Twenty-one. Yes.\nRight: no"
 
 
 def test_timecodes_are_one_line_a_segment():
@@ -95,7 +98,7 @@ def test_timecodes_are_one_line_a_segment():
 
 
 def test_captions_are_short_and_in_order_and_lose_no_word():
-    long = heard(" ".join(f"слово{i}" for i in range(200)), 10.0, pace_s=0.6)
+    long = spoken(" ".join(f"слово{i}" for i in range(200)), 10.0, pace_s=0.6)
 
     cues = export.cues([long])
 
@@ -114,7 +117,7 @@ CLAUSES = (
 
 
 def test_captions_break_behind_sentences_and_clauses():
-    cues = export.cues([heard(CLAUSES, pace_s=0.5)])
+    cues = export.cues([spoken(CLAUSES, pace_s=0.5)])
 
     assert " ".join(cue.text for cue in cues) == CLAUSES
     assert all(re.search(r"[.,:]$", cue.text) for cue in cues), [cue.text for cue in cues]
@@ -123,16 +126,16 @@ def test_captions_break_behind_sentences_and_clauses():
 def test_no_word_is_left_alone_in_a_caption():
     """Words without any sign, at every length: what is left over is shared."""
     for count in range(2, 60):
-        cues = export.cues([heard(" ".join(["восемьбук"] * count), pace_s=0.6)])
+        cues = export.cues([spoken(" ".join(["восемьбук"] * count), pace_s=0.6)])
 
         assert min(len(cue.text.split()) for cue in cues) >= 2, count
 
 
 def test_a_word_behind_a_pause_in_a_sentence_is_not_left_alone():
     words = (
-        *heard("и мы решили подождать до", 0.0).words,
+        *spoken("и мы решили подождать до", 0.0).words,
         Word("понедельника.", 3.0, 3.6),
-        *heard("Потом посмотрим.", 4.6).words,
+        *spoken("Потом посмотрим.", 4.6).words,
     )
     text = " ".join(word.text for word in words)
 
@@ -142,7 +145,9 @@ def test_a_word_behind_a_pause_in_a_sentence_is_not_left_alone():
 
 
 def test_lines_are_about_as_long_as_each_other():
-    [cue] = export.cues([heard("the committee will meet again on the first Monday of the month", pace_s=0.4)])
+    [cue] = export.cues(
+        [spoken("the committee will meet again on the first Monday of the month", pace_s=0.4)]
+    )
 
     first, second = map(len, cue.lines)
     assert abs(first - second) <= 12, cue.lines
@@ -165,7 +170,7 @@ def test_words_without_times_are_shared_over_the_segment():
 
 
 def test_a_word_longer_than_a_line_is_broken():
-    cues = export.cues([heard("see " + "x" * 100 + " there", 0.0, pace_s=2.0)])
+    cues = export.cues([spoken("see " + "x" * 100 + " there", 0.0, pace_s=2.0)])
 
     assert "".join("".join(cue.lines) for cue in cues).replace(" ", "") == "see" + "x" * 100 + "there"
     assert all(len(line) <= 42 for cue in cues for line in cue.lines)
@@ -174,7 +179,7 @@ def test_a_word_longer_than_a_line_is_broken():
 @pytest.mark.parametrize("pace_s", [0.0, 0.01])
 def test_no_caption_ends_before_it_begins(pace_s):
     """Engines give words without length."""
-    cues = export.cues([heard("раз два три четыре пять " * 20, 5.0, pace_s=pace_s)])
+    cues = export.cues([spoken("раз два три четыре пять " * 20, 5.0, pace_s=pace_s)])
 
     assert all(cue.end_s > cue.start_s for cue in cues)
     assert all(a.end_s <= b.start_s for a, b in pairwise(cues))
@@ -199,34 +204,39 @@ def test_calls_with_cross_talk_keep_every_rule_of_captions(utterances):
     for n, (channel, parts, pause_s) in enumerate(utterances):
         start_s = at_s = free_s[channel] + pause_s
         words = []
-        for said, sign in parts:
-            length_s = (len(said + sign) + 1) / 14
-            words.append(Word(said + sign, at_s, at_s + length_s))
+        for caption, sign in parts:
+            length_s = (len(caption + sign) + 1) / 14
+            words.append(Word(caption + sign, at_s, at_s + length_s))
             at_s += length_s
         free_s[channel] = at_s
         text = " ".join(word.text for word in words)
         segments.append(TranscribedSegment(n, channel, start_s, at_s, text, tuple(words)))
 
     cues = list(webvtt.WebVTT.from_string(export.vtt(segments), strict=True)) if segments else []
-    subrip = list(webvtt.WebVTT.from_buffer(io.StringIO(export.srt(segments)), "srt")) if segments else []
+    subrip = pysubs2.SSAFile.from_string(export.srt(segments), format_="srt") if segments else []
 
     starts = [_seconds(cue.start_time) for cue in cues]
     assert starts == sorted(starts)
     for name, channel in (("Left", "left"), ("Right", "right")):
         spoken = " ".join(segment.text for segment in segments if segment.channel == channel)
-        mine = [cue for cue in cues if cue.voice == name]
-        assert " ".join(cue.text.replace("\n", " ") for cue in mine) == spoken
-        for a, b in pairwise(mine):
+        own_cues = [cue for cue in cues if cue.voice == name]
+        assert " ".join(cue.text.replace("\n", " ") for cue in own_cues) == spoken
+        for a, b in pairwise(own_cues):
             assert a.end <= b.start
     assert len(cues) == len(subrip)
-    for cue, shown in zip(cues, subrip, strict=True):
-        assert (cue.start, cue.end) == (shown.start, shown.end)
-        assert shown.text == f"{cue.voice}: {cue.text}"
-        assert len(shown.lines) <= 2
-        assert all(len(line) <= 42 for line in shown.lines)
+    for cue, subtitle in zip(cues, subrip, strict=True):
+        assert (cue.start, cue.end) == (_stamp(subtitle.start), _stamp(subtitle.end))
+        assert subtitle.plaintext == f"{cue.voice}: {cue.text}"
+        lines = subtitle.plaintext.split("\n")
+        assert len(lines) <= 2
+        assert all(len(line) <= 42 for line in lines)
         shown_s = _seconds(cue.end_time) - _seconds(cue.start_time)
         assert 1.0 - 1e-3 <= shown_s <= 7.0 + 1e-3
         assert len(cue.text) / shown_s <= 20.01
+
+
+def _stamp(ms):
+    return f"{ms // 3_600_000:02}:{ms // 60_000 % 60:02}:{ms // 1000 % 60:02}.{ms % 1000:03}"
 
 
 def _seconds(stamp):
@@ -251,53 +261,61 @@ def test_srt_and_vtt_are_well_formed():
 def test_nothing_said_can_pose_as_a_cue(kind):
     evil = [TranscribedSegment(0, "mono", 0.0, 1.0, "a --> b\n\n2\n00:00 --> 00:01 <script>x</script>", ())]
 
-    made = export.file(evil, "x.wav", kind).content.decode()
+    content = export.file(evil, "x.wav", kind).content.decode()
 
-    assert made.count("-->") == 1
-    assert kind == "srt" or "<script>" not in made
+    assert content.count("-->") == 1
+    assert kind == "srt" or "<script>" not in content
 
 
 def test_a_spreadsheet_runs_nothing_of_what_was_said():
-    made = export.table([heard("=HYPERLINK(1)"), heard("+7 495"), heard("обычный текст, с запятой")])
+    table = export.table([spoken("=HYPERLINK(1)"), spoken("+7 495"), spoken("обычный текст, с запятой")])
 
-    rows = list(csv.reader(io.StringIO(made.removeprefix("\ufeff"))))
+    rows = list(csv.reader(io.StringIO(table.removeprefix("\ufeff"))))
 
     assert [row[4] for row in rows] == ["text", "'=HYPERLINK(1)", "'+7 495", "обычный текст, с запятой"]
 
 
 def test_json_is_exact():
-    made = json.loads(export.file(SPEECH, "a.mp3", "json").content)
+    parsed = json.loads(export.file(SPEECH, "a.mp3", "json").content)
 
-    assert made["text"] == export.text(SPEECH)
-    assert made["segments"][1]["words"][0] == {
+    assert parsed["text"] == export.text(SPEECH)
+    assert parsed["segments"][1]["words"][0] == {
         "text": "вторая",
         "start_s": 3661.5,
         "end_s": pytest.approx(3661.9),
         "confidence": None,
+        "mark": "",
     }
 
 
 def test_a_word_document_opens_and_holds_every_segment():
-    made = docx.Document(io.BytesIO(export.document([heard("a < b & c"), *SPEECH], "Запись <1>\x0b.mp3")))
+    document = docx.Document(
+        io.BytesIO(export.document([spoken("a < b & c"), *SPEECH], "Запись <1>\x0b.mp3"))
+    )
 
-    paragraphs = [paragraph.text for paragraph in made.paragraphs]
+    paragraphs = [paragraph.text for paragraph in document.paragraphs]
     assert paragraphs[:2] == ["Запись <1>.mp3", "[00:00:00] a < b & c"]
     assert len(paragraphs) == 4
-    assert (made.core_properties.title, made.core_properties.author) == ("Запись <1>.mp3", "")
+    assert (document.core_properties.title, document.core_properties.author) == ("Запись <1>.mp3", "")
 
 
 def test_a_word_document_keeps_line_breaks_and_spaces_that_do_not_break():
-    said = "10\u00a0000 рублей\nи\tещё\u2028раз\r\nв № 5\u202f%"
-    made = docx.Document(io.BytesIO(export.document([TranscribedSegment(0, "mono", 0, 1, said, ())], "a")))
+    text = "10\u00a0000 рублей\nи\tещё\u2028раз\r\nв № 5\u202f%"
+    document = docx.Document(
+        io.BytesIO(export.document([TranscribedSegment(0, "mono", 0, 1, text, ())], "a"))
+    )
 
-    assert made.paragraphs[1].text == "[00:00:00] 10\u00a0000 рублей\nи\tещё\nраз\nв № 5\u202f%"
-    assert made.paragraphs[1]._p.xml.count("<w:br/>") == 3
+    assert document.paragraphs[1].text == "[00:00:00] 10\u00a0000 рублей\nи\tещё\nраз\nв № 5\u202f%"
+    assert document.paragraphs[1]._p.xml.count("<w:br/>") == 3
 
 
 def test_turns_are_lines_of_ten_fields_by_start():
-    said = [heard("my order is late", 3.0, 1, "Anna Petrova"), heard("good morning", 0.0, 0, "speaker_1")]
+    lines = [
+        spoken("my order is late", 3.0, 1, "Anna Petrova"),
+        spoken("good morning", 0.0, 0, "speaker_1"),
+    ]
 
-    assert export.rttm(said, "a call.wav").splitlines() == [
+    assert export.rttm(lines, "a call.wav").splitlines() == [
         "SPEAKER a_call 1 0.000 0.800 <NA> <NA> speaker_1 <NA> <NA>",
         "SPEAKER a_call 1 3.000 1.600 <NA> <NA> Anna_Petrova <NA> <NA>",
     ]
@@ -312,19 +330,42 @@ def test_silence_is_a_file_too(kind):
 def test_any_name_makes_a_header_that_names_it(name):
     from urllib.parse import unquote
 
-    made = export.disposition(name.encode("utf-8", "ignore").decode())
+    header = export.disposition(name.encode("utf-8", "ignore").decode())
 
-    assert made.isascii()
-    assert "\n" not in made
-    assert "\r" not in made
-    assert re.fullmatch(r"attachment; filename=\"[^\"\\]*\"; filename\*=UTF-8''[^ ;\"]*", made)
-    assert unquote(made.rpartition("''")[2]) == name.encode("utf-8", "ignore").decode()
+    assert header.isascii()
+    assert "\n" not in header
+    assert "\r" not in header
+    assert re.fullmatch(r"attachment; filename=\"[^\"\\]*\"; filename\*=UTF-8''[^ ;\"]*", header)
+    assert unquote(header.rpartition("''")[2]) == name.encode("utf-8", "ignore").decode()
 
 
 @given(st.lists(st.text(max_size=80), max_size=6))
 def test_any_words_make_every_format(texts):
-    said = [heard(text, 10.0 * n, n) for n, text in enumerate(texts)]
+    segments = [spoken(text, 10.0 * n, n) for n, text in enumerate(texts)]
 
     for kind in export.FORMATS:
-        made = export.file(said, "a.wav", kind)
-        assert made.content is not None
+        file = export.file(segments, "a.wav", kind)
+        assert file.content is not None
+
+
+WARNING = WarningAnswer("other_language", "This sounds like --> another language.")
+
+
+@pytest.mark.parametrize("kind", ["txt", "timecodes", "vtt", "json", "rttm", "docx"])
+def test_what_is_to_be_known_stands_in_every_format_that_has_a_place_for_it(kind):
+    file = export.file(SPEECH, "a.wav", kind, warnings=[WARNING])
+
+    text = file.content if kind != "docx" else _comments(file.content)
+    assert b"another language" in text
+    assert file.warnings == ("other_language",)
+    assert b"another language" not in export.file(SPEECH, "a.wav", kind).content
+    if kind == "vtt":
+        assert len(webvtt.WebVTT.from_string(file.content.decode(), strict=True)) > 0
+    if kind == "json":
+        assert json.loads(file.content)["warnings"] == [dataclasses.asdict(WARNING)]
+
+
+def _comments(content: bytes) -> bytes:
+    document = docx.Document(io.BytesIO(content))
+    assert document.paragraphs[1].text == WARNING.message
+    return document.core_properties.comments.encode()

@@ -17,9 +17,6 @@ PAUSE_S = 5.0
 """Silence that ends a passage. People answer within a second and breathe within two; five seconds
 of nothing is a turned page, a new item or a held line, and a player should not start in it."""
 
-MIN_S = 30.0
-"""A passage this long may end where the speaker changes; a shorter one keeps question and answer together."""
-
 OVERLAP_S = 10.0
 """Longest sentence that is repeated at the start of the next passage."""
 
@@ -59,16 +56,20 @@ def passages(
 ) -> list[Passage]:
     """Passages in order of time, none longer than `max_s`; each begins with the last sentence before it.
 
-    None crosses a pause of `pause_s`; nothing is repeated across one, nor from another speaker.
-    A passage names its speaker if it has only one. Empty utterances are dropped. No text is longer
-    than `MAX_LETTERS`.
+    Each is of one speaker, whose words go on over what others throw in. None crosses a pause of `pause_s`,
+    and nothing is repeated across one. Empty utterances are dropped. No text is longer than `MAX_LETTERS`.
     """
-    return [
+    speakers: dict[str, list[Utterance]] = {}
+    for sentence in _sentences(utterances, target_s):
+        speakers.setdefault(sentence.speaker, []).append(sentence)
+    found = [
         passage
-        for stretch in _stretches(_sentences(utterances, target_s), pause_s)
+        for sentences in speakers.values()
+        for stretch in _stretches(sentences, pause_s)
         for group in _groups(stretch, target_s, max_s)
         for passage in _readable(_passage(group))
     ]
+    return sorted(found, key=lambda passage: passage.start_s)
 
 
 def language(text: str) -> str:
@@ -134,15 +135,13 @@ def _groups(stretch: Sequence[Utterance], target_s: float, max_s: float) -> list
 
 
 def _is_full(group: Sequence[Utterance], sentence: Utterance, target_s: float, max_s: float) -> bool:
-    length_s = _length_s(group)
-    turn = sentence.speaker != group[-1].speaker
-    return length_s >= target_s or _length_s([*group, sentence]) > max_s or (turn and length_s >= MIN_S)
+    return _length_s(group) >= target_s or _length_s([*group, sentence]) > max_s
 
 
 def _carried(last: Utterance, sentence: Utterance, max_s: float) -> list[Utterance]:
-    """The sentence before the cut, if it belongs to what follows and is short."""
+    """The sentence before the cut, if it is short."""
     short = last.end_s - last.start_s <= OVERLAP_S and sentence.end_s - last.start_s <= max_s
-    return [last] if short and last.speaker == sentence.speaker else []
+    return [last] if short else []
 
 
 def _without_stub(groups: list[list[Utterance]], max_s: float) -> list[list[Utterance]]:
@@ -160,12 +159,11 @@ def _length_s(group: Sequence[Utterance]) -> float:
 
 
 def _passage(group: Sequence[Utterance]) -> Passage:
-    speakers = {sentence.speaker for sentence in group}
     return Passage(
         start_s=group[0].start_s,
         end_s=group[0].start_s + _length_s(group),
         text=" ".join(sentence.text for sentence in group),
-        speaker=speakers.pop() if len(speakers) == 1 else "",
+        speaker=group[0].speaker,
     )
 
 

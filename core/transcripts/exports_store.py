@@ -13,12 +13,13 @@ from typing import Any
 from sqlalchemy import Select, select
 
 from core.database.database import Database
+from core.database.recycle_bin import WITH_BIN
 from core.database.states import OrderState
 from core.database.tables import Cover, Order, Recording, new_id
 from core.errors import Code, Conflict, NotFound, Unavailable
 from core.i18n import catalogue
 from core.storage.object_store import ObjectStore
-from core.transcripts import export
+from core.transcripts import export, warnings
 from core.transcripts.transcripts import Transcripts
 
 US, MARK = "installation", "installation"
@@ -47,11 +48,13 @@ class ExportStore:
         """
         if not self._storage.can_share:
             return
-        heard = self._transcripts.segments(transcript_id, recording.id)
-        language = catalogue.language(self._transcripts.get(transcript_id).language)
+        segments = self._transcripts.segments(transcript_id, recording.id)
+        transcript = self._transcripts.get(transcript_id)
+        language = catalogue.language(transcript.language)
+        notes = warnings.answers(transcript, language)
         with suppress(Unavailable):
             for kind in export.FORMATS:
-                content = export.file(heard, recording.filename, kind, language).content
+                content = export.file(segments, recording.filename, kind, language, warnings=notes).content
                 self._storage.put(_export_name(recording.id, transcript_id, kind), content)
 
     def clear(self, recording_id: str) -> None:
@@ -90,17 +93,17 @@ class ExportStore:
         key, rows = BELONGS[folder]
         keys = {name: key(name.split("/")) for name in names}
         with self._database.read() as session:
-            known = set(session.scalars(rows(list(keys.values()))))
-        return [name for name in names if keys[name] not in known]
+            known_keys = set(session.scalars(rows(list(keys.values()))))
+        return [name for name in names if keys[name] not in known_keys]
 
     def _complete(self) -> int:
         if not self._storage.can_share:
             return 0
-        there = {name for name, _ in self._storage.list("exports/")}
+        stored_names = {name for name, _ in self._storage.list("exports/")}
         done = select(Recording).where(Recording.transcript_id.is_not(None)).order_by(Recording.created_at)
         with self._database.read() as session:
             rows = list(session.scalars(done))
-        lacking = [row for row in rows if not _exports(row) <= there][:AT_ONCE]
+        lacking = [row for row in rows if not _exports(row) <= stored_names][:AT_ONCE]
         for row in lacking:
             self.export(row, row.transcript_id or "")
         return len(lacking)
@@ -119,7 +122,7 @@ def _exported(parts: list[str]) -> str:
 
 
 def _media(keys: list[str]) -> Select[str]:
-    return select(Recording.sha256).where(Recording.sha256.in_(keys))
+    return select(Recording.sha256).where(Recording.sha256.in_(keys)).execution_options(**WITH_BIN)
 
 
 def _covers(keys: list[str]) -> Select[str]:

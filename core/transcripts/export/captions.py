@@ -18,7 +18,7 @@ from itertools import accumulate, pairwise
 from core.speech.engine import Word
 from core.transcripts.export.channels import channel_name, in_time
 from core.transcripts.export.clauses import CLAUSE, PAUSE_S, SENTENCE, break_penalty, ends_sentence
-from core.transcripts.transcripts import TranscribedSegment
+from core.transcripts.segments import TranscribedSegment
 
 LINE_CHARS = 42
 MIN_S, MAX_S = 1.0, 7.0
@@ -59,15 +59,15 @@ def cues(segments: Iterable[TranscribedSegment], language: str = "en") -> list[C
     channels: dict[str, list[Word]] = {}
     for segment in in_time(segments):
         channels.setdefault(segment.channel, []).extend(_words(segment))
-    found: list[Cue] = []
+    all_cues: list[Cue] = []
     for channel, words in channels.items():
         speaker = channel_name(channel, language)
         room = max(LINE_CHARS - len(lead(speaker)), LINE_CHARS // 2)
         short = [part for word in words for part in _chopped(word, room)]
         short.sort(key=lambda word: word.start_s)
         divided = [words for utterance in _utterances(short) for words in _Division(utterance, room).cues()]
-        found += _timed(divided, speaker, room)
-    return sorted(found, key=lambda cue: (cue.start_s, cue.end_s))
+        all_cues += _timed(divided, speaker, room)
+    return sorted(all_cues, key=lambda cue: (cue.start_s, cue.end_s))
 
 
 def _words(segment: TranscribedSegment) -> Sequence[Word]:
@@ -177,7 +177,7 @@ class _Division:
 
 def _timed(divided: Sequence[list[Word]], speaker: str, room: int) -> list[Cue]:
     """Cues one after another: each from its first word to its last, and longer where reading takes longer."""
-    made: list[Cue] = []
+    cues: list[Cue] = []
     free_s = 0.0
     for n, words in enumerate(divided):
         next_s = divided[n + 1][0].start_s if n + 1 < len(divided) else math.inf
@@ -187,9 +187,9 @@ def _timed(divided: Sequence[list[Word]], speaker: str, room: int) -> list[Cue]:
         unhurried_s, hurried_s = (min(max(chars / cps, MIN_S), MAX_S) for cps in (READING_CPS, MAX_CPS))
         end_s = max(words[-1].end_s, min(start_s + unhurried_s, next_s), start_s + hurried_s)
         end_s = max(min(end_s, next_s + LAG_S, start_s + MAX_S), start_s + SHORTEST_S)
-        made.append(Cue(round(start_s, 3), round(end_s, 3), speaker, lines))
+        cues.append(Cue(round(start_s, 3), round(end_s, 3), speaker, lines))
         free_s = end_s
-    return made
+    return cues
 
 
 def _lines(words: Sequence[str], room: int) -> tuple[str, ...]:

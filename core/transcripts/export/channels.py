@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from core.i18n.catalogue import gettext
 from core.i18n.messages import N_
+from core.media.tracks import TRACK
+from core.transcripts.segments import TranscribedSegment
 from core.transcripts.speakers import LABEL
-from core.transcripts.transcripts import TranscribedSegment
 
 MONO = "mono"
 CHANNELS = {"left": N_("Left"), "right": N_("Right")}
@@ -19,6 +20,8 @@ def channel_name(channel: str, language: str) -> str:
         return ""
     if channel.startswith(LABEL):
         return gettext(N_("Speaker {number}"), language, number=channel.removeprefix(LABEL))
+    if channel.startswith(TRACK):
+        return gettext(N_("Track {number}"), language, number=channel.removeprefix(TRACK))
     return gettext(CHANNELS[channel], language) if channel in CHANNELS else channel
 
 

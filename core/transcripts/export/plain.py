@@ -8,20 +8,26 @@ from collections.abc import Iterable, Iterator, Sequence
 from core.speech.engine import Word
 from core.transcripts.export.channels import MONO, channel_name, in_time
 from core.transcripts.export.clauses import PAUSE_S, ends_sentence
-from core.transcripts.transcripts import TranscribedSegment
+from core.transcripts.segments import TranscribedSegment
+from core.transcripts.warnings import WarningAnswer
+
+
+def noted(warnings: Sequence[WarningAnswer]) -> str:
+    """What is to be known about a text, in lines above it; nothing where there is nothing."""
+    return "".join(f"[{warning.message}]\n" for warning in warnings) + ("\n" if warnings else "")
 
 
 def text(segments: Sequence[TranscribedSegment], language: str = "en") -> str:
     """What was said, without times; in a call a line for each turn, led by its channel."""
     if all(segment.channel == MONO for segment in segments):
         return " ".join(segment.text for segment in segments)
-    return "\n".join(_led(channel, said, language) for channel, said in _turns(segments))
+    return "\n".join(_with_channel_name(channel, line, language) for channel, line in _turns(segments))
 
 
 def timecodes(segments: Iterable[TranscribedSegment], language: str = "en") -> str:
     """One line a segment, by start: `[HH:MM:SS - HH:MM:SS] text`."""
     return "\n".join(
-        f"[{clock(s.start_s)} - {clock(s.end_s)}] {_led(s.channel, s.text, language)}"
+        f"[{clock(s.start_s)} - {clock(s.end_s)}] {_with_channel_name(s.channel, s.text, language)}"
         for s in in_time(segments)
     )
 
@@ -32,9 +38,9 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}:{s:02}"
 
 
-def _led(channel: str, said: str, language: str) -> str:
+def _with_channel_name(channel: str, text: str, language: str) -> str:
     name = channel_name(channel, language)
-    return f"{name}: {said}" if name else said
+    return f"{name}: {text}" if name else text
 
 
 def _turns(segments: Iterable[TranscribedSegment]) -> Iterator[tuple[str, str]]:
@@ -42,7 +48,7 @@ def _turns(segments: Iterable[TranscribedSegment]) -> Iterator[tuple[str, str]]:
     pieces = [piece for segment in segments for piece in _pieces(segment)]
     pieces.sort(key=lambda piece: piece[0])
     for channel, turn in itertools.groupby(pieces, key=lambda piece: piece[1]):
-        yield channel, " ".join(said for _, _, said in turn)
+        yield channel, " ".join(text for _, _, text in turn)
 
 
 def _pieces(segment: TranscribedSegment) -> Iterator[tuple[float, str, str]]:

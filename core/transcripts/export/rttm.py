@@ -10,13 +10,16 @@ from collections.abc import Iterable
 from pathlib import PurePath
 
 from core.transcripts.export.channels import in_time
-from core.transcripts.transcripts import TranscribedSegment
+from core.transcripts.segments import TranscribedSegment
+from core.transcripts.warnings import WarningAnswer
 
 
-def rttm(segments: Iterable[TranscribedSegment], filename: str) -> str:
+def rttm(
+    segments: Iterable[TranscribedSegment], filename: str, warnings: Iterable[WarningAnswer] = ()
+) -> str:
     """One line a segment, by start; names have `_` for spaces, which no field may hold."""
     recording = _field(PurePath(filename).stem)
-    return "".join(
+    return "".join(f";; {warning.message}\n" for warning in warnings) + "".join(
         f"SPEAKER {recording} 1 {segment.start_s:.3f} {segment.end_s - segment.start_s:.3f} "
         f"<NA> <NA> {_field(segment.channel)} <NA> <NA>\n"
         for segment in in_time(segments)

@@ -10,20 +10,28 @@ from html import escape
 
 from core.transcripts.export.captions import Cue, cues, lead
 from core.transcripts.export.plain import clock
-from core.transcripts.transcripts import TranscribedSegment
+from core.transcripts.segments import TranscribedSegment
+from core.transcripts.warnings import WarningAnswer
 
 
 def srt(segments: Iterable[TranscribedSegment], language: str = "en") -> str:
     """SubRip captions; a channel's name leads its text."""
+    return srt_of(cues(segments, language))
+
+
+def srt_of(cues: Iterable[Cue]) -> str:
+    """These captions as SubRip."""
     return "\n".join(
-        f"{n}\n{_times(cue, ',')}\n{lead(cue.speaker)}{_body(cue)}\n"
-        for n, cue in enumerate(cues(segments, language), 1)
+        f"{n}\n{_times(cue, ',')}\n{lead(cue.speaker)}{_body(cue)}\n" for n, cue in enumerate(cues, 1)
     )
 
 
-def vtt(segments: Iterable[TranscribedSegment], language: str = "en") -> str:
-    """WebVTT captions (https://www.w3.org/TR/webvtt1/); channels are voices."""
-    return "\n".join(("WEBVTT\n", *(_vtt_cue(cue) for cue in cues(segments, language))))
+def vtt(
+    segments: Iterable[TranscribedSegment], language: str = "en", warnings: Iterable[WarningAnswer] = ()
+) -> str:
+    """WebVTT captions (https://www.w3.org/TR/webvtt1/); channels are voices, warnings are notes."""
+    notes = (f"NOTE {warning.message.replace('-->', '→')}\n" for warning in warnings)
+    return "\n".join(("WEBVTT\n", *notes, *(_vtt_cue(cue) for cue in cues(segments, language))))
 
 
 def _vtt_cue(cue: Cue) -> str:

@@ -6,13 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 
+from core.spreadsheets import harmless
 from core.transcripts.export.channels import in_time
 from core.transcripts.export.plain import text
-from core.transcripts.transcripts import TranscribedSegment, as_json
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
-"""A cell that begins so would be run by a spreadsheet."""
+from core.transcripts.segments import TranscribedSegment, as_json
+from core.transcripts.warnings import WarningAnswer
 
 
 def table(segments: Iterable[TranscribedSegment]) -> str:
@@ -21,19 +21,21 @@ def table(segments: Iterable[TranscribedSegment]) -> str:
     write = csv.writer(out).writerow
     write(("n", "start_s", "end_s", "channel", "text"))
     for s in in_time(segments):
-        write((s.n, f"{s.start_s:.3f}", f"{s.end_s:.3f}", s.channel, _harmless(s.text)))
+        write((s.n, f"{s.start_s:.3f}", f"{s.end_s:.3f}", harmless(s.channel), harmless(s.text)))
     return "\ufeff" + out.getvalue()
 
 
-def as_json_file(segments: Sequence[TranscribedSegment], filename: str, language: str = "en") -> str:
+def as_json_file(
+    segments: Sequence[TranscribedSegment],
+    filename: str,
+    language: str = "en",
+    warnings: Iterable[WarningAnswer] = (),
+) -> str:
     """Everything that is known, with every word's times."""
     whole = {
         "filename": filename,
         "text": text(segments, language),
+        "warnings": [asdict(warning) for warning in warnings],
         "segments": [as_json(s) for s in segments],
     }
     return json.dumps(whole, ensure_ascii=False, indent=2) + "\n"
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) else cell

@@ -54,7 +54,7 @@ def test_no_passage_crosses_a_long_pause():
     assert len(passages([*before, Utterance(13, 20, "No break.", "A")])) == 1
 
 
-def test_a_change_of_speaker_ends_a_long_passage_and_repeats_nothing():
+def test_a_change_of_speaker_repeats_nothing():
     first, second = passages(
         [*talk(20, 15), Utterance(36, 60, "Now I.", "B"), Utterance(61, 75, "Still I.", "B")]
     )
@@ -63,26 +63,37 @@ def test_a_change_of_speaker_ends_a_long_passage_and_repeats_nothing():
     assert second.text == "Now I. Still I."
 
 
-def test_question_and_answer_stay_together_and_name_no_one():
-    (only,) = passages(talk(3, 4, speakers="AB"))
+def test_question_and_answer_are_passages_of_two_speakers():
+    result = passages(talk(3, 4, speakers="AB"))
 
-    assert only.speaker == ""
+    assert [(one.speaker, one.text) for one in result] == [
+        ("A", "Sentence 0 of this talk."),
+        ("B", "Sentence 1 of this talk."),
+    ]
 
 
-def test_two_channels_at_once_are_put_in_order_of_time():
-    (only,) = passages([Utterance(2, 3, "Yes.", "R"), Utterance(0, 10, "Hello, do you hear me?", "L")])
+def test_a_passage_goes_on_over_what_others_throw_in():
+    result = passages(
+        [
+            Utterance(0, 10, "Hello, do you hear me?", "L"),
+            Utterance(9, 10, "Yes.", "R"),
+            Utterance(11, 14, "Good.", "L"),
+        ]
+    )
 
-    assert only.text == "Hello, do you hear me? Yes."
-    assert (only.start_s, only.end_s) == (0, 10)
+    assert [(one.speaker, one.text) for one in result] == [
+        ("L", "Hello, do you hear me? Good."),
+        ("R", "Yes."),
+    ]
 
 
 def test_an_hour_without_a_full_stop_is_still_cut():
     hour = Utterance(0, 3600, "слово " * 7200)
 
-    found = passages([hour])
+    result = passages([hour])
 
-    assert all(passage.end_s - passage.start_s <= 60 for passage in found)
-    assert sum(len(passage.text.split()) for passage in found) == 7200
+    assert all(passage.end_s - passage.start_s <= 60 for passage in result)
+    assert sum(len(passage.text.split()) for passage in result) == 7200
 
 
 def test_sentences_of_one_utterance_get_their_share_of_its_time():
@@ -102,13 +113,15 @@ def test_every_word_is_found_again_in_passages_of_bounded_length(spoken):
         for number, (start, length, words, speaker) in enumerate(spoken)
     ]
 
-    found = passages(utterances)
+    result = passages(utterances)
 
-    assert {word for passage in found for word in passage.text.split()} == {
+    assert {word for passage in result for word in passage.text.split()} == {
         word for utterance in utterances for word in utterance.text.split()
     }
-    assert all(earlier.start_s <= later.start_s for earlier, later in pairwise(found))
-    assert all(passage.end_s >= passage.start_s for passage in found)
+    assert all(earlier.start_s <= later.start_s for earlier, later in pairwise(result))
+    assert all(passage.end_s >= passage.start_s for passage in result)
+    speaker_of = {word: one.speaker for one in utterances for word in one.text.split()}
+    assert all(speaker_of[word] == passage.speaker for passage in result for word in passage.text.split())
 
 
 def test_a_sentence_keeps_its_quotation_marks():
@@ -133,8 +146,8 @@ def test_the_script_names_the_language(text, expected):
 
 @pytest.mark.parametrize("text", ["слово " * 3000, "а" * 10_000])
 def test_a_text_too_long_for_an_embedder_is_split_and_loses_nothing(text):
-    found = passages([Utterance(0.0, 30.0, text)])
+    result = passages([Utterance(0.0, 30.0, text)])
 
-    assert max(len(passage.text) for passage in found) <= MAX_LETTERS
-    assert "".join(passage.text.replace(" ", "") for passage in found) == text.replace(" ", "")
-    assert (found[0].start_s, found[-1].end_s) == (0.0, 30.0)
+    assert max(len(passage.text) for passage in result) <= MAX_LETTERS
+    assert "".join(passage.text.replace(" ", "") for passage in result) == text.replace(" ", "")
+    assert (result[0].start_s, result[-1].end_s) == (0.0, 30.0)
