@@ -9,7 +9,7 @@ from core.search.question import read
 
 
 @pytest.mark.parametrize(
-    ("said", "written"),
+    ("text", "written"),
     [
         ("давление сто шестьдесят на девяносто пять", "давление 160 на 95"),
         ("двадцать пятого ноября", "25 ноября"),
@@ -29,12 +29,12 @@ from core.search.question import read
         ("стал стоять у стола", "стал стоять у стола"),
     ],
 )
-def test_numbers_are_read_as_they_are_said(said, written):
-    assert numbers.written(said) == written
+def test_numbers_are_read_as_they_are_said(text, written):
+    assert numbers.written(text) == written
 
 
 @pytest.mark.parametrize(
-    ("said", "found"),
+    ("text", "found"),
     [
         ("в тринадцать сорок седьмом", "1347"),
         ("nineteen eighty four", "1984"),
@@ -43,12 +43,12 @@ def test_numbers_are_read_as_they_are_said(said, written):
         ("сто двадцать семь миллионов", "127"),
     ],
 )
-def test_a_passage_is_found_by_what_its_numbers_and_codes_stand_for(said, found):
-    assert found in numbers.spoken(said)
+def test_a_passage_is_found_by_what_its_numbers_and_codes_stand_for(text, found):
+    assert found in numbers.spoken(text)
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("question", "words"),
     [
         ("сколько стоит лицензия?", ("стоит", "лицензия")),
         ("how many patients", ("patients",)),
@@ -58,8 +58,8 @@ def test_a_passage_is_found_by_what_its_numbers_and_codes_stand_for(said, found)
         ("152-ФЗ", ("152", "фз")),
     ],
 )
-def test_words_that_only_ask_carry_no_weight(asked, words):
-    assert read(asked).words == words
+def test_words_that_only_ask_carry_no_weight(question, words):
+    assert read(question).words == words
 
 
 def test_keys_of_the_other_layout():
@@ -93,7 +93,7 @@ SAID = [
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     index = Index(str(tmp_path_factory.mktemp("question") / "lancedb"))
-    index.put("r", [Row(str(n), "r", "me", n, n + 1, said, "ru") for n, said in enumerate(SAID)])
+    index.put("r", [Row(str(n), "r", "me", n, n + 1, text, "ru") for n, text in enumerate(SAID)])
     index.put("again", [Row("again", "again", "me", 0, 1, SAID[6], "ru")])
     index.put("hidden", [Row("hidden", "hidden", "you", 0, 1, "бадминтон", "ru")])
     index.maintain(after_rows=1)
@@ -101,7 +101,7 @@ def index(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("asked", "best", "how"),
+    ("question", "best", "how"),
     [
         ("редис", 0, "sound"),
         ("kubernetes", 1, "sound"),
@@ -115,11 +115,11 @@ def index(tmp_path_factory):
         ("160 на 95", 5, "all"),
     ],
 )
-def test_a_word_is_found_however_it_is_written(index, asked, best, how):
-    found = search(index, None, asked, mode="words")
+def test_a_word_is_found_however_it_is_written(index, question, best, how):
+    result = search(index, None, question, mode="words")
 
-    assert (found.matches[0].row.id, found.matches[0].how, found.how) == (str(best), how, how)
-    assert found.matches[0].sure
+    assert (result.matches[0].row.id, result.matches[0].how, result.how) == (str(best), how, how)
+    assert result.matches[0].sure
 
 
 def test_what_a_word_was_read_as_is_said(index):
@@ -127,11 +127,11 @@ def test_what_a_word_was_read_as_is_said(index):
 
 
 def test_a_code_that_nobody_says_has_no_sure_answer(index):
-    found = search(index, None, "договор 77-12", mode="words")
+    result = search(index, None, "договор 77-12", mode="words")
 
-    assert found.matches
-    assert not any(match.sure for match in found.matches)
-    assert set(found.missing) == {"77", "12"}
+    assert result.matches
+    assert not any(match.sure for match in result.matches)
+    assert set(result.missing) == {"77", "12"}
 
 
 def test_words_of_others_are_never_suggested(index):
@@ -146,9 +146,9 @@ def test_the_very_same_text_is_shown_once(index):
     assert {match.row.recording_id, *(row.recording_id for row in match.also)} == {"r", "again"}
 
 
-@pytest.mark.parametrize("asked", ["(", "%%%", "…", "--"])
-def test_what_has_no_letter_is_no_question(index, asked):
-    assert search(index, None, asked).matches == ()
+@pytest.mark.parametrize("question", ["(", "%%%", "…", "--"])
+def test_what_has_no_letter_is_no_question(index, question):
+    assert search(index, None, question).matches == ()
 
 
 def test_a_number_that_is_said_in_words_is_marked():

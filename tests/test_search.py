@@ -70,18 +70,18 @@ def test_other_words_with_the_same_meaning_are_found(index, local, question, bes
 
 
 def test_what_is_meant_and_said_comes_first_and_says_so(index, local):
-    found = search(index, local, "dough for bread").matches
+    matches = search(index, local, "dough for bread").matches
 
-    assert (found[0].row.id, found[0].why, found[0].how) == ("en:1", "both", "all")
-    assert found[0].score > found[1].score
+    assert (matches[0].row.id, matches[0].why, matches[0].how) == ("en:1", "both", "all")
+    assert matches[0].score > matches[1].score
 
 
 def test_an_inflected_russian_word_is_found_where_the_model_knows_no_russian(index, local):
-    found = search(index, local, "ипотечной ставкой")
+    result = search(index, local, "ипотечной ставкой")
 
-    assert [match.row.id for match in found.matches] == ["ru:0"]
-    assert found.matches[0].why == "words"
-    assert found.notice == NOT_ITS_LANGUAGE
+    assert [match.row.id for match in result.matches] == ["ru:0"]
+    assert result.matches[0].why == "words"
+    assert result.notice == NOT_ITS_LANGUAGE
 
 
 @pytest.mark.parametrize(
@@ -95,25 +95,25 @@ def test_an_inflected_russian_word_is_found_where_the_model_knows_no_russian(ind
     ],
 )
 def test_the_question_is_read_more_loosely_only_when_it_must(index, question, best, how):
-    found = search(index, None, question, mode="words").matches
+    matches = search(index, None, question, mode="words").matches
 
-    assert [(match.row.id, match.how) for match in found] == [(best, how)]
+    assert [(match.row.id, match.how) for match in matches] == [(best, how)]
 
 
 def test_words_alone_ask_no_embedder(index):
-    found = search(index, Broken(), "customers", mode="words")
+    result = search(index, Broken(), "customers", mode="words")
 
-    assert [match.row.id for match in found.matches] == ["en:0"]
-    assert found.notice is None
+    assert [match.row.id for match in result.matches] == ["en:0"]
+    assert result.notice is None
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "meaning"])
 @pytest.mark.parametrize("embedder", [Broken(), None])
 def test_without_meaning_words_are_searched_and_it_is_said(index, embedder, mode):
-    found = search(index, embedder, "customers", mode=mode)
+    result = search(index, embedder, "customers", mode=mode)
 
-    assert [match.row.id for match in found.matches] == ["en:0"]
-    assert found.notice == NO_MEANING
+    assert [match.row.id for match in result.matches] == ["en:0"]
+    assert result.notice == NO_MEANING
 
 
 @pytest.mark.parametrize(
@@ -148,12 +148,6 @@ def test_the_limit_cuts_the_list_and_changes_nothing_else(index, local):
     all_of_them = search(index, local, "customers and bread").matches
 
     assert search(index, local, "customers and bread", limit=2).matches == all_of_them[:2]
-
-
-def test_a_better_second_to_play_from_can_be_given(index, local):
-    found = search(index, local, "customers", moment=lambda row: row.start_s - 2)
-
-    assert {match.play_s for match in found.matches if match.row.id == "en:0"} == {0.0}
 
 
 def test_a_passage_without_words_is_not_shown_by_its_vector(index, local):
@@ -207,9 +201,9 @@ def test_a_question_in_a_space_without_vectors_is_answered_by_words(index):
         def embed_query(self, _text):
             return np.ones(4, np.float32)
 
-    found = search(index, Fresh(), "customers")
+    result = search(index, Fresh(), "customers")
 
-    assert [match.row.id for match in found.matches] == ["en:0"]
+    assert [match.row.id for match in result.matches] == ["en:0"]
 
 
 INFLECTED = [
@@ -227,18 +221,18 @@ INFLECTED = [
 @pytest.fixture(scope="module")
 def inflected(tmp_path_factory):
     index = Index(str(tmp_path_factory.mktemp("inflected") / "lancedb"))
-    index.put("r", [Row(str(n), "r", "me", n, n + 1, said, "ru") for n, (_, said) in enumerate(INFLECTED)])
+    index.put("r", [Row(str(n), "r", "me", n, n + 1, text, "ru") for n, (_, text) in enumerate(INFLECTED)])
     index.maintain(after_rows=1)
     return index
 
 
-@pytest.mark.parametrize(("n", "asked"), list(enumerate(asked for asked, _ in INFLECTED)))
-def test_a_noun_is_found_and_marked_in_every_case_and_number(inflected, n, asked):
-    found = search(inflected, None, asked, mode="words")
+@pytest.mark.parametrize(("n", "question"), list(enumerate(asked for asked, _ in INFLECTED)))
+def test_a_noun_is_found_and_marked_in_every_case_and_number(inflected, n, question):
+    result = search(inflected, None, question, mode="words")
 
-    assert [match.row.id for match in found.matches] == [str(n)]
-    assert found.matches[0].how == "all"
-    assert any(marked for _, marked in marks(found.matches[0].row.text, asked))
+    assert [match.row.id for match in result.matches] == [str(n)]
+    assert result.matches[0].how == "all"
+    assert any(marked for _, marked in marks(result.matches[0].row.text, question))
 
 
 def test_of_several_words_each_must_be_there_in_some_form(inflected):
@@ -259,7 +253,7 @@ SPOKEN = "новый бюджет обсудили вчера а сегодня 
 
 
 @pytest.mark.parametrize(
-    ("asked", "word"),
+    ("question", "word"),
     [
         ("«новый план»", "новый план"),
         ("новый план", "новый план"),
@@ -268,17 +262,17 @@ SPOKEN = "новый бюджет обсудили вчера а сегодня 
         ("ипотека", ""),
     ],
 )
-def test_playing_starts_where_it_was_said_and_not_at_the_first_word_alike(asked, word):
-    said = [Word(part, float(n), n + 0.5) for n, part in enumerate(SPOKEN.split())]
+def test_playing_starts_where_it_was_said_and_not_at_the_first_word_alike(question, word):
+    words = [Word(part, float(n), n + 0.5) for n, part in enumerate(SPOKEN.split())]
     row = Row("1", "r", "me", 0.0, 20.0, SPOKEN, "ru")
     expected = len(SPOKEN[: SPOKEN.index(word)].split()) - LEAD_IN_S if word else 0.0
 
-    assert play_s(asked, row, said) == expected
+    assert play_s(question, row, words) == expected
 
 
 def test_of_a_long_text_the_stretch_is_shown_that_has_most_of_it():
     text = "Новый бюджет. " + "Потом говорили о другом. " * 40 + "Приняли новый план. " + "И всё. " * 40
 
-    shown = "".join(piece for piece, _ in excerpt(marks(text, "новый план")))
+    excerpt_text = "".join(piece for piece, _ in excerpt(marks(text, "новый план")))
 
-    assert "новый план" in shown
+    assert "новый план" in excerpt_text

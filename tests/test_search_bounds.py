@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from core.application import Application
 from core.errors import Code, Unavailable
 from core.principal import EVERYONE
-from core.search import service
+from core.search import lance, service
 from core.search.index import Index, Row
 from core.search.query import marks, play_s, search
 from core.speech.engine import Word
@@ -74,20 +76,21 @@ def test_no_question_breaks_search_or_takes_longer_than_its_bound(index, questio
 
 @pytest.mark.parametrize("letters", [64, 65, 255, 256, 1000])
 def test_a_word_of_any_length_is_asked_for_in_every_way(index, letters):
-    for how in ("all", "any", "fuzzy", "substring"):
+    for how in ("all", "any", "substring"):
         assert index.words("ы" * letters, how=how) == []
 
 
 class BrokenTable:
     """What LanceDB does when its files are damaged or gone."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name, *_):
         raise RuntimeError(f"lance error: LanceError(IO): /srv/secret/lancedb/words.lance {name}")
 
 
 @pytest.mark.parametrize("ask", ["words", "rows", "nearest", "vectors_of", "count", "recordings"])
 def test_whatever_the_index_breaks_with_is_a_sentence(index, monkeypatch, ask):
     monkeypatch.setattr(Index, "_open", lambda *_: BrokenTable())
+    monkeypatch.setattr(lance.Connection, "ask", BrokenTable().__getattr__)
     space = type("Space", (), {"name": "model", "dim": 8})
     arguments = {
         "words": ("question",),
@@ -126,3 +129,22 @@ def test_a_search_that_hangs_is_stopped_and_says_so(app, monkeypatch):
     finally:
         released.set()
     assert time.monotonic() - began < BOUND_S
+
+
+def test_the_first_question_after_a_start_finds_the_index_open(app, monkeypatch):
+    """Opening it took 13 s on a busy machine, and all that counted against the bound of the question."""
+    app.index.put("a", [replace(ROW, owner=EVERYONE.owner)])
+    started = Application(app.settings, clock=app.clock)
+
+    started.warm_up()
+    monkeypatch.setattr(lance, "Connection", None)
+
+    assert [row.id for row, _ in started.index.words("ставки")] == ["a:0"]
+    assert started.index.vocabulary().unknown(["ставки"]) == set()
+
+
+def test_a_start_is_not_kept_up_by_an_index_that_breaks(app, monkeypatch):
+    app.index.put("a", [ROW])
+    monkeypatch.setattr(lance.Connection, "ask", BrokenTable().__getattr__)
+
+    Application(app.settings, clock=app.clock).warm_up()

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from benchmarks import bench_quality as bench
-from core.database.tables import Recording
+from core.database.tables import Recording, SentenceVectors
 from core.embedding.embedder import unit
 from core.embedding.embedders import e5
 from core.errors import Code, Unavailable
@@ -16,8 +17,9 @@ from core.library import moments, views
 from core.principal import EVERYONE
 from core.search.index import Row
 from core.search.query import LEAD_IN_S, Match
-from core.search.sentences import LONGEST_WORDS, Finder, Sentence, sentences
+from core.search.sentences import LONGEST_WORDS, Sentence, SentenceStore, sentences
 from core.speech.engine import Word
+from tests import batching
 
 WORD_S = 0.4
 
@@ -52,10 +54,10 @@ def spoken(text: str, start_s: float = 0.0) -> list[Word]:
 
 
 def test_words_become_sentences_with_the_second_they_start_at():
-    found = sentences(spoken("Насос уже сломался. Да. Чинить будем завтра!", 10.0))
+    result = sentences(spoken("Насос уже сломался. Да. Чинить будем завтра!", 10.0))
 
-    assert [each.text for each in found] == ["Насос уже сломался.", "Да. Чинить будем завтра!"]
-    assert [each.start_s for each in found] == pytest.approx([10.0, 10.0 + 3 * WORD_S])
+    assert [each.text for each in result] == ["Насос уже сломался.", "Да. Чинить будем завтра!"]
+    assert [each.start_s for each in result] == pytest.approx([10.0, 10.0 + 3 * WORD_S])
     assert sentences([]) == []
 
 
@@ -64,16 +66,39 @@ def test_speech_without_full_stops_is_cut_at_pauses_and_when_it_is_long():
     assert len(sentences(spoken("слово " * (2 * LONGEST_WORDS + 1)))) == 3
 
 
-def test_vectors_of_sentences_are_made_once():
-    embedder, finder = Letters(), Finder()
-    candidates = [Sentence(0.0, "ааа"), Sentence(5.0, "ббб"), Sentence(9.0, "ббб")]
+def test_vectors_of_sentences_are_made_once(app):
+    """By whoever comes first, the job that embeds or a question; what is not said any more is dropped."""
+    recording_id, embedder = batching.recording(app, []), Letters()
+    one = [Sentence(0.0, "ааа"), Sentence(5.0, "ббб"), Sentence(9.0, "ббб")]
+    other = [Sentence(0.0, "ввв"), Sentence(3.0, "б")]
     question = embedder.embed_query("б")
+    app.sentences.prepare(embedder, recording_id, [one])
 
     for _ in range(2):
-        assert finder.nearest(embedder, question, candidates) == candidates[1]
+        store = SentenceStore(app.database)
+        assert store.nearest(
+            embedder, question, [(recording_id, one), (recording_id, []), (recording_id, other)]
+        ) == [
+            one[1],
+            None,
+            other[1],
+        ]
 
-    assert embedder.asked == ["б", "ааа", "ббб"]
-    assert finder.nearest(embedder, question, []) is None
+    assert embedder.asked == ["б", "ааа", "ббб", "ввв", "б"]
+    assert store.missing(embedder, recording_id, [one, other]) == []
+    assert store.missing(embedder, recording_id, [other, other[:1]]) == [other[:1]]
+    assert store.missing(embedder, recording_id, [one]) == [one]
+
+
+def test_vectors_of_sentences_go_with_their_recording(app):
+    recording_id, embedder = batching.recording(app, []), Letters()
+    app.sentences.prepare(embedder, recording_id, [[Sentence(0.0, "ааа")]])
+    app.deletion.delete_recording(EVERYONE, recording_id)
+
+    assert app.sentences.nearest(embedder, embedder.embed_query("а"), [(recording_id, [Sentence(0.0, "б")])])
+
+    with app.database.read() as session:
+        assert session.scalars(select(SentenceVectors)).all() == []
 
 
 def test_a_search_by_meaning_starts_at_the_sentence_and_words_at_the_word(app, monkeypatch):
@@ -103,11 +128,11 @@ def test_a_sentence_that_cannot_be_found_leaves_the_hit_where_it_was(app, monkey
 
 def _put(app, monkeypatch, embedder) -> None:
     text = "Насос уже сломался. Жужжат жуки жёлтые."
-    row = Row("a:0", "a", "", 0.0, 40.0, text, "ru")
-    app.index.put("a", [row])
-    app.index.put_vectors(embedder, "a", "", [row.id], ["hash"], Letters().embed([text]))
+    recording_id = batching.recording(app, [text])
+    (row,) = batching.passages(app)
+    app.index.put_vectors(embedder, recording_id, "pages", [row.id], ["hash"], Letters().embed([text]))
     monkeypatch.setattr(app.active_embedder, "searched", lambda: embedder)
-    monkeypatch.setattr(type(app.searcher._transcripts), "words_between", lambda *_: spoken(text))
+    monkeypatch.setattr(app.transcripts, "words_at", lambda stretches: [spoken(text) for _ in stretches])
 
 
 def test_the_page_marks_the_sentence():
@@ -123,9 +148,9 @@ def test_the_page_marks_the_sentence():
 
 
 @pytest.mark.skipif(bool(e5.reason()), reason="search by meaning needs the model of this machine")
-def test_most_questions_in_other_words_start_inside_their_answer():
+def test_most_questions_in_other_words_start_inside_their_answer(app):
     """Each passage of the judged set between two of another recording: a third of them would by chance."""
-    passages, embedder, finder = bench.passages(), e5.E5(), Finder()
+    passages, embedder, recording_id = bench.passages(), e5.E5(), batching.recording(app, [])
     texts = {passage["id"]: passage["text"] for passage in passages}
     hits = []
     for query in (each for each in bench.queries() if each.kind.startswith("paraphrase")):
@@ -135,8 +160,9 @@ def test_most_questions_in_other_words_start_inside_their_answer():
         before, after = others[place], others[place + 1]
         words = spoken(f"{before} {texts[key]} {after}")
         start_s = len(before.split()) * WORD_S
-        found = finder.nearest(embedder, embedder.embed_query(query.text), sentences(words))
-        hits.append(start_s - 3 <= found.start_s < start_s + len(texts[key].split()) * WORD_S)
+        question = embedder.embed_query(query.text)
+        (nearest,) = app.sentences.nearest(embedder, question, [(recording_id, sentences(words))])
+        hits.append(start_s - 3 <= nearest.start_s < start_s + len(texts[key].split()) * WORD_S)
 
     assert len(hits) >= 30
-    assert sum(hits) / len(hits) >= 0.9  # 49 of 52
+    assert sum(hits) / len(hits) >= 0.9  # 49 of 52, as with vectors of 32-bit numbers

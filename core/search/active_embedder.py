@@ -14,14 +14,16 @@ from decimal import Decimal
 from sqlalchemy import case, exists, select, update
 from sqlalchemy.orm import Session
 
+from core.audit import audited
 from core.billing.ledger import Ledger
 from core.database.database import Database
-from core.database.states import EmbeddingMode, EmbeddingStatus
+from core.database.states import AuditAction, AuditSubject, EmbeddingMode, EmbeddingStatus
 from core.database.tables import Job, KeyValue, PassageRow, Recording
 from core.database.upsert import upsert
 from core.embedding import embedders
 from core.embedding.embedder import Embedder, batching, tokens_at_most, understands
 from core.errors import BadRequest, Code
+from core.principal import SYSTEM, Principal
 from core.search import embedding_jobs
 from core.search.passages import ACTIVE, counts
 from core.settings import Settings
@@ -73,13 +75,18 @@ class ActiveEmbedder:
         embedder = self.named(name)
         if embedder.name != name:  # another address or folder has given it another name
             with self._database.write() as session:
-                kept = update(KeyValue).where(KeyValue.name == ACTIVE, KeyValue.value == name)
-                session.execute(kept.values(value=embedder.name))
+                statement = update(KeyValue).where(KeyValue.name == ACTIVE, KeyValue.value == name)
+                session.execute(statement.values(value=embedder.name))
         return embedder
 
     def searched(self) -> Embedder:
         """The one whose vectors are complete: it answers questions."""
-        return self.named(self._database.get_value(SEARCHED) or self.embedder().name)
+        statement = select(KeyValue.name, KeyValue.value).where(KeyValue.name.in_((SEARCHED, ACTIVE)))
+        with self._database.read() as session:
+            names = dict(session.execute(statement).all())
+        if names.get(SEARCHED):
+            return self.named(names[SEARCHED])
+        return self._known.get(names.get(ACTIVE, "")) or self.embedder()
 
     def named(self, name: str) -> Embedder:
         """The embedder of this name; the same object each time."""
@@ -125,16 +132,18 @@ class ActiveEmbedder:
             self.named(before).title, self.embedder().title, number.get(EmbeddingStatus.DONE, 0), total
         )
 
-    def mode(self, asked: EmbeddingMode | None) -> EmbeddingMode:
+    def mode(self, requested: EmbeddingMode | None) -> EmbeddingMode:
         """The mode asked for, else the usual one. Raise BadRequest for batches where there are none."""
         takes_batches = batching(self.embedder()) is not None
-        if asked == EmbeddingMode.BATCH and not takes_batches:
+        if requested == EmbeddingMode.BATCH and not takes_batches:
             raise BadRequest(Code.NO_BATCH_LANE, embedder=self.embedder().title)
         usual = EmbeddingMode.of_lane(self._settings.embedding_lane) if takes_batches else None
-        return asked or usual or EmbeddingMode.SYNC
+        return requested or usual or EmbeddingMode.SYNC
 
-    def switch(self, mode: EmbeddingMode = EmbeddingMode.SYNC) -> None:
-        """Make every vector again with what the settings ask for. Raise BadRequest."""
+    @audited(AuditAction.CHANGED, AuditSubject.INSTALLATION, named="embedder")
+    def switch(self, principal: Principal, mode: EmbeddingMode = EmbeddingMode.SYNC) -> None:
+        """Make every vector again with what the settings ask for. Raises AdminsOnly, BadRequest."""
+        principal.must_administer()
         after, _ = self._wanted(), self.embedder()  # whose name is written down from now on
         if mode == EmbeddingMode.BATCH and batching(after) is None:
             raise BadRequest(Code.LANE_NOT_OF_EMBEDDER, embedder=after.title)
@@ -155,7 +164,7 @@ class ActiveEmbedder:
         with self._database.read() as session:
             number = counts(session)
         if not number and self.embedder().name != self._wanted().name:
-            self.switch()
+            self.switch(SYSTEM)
         if self._database.get_value(SEARCHED) and _is_complete(number):
             self._take_over()
 

@@ -6,60 +6,102 @@ Conditions are expressions, never SQL text: a backslash before a quote breaks ou
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import fcntl
+import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.search import numbers, stems
-from core.search.question import Question, is_exact
+STEMS = "stems"
+"""The column of words, stemmed and split by blanks (`terms.py`)."""
 
 Table = Any
 Condition = Any
 How = Literal["all", "layout", "sound", "fuzzy", "any", "substring"]
-"""How a question was read, exact to loose; the index is asked for all, any, fuzzy and substring."""
+"""How a question was read, exact to loose; the index is asked for all, any and substring."""
 
 INDEX_ROWS = 10_000
 """Below this an exact scan is as fast as an index."""
-INDEX_AFTER_ROWS = 1000
-"""New rows are scanned until they are indexed, 33 ms a search for each thousand; but indexing them
-rewrites the index of all, 0.2 s a thousand (both measured). So: a tenth of a small table, a fiftieth
-of a large one, and this many in between."""
-LONGEST_FUZZY = 64
-"""Characters. LanceDB builds an automaton for a fuzzy word and gives up on a long one (256 letters); no
-word that people misspell is as long."""
+INDEX_AFTER_ROWS = 300
+"""New rows are scanned until they are indexed, 13 ms a search for each thousand; a search of what is indexed
+takes some 5 ms. Indexing rewrites the index of words, 25 ms for each thousand there are (measured), so in a
+large table a thousandth of its rows may wait."""
+INDEX_AFTER_S = 600
+"""Or this long, for fewer."""
+VECTORS_AFTER_ROWS = 3000
+"""The same for vectors: 1 ms a search for each thousand that waits."""
+VECTOR_BITS = 4
+"""For each number of a vector in the index. With one bit, vectors of one topic look alike in a large archive:
+among 500,000, three raw vectors a hit find 92 % of the true ten and 77 % of the true fifty, in 7.8 ms of
+processor time; with four bits all of both, in 6 ms. The index takes 0.2 kB a vector, four times as much, and
+twice as long to make."""
 MANY_FRAGMENTS = 20
-MANY_DELTAS = 20
-"""Each maintenance adds a small vector index; this many are worth a new one."""
-KEEP_VERSIONS = timedelta(hours=1)
-"""A reader may still be on an old version."""
-
-TEXT_COLUMNS = {"text": "Russian", "plain": "English"}
-"""A column has one language, so there are two: the text, and the same folded for English and substrings."""
+MANY_DELTAS = 4
+"""Each maintenance adds a small vector index. Each costs a search a millisecond, and a new one for 100,000
+vectors takes 2.5 s (measured), so a few are worth it."""
+KEEP_VERSIONS = timedelta(minutes=1)
+"""A reader may still be on an old version; the longest query takes ten seconds."""
 
 
-def connect(uri: str) -> Any:
-    """A connection that sees every write of others at once, with caches that do not eat the machine."""
-    import lancedb  # noqa: PLC0415
+class Connection:
+    """A connection that sees every write of others at once, with caches that do not eat the machine.
 
-    session = lancedb.Session(index_cache_size_bytes=512 << 20, metadata_cache_size_bytes=128 << 20)
-    return lancedb.connect(uri, read_consistency_interval=timedelta(0), session=session)
+    `bucket_options` are those of the S3 client, as the crate `object_store` names them.
+
+    Searches use LanceDB's asynchronous interface in a thread of ours: the other one changes threads twenty
+    times a search, and each change waits for Python's lock. Measured: a search by words takes 4 ms instead
+    of 7, and eight threads do twice as many.
+    """
+
+    def __init__(self, uri: str, bucket_options: Mapping[str, str]) -> None:
+        import lancedb  # noqa: PLC0415
+
+        options: dict[str, Any] = {
+            "read_consistency_interval": timedelta(0),
+            "session": lancedb.Session(index_cache_size_bytes=256 << 20, metadata_cache_size_bytes=64 << 20),
+            "storage_options": dict(bucket_options) or None,
+        }
+        self.plain = lancedb.connect(uri, **options)
+        """For writing, and whatever is not asked often."""
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="index", daemon=True).start()
+        self._connected = self._wait(lancedb.connect_async(uri, **options))
+        self._opened: dict[str, Any] = {}
+
+    def ask(self, name: str, build: Callable[[Any], Any], limit_s: float) -> list[dict[str, Any]]:
+        """Rows of what `build` makes of an empty query to this table. RuntimeError after `limit_s`."""
+        return list(self._wait(self._ask(name, build, limit_s)).to_pylist())
+
+    async def _ask(self, name: str, build: Callable[[Any], Any], limit_s: float) -> Any:
+        if name not in self._opened:
+            self._opened[name] = await self._connected.open_table(name)
+        return await build(self._opened[name].query()).to_arrow(timeout=timedelta(seconds=limit_s))
+
+    def _wait(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
 
 # Columns
 
 
 def words_schema() -> Any:
-    """One row a passage."""
-    texts = ("recording_id", "owner", "text", "plain", "language", "speaker")
+    """One row a passage; `stems` is what it is found by."""
+    texts = ("recording_id", "owner", "text", "stems", "language", "speaker")
     return _schema("id", texts, numbers=("start_s", "end_s"))
+
+
+def vocabulary_schema() -> Any:
+    """One row a word that passages have, and when it was first seen, in seconds since 1970."""
+    return _schema("word", (), numbers=("seen_at",))
 
 
 def vectors_schema(dim: int) -> Any:
@@ -102,6 +144,15 @@ def batch(schema: Any, columns: Mapping[str, Sequence[Any]]) -> Any:
     return pa.table(arrays, schema=schema)
 
 
+def reader(schema: Any, tables: Iterable[Any]) -> Any:
+    """Tables of one schema as a stream."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    return pa.RecordBatchReader.from_batches(
+        schema, (part for table in tables for part in table.to_batches())
+    )
+
+
 def by_hash(rows: Any) -> dict[str, NDArray[np.float32]]:
     """Vectors of an arrow table by their hash."""
     column = rows["vector"].combine_chunks()
@@ -133,11 +184,11 @@ def below(column: str, value: float) -> Condition:
     return col(column) < lit(float(value))
 
 
-def containing(column: str, text: str) -> Condition:
-    """The column has this text somewhere in it, letter by letter."""
+def above(column: str, value: float) -> Condition:
+    """The column is more than this."""
     from lancedb.expr import col, lit  # noqa: PLC0415
 
-    return col(column).contains(lit(text))
+    return col(column) > lit(float(value))
 
 
 def scoped(query: Any, where: Condition | None) -> Any:
@@ -149,8 +200,8 @@ def has_at_most(table: Table, where: Condition, rows: int) -> bool:
     """Whether no more rows than these fulfil the condition."""
     if table.count_rows() <= rows:
         return True
-    found = table.search().where(where).select(["recording_id"]).limit(rows + 1)
-    return bool(found.to_arrow().num_rows <= rows)
+    query = table.search().where(where).select(["recording_id"]).limit(rows + 1)
+    return bool(query.to_arrow().num_rows <= rows)
 
 
 def distinct(table: Table, column: str) -> list[str]:
@@ -158,52 +209,32 @@ def distinct(table: Table, column: str) -> list[str]:
     return list(table.search().select([column]).to_arrow()[column].unique().to_pylist())
 
 
+def counted(table: Table, column: str) -> dict[str, int]:
+    """How many rows have each value of the column."""
+    counts = table.search().select([column]).to_arrow()[column].value_counts()
+    return {str(each["values"]): int(each["counts"]) for each in counts.to_pylist()}
+
+
 # Questions
 
 
-def full_text(question: Question, how: How) -> Any | None:
-    """The question for both text columns: each word is asked of the column that knows its language.
+def full_text(groups: Sequence[Sequence[str]], phrases: Sequence[str], *, all_of_them: bool) -> Any | None:
+    """A query for stems: of each group any one will do, and for phrases, stems split by blanks.
 
-    None if there is no word in it.
+    None if there is nothing to ask for.
     """
     lance = _queries()
-    occur = lance.Occur.MUST if how == "all" else lance.Occur.SHOULD
-    parts = [*_phrases(question), *(_fuzzy(question) if how == "fuzzy" else _words(question, how))]
-    return lance.BooleanQuery([(occur, part) for part in parts]) if parts else None
-
-
-def _phrases(question: Question) -> list[Any]:
-    return [_queries().PhraseQuery(phrase, _column(phrase)) for phrase in question.phrases]
-
-
-def _words(question: Question, how: How) -> list[Any]:
-    """Words of one form share a query; a word of several has its own, and any of them will do."""
-    lance = _queries()
-    operator = lance.FullTextOperator.AND if how == "all" else lance.FullTextOperator.OR
-    columns: dict[str, list[str]] = {}
-    queries = []
-    for word in question.words:
-        column, forms = _column(word), _forms(word)
-        if len(forms) == 1:
-            columns.setdefault(column, []).append(word)
-        else:
-            queries.append(lance.MatchQuery(" ".join(forms), column, operator=lance.FullTextOperator.OR))
-    for column, words in columns.items():
-        queries.append(lance.MatchQuery(" ".join(words), column, operator=operator))
-    return queries
-
-
-def _fuzzy(question: Question) -> list[Any]:
-    """One letter may be wrong in a short word, two in a longer one.
-
-    Fuzzy words are not stemmed by LanceDB, so they are here.
-    """
-    lance = _queries()
-    return [
-        lance.MatchQuery(stems.stem(word), _column(word), fuzziness=1 if len(word) <= 5 else 2)
-        for word in question.words
-        if 2 < len(word) <= LONGEST_FUZZY and not is_exact(word)
+    one_by_one = [group[0] for group in groups if len(group) == 1]
+    several = [group for group in groups if len(group) > 1]
+    together = lance.FullTextOperator.AND if all_of_them else lance.FullTextOperator.OR
+    parts: list[Any] = [lance.PhraseQuery(phrase, STEMS) for phrase in phrases]
+    if one_by_one:
+        parts.append(lance.MatchQuery(" ".join(one_by_one), STEMS, operator=together))
+    parts += [
+        lance.MatchQuery(" ".join(group), STEMS, operator=lance.FullTextOperator.OR) for group in several
     ]
+    occur = lance.Occur.MUST if all_of_them else lance.Occur.SHOULD
+    return lance.BooleanQuery([(occur, part) for part in parts]) if parts else None
 
 
 def _queries() -> Any:
@@ -212,32 +243,33 @@ def _queries() -> Any:
     return query
 
 
-def _forms(word: str) -> tuple[str, ...]:
-    """A word in each form that it is found by; a code also in letters of one script."""
-    return tuple(dict.fromkeys((word, numbers.code(word)))) if is_exact(word) else stems.forms(word)
-
-
-def _column(text: str) -> str:
-    """Where a word is looked for: numbers and codes where they stand in digits and one script."""
-    return "text" if stems.is_russian(text) and not is_exact(text) else "plain"
-
-
 # Care
 
 
-def create(connection: Any, name: str, schema: Any) -> Table:
-    """The table, made if it is not there; both text columns can be searched from the first row on."""
+def create(connection: Any, name: str, schema: Any, rows: Any = None) -> Table:
+    """The table, made if it is not there; words can be searched from the first row on.
+
+    They were stemmed by us, so LanceDB only splits them: new rows, which it scans, cost a sixth.
+    """
+    table = connection.create_table(name, rows, schema=schema, exist_ok=True)
+    index_stems(table)
+    return table
+
+
+def index_stems(table: Table) -> None:
+    """Have words found in a table of passages, if it is one and they are not."""
     from lancedb.index import FTS  # noqa: PLC0415
 
-    table = connection.create_table(name, schema=schema, exist_ok=True)
-    ready = {column for index in table.list_indices() for column in index.columns}
-    stop = sorted(stems.STOP_WORDS | {stems.stem(word) for word in stems.STOP_WORDS})
-    for column in (TEXT_COLUMNS.keys() & set(schema.names)) - ready:
-        config = FTS(
-            language=TEXT_COLUMNS[column], ascii_folding=False, with_position=True, custom_stop_words=stop
+    if STEMS in table.schema.names and STEMS not in {each.columns[0] for each in table.list_indices()}:
+        words = FTS(
+            base_tokenizer="whitespace",
+            with_position=True,
+            lower_case=False,
+            stem=False,
+            remove_stop_words=False,
+            ascii_folding=False,
         )
-        table.create_index(column, config=config)
-    return table
+        table.create_index(STEMS, config=words)
 
 
 def merge(table: Table, key: str, rows: Any, instead_of: Condition | None = None) -> None:
@@ -249,36 +281,58 @@ def merge(table: Table, key: str, rows: Any, instead_of: Condition | None = None
     merging.use_index(False).execute(rows)
 
 
-def tidy(table: Table, after_rows: int | None) -> None:
-    """Index new rows, merge small files, drop old versions, if there is enough of it."""
+def optimize(table: Table, after_rows: int | None) -> None:
+    """Index new rows, merge small files, drop old versions, if there is enough of it or it is time."""
     table.checkout_latest()
     rows = table.count_rows()
-    waiting = max((index.num_unindexed_rows or 0 for index in table.list_indices()), default=0)
-    fragments = table.stats()["fragment_stats"]["num_fragments"]
+    index_stems(table)
     _index_columns(table, rows)
-    enough = after_rows or max(1, min(INDEX_AFTER_ROWS, rows // 10), rows // 50)
-    if waiting >= enough or fragments > MANY_FRAGMENTS:
+    indexes = table.list_indices()
+    waiting = max((index.num_unindexed_rows or 0 for index in indexes), default=0)
+    fragments = table.stats()["fragment_stats"]["num_fragments"]
+    usual = VECTORS_AFTER_ROWS if "vector" in table.schema.names else INDEX_AFTER_ROWS
+    enough = after_rows or max(1, min(usual, rows // 10), rows // 1000)
+    late = waiting > 0 and _age_s(indexes) >= INDEX_AFTER_S
+    if waiting >= enough or late or fragments > MANY_FRAGMENTS or _has_old_versions(table):
         table.optimize(cleanup_older_than=KEEP_VERSIONS)
+
+
+def _age_s(indexes: Iterable[Any]) -> float:
+    """Since anything was indexed last, in seconds."""
+    created_at = [index.created_at for index in indexes if index.created_at]
+    return (datetime.now(UTC) - max(created_at)).total_seconds() if created_at else math.inf
+
+
+def _has_old_versions(table: Table) -> bool:
+    """Whether there are versions that nobody reads any more; each holds files."""
+    created_at = [version["timestamp"] for version in table.list_versions()]
+    return len(created_at) > 1 and datetime.now() - min(created_at) > 2 * KEEP_VERSIONS
 
 
 def _index_columns(table: Table, rows: int) -> None:
     """The indexes a large table deserves. Never one of its key: merges would lose their guard."""
     from lancedb.index import Bitmap, BTree, IvfRq  # noqa: PLC0415
 
-    wanted = {
+    index_configs = {
         "recording_id": BTree(),
         "owner": Bitmap(),
         "hash": BTree(),
-        "vector": IvfRq(distance_type="cosine"),
+        "vector": IvfRq(distance_type="cosine", num_bits=VECTOR_BITS),
     }
     key, *columns = table.schema.names
-    existing = {index.columns[0]: index.num_segments or 1 for index in table.list_indices()}
+    existing = {index.columns[0]: index for index in table.list_indices()}
     if key != "id" or rows < INDEX_ROWS:
         return
     for column in columns:
-        missing = column not in existing or (column == "vector" and existing[column] > MANY_DELTAS)
-        if column in wanted and missing and _can_be_indexed(table, column):
-            table.create_index(column, config=wanted[column], replace=True)
+        missing = column not in existing or (column == "vector" and _is_outdated(existing[column]))
+        if column in index_configs and missing and _can_be_indexed(table, column):
+            table.create_index(column, config=index_configs[column], replace=True)
+
+
+def _is_outdated(index: Any) -> bool:
+    """Whether an index of vectors is in too many pieces, or of an earlier form."""
+    bits = (index.index_details or {}).get("compression", {}).get("num_bits")
+    return (index.num_segments or 1) > MANY_DELTAS or bits != VECTOR_BITS
 
 
 def _can_be_indexed(table: Table, column: str) -> bool:
@@ -288,7 +342,7 @@ def _can_be_indexed(table: Table, column: str) -> bool:
 
 @contextmanager
 def locked(folder: Path | None) -> Iterator[None]:
-    """One writer at a time on this machine; in a bucket, primary keys alone must do."""
+    """One writer at a time on this machine. In a bucket whoever builds the index sees to that."""
     if folder is None:
         yield
         return

@@ -71,14 +71,14 @@ def _products(choices: list[tuple[str, ...]]) -> list[tuple[int, ...]]:
     """Which choice at each place: all the first, then those with one or two others."""
     first = [0] * len(choices)
     others = [(place, n) for place, choice in enumerate(choices) for n in range(1, len(choice))]
-    found = [tuple(first)]
+    products = [tuple(first)]
     for count in (1, 2):
         for changes in itertools.combinations(others, count):
             pick = first.copy()
             for place, n in changes:
                 pick[place] = n
-            found.append(tuple(pick))
-    return found
+            products.append(tuple(pick))
+    return products
 
 
 @lru_cache(maxsize=50_000)

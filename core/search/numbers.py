@@ -14,6 +14,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from core.search import stems
+from core.speech.vocabulary import is_russian, morphology
 
 _TOKEN = re.compile(
     r"(?<![^\W_])(?<!\d[ -])\d{1,3}(?:[\u00a0 ]\d{3})+(?![^\W_]|[ -]\d)|(?<![^\W_])\d+(?![^\W_])"
@@ -103,23 +104,23 @@ def written(text: str) -> str:
 
 def spoken(text: str) -> list[str]:
     """What else a passage is found by: numbers in digits, years said in halves, telephones, whole codes."""
-    found: dict[str, None] = {}
+    digits: dict[str, None] = {}
     for group in _together(text):
-        found |= dict.fromkeys(number.digits for number in group)
-        found |= dict.fromkeys(number.scaled for number in group if number.scaled)
-        found |= dict.fromkeys(
+        digits |= dict.fromkeys(number.digits for number in group)
+        digits |= dict.fromkeys(number.scaled for number in group if number.scaled)
+        digits |= dict.fromkeys(
             a.digits + b.digits
             for a, b in pairwise(group)
             if 10 <= int(a.digits) <= 20 and len(b.digits) == 2
         )
         if telephone := _telephone(group):
-            found[telephone] = None
-    return [*found, *codes(text)]
+            digits[telephone] = None
+    return [*digits, *codes(text)]
 
 
 def codes(text: str) -> list[str]:
     """Codes of letters and digits as one word each, in letters that look alike in both scripts."""
-    return list(dict.fromkeys(code(found.group()) for found in _CODE.finditer(text)))
+    return list(dict.fromkeys(code(match.group()) for match in _CODE.finditer(text)))
 
 
 def code(text: str) -> str:
@@ -147,13 +148,13 @@ def _runs(text: str) -> Iterator[list[_Token]]:
     """Tokens of numbers with nothing but a space, a hyphen or an «and» between them."""
     run: list[_Token] = []
     end = 0
-    for found in _TOKEN.finditer(text):
-        if run and found.group().lower() == "and":
+    for match in _TOKEN.finditer(text):
+        if run and match.group().lower() == "and":
             continue
-        token = _token(found)
+        token = _token(match)
         if token is not None and token.kind == "scale" and run and _DECIMAL.search(text, 0, run[0].start):
             token = None  # of «3,4 million» the million stays a word
-        between = text[end : found.start()]
+        between = text[end : match.start()]
         if run and (token is None or not re.fullmatch(r"[\s-]{1,2}|\s+and\s+", between)):
             yield run
             run = []
@@ -164,24 +165,24 @@ def _runs(text: str) -> Iterator[list[_Token]]:
         yield run
 
 
-def _token(found: re.Match[str]) -> _Token | None:
-    text = found.group()
-    if text[0].isdigit():
-        return _Token(found.start(), found.end(), int(re.sub(r"\D", "", text)), f"digits{text}")
+def _token(match: re.Match[str]) -> _Token | None:
+    text = match.group()
+    if text[0].isdecimal():
+        return _Token(match.start(), match.end(), int(re.sub(r"\D", "", text)), f"digits{text}")
     value = _value(stems.fold(text))
     if value is None:
         return None
-    return _Token(found.start(), found.end(), abs(value), "scale" if value < 0 else "small")
+    return _Token(match.start(), match.end(), abs(value), "scale" if value < 0 else "small")
 
 
 @lru_cache(maxsize=20_000)
 def _value(word: str) -> int | None:
     """The number a word stands for; a scale (hundred, тысяча) as its negative."""
     lemmas = [word]
-    if stems.is_russian(word):
+    if is_russian(word):
         if not _BEGINNINGS.match(word):
             return None
-        lemmas = [parsed.normal_form for parsed in stems.morphology().parse(word)]
+        lemmas = [parsed.normal_form for parsed in morphology().parse(word)]
     elif word.endswith("s"):
         lemmas = [word[:-1]]
     for lemma in lemmas:

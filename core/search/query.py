@@ -18,7 +18,7 @@ from itertools import pairwise
 
 from core.embedding.embedder import Embedder, understands
 from core.errors import BadRequest, Code, Unavailable
-from core.search import numbers, spelling, stems
+from core.search import numbers, spelling, stems, terms
 from core.search.index import EVERYWHERE, Index, Row, Scope
 from core.search.lance import How
 from core.search.question import Question, read
@@ -81,6 +81,8 @@ class Found:
     """Words as they were asked, and as they were read."""
     missing: tuple[str, ...] = ()
     """Words of the question that nobody says."""
+    other_words: tuple[str, ...] = ()
+    """The question as the glossary puts it otherwise, where somebody says that."""
 
 
 def search(
@@ -91,27 +93,27 @@ def search(
     scope: Scope = EVERYWHERE,
     mode: str = "hybrid",
     limit: int = 20,
-    moment: Callable[[Row], float] | None = None,
+    rows: Callable[[Iterable[str]], dict[str, Row]] | None = None,
 ) -> Found:
     """Moments that answer the question; what stands in quotation marks must be said just so.
 
-    Where meaning cannot be searched, words are, with a notice. `moment` finds the second to play from
-    inside a passage; without it that is the passage's start.
+    Where meaning cannot be searched, words are, with a notice. `rows` gives passages by their ids, where
+    something is faster at that than the index. Each is played from its start.
     """
     if mode not in MODES:
         raise BadRequest(Code.SEARCH_MODE_UNKNOWN, mode=mode)
-    asked = read(question)
-    if not asked.words and not asked.phrases:
+    parsed = read(question)
+    if not parsed.words and not parsed.phrases:
         return Found()
-    look = _Look(index, asked, question, scope, max(limit, DEPTH))
-    said = look.word_matches()
-    near, notice = look.near(embedder, said.reading) if mode != "words" else ([], None)
-    if mode == "meaning" and notice is None and not asked.phrases:
-        said = _WordMatches(said.reading, [], [])
-    ranked = _once(_ranked(near, said, embedder))[:limit]
-    matches = tuple(_match(hit, said.how, moment) for hit in ranked)
-    missing = said.reading.missing if said.how not in ("all", "") else ()
-    return Found(matches, notice, said.how, said.reading.instead, missing)
+    lookup = _Lookup(index, parsed, question, scope, max(limit, DEPTH), rows or index.rows)
+    word_matches = lookup.word_matches()
+    near, notice = lookup.near(embedder, word_matches) if mode != "words" else ([], None)
+    if mode == "meaning" and notice is None and not parsed.phrases:
+        word_matches = _WordMatches(word_matches.reading, [], [])
+    ranked = _once(_ranked(near, word_matches, embedder))[:limit]
+    matches = tuple(_match(hit, word_matches.how) for hit in ranked)
+    missing = word_matches.reading.missing if word_matches.how not in ("all", "") else ()
+    return Found(matches, notice, word_matches.how, word_matches.reading.instead, missing)
 
 
 @dataclass(frozen=True)
@@ -141,41 +143,42 @@ class _Hit:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Lookup:
     """One question to one index."""
 
     index: Index
-    asked: Question
+    question: Question
     original: str
     scope: Scope
     depth: int
+    rows: Callable[[Iterable[str]], dict[str, Row]]
 
     def word_matches(self) -> _WordMatches:
         """Passages that say it: as it was asked, else as it may have been meant."""
-        whole = self._words(self.asked, "all")
-        if whole or self.asked.phrases:
-            return _WordMatches(Reading(self.asked, "all", self.original), whole, [])
-        partly = self._words(self.asked, "any")
-        there = {part for row, _ in partly for part in _parts(row)}
+        whole = self._words(self.question, "all")
+        if whole or self.question.phrases:
+            return _WordMatches(Reading(self.question, "all", self.original), whole, [])
+        partly = self._words(self.question, "any")
+        found_terms = {term for row, _ in partly for term in _terms(row, self.question)}
         all_of_them = len(partly) < self.depth
 
         def absent(word: str) -> bool | None:
-            return False if _is_in(there, word) else True if all_of_them else None
+            return False if _is_in(found_terms, word) else True if all_of_them else None
 
-        reading = spelling.read(self.index, self.asked, self.original, self.scope, absent)
+        reading = spelling.read(self.index, self.question, self.original, self.scope, absent)
         if reading.instead:
             whole = self._words(reading.question, "all")
             partly = [] if whole else self._words(reading.question, "any")
         if not whole and not partly:
-            parts = self._words(self.asked, "substring")
+            parts = self._words(self.question, "substring")
             return _WordMatches(replace(reading, how="substring") if parts else reading, parts, [])
         return _WordMatches(reading, whole, partly)
 
-    def near(self, embedder: Embedder | None, reading: Reading) -> tuple[Hits, str | None]:
+    def near(self, embedder: Embedder | None, word_matches: _WordMatches) -> tuple[Hits, str | None]:
         """Passages that mean it, or why nobody can say."""
         if embedder is None or embedder.languages == ():
             return [], NO_MEANING
-        text = reading.text
+        text = word_matches.reading.text
         if not understands(embedder, language(text)):
             return [], NOT_ITS_LANGUAGE
         try:
@@ -183,26 +186,27 @@ class _Look:
         except Unavailable:
             return [], NO_MEANING
         scores = self.index.nearest(embedder, vector, self.scope, self.depth)
-        rows = self.index.rows([key for key, _ in scores])
+        rows = {row.id: row for row, _ in (*word_matches.whole, *word_matches.partly)}
+        rows |= self.rows([key for key, _ in scores if key not in rows])
         return [(rows[key], score) for key, score in scores if key in rows], None
 
     def _words(self, question: Question, how: How) -> Hits:
         return self.index.words(question, self.scope, self.depth, how)
 
 
-def _ranked(near: Hits, said: _WordMatches, embedder: Embedder | None) -> list[_Hit]:
+def _ranked(near: Hits, word_matches: _WordMatches, embedder: Embedder | None) -> list[_Hit]:
     """One list of both, best first: what says everything, then what means it or says some of it."""
-    asked = said.reading.question
+    question = word_matches.reading.question
     cosines = {row.id: score for row, score in near}
-    whole = _whole(near, said.whole)
+    whole = _whole(near, word_matches.whole)
     first = {hit.row.id for hit in whole}
-    if asked.phrases:
+    if question.phrases:
         return whole
-    covered = {row.id: _coverage(row, asked) for row, _ in said.partly}
-    rows = {row.id: row for row, _ in [*near, *said.partly] if row.id not in first}
+    covered = {row.id: _coverage(row, question) for row, _ in word_matches.partly}
+    rows = {row.id: row for row, _ in [*near, *word_matches.partly] if row.id not in first}
     floor = embedder.answer_cosine if embedder and embedder.answer_cosine else 0.0
     least = min(cosines.values(), default=0.0)
-    exact_missing = bool(asked.exact) and not said.whole
+    exact_missing = bool(question.exact) and not word_matches.whole
     rest = []
     for key, row in rows.items():
         share = covered.get(key, 0.0)
@@ -218,46 +222,44 @@ def _once(hits: Sequence[_Hit]) -> list[_Hit]:
     texts: dict[str, list[_Hit]] = {}
     for hit in hits:
         texts.setdefault(stems.fold(hit.row.text), []).append(hit)
-    return [replace(best, also=tuple(hit.row for hit in others)) for best, *others in texts.values()]
+    return [
+        replace(best, also=tuple(hit.row for hit in others)) if others else best
+        for best, *others in texts.values()
+    ]
 
 
-def _whole(near: Hits, said: Hits) -> list[_Hit]:
+def _whole(near: Hits, word_hits: Hits) -> list[_Hit]:
     """Passages with all the words, those first that also mean it: fused by rank."""
     places = {row.id: rank for rank, (row, _) in enumerate(near, start=1)}
     hits = []
-    for rank, (row, _) in enumerate(said, start=1):
+    for rank, (row, _) in enumerate(word_hits, start=1):
         place = places.get(row.id)
         score = 1 / (RRF_K + rank) + (1 / (RRF_K + place) if place else 0)
         hits.append(_Hit(row, 1 + score, "both" if place else "words", sure=True))
     return sorted(hits, key=lambda hit: -hit.score)
 
 
-def _coverage(row: Row, asked: Question) -> float:
+def _coverage(row: Row, question: Question) -> float:
     """The share of the question's words that a passage says."""
-    there = _parts(row)
-    said = [word for word in asked.words if _is_in(there, word)]
-    return len(said) / len(asked.words)
+    row_terms = _terms(row, question)
+    matched = [word for word in question.words if _is_in(row_terms, word)]
+    return len(matched) / len(question.words)
 
 
-def _parts(row: Row) -> frozenset[str]:
-    """What a passage is found by: stems, numbers and codes."""
-    return _parts_of(row.text)
+def _terms(row: Row, question: Question) -> frozenset[str]:
+    """What a passage says, as far as this question may ask for it."""
+    if row.stems:
+        return frozenset(row.stems.split())
+    return terms.distinct(row.text, with_numbers=bool(question.exact))
 
 
-@functools.lru_cache(maxsize=2000)
-def _parts_of(text: str) -> frozenset[str]:
-    return frozenset([*(stems.stem(word) for word in stems.words(stems.fold(text))), *numbers.spoken(text)])
+def _is_in(row_terms: Container[str], word: str) -> bool:
+    return any(term in row_terms for term in terms.of_word(word))
 
 
-def _is_in(there: Container[str], word: str) -> bool:
-    return word in there or any(stems.stem(form) in there for form in stems.forms(word))
-
-
-def _match(hit: _Hit, how: str, moment: Callable[[Row], float] | None) -> Match:
-    play_s = moment(hit.row) if moment else hit.row.start_s
-    return Match(
-        hit.row, hit.score, hit.why, "" if hit.why == "meaning" else how, max(0.0, play_s), hit.sure, hit.also
-    )
+def _match(hit: _Hit, how: str) -> Match:
+    how = "" if hit.why == "meaning" else how
+    return Match(hit.row, hit.score, hit.why, how, hit.row.start_s, hit.sure, hit.also)
 
 
 def marks(text: str, question: str) -> list[tuple[str, bool]]:
@@ -268,83 +270,83 @@ def marks(text: str, question: str) -> list[tuple[str, bool]]:
     """
     pieces = stems.pieces(text)
     places = [n for n, piece in enumerate(pieces) if stems.words(piece)]
-    told = [pieces[n] for n in places]
-    found = _asked_for(told, question)
-    if not found and (literal := _literal(text, read(question).text)):
+    words = [pieces[n] for n in places]
+    matches = _matching_words(words, question)
+    if not matches and (literal := _literal(text, read(question).text)):
         return literal
-    marked = {places[n] for n in found or _nearly(told, question)}
+    marked = {places[n] for n in matches or _nearly(words, question)}
     return _merged([(piece, n in marked) for n, piece in enumerate(pieces)])
 
 
-def play_s(question: str, row: Row, said: Iterable[Word]) -> float:
+def play_s(question: str, row: Row, words: Iterable[Word]) -> float:
     """Where to start playing a passage: just before the place with the most of what was asked for."""
-    heard = [(word, part) for word in said for part in stems.words(word.text)]
-    told = [part for _, part in heard]
-    found = _asked_for(told, question) or _nearly(told, question)
-    if not found:
+    parts = [(word, part) for word in words for part in stems.words(word.text)]
+    texts = [part for _, part in parts]
+    matches = _matching_words(texts, question) or _nearly(texts, question)
+    if not matches:
         return row.start_s
-    best = max(found, key=lambda n: len({stems.stem(told[m]) for m in found if n <= m < n + TOGETHER}))
-    return heard[best][0].start_s - LEAD_IN_S
+    best = max(matches, key=lambda n: len({stems.stem(texts[m]) for m in matches if n <= m < n + TOGETHER}))
+    return parts[best][0].start_s - LEAD_IN_S
 
 
-def _asked_for(told: Sequence[str], question: str) -> list[int]:
+def _matching_words(words: Sequence[str], question: str) -> list[int]:
     """Which of these words are asked for: phrases where they stand whole, the rest wherever it is."""
     free, phrases = _wanted(question)
-    stemmed = [stems.stem(word) for word in told]
-    found = {n for n, stem in enumerate(stemmed) if stem in free}
+    stemmed = [stems.stem(word) for word in words]
+    matches = {n for n, stem in enumerate(stemmed) if stem in free}
     for phrase in phrases:
         size = len(phrase)
         for n in range(len(stemmed) - size + 1):
             if tuple(stemmed[n : n + size]) == phrase:
-                found.update(range(n, n + size))
-    return sorted(found | _numbers_asked_for(told, question))
+                matches.update(range(n, n + size))
+    return sorted(matches | _matching_numbers(words, question))
 
 
-def _numbers_asked_for(told: Sequence[str], question: str) -> set[int]:
+def _matching_numbers(words: Sequence[str], question: str) -> set[int]:
     """Which of these words are a number that is asked for, however it is said."""
     exact = set(read(question).exact)
     if not exact:
         return set()
-    ends = list(itertools.accumulate(len(word) + 1 for word in told))
+    ends = list(itertools.accumulate(len(word) + 1 for word in words))
     spans = [
         (number.start, number.end)
-        for number in numbers.numbers(" ".join(told))
+        for number in numbers.numbers(" ".join(words))
         if exact & {number.digits, number.scaled}
     ]
     return {
         n
         for n, end in enumerate(ends)
         for start, stop in spans
-        if start < end - 1 and end - 1 - len(told[n]) < stop
+        if start < end - 1 and end - 1 - len(words[n]) < stop
     }
 
 
-def _nearly(told: Sequence[str], question: str) -> list[int]:
+def _nearly(words: Sequence[str], question: str) -> list[int]:
     """Which of these words are one that is asked for, but for a letter or two."""
     free, phrases = _wanted(question)
-    wanted = free.union(*phrases)
+    targets = free.union(*phrases)
 
     def near(word: str) -> bool:
-        return len(word) > 2 and bool(difflib.get_close_matches(stems.stem(word), wanted, 1, SIMILAR))
+        return len(word) > 2 and bool(difflib.get_close_matches(stems.stem(word), targets, 1, SIMILAR))
 
-    return [n for n, word in enumerate(told) if near(word)]
+    return [n for n, word in enumerate(words) if near(word)]
 
 
 @functools.lru_cache(maxsize=256)
 def _wanted(question: str) -> tuple[frozenset[str], tuple[tuple[str, ...], ...]]:
     """The stems a question asks for: of single words in all their forms, and of each quoted phrase."""
-    asked = read(question)
-    free = frozenset(stems.stem(form) for word in asked.words for form in stems.forms(word))
-    phrases = (tuple(stems.stem(word) for word in stems.words(phrase)) for phrase in asked.phrases)
+    parsed = read(question)
+    free = frozenset(stems.stem(form) for word in parsed.words for form in stems.forms(word))
+    phrases = (tuple(stems.stem(word) for word in stems.words(phrase)) for phrase in parsed.phrases)
     return free, tuple(phrases)
 
 
-def _literal(text: str, asked: str) -> list[tuple[str, bool]]:
+def _literal(text: str, needle: str) -> list[tuple[str, bool]]:
     """The text cut where the question stands in it letter by letter; nothing if it does not."""
-    found = re.split(f"({re.escape(asked)})", stems.fold(text))
-    if len(found) == 1 or sum(map(len, found)) != len(text):
+    parts = re.split(f"({re.escape(needle)})", stems.fold(text))
+    if len(parts) == 1 or sum(map(len, parts)) != len(text):
         return []
-    ends = list(itertools.accumulate(map(len, found)))
+    ends = list(itertools.accumulate(map(len, parts)))
     cuts = [(text[start:end], number % 2 == 1) for number, (start, end) in enumerate(pairwise([0, *ends]))]
     return _merged(cuts)
 

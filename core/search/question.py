@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from core.search import numbers, stems
 
@@ -41,7 +42,7 @@ class Question:
     words: tuple[str, ...]
     phrases: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def exact(self) -> tuple[str, ...]:
         """Numbers and codes: words that stand for themselves and are never read loosely."""
         return tuple(word for word in self.words if is_exact(word))
@@ -49,17 +50,20 @@ class Question:
 
 def is_exact(word: str) -> bool:
     """Whether a word is a number or a code."""
-    return any(letter.isdigit() for letter in word)
+    return any(letter.isdecimal() for letter in word)
 
 
+@lru_cache(maxsize=1000)
 def read(question: str) -> Question:
     """A question taken apart. Words that ask or are everywhere are left out, unless there is nothing else."""
     text = " ".join(question[:_LONGEST].split())
     phrases = tuple("".join(groups).strip() for groups in _PHRASE.findall(stems.fold(text)))
     free = stems.words(stems.fold(numbers.written(_PHRASE.sub(" ", text))))
     has_number = any(map(is_exact, free))
-    said = [word for word in free if word not in stems.STOP_WORDS]
-    weighty = [word for word in said if word not in ASKING and not (has_number and word in CURRENCIES)]
-    words = tuple(dict.fromkeys(weighty or said or free))
+    content_words = [word for word in free if word not in stems.STOP_WORDS]
+    weighty = [
+        word for word in content_words if word not in ASKING and not (has_number and word in CURRENCIES)
+    ]
+    words = tuple(dict.fromkeys(weighty or content_words or free))
     stripped = stems.fold(text).strip('"«»“”„ ')
     return Question(stripped, words, tuple(filter(stems.has_words, phrases)))

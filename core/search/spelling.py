@@ -7,10 +7,8 @@ Only a word that no passage in the scope has is read otherwise, so that a right 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import cast
 
 from rapidfuzz.distance import OSA
 
@@ -18,6 +16,7 @@ from core.search import layout, question, stems
 from core.search.index import Index, Scope
 from core.search.lance import How
 from core.search.question import Question
+from core.speech.vocabulary import is_russian, is_word
 
 SHORTEST = 3
 """Letters of a word that is read otherwise."""
@@ -26,6 +25,8 @@ LONG = 6
 MOST_WORDS = 12
 """Words of a question that are looked at; one that has more is no matter of spelling."""
 SIMILAR_ROWS = 50
+TRIED = 5
+"""Spellings of one word that are looked for."""
 
 
 @dataclass(frozen=True)
@@ -44,45 +45,30 @@ class Reading:
 
 
 def read(
-    index: Index, asked: Question, original: str, scope: Scope, absent: Callable[[str], bool | None]
+    index: Index, question: Question, original: str, scope: Scope, absent: Callable[[str], bool | None]
 ) -> Reading:
     """The question with words that the index has, where it has any for them.
 
     `original` is the question as it was typed; `absent` says of a word whether no passage has it, None where
     nobody knows yet.
     """
-    look = _Look(index, scope)
-    gone = [word for word in asked.words[:MOST_WORDS] if look.lacks(word, absent(word))]
-    if not gone:
-        return Reading(asked, "all", original)
-    if len(gone) == len(asked.words) and (other := look.in_other_layout(original)):
-        return Reading(other, "layout", other.text, ((asked.text, other.text),))
+    lookup = _Lookup(index, scope)
+    absent_words = [word for word in question.words[:MOST_WORDS] if lookup.lacks(word, absent(word))]
+    if not absent_words:
+        return Reading(question, "all", original)
+    if len(absent_words) == len(question.words) and (other := lookup.in_other_layout(original)):
+        return Reading(other, "layout", other.text, ((question.text, other.text),))
     how: How = "all"
     text = original
     read_as: dict[str, str] = {}
-    for word, (step, spelling) in look.spellings(gone).items():
+    for word, (step, spelling) in lookup.spellings(absent_words).items():
         read_as[word] = spelling
         how = max(how, step, key=STEPS.index)
-        if not is_known(word):
+        if not is_word(word):  # a word that exists is not misspelt, only absent
             text = re.sub(rf"\b{re.escape(word)}\b", spelling, stems.fold(text))
-    words = tuple(dict.fromkeys(read_as.get(word, word) for word in asked.words))
-    missing = tuple(word for word in gone if word not in read_as)
-    return Reading(replace(asked, words=words), how, text, tuple(read_as.items()), missing)
-
-
-def is_known(word: str) -> bool:
-    """Whether it is a word of Russian or English; such a word is not misspelt, only absent."""
-    if stems.is_russian(word):
-        return bool(stems.morphology().word_is_known(word))
-    return word in _english()
-
-
-@cache
-def _english() -> Container[str]:
-    """A dictionary of English with frequencies, some 0.1 s when the first unknown word comes."""
-    from spellchecker import SpellChecker  # noqa: PLC0415
-
-    return cast("Container[str]", SpellChecker("en"))
+    words = tuple(dict.fromkeys(read_as.get(word, word) for word in question.words))
+    missing = tuple(word for word in absent_words if word not in read_as)
+    return Reading(replace(question, words=words), how, text, tuple(read_as.items()), missing)
 
 
 STEPS: tuple[How, ...] = ("all", "layout", "sound", "fuzzy", "any", "substring")
@@ -90,36 +76,38 @@ STEPS: tuple[How, ...] = ("all", "layout", "sound", "fuzzy", "any", "substring")
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Lookup:
     """One index in one scope."""
 
     index: Index
     scope: Scope
 
-    def lacks(self, word: str, known: bool | None = None) -> bool:
-        """Whether no passage has this word in any form; `known` spares the question."""
-        if known is not None:
-            return known
+    def lacks(self, word: str, is_absent: bool | None = None) -> bool:
+        """Whether no passage has this word in any form; `is_absent` spares the question."""
+        if is_absent is not None:
+            return is_absent
         return not self.index.words(Question(word, (word,)), self.scope, 1, "any")
 
     def in_other_layout(self, text: str) -> Question | None:
         """The whole question as the other layout writes it, if most of its words are there then."""
         other = question.read(layout.switched(text))
-        there = [not self.lacks(word) for word in other.words[:MOST_WORDS]]
-        return other if there and sum(there) * 2 > len(there) else None
+        present = [not self.lacks(word) for word in other.words[:MOST_WORDS]]
+        return other if present and sum(present) * 2 > len(present) else None
 
     def spellings(self, words: Sequence[str]) -> dict[str, tuple[How, str]]:
         """What each word stands for among the words that are there, where it stands for any."""
         loose = [word for word in words if len(word) >= SHORTEST and not question.is_exact(word)]
         others = {word: _others(word) for word in loose}
-        wanted = tuple(dict.fromkeys(other for each in others.values() for other, _ in each))
-        said: dict[str, str] = {}
-        for one in self._words_like(Question("", wanted), "any") if wanted else ():
-            said.setdefault(stems.stem(one), one)
+        spellings = tuple(dict.fromkeys(other for each in others.values() for other, _ in each))
+        originals: dict[str, str] = {}
+        for one in self._candidates(spellings) if spellings else ():
+            originals.setdefault(stems.stem(one), one)
         found: dict[str, tuple[How, str]] = {}
         for word in loose:
             exact = (
-                (step, said[stems.stem(other)]) for other, step in others[word] if stems.stem(other) in said
+                (step, originals[stems.stem(other)])
+                for other, step in others[word]
+                if stems.stem(other) in originals
             )
             spelled = next(exact, None) or self._sounding(word) or self._similar(word)
             if spelled:
@@ -131,30 +119,40 @@ class _Look:
         key = layout.sound(word)
         if len(key) < SHORTEST:
             return None
-        near = (layout.latin(word) if stems.is_russian(word) else layout.cyrillic(word))[:1]
-        for one in self._words_like(Question("", near), "fuzzy"):
-            alike = layout.sound(one) == key or (len(one) >= LONG and OSA.distance(one, near[0]) == 1)
-            if alike and stems.is_russian(one) != stems.is_russian(word):
-                return "sound", one
-        return None
+        near = (layout.latin(word) if is_russian(word) else layout.cyrillic(word))[:1]
+        alike = [
+            one
+            for other in near
+            for one in self.index.vocabulary().similar(other, 2)
+            if layout.sound(one) == key or (len(one) >= LONG and OSA.distance(one, other) == 1)
+            if is_russian(one) != is_russian(word)
+        ]
+        candidates = self._first_there(alike)
+        return ("sound", candidates) if candidates else None
 
     def _similar(self, word: str) -> tuple[How, str] | None:
         """The word that is this one but for a letter or two; a word that exists is not misspelt."""
-        if is_known(word):
+        if is_word(word):
             return None
         most = 1 if len(word) <= 5 else 2
-        wanted = stems.stem(word)
+        target = stems.stem(word)
+        vocabulary = self.index.vocabulary()
         near: dict[str, tuple[int, int]] = {}
-        for one in self._words_like(Question("", (word,)), "fuzzy"):
+        for one in [*vocabulary.similar(word, most), *vocabulary.similar(target, most)]:
             whole = OSA.distance(word, one)
-            distance = min(whole, OSA.distance(wanted, stems.stem(one)))
+            distance = min(whole, OSA.distance(target, stems.stem(one)))
             if distance <= most and not question.is_exact(one):
                 near[one] = (distance, whole)
-        return ("fuzzy", min(near, key=lambda one: near[one])) if near else None
+        candidates = self._first_there(sorted(near, key=lambda one: (near[one], one)))
+        return ("fuzzy", candidates) if candidates else None
 
-    def _words_like(self, wanted: Question, how: How) -> Iterable[str]:
-        """The different words of the passages that a query finds."""
-        rows = self.index.words(wanted, self.scope, SIMILAR_ROWS, how)
+    def _first_there(self, words: Sequence[str]) -> str | None:
+        """The first of these words that a passage in the scope has."""
+        return next((word for word in words[:TRIED] if not self.lacks(word)), None)
+
+    def _candidates(self, targets: Sequence[str]) -> Iterable[str]:
+        """The different words of the passages that have any of these."""
+        rows = self.index.words(Question("", tuple(targets)), self.scope, SIMILAR_ROWS, "any")
         return dict.fromkeys(word for row, _ in rows for word in stems.words(stems.fold(row.text)))
 
 
@@ -162,5 +160,5 @@ def _others(word: str) -> list[tuple[str, How]]:
     """The same keys in the other layout, and the same letters in the other script."""
     switched = layout.switched(word)
     others: list[tuple[str, How]] = [(switched, "layout")] if stems.words(switched) == [switched] else []
-    spelled = layout.latin(word) if stems.is_russian(word) else layout.cyrillic(word)
+    spelled = layout.latin(word) if is_russian(word) else layout.cyrillic(word)
     return [*others, *((other, "sound") for other in spelled)]

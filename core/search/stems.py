@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
 
 import snowballstemmer
+
+from core.speech.vocabulary import is_russian, morphology
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -50,11 +51,6 @@ def fold(text: str) -> str:
     return text.lower().replace("ё", "е")
 
 
-def is_russian(word: str) -> bool:
-    """Whether any letter of it is Cyrillic."""
-    return bool(re.search("[а-яёА-ЯЁ]", word))
-
-
 @lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
     """The word without its ending."""
@@ -66,22 +62,14 @@ def stem(word: str) -> str:
 @lru_cache(maxsize=10_000)
 def forms(word: str) -> tuple[str, ...]:
     """The word itself, and a form of it for every further stem; only Russian nouns have such."""
-    found = {stem(word): word}
+    word_of_stem = {stem(word): word}
     if is_russian(word):
         for form in _declined(word):
-            found.setdefault(stem(form), fold(form))
-    return tuple(found.values())
+            word_of_stem.setdefault(stem(form), fold(form))
+    return tuple(word_of_stem.values())
 
 
 def _declined(word: str) -> list[str]:
     """All cases and numbers of a word that is most probably a noun."""
     reading = morphology().parse(word)[0]
     return [form.word for form in reading.lexeme] if reading.tag.POS == "NOUN" else []
-
-
-@lru_cache(maxsize=1)
-def morphology() -> Any:
-    """OpenCorpora's dictionary: some 0.1 s and 30 MB, when the first Russian question comes."""
-    from pymorphy3 import MorphAnalyzer  # noqa: PLC0415
-
-    return MorphAnalyzer(lang="ru")

