@@ -7,19 +7,29 @@ from framing, sniffing or caching it.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
+from http import HTTPStatus
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import problems
+from api.proxies import Proxies
+from core.i18n import catalogue
+from core.i18n.messages import N_
 from core.settings import Settings
 
 HEADERS_BYTES = 64 * 1024
 """Room for all headers of a request together."""
+HEADERS_LIMIT = "64 KiB"
+FOREIGN = N_(
+    "Stenogram does not answer under this name. Use the address it was started with, or have the name added"
+    " to ALLOWED_HOSTS."
+)
+TOO_LARGE = N_("The headers of this request are larger than {limit}. Delete the cookies of this site.")
 ANSWERS = frozenset({"http.response.start", "websocket.http.response.start"})
 API_PREFIXES = (
     "/api",
@@ -61,18 +71,14 @@ class Guard:
     """The outermost layer of the port. Pure ASGI, so that websockets pass it too."""
 
     def __init__(self, app: ASGIApp, settings: Callable[[], Settings]) -> None:
-        self._app = app
+        self._inner = app
+        self._believing = Proxies(app, settings)
         self._settings = settings
-
-    @functools.cached_property
-    def _named(self) -> ASGIApp:
-        hosts = self._settings().served_hosts
-        return TrustedHostMiddleware(self._app, allowed_hosts=hosts, www_redirect=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse foreign names (400) and large headers (431); add our headers to whatever is answered."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self._inner(scope, receive, send)
             return
 
         async def secured(message: Message) -> None:
@@ -80,8 +86,31 @@ class Guard:
                 secure(MutableHeaders(scope=message), scope["path"])
             await send(message)
 
-        large = sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS_BYTES
-        await (_too_large if large else self._named)(scope, receive, secured)
+        app: ASGIApp = self._believing
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS_BYTES:
+            too_large = refusal(
+                scope, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_LARGE, limit=HEADERS_LIMIT
+            )
+            too_large.headers["Connection"] = "close"
+            app = too_large
+        elif not await self._is_named(scope, receive):
+            app = refusal(scope, HTTPStatus.BAD_REQUEST, FOREIGN)
+        await app(scope, receive, secured)
+
+    async def _is_named(self, scope: Scope, receive: Receive) -> bool:
+        """Whether a name of ours is asked for. What the middleware answers itself nobody could read."""
+        named = False
+
+        async def let_in(*_: object) -> None:
+            nonlocal named
+            named = True
+
+        async def drop(_message: Message) -> None:
+            return
+
+        hosts = self._settings().served_hosts
+        await TrustedHostMiddleware(let_in, hosts, www_redirect=False)(scope, receive, drop)
+        return named
 
 
 def for_programs(path: str) -> bool:
@@ -100,7 +129,7 @@ def secure(headers: MutableHeaders, path: str) -> None:
 
 async def broken_page(request: Request, _error: Exception) -> Response:
     """The answer when a page's address breaks: outside of every middleware, so it is secured here."""
-    response = PlainTextResponse("Internal Server Error", 500)
+    response = refusal(request.scope, HTTPStatus.INTERNAL_SERVER_ERROR, problems.SENTENCES[500])
     secure(response.headers, request.url.path)
     return response
 
@@ -111,6 +140,10 @@ def _policy(path: str) -> str:
     return API_POLICY if for_programs(path) else PAGES_POLICY
 
 
-async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
-    response = PlainTextResponse("Request Header Fields Too Large", 431, {"Connection": "close"})
-    await response(scope, receive, send)
+def refusal(scope: Scope, status: HTTPStatus, template: str, **facts: object) -> Response:
+    """A sentence in the reader's language: a problem for programs, plain text for people."""
+    language = catalogue.language(Headers(scope=scope).get("accept-language"))
+    detail = catalogue.gettext(template, language, **facts)
+    if for_programs(scope["path"]):
+        return problems.answer(scope["path"], status, problems.code_of(status), detail)
+    return PlainTextResponse(detail, status)

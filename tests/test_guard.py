@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import re
 import socket
 
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from api.guard import Guard, broken_page
-from api.server import options
+from api.guard import TOO_LARGE, Guard, broken_page
+from api.proxies import Proxies
 from core.settings import Settings
-from tests.installation import generous
+from tests.installation import generous, problem
 from tests.serve import serve
-from tests.tool import Tool
+from tests.tool import Pages
 
 OURS = ("localhost", "127.0.0.1", "[::1]", "LOCALHOST", "stenogram.example", "a.team.example")
 FOREIGN = (
@@ -151,7 +151,10 @@ def test_an_address_that_breaks_answers_with_the_headers_too(guarded):
 def test_headers_have_a_limit_without_a_key(served, guarded, headers):
     refused = httpx.get(f"{served.url}/health", headers=headers)
     assert refused.status_code in {400, 431}, "by the parser, or by us if all of it came at once"
-    assert guarded.get("/", headers={**headers, "Host": "localhost"}).status_code == 431
+    for path in ("/", "/api/v1/tasks"):
+        refused = guarded.get(path, headers={**headers, "Host": "localhost"})
+        assert refused.status_code == 431
+        assert "larger than 64 KiB" in refused.text
 
 
 def test_headers_without_an_end_are_not_collected(served):
@@ -159,26 +162,65 @@ def test_headers_without_an_end_are_not_collected(served):
     host, port = served.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Large: " + b"x" * 200_000)
-        assert connection.recv(100).startswith(b"HTTP/1.1 400")
+        refused = answer_of(connection)
+    assert problem(refused, 431)["detail"] == TOO_LARGE.format(limit="64 KiB")
+    assert_secure(refused)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"hello\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nno colon\r\n\r\n",
+        b"POST /api HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /api HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\r\n\r\n",  # TLS
+    ],
+)
+def test_what_is_no_request_is_refused_in_words(served, nonsense):
+    host, port = served.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(nonsense)
+        refused = answer_of(connection)
+        assert connection.recv(100) == b"", "closed"
+
+    assert "understood" in str(problem(refused, refused.status_code)["detail"])
+    assert refused.status_code in {400, 501}
+    assert_secure(refused)
+
+
+def answer_of(connection: socket.socket) -> httpx.Response:
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "under this name"), ("ru", "по этому имени")])
+@pytest.mark.parametrize("path", ["/", "/api/v1/tasks", "/_stcore/health"])
+def test_the_refusal_of_a_foreign_name_says_what_to_do(guarded, path, language, word):
+    refused = guarded.get(path, headers={"Host": "evil.example", "Accept-Language": language})
+
+    text = problem(refused, 400)["detail"] if path.startswith("/api") else refused.text
+    assert word in text
+    assert "ALLOWED_HOSTS" in text
 
 
 def test_nobody_is_believed_about_addresses_unless_they_are_named():
     def client_of(settings: Settings) -> str:
-        seen = []
+        addresses = []
 
         async def app(scope, _receive, _send):
-            seen.append(scope["client"][0])
+            addresses.append(scope["client"][0])
 
-        config = uvicorn.Config(app, **options(settings), lifespan="off")
-        config.load()
         scope = {
             "type": "http",
             "client": ("127.0.0.1", 1),
             "scheme": "http",
             "headers": [(b"x-forwarded-for", b"203.0.113.9")],
         }
-        asyncio.run(config.loaded_app(scope, None, None))
-        return seen[0]
+        asyncio.run(Proxies(app, lambda: settings)(scope, None, None))
+        return addresses[0]
 
     assert client_of(Settings(trusted_proxies="")) == "127.0.0.1"
     assert client_of(Settings(trusted_proxies="10.0.0.0/8")) == "127.0.0.1"
@@ -192,17 +234,17 @@ def status_line(port: int, request: str) -> bytes:
 
 
 def test_the_pages_take_a_websocket_of_ours_only_and_answer_with_the_headers(tmp_path):
-    """The whole tool, by a raw websocket: what a page of another site could send by DNS rebinding."""
-    with Tool(tmp_path / "home") as tool:
+    """The pages' own process, by a raw websocket: what a page of another site could send by DNS rebinding."""
+    with Pages(tmp_path / "home") as tool:
         evil = status_line(tool.port, HANDSHAKE.format(host=f"evil.example:{tool.port}"))
-        ours = status_line(tool.port, HANDSHAKE.format(host=f"localhost:{tool.port}"))
+        own_status = status_line(tool.port, HANDSHAKE.format(host=f"localhost:{tool.port}"))
         metrics = httpx.get(f"{tool.url}/_stcore/metrics", headers={"Host": "evil.example"})
         pages = [
             httpx.get(f"{tool.url}{path}")
             for path in ("/", "/settings", "/_stcore/health", "/static/no", "/api")
         ]
 
-    assert b" 101 " in ours
+    assert b" 101 " in own_status
     assert b" 400 " in evil or b" 403 " in evil
     assert metrics.status_code == 400
     for answer in pages:

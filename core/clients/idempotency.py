@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from core.database.database import Database
 from core.database.states import TASK_ENDED
-from core.database.tables import Callback, IdempotencyKey, Task
+from core.database.tables import Callback, IdempotencyKey, Recording, Task
 from core.database.upsert import upsert
 from core.errors import Code, Conflict
 
@@ -29,7 +29,8 @@ class IdempotentRequest:
 
     name: str = ""
     body: str = ""
-    """A digest of everything that was sent; the same name with another body is refused."""
+    """A digest of everything that was sent; the same name with another body is refused. Empty in a row that
+    an earlier version wrote, whose digests cannot be compared."""
     callback_url: str = ""
 
 
@@ -50,29 +51,32 @@ class IdempotencyStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def answered(self, owner: str, asked: IdempotentRequest) -> str | None:
+    def answered(self, owner: str, request: IdempotentRequest) -> str | None:
         """The task that the same request got before. Raises Conflict if that was another request."""
-        if not asked.name:
+        if not request.name:
             return None
         with self._database.read() as session:
-            return _answered(session, owner, asked)
+            return _answered(session, owner, request)
 
-    def keep(self, session: Session, task: Task, asked: IdempotentRequest) -> None:
+    def keep(self, session: Session, task: Task, idempotent: IdempotentRequest) -> None:
         """Write down what was promised with the task, in its transaction. Raises Answered, Conflict."""
-        if asked.name:
-            self._database.advisory_lock(session, f"{task.owner} {asked.name}")
-            if (task_id := _answered(session, task.owner, asked)) is not None:
+        if idempotent.name:
+            self._database.advisory_lock(session, f"{task.owner} {idempotent.name}")
+            if (task_id := _answered(session, task.owner, idempotent)) is not None:
                 raise Replayed(task_id)
-            request = IdempotencyKey(owner=task.owner, name=asked.name, body=asked.body, task_id=task.id)
+            request = IdempotencyKey(
+                owner=task.owner, name=idempotent.name, body=idempotent.body, task_id=task.id
+            )
             request.created_at = time.time()
             upsert(session, request)
-        if asked.callback_url:
-            session.add(Callback(task_id=task.id, url=asked.callback_url))
+        if idempotent.callback_url:
+            session.add(Callback(task_id=task.id, url=idempotent.callback_url))
 
     def due(self, at_most: int) -> list[Callback]:
         """Calls to make now: their tasks have ended. New ones come first."""
         ended = Task.status.in_(TASK_ENDED)
         waiting = select(Callback).join(Task, Task.id == Callback.task_id).where(ended)
+        waiting = waiting.join(Recording, Recording.id == Task.recording_id)  # none of the bin
         waiting = waiting.where(Callback.done_at.is_(None), Callback.next_at <= time.time())
         with self._database.read() as session:
             return list(session.scalars(waiting.order_by(Callback.next_at).limit(at_most)))
@@ -97,10 +101,10 @@ class IdempotencyStore:
             session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < time.time() - REPLAY_S))
 
 
-def _answered(session: Session, owner: str, asked: IdempotentRequest) -> str | None:
-    found = session.get(IdempotencyKey, (owner, asked.name))
-    if found is None or found.created_at < time.time() - REPLAY_S:
+def _answered(session: Session, owner: str, request: IdempotentRequest) -> str | None:
+    row = session.get(IdempotencyKey, (owner, request.name))
+    if row is None or row.created_at < time.time() - REPLAY_S:
         return None
-    if found.body != asked.body:
+    if row.body and row.body != request.body:
         raise Conflict(Code.IDEMPOTENCY_KEY_REUSED)
-    return found.task_id
+    return row.task_id

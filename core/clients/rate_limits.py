@@ -26,26 +26,26 @@ class Limit:
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_minute = per_minute
         self._now = clock
-        self._asked: dict[str, deque[float]] = {}
+        self._times: dict[str, deque[float]] = {}
         self._lock = threading.Lock()
 
     def take(self, asker: str) -> None:
         """Count one request. Raises TooMany, saying when there is room again."""
         with self._lock:
             now = self._now()
-            asked = self._recent(asker, now)
-            if len(asked) >= self.per_minute:
-                wait_s = asked[0] + WINDOW_S - now if asked else WINDOW_S
+            times = self._recent(asker, now)
+            if len(times) >= self.per_minute:
+                wait_s = times[0] + WINDOW_S - now if times else WINDOW_S
                 raise TooMany(self.per_minute, max(1, math.ceil(wait_s)))
-            asked.append(now)
+            times.append(now)
 
     def _recent(self, asker: str, now: float) -> deque[float]:
-        if len(self._asked) > SWEEP_ABOVE:
+        if len(self._times) > SWEEP_ABOVE:
             recent = {
-                who: asked for who, asked in self._asked.items() if asked and asked[-1] > now - WINDOW_S
+                who: times for who, times in self._times.items() if times and times[-1] > now - WINDOW_S
             }
-            self._asked = recent
-        asked = self._asked.setdefault(asker, deque())
-        while asked and asked[0] <= now - WINDOW_S:
-            asked.popleft()
-        return asked
+            self._times = recent
+        times = self._times.setdefault(asker, deque())
+        while times and times[0] <= now - WINDOW_S:
+            times.popleft()
+        return times

@@ -11,13 +11,15 @@ from collections.abc import Callable
 from sqlalchemy import or_, select
 
 from core.clients.idempotency import IdempotencyStore
+from core.database.clock_jumps import is_settled
 from core.database.database import Database
+from core.database.recycle_bin import WITH_BIN
 from core.database.states import JOB_UNFINISHED, TASK_ENDED, EmbeddingStatus
 from core.database.tables import Job, Recording, Task
 from core.errors import NotFound
 from core.library.deletion import Deletion
 from core.library.recordings import Recordings
-from core.principal import EVERYONE, PAGES
+from core.principal import PAGES, PERSON, SYSTEM
 from core.search.index import Index
 from core.settings import Settings
 from core.speech.channels import Channels
@@ -59,8 +61,13 @@ class Retention:
         self._clock = clock
 
     def sweep(self) -> int:
-        """Delete old tasks of API clients; says how many. `API_RETENTION_H=0` keeps them for ever."""
+        """Delete old tasks of API clients; says how many. `API_RETENTION_H=0` keeps them for ever.
+
+        Nothing is old by a clock that has just been set.
+        """
         now = self._clock()
+        if not is_settled(self._database, now):
+            return 0
         self._idempotency.forget()
         self._resumable_uploads.sweep()
         self._index.forget_vectors(now - self._settings.vector_cache_days * DAY_S)
@@ -69,17 +76,23 @@ class Retention:
         expired = self._expired(now)
         for task_id in expired:
             try:
-                self._deletion.delete_task(EVERYONE, task_id)
+                self._deletion.delete_task(SYSTEM, task_id)
             except NotFound:
                 continue  # its owner was faster
         return len(expired)
 
     def sweep_store(self) -> int:
         """Remove half-written files, and bytes of nobody: their task was refused, or we died before it."""
+        if not is_settled(self._database, self._clock()):
+            return 0
         swept = self._blobs.sweep(STALE_S) + self._sweep_sound()
         for sha256 in self._blobs.kept(STALE_S):
             swept += not self._recordings.has(sha256) and self._deletion.drop_unused(sha256)
         return swept
+
+    def sweep_cache(self) -> int:
+        """On a machine that keeps a cache only: remove what is deleted elsewhere, and what is too much."""
+        return self.sweep_store() + self._blobs.evict(self._settings.cache_max_bytes)
 
     def _sweep_sound(self) -> int:
         """Decoded sound that no job needs: cancelled, given up, or transcribed on another machine."""
@@ -100,6 +113,8 @@ class Retention:
             Task.completed_at < now - max(LONGEST_WAIT_H, keep_h) * 3600,
         )
         tasks = select(Task.id).join(Recording, Recording.id == Task.recording_id)
-        tasks = tasks.where(Task.owner != PAGES, ended, due).order_by(Task.completed_at)
+        tasks = tasks.where(Task.owner != PAGES, ~Task.owner.startswith(PERSON), ended, due).order_by(
+            Task.completed_at
+        )
         with self._database.read() as session:
-            return list(session.scalars(tasks.limit(AT_ONCE)))
+            return list(session.scalars(tasks.limit(AT_ONCE).execution_options(**WITH_BIN)))

@@ -15,6 +15,7 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import json
 import re
 import ssl
 import time
@@ -33,6 +34,8 @@ from core.clients.idempotency import IdempotencyStore
 from core.clients.keys import Keys
 from core.database.tables import Callback
 from core.errors import BadRequest, Code, NotFound
+from core.library.moments import link
+from core.library.saved_searches import Due, SavedSearches
 from core.principal import EVERYONE
 from core.settings import Settings
 
@@ -57,10 +60,11 @@ def check(url: str, *, anywhere: bool = False) -> None:
 
 
 @dataclass(frozen=True)
-class _Call:
+class Call:
     """What is sent where."""
 
     task_id: str
+    """Of whom it tells; of an event its name."""
     url: str
     body: bytes
     signatures: Mapping[str, str]
@@ -72,6 +76,7 @@ class WebhookSources(AnswerSources, Protocol):
     settings: Settings
     idempotency: IdempotencyStore
     keys: Keys
+    saved_searches: SavedSearches
 
 
 class Webhooks:
@@ -85,13 +90,43 @@ class Webhooks:
         idempotency = self._sources.idempotency
         calls = [call for due in idempotency.due(at_once) if (call := self._prepared(due)) is not None]
         if not calls:
-            return 0
-        errors = asyncio.run(_all(calls, anywhere=self._sources.settings.api_callbacks_anywhere))
+            return self._deliver_moments()
+        errors = post_all(calls, anywhere=self._sources.settings.api_callbacks_anywhere)
         for call, error in zip(calls, errors, strict=True):
             idempotency.called(call.task_id, error)
+        return errors.count(None) + self._deliver_moments()
+
+    def _deliver_moments(self) -> int:
+        """Tell callbacks of standing searches what is new; says how many arrived."""
+        service = self._sources.saved_searches
+        if not (due := service.due()):
+            return 0
+        calls = [self._moments_call(one) for one in due]
+        errors = post_all(calls, anywhere=self._sources.settings.api_callbacks_anywhere)
+        for one, error in zip(due, errors, strict=True):
+            service.record_delivery(one, time.time(), arrived=error is None)
         return errors.count(None)
 
-    def _prepared(self, due: Callback) -> _Call | None:
+    def _moments_call(self, due: Due) -> Call:
+        """`webhook-id` names the search, the recording and the first moment: the same in every try."""
+        name = f"{due.search.id}.{due.recording.id}.{due.hits[0].start_s:.2f}"
+        body = json.dumps(
+            {
+                "search_id": due.search.id,
+                "question": due.search.question,
+                "recording_id": due.recording.id,
+                "title": due.recording.title,
+                "moments": [
+                    {"start_s": hit.start_s, "text": hit.text, "link": link(due.recording.id, hit.start_s)}
+                    for hit in due.hits
+                ],
+            },
+            ensure_ascii=False,
+        ).encode()
+        secret = self._sources.keys.secret(due.search.owner)
+        return Call(name, due.search.callback_url, body, sign(secret, name, body, time.time()))
+
+    def _prepared(self, due: Callback) -> Call | None:
         """None if the task was deleted meanwhile, and its call with it."""
         keys = self._sources.keys
         try:
@@ -100,7 +135,7 @@ class Webhooks:
         except NotFound:
             return None
         body = TypeAdapter(TaskAnswer).dump_json(answer)
-        return _Call(due.task_id, due.url, body, sign(keys.secret(owner), due.task_id, body, time.time()))
+        return Call(due.task_id, due.url, body, sign(keys.secret(owner), due.task_id, body, time.time()))
 
 
 def signing_secret(secret: str) -> str:
@@ -121,8 +156,12 @@ def sign(secret: str, message_id: str, body: bytes, now: float) -> dict[str, str
     }
 
 
-async def _all(calls: Sequence[_Call], *, anywhere: bool) -> list[str | None]:
-    """Make all calls at once: for each None, or what went wrong."""
+def post_all(calls: Sequence[Call], *, anywhere: bool) -> list[str | None]:
+    """Make all calls at once: for each None, or what went wrong. `anywhere`: into private networks, too."""
+    return asyncio.run(_all(calls, anywhere=anywhere))
+
+
+async def _all(calls: Sequence[Call], *, anywhere: bool) -> list[str | None]:
     verify = ssl.create_default_context()
     # A proxy of the environment would look names up again; a kept connection knows addresses, not names.
     limits = httpx.Limits(max_keepalive_connections=0)
@@ -130,7 +169,7 @@ async def _all(calls: Sequence[_Call], *, anywhere: bool) -> list[str | None]:
         return await asyncio.gather(*(_made(client, call, anywhere=anywhere) for call in calls))
 
 
-async def _made(client: httpx.AsyncClient, call: _Call, *, anywhere: bool) -> str | None:
+async def _made(client: httpx.AsyncClient, call: Call, *, anywhere: bool) -> str | None:
     """One call: None, or what went wrong."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
@@ -142,7 +181,7 @@ async def _made(client: httpx.AsyncClient, call: _Call, *, anywhere: bool) -> st
     return None if 200 <= status < 300 else f"HTTP {status}"
 
 
-async def _post(client: httpx.AsyncClient, call: _Call, *, anywhere: bool) -> int:
+async def _post(client: httpx.AsyncClient, call: Call, *, anywhere: bool) -> int:
     """The status that the first address of the host which takes a connection answers with."""
     url = _parsed(call.url)
     if url is None:
@@ -158,7 +197,7 @@ async def _post(client: httpx.AsyncClient, call: _Call, *, anywhere: bool) -> in
     raise OSError("no address")
 
 
-async def _post_to(client: httpx.AsyncClient, call: _Call, url: httpx.URL, address: str) -> int:
+async def _post_to(client: httpx.AsyncClient, call: Call, url: httpx.URL, address: str) -> int:
     """The status of one address, which is told the name and must prove it by its certificate."""
     headers = {
         "Host": url.netloc.decode("ascii"),
@@ -182,8 +221,8 @@ def _parsed(url: str) -> httpx.URL | None:
     except httpx.InvalidURL:
         return None
     port_fits = parsed.port is None or 0 < parsed.port < 2**16
-    known = parsed.scheme in PORTS and _HOST.fullmatch(parsed.raw_host) and port_fits
-    return parsed if known and len(url) <= URL_CHARS else None
+    is_valid = parsed.scheme in PORTS and _HOST.fullmatch(parsed.raw_host) and port_fits
+    return parsed if is_valid and len(url) <= URL_CHARS else None
 
 
 def _host(url: httpx.URL) -> str:
