@@ -183,7 +183,7 @@ def test_sweeping_takes_old_leftovers_only(store):
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("name", "expected"),
     [
         ("meeting.mp3", "meeting.mp3"),
         ("../../etc/passwd", "passwd"),
@@ -204,12 +204,12 @@ def test_sweeping_takes_old_leftovers_only(store):
         ("\u202e\x00", "recording"),
     ],
 )
-def test_names_are_shown_harmlessly(given, shown):
-    assert clean_name(given) == shown
+def test_names_are_shown_harmlessly(name, expected):
+    assert clean_name(name) == expected
 
 
 @pytest.mark.parametrize(
-    ("given", "shown"),
+    ("name", "expected"),
     [
         ("Совет\x00 директоров", "Совет директоров"),
         ("first\r\nsecond\tthird\u2028fourth\x85fifth", "first second third fourth fifth"),
@@ -221,9 +221,9 @@ def test_names_are_shown_harmlessly(given, shown):
         (" \u200d\x00\n ", ""),
     ],
 )
-def test_titles_and_tags_are_one_harmless_line(given, shown):
-    assert clean_text(given) == shown
-    assert clean_tags([given, given]) == ({shown} if shown else set())
+def test_titles_and_tags_are_one_harmless_line(name, expected):
+    assert clean_text(name) == expected
+    assert clean_tags([name, name]) == ({expected} if expected else set())
 
 
 @given(st.text())
@@ -240,11 +240,11 @@ def test_no_title_breaks_a_line_or_turns_letters(text):
     "name", ["я" * 4000 + ".mp3", "." + "x" * 4000, "e\u0301" * 4000, "a/" * 2000 + "b.wav"]
 )
 def test_long_names_are_cut_and_keep_their_ending(name):
-    shown = clean_name(name)
+    cleaned = clean_name(name)
 
-    assert 0 < len(shown) <= 255
-    assert shown.endswith(".mp3") == name.endswith(".mp3")
-    assert unicodedata.is_normalized("NFC", shown)
+    assert 0 < len(cleaned) <= 255
+    assert cleaned.endswith(".mp3") == name.endswith(".mp3")
+    assert unicodedata.is_normalized("NFC", cleaned)
 
 
 @pytest.mark.parametrize(
@@ -260,9 +260,9 @@ def test_a_server_folder_gives_its_media_in_order(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
 
-    found = [str(path.relative_to(tmp_path)) for path in folder_files(tmp_path, [tmp_path])]
+    paths = [str(path.relative_to(tmp_path)) for path in folder_files(tmp_path, [tmp_path])]
 
-    assert found == ["a.WAV", "b.mp3", "sub/c.opus"]
+    assert paths == ["a.WAV", "b.mp3", "sub/c.opus"]
 
 
 def test_a_folder_that_is_not_allowed_is_refused_at_once_and_tells_no_path(tmp_path):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import httpx
 import pytest
 from sqlalchemy import Engine, event
@@ -25,14 +28,14 @@ def s3():
 
 
 def in_bucket(tmp_path, s3, **others):
-    wanted = {
+    options = {
         "stenogram_home": tmp_path,
         "storage_url": "s3://sounds/here",
         "s3_endpoint_url": s3,
         "s3_access_key": "me",
         "s3_secret_key": CANARY,
     }
-    return ObjectStore(Settings(**{**wanted, **others}))
+    return ObjectStore(Settings(**{**options, **others}))
 
 
 @pytest.fixture(params=["folder", "s3"])
@@ -187,6 +190,55 @@ def test_deleting_works_while_the_store_is_away(tmp_path):
     assert not [path for path in (tmp_path / "home" / "blobs").rglob("*") if path.is_file()]
 
 
+# The cache of a machine that serves workers alone
+
+
+def worker_machine(app, home, s3, **settings):
+    """Another home with the same records and the same store."""
+    url = app.settings.sqlalchemy_url
+    named = {"storage_url": app.settings.storage_url, "s3_access_key": "me", "s3_secret_key": CANARY}
+    return remotely.journey(home, database_url=url, s3_endpoint_url=s3, **named, **settings)
+
+
+def aged(machine, sha256, age_s):
+    """As if it had been used so long ago."""
+    at = time.time() - age_s
+    os.utime(machine.blobs.path(sha256), (at, at))
+
+
+def test_what_is_deleted_leaves_every_machine(tmp_path, s3):
+    app = journey(tmp_path / "home", s3)
+    task = remotely.done(app, remotely.accept_short(app, "gigaam-v3_ctc"))
+    sha256 = app.recordings.get(EVERYONE, task.recording_id).sha256
+    machine = worker_machine(app, tmp_path / "gpu", s3)
+    aged(machine, sha256, 2 * 3600)
+    machine.retention.sweep_cache()
+    assert machine.blobs.place(sha256).is_file()
+
+    app.deletion.delete_recording(EVERYONE, task.recording_id)
+    machine.retention.sweep_cache()
+
+    assert not machine.blobs.place(sha256).exists()
+
+
+def test_a_cache_is_bounded_and_loses_what_was_used_longest_ago(tmp_path, s3):
+    app = journey(tmp_path / "home", s3)
+    machine = worker_machine(app, tmp_path / "gpu", s3)
+    ages = {}
+    for age_s in (5, 4, 3, 2, 0):
+        with machine.blobs.incoming() as upload:
+            upload.write(bytes([age_s]) * 1000)
+            ages[age_s] = upload.finish().sha256
+        if age_s != 5:
+            machine.blobs.copy(ages[age_s])
+        aged(machine, ages[age_s], age_s * 3600)
+
+    assert machine.blobs.evict(5000) == 0
+    assert machine.blobs.evict(2500) == 3
+    remaining = {age_s for age_s, sha256 in ages.items() if machine.blobs.place(sha256).exists()}
+    assert remaining == {5, 0}, "the one without a copy, and the one that may still be read"
+
+
 # What belongs to a recording, there and not longer
 
 
@@ -201,9 +253,9 @@ def test_a_transcript_is_in_the_store_in_every_format_until_it_is_replaced_or_de
     task = remotely.done(app, remotely.accept_short(app, "gigaam-v3_ctc"))
     recording = app.recordings.get(EVERYONE, task.recording_id)
     folder = f"exports/{task.recording_id}/{task.transcript_id}"
-    kept = [name for name in objects(app) if name.startswith("exports/")]
+    exports = [name for name in objects(app) if name.startswith("exports/")]
 
-    assert kept == sorted(folder + ending for ending, _, _ in export.FORMATS.values())
+    assert exports == sorted(folder + ending for ending, _, _ in export.FORMATS.values())
     text = ObjectStore(app.settings).get(f"{folder}.txt")
     assert text == views.exported(app.recordings, app.transcripts, EVERYONE, recording.id, "txt") != b"\n"
     app.deletion.delete_recording(EVERYONE, task.recording_id)
@@ -231,12 +283,12 @@ def test_a_store_that_is_away_keeps_no_transcript_back_and_gets_it_later(tmp_pat
 
 def test_what_was_deleted_while_the_store_was_away_is_swept(tmp_path, s3):
     app = journey(tmp_path / "home", s3)
-    gone, stays = (remotely.done(app, remotely.accept_short(app, "gigaam-v3_ctc", n)) for n in (6, 12))
+    deleted, stays = (remotely.done(app, remotely.accept_short(app, "gigaam-v3_ctc", n)) for n in (6, 12))
     storage = ObjectStore(app.settings)
-    storage.put(f"covers/{gone.recording_id}/a-cover", b"picture")
+    storage.put(f"covers/{deleted.recording_id}/a-cover", b"picture")
     storage.put("orders/an-order.flac", b"sound")
     away = remotely.journey(tmp_path / "home", s3="http://127.0.0.1:9")
-    away.deletion.delete_recording(EVERYONE, gone.recording_id)
+    away.deletion.delete_recording(EVERYONE, deleted.recording_id)
     before = objects(app)
 
     app.periodic_runner.run("objects", "w")
@@ -266,17 +318,17 @@ def test_the_sound_of_an_order_that_is_under_way_is_not_swept(tmp_path, s3):
 
 def statements(app):
     """How often SQL is asked in one sweep."""
-    asked = []
+    statements = []
 
     def note(_connection, _cursor, statement, *_):
-        asked.append(statement)
+        statements.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
         app.exports.sweep(stale_s=-60)
     finally:
         event.remove(Engine, "before_cursor_execute", note)
-    return len(asked)
+    return len(statements)
 
 
 def test_a_sweep_asks_no_more_often_for_more_objects(tmp_path):
@@ -299,11 +351,11 @@ def test_objects_of_another_installation_are_left_alone(tmp_path, s3):
     app = journey(tmp_path / "home", s3)
     task = remotely.done(app, remotely.accept_short(app, "gigaam-v3_ctc"))
     app.exports.sweep(stale_s=-60)
-    kept = objects(app)
+    objects_before = objects(app)
     stranger = journey(tmp_path / "other", s3)
 
     with pytest.raises(Conflict, match="STORAGE_URL"):
         stranger.exports.sweep(stale_s=-60)
 
-    assert objects(app) == kept
-    assert any(task.transcript_id in name for name in kept)
+    assert objects(app) == objects_before
+    assert any(task.transcript_id in name for name in objects_before)

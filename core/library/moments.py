@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from core.database.tables import Recording
+from core.database.tables import Recording, utc
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.library.recordings import Recordings
 from core.principal import Principal
+from core.search import stems
 from core.search.query import Found, Match
 from core.search.service import SearchService
 
 READ_AS = N_("Searched for {words} instead.")
+GLOSSARY = N_("By the glossary also searched for: {words}.")
 OTHER_WORDS = N_("{words} was not found; these have the other words, or mean something like it.")
 
 
@@ -51,6 +55,8 @@ class Moment:
     sentence: str
     """The sentence that answers, where it was looked for by meaning; else empty."""
     link: str
+    duration_s: float | None
+    """Of the recording."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,14 @@ class Instead:
 
     asked: str
     read: str
+
+
+@dataclass(frozen=True)
+class SpeakerFacet:
+    """Somebody who says what was asked for, by name or label."""
+
+    speaker: str
+    moments: int
 
 
 @dataclass(frozen=True)
@@ -73,37 +87,126 @@ class Moments:
     instead: list[Instead]
     missing: list[str]
     """Words of the question that nobody says."""
+    speakers: list[SpeakerFacet]
+    """Who says it, in how many of these moments."""
+    tags: dict[str, int]
+    """Tags of the recordings found, each with how many of them have it."""
+    languages: dict[str, int]
+    """Languages of the moments found, each with how many there are."""
+    engines: dict[str, int]
+    """Engines that heard the recordings found."""
+    collections: dict[str, int]
+    """Titles of your collections with kept moments of the recordings found."""
+    states: dict[str, int]
+    """How far the search by meaning is with the recordings found: done, waiting, off or failed."""
+    months: dict[str, int]
+    """When the recordings found were recorded (`2026-11`), else brought, newest first."""
+    lengths: dict[str, int]
+    """How long the recordings found are, by the operators that ask for that."""
+    other_words: list[str]
+    """The question as the glossary puts it otherwise, where somebody says that."""
+
+
+LENGTHS = {
+    "shorter:10": (0.0, 600.0),
+    "longer:10 shorter:60": (600.0, 3600.0),
+    "longer:60": (3600.0, math.inf),
+}
+"""Lengths to choose from, in seconds."""
 
 
 def find(
     searcher: SearchService,
     recordings: Recordings,
-    who: Principal,
+    principal: Principal,
     question: str,
     *,
     mode: str,
     limit: int,
     recording_id: str = "",
+    speaker: str = "",
     language: str = "en",
+    sort: str = "best",
 ) -> Moments:
-    """Search, and say where each moment is, and in this language what was given up to find any."""
-    found = searcher.search(who, question, mode=mode, limit=limit, recording_id=recording_id)
-    rows = [row for match in found.matches for row in (match.row, *match.also)]
-    named = recordings.named({row.recording_id for row in rows})
+    """Search, and say where each moment is, and in this language what was given up to find any.
+
+    `sort`: best first, or by the day of the recording, `newest` or `oldest` first.
+    """
+    found = searcher.search(
+        principal, question, mode=mode, limit=limit, recording_id=recording_id, speaker=speaker
+    )
+    with recordings.snapshot():
+        rows = [row for match in found.matches for row in (match.row, *match.also)]
+        named = recordings.named(principal, {row.recording_id for row in rows})
+        facets = _facets(recordings, principal, found, named)
     results = [_moment(match, named) for match in found.matches if match.row.recording_id in named]
-    instead = [Instead(asked, read) for asked, read in found.instead]
-    notice = " ".join(_notices(found, language)) or None
-    return Moments(len(results), results, notice, found.how, instead, list(found.missing))
+    if sort != "best":
+        _sort_by_day(results, named, newest_first=sort == "newest")
+    instead = [Instead(written, read) for written, read in found.instead]
+    notice = " ".join(_notices(found, question, language)) or None
+    speaker_counts = Counter(result.speaker for result in results if result.speaker)
+    speakers = [SpeakerFacet(name, count) for name, count in speaker_counts.most_common()]
+    return Moments(
+        len(results),
+        results,
+        notice,
+        found.how,
+        instead,
+        list(found.missing),
+        speakers,
+        languages=_counted(result.language for result in results),
+        other_words=list(found.other_words),
+        **facets,
+    )
 
 
-def _notices(found: Found, language: str) -> Iterator[str]:
+def _facets(
+    recordings: Recordings, principal: Principal, found: Found, named: Mapping[str, Recording]
+) -> dict[str, dict[str, int]]:
+    """What is counted of the recordings that were found, by the fields of `Moments`."""
+    ids = dict.fromkeys(match.row.recording_id for match in found.matches)
+    rows = [named[id_] for id_ in ids if id_ in named]
+    months = _counted(f"{utc(row.dated_at):%Y-%m}" for row in rows)
+    return {
+        "tags": _counted(tag for row in rows for tag in row.tags),
+        "engines": _counted(recordings.engines(rows)),
+        "collections": _counted(recordings.collections(principal, rows)),
+        "states": _counted(row.embedding_status.value for row in rows),
+        "months": dict(sorted(months.items(), reverse=True)),
+        "lengths": _counted(name for row in rows for name in _lengths(row.duration_s)),
+    }
+
+
+def _sort_by_day(results: list[Moment], named: Mapping[str, Recording], *, newest_first: bool) -> None:
+    """In place, by the day of the recording and then by the place in it."""
+    results.sort(key=lambda each: each.start_s)
+    results.sort(key=lambda each: named[each.recording_id].dated_at, reverse=newest_first)
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    """Each with how many there are of it, most first."""
+    return dict(Counter(values).most_common())
+
+
+def _lengths(duration_s: float | None) -> Iterator[str]:
+    """Which of LENGTHS it is."""
+    for name, (least_s, most_s) in LENGTHS.items():
+        if duration_s is not None and least_s <= duration_s < most_s:
+            yield name
+
+
+def _notices(result: Found, question: str, language: str) -> Iterator[str]:
     """What was given up to find any, a sentence each."""
-    if found.notice:
-        yield catalogue.gettext(found.notice, language)
-    if found.instead:
-        yield catalogue.gettext(READ_AS, language, words=_quoted(read for _, read in found.instead))
-    if found.missing and any(match.how == "any" for match in found.matches):
-        yield catalogue.gettext(OTHER_WORDS, language, words=_quoted(found.missing))
+    if result.notice:
+        yield catalogue.gettext(result.notice, language)
+    if result.instead:
+        yield catalogue.gettext(READ_AS, language, words=_quoted(read for _, read in result.instead))
+    if result.other_words:
+        yield catalogue.gettext(GLOSSARY, language, words=_quoted(result.other_words))
+    if result.missing and any(match.how == "any" for match in result.matches):
+        typed = {stems.fold(word): word for word in stems.words(question)}
+        missing = (typed.get(word, word) for word in result.missing)
+        yield catalogue.gettext(OTHER_WORDS, language, words=_quoted(missing))
 
 
 def _quoted(words: Iterable[str]) -> str:
@@ -140,6 +243,7 @@ def _moment(match: Match, recordings: Mapping[str, Recording]) -> Moment:
         also_in=also,
         sentence=match.sentence,
         link=link(recording.id, match.play_s),
+        duration_s=recording.duration_s,
     )
 
 

@@ -2,26 +2,64 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import math
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection as AnyOf
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Row, Select, Text, cast, delete, func, literal_column, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
+from core.audit import about, audited, record
 from core.database.database import Database
-from core.database.states import EmbeddingMode, JobKind, TaskStatus
-from core.database.tables import Job, Recording, Task, Transcript
-from core.errors import NotFound
+from core.database.owned import Right, get_owned, owned_by, visible_to
+from core.database.recycle_bin import WITH_BIN
+from core.database.states import (
+    Access,
+    AuditAction,
+    AuditSubject,
+    EmbeddingMode,
+    EmbeddingStatus,
+    JobKind,
+    JobState,
+    TaskStatus,
+)
+from core.database.tables import (
+    SPEAKERS_OFF,
+    Collection,
+    CollectionMoment,
+    Diarization,
+    Job,
+    KeptMoment,
+    PassageRow,
+    Peaks,
+    Recording,
+    Task,
+    Transcript,
+    new_id,
+)
+from core.errors import Code, Conflict, NotFound
+from core.media import dates
+from core.media import tracks as track_choice
+from core.media.dates import Recorded
 from core.media.decode import Media
+from core.media.tracks import Track
 from core.media.waveform import SAMPLE_RATE
-from core.principal import EVERYONE, PAGES, Principal
+from core.principal import EVERYONE, Principal, is_person
 from core.queue.jobs import JobQueue
 from core.search import embedding_jobs
-from core.speech.engine import Engine
+from core.speech.engine import Named
+from core.speech.language import AUTO
 from core.storage.blobs import Blob, clean_tags, clean_text
-from core.transcripts import transcripts
+from core.transcripts import importing, speakers, transcripts
+from core.transcripts.hints import hints
+from core.transcripts.importing import Cue
+from core.transcripts.voices import delete_unused_voices
 
 
 @dataclass(frozen=True)
@@ -30,7 +68,8 @@ class TranscriptionOptions:
 
     title: str = ""
     tags: tuple[str, ...] = ()
-    language: str = "ru"
+    language: str = ""
+    """ISO 639-1, or `auto`: it is identified. Empty: as usual in this installation."""
     engine: str = ""
     embedding_mode: EmbeddingMode | None = None
     """None: the usual one of this installation."""
@@ -39,21 +78,53 @@ class TranscriptionOptions:
     split_channels: bool = False
     subtitles: bool = False
     """Short phrases, fit for a screen, instead of long segments."""
+    tracks: str = ""
+    """Which tracks of several to hear: "" those in its language, `each`, `mix`, or the number of one."""
+    group_id: str | None = None
+    """With which others it is asked for (`core.library.task_groups`)."""
+    translate: bool = False
+    """Whether the text shall be in English, whatever is spoken."""
+    temperature: float = 0.0
+    """How much chance decides between words, 0 to 1; only Whisper has it."""
     speakers: str = ""
-    """How many speakers to find: "" or `off` none, `auto`, a number, or a range such as `2-4`."""
-    force: bool = False
+    """How many speakers to find: `off` none, `auto`, a number, or a range such as `2-4`; "": as usual here.
 
+    In a call that is split, a number is of each channel, and `auto` takes channels for speakers.
+    """
+    force: bool = False
+    keep_corrections: bool = False
+    """Whether the new transcript is corrected as the present one is, where the same words are heard again."""
+    everybody: bool | None = None
+    """Whether a recording that is new is shared with everybody here; None: as usual here."""
+
+
+NEWEST = "newest"
+ORDERS: Mapping[str, tuple[ColumnElement[Any], ...]] = {
+    NEWEST: (Recording.created_at.desc(),),
+    "oldest": (Recording.created_at.asc(),),
+    "recorded": (Recording.dated_at.desc(),),
+    "title": (Recording.folded_name.asc(), Recording.long_name.asc().nulls_first()),
+    "longest": (func.coalesce(Recording.duration_s, literal_column("-1")).desc(),),
+    "shortest": (Recording.duration_s.asc().nulls_last(),),
+    "largest": (Recording.size_bytes.desc(),),
+}
+"""In which order recordings are listed; those that are alike by their ids."""
+
+FEW = 300
+"""So many that fit are put in order by themselves. Of more, those of a page are soon found in the order of an
+index, and counting them takes another look."""
+
+TAG_SETS = 500
+"""Of so many different sets of tags those with a tag are named; of more, each is looked into."""
+
+EngineFor = Callable[[str], Named]
+"""The engine for a language, by the wish and the rules of this installation."""
 
 Also = Callable[[Session, Task], None]
 
 
 def _nothing(_session: Session, _task: Task) -> None:
     """Nothing else has to be kept."""
-
-
-def visible_to(statement: Select, who: Principal, model: type[Recording | Task]) -> Select:  # type: ignore[type-arg]
-    """Only what this principal may see."""
-    return statement if who.admin else statement.where(model.owner == who.owner)
 
 
 class Recordings:
@@ -64,51 +135,111 @@ class Recordings:
         self._job_queue = work
         self._share = share_results
 
+    @audited(AuditAction.ADDED, AuditSubject.RECORDING)
     def add(
         self,
-        who: Principal,
+        principal: Principal,
         blob: Blob,
         media: Media,
         filename: str,
-        engine: Engine,
+        engine_for: EngineFor,
         options: TranscriptionOptions,
         also: Also = _nothing,
+        cues: Sequence[Cue] = (),
     ) -> Task:
         """One recording (equal bytes of one owner are one) and a task; finished work is not repeated.
 
-        `also` writes what must be kept together with the task; what it raises undoes everything.
+        A recording in the bin comes out of it.
+
+        `options` name a language and an engine, which may both be `auto`; `cues` is the whole transcript,
+        where the file is one. `also` writes what must be kept
+        together with the task; what it raises undoes everything.
         """
+        principal.must_write()
         with self._database.write() as session:
             self._database.advisory_lock(session, blob.sha256)
-            recording = self._recording(session, who, blob, media, filename, options)
-            transcript = self._transcript(session, who, recording, engine, options)
+            recording = self._recording(session, principal, blob, media, filename, options)
+            about(recording)
+            transcript = self._transcript(session, principal, recording, engine_for, options)
+            if cues:
+                transcripts.fill(session, transcript, cues)
             session.flush()
-            task, job = _task(recording, transcript, engine, options, self._job_queue.now())
+            task = _task(recording, transcript, options)
             task.filename = filename
-            session.add(task)
+            speakers.keep_named(session, task, transcript, cues)
+            jobs = self._begin(session, task, recording, transcript)
             session.flush()
+            jobs += self._taken_out(session, recording, [job.kind for job in jobs])
             also(session, task)
-            if job is not None:
-                job.task_id = task.id
-                session.add(job)
-        if job is not None:
+            session.add_all(jobs)
+        for job in jobs:
             self._job_queue.notify(job)
         return task
+
+    @audited(AuditAction.CHANGED, AuditSubject.RECORDING, "recording_id")
+    def find_speakers(self, principal: Principal, recording_id: str, speakers: str = "auto") -> Task:
+        """Look for the speakers of a recording that is transcribed; its text stays. Raises NotFound.
+
+        Those that were found with another number, and all corrections of them, are forgotten then.
+        """
+        self.get(principal, recording_id, Right.WRITE)
+        with self._database.write() as session:
+            recording = session.get(Recording, recording_id)
+            transcript = session.get(Transcript, recording.transcript_id) if recording else None
+            if recording is None or transcript is None:
+                raise NotFound
+            if recording.format in importing.FORMATS:
+                raise Conflict(Code.RECORDING_WITHOUT_SOUND)
+            diarization = session.get(Diarization, recording_id)
+            if diarization is not None and diarization.speakers != speakers:
+                session.delete(diarization)
+                session.flush()
+            task = Task(
+                recording_id=recording.id,
+                transcript_id=transcript.id,
+                owner=recording.owner,
+                engine=transcript.engine,
+                language=transcript.language,
+                speakers=speakers,
+            )
+            jobs = self._begin(session, task, recording, transcript)
+            session.flush()
+            session.add_all(jobs)
+        for job in jobs:
+            self._job_queue.notify(job)
+        return task
+
+    def _begin(self, session: Session, task: Task, recording: Recording, transcript: Transcript) -> list[Job]:
+        """Add a task; its first jobs, none where all is there. Those are for the caller to add."""
+        now, task.id = self._job_queue.now(), new_id()
+        session.add(task)
+        find = transcript.complete and speakers.missing(session, task, transcript)
+        if transcript.complete and recording.transcript_id == transcript.id and not find:
+            task.status, task.stage, task.progress = TaskStatus.COMPLETED, TaskStatus.COMPLETED, 100
+            task.created_at = task.started_at = task.completed_at = now
+            return []
+        kinds = [(JobKind.INDEX, "index") if transcript.complete else (JobKind.PREPARE, "cpu")]
+        kinds += [(JobKind.DIARIZE, "cpu")] if find else []
+        return [
+            Job(task_id=task.id, kind=kind, queue=queue, run_at=now, notified_at=now, created_at=now)
+            for kind, queue in kinds
+        ]
 
     def _recording(
         self,
         session: Session,
-        who: Principal,
+        principal: Principal,
         blob: Blob,
         media: Media,
         filename: str,
         options: TranscriptionOptions,
     ) -> Recording:
-        same = select(Recording).where(Recording.owner == who.owner, Recording.sha256 == blob.sha256)
-        recording = session.scalars(same).first()
+        same = select(Recording).where(Recording.owner == principal.owner, Recording.sha256 == blob.sha256)
+        recording = session.scalars(same.execution_options(**WITH_BIN)).first()
         if recording is None:
+            when = dates.of_file(filename, media.dates)
             recording = Recording(
-                owner=who.owner,
+                owner=principal.owner,
                 sha256=blob.sha256,
                 filename=filename,
                 title=filename,
@@ -118,6 +249,10 @@ class Recordings:
                 duration_s=media.duration_s,
                 channels=media.channels,
                 format=media.format,
+                tracks=[asdict(track) for track in media.tracks] if len(media.tracks) > 1 else [],
+                recorded_at=when and when.at,
+                recorded_kind=when and when.kind,
+                **({"everybody": Access.WRITE} if options.everybody else {}),
             )
             session.add(recording)
         recording.title = clean_text(options.title) or recording.title
@@ -132,86 +267,172 @@ class Recordings:
     def _transcript(
         self,
         session: Session,
-        who: Principal,
+        principal: Principal,
         recording: Recording,
-        engine: Engine,
+        engine_for: EngineFor,
         options: TranscriptionOptions,
     ) -> Transcript:
-        split = options.split_channels and recording.channels == 2
-        wanted = Transcript(
-            key=self._key(who, recording, engine, options),
-            sha256=recording.sha256,
-            engine=engine.name,
-            engine_version=engine.version,
-            language=options.language,
-            split_channels=split,
-            subtitles=options.subtitles,
-            speakers="" if split else options.speakers,
-        )
-        return transcripts.find_or_begin(session, wanted, force=options.force)
+        """The transcript that is asked for; where its language is not known yet, an undecided one."""
+        form = self._form(session, principal, recording, options)
+        engines = self._engines(session, recording, engine_for, options, form)
+        if engines and options.language != AUTO:
+            transcript = transcripts.new_transcript(recording.sha256, engines, form)
+            return transcripts.find_or_begin(session, transcript, force=options.force)
+        if engines and not options.force:
+            existing = transcripts.find(session, transcripts.key(recording.sha256, engines, form))
+            if existing is not None:
+                return existing
+        undecided = transcripts.undecided(recording.sha256, options.engine, form, force=options.force)
+        return transcripts.find_or_begin(session, undecided)
 
-    def _key(
-        self, who: Principal, recording: Recording, engine: Engine, options: TranscriptionOptions
-    ) -> str:
-        split = options.split_channels and recording.channels == 2
-        return transcripts.key(
-            recording.sha256,
-            engine,
-            options.language,
-            split_channels=split,
-            subtitles=options.subtitles,
-            speakers="" if split else options.speakers,
-            owner="" if self._share else who.owner,
-        )
+    def _form(
+        self, session: Session, principal: Principal, recording: Recording, options: TranscriptionOptions
+    ) -> transcripts.Form:
+        """Tracks that are heard apart are channels that are split."""
+        known_tracks = [Track(**track) for track in recording.tracks]
+        choice = options.tracks if len(known_tracks) > 1 else ""
+        tracks = track_choice.choose(known_tracks, choice, options.language) if known_tracks else []
+        channels = tracks[0].channels if len(tracks) == 1 else recording.channels
+        apart = len(tracks) > 1 and choice != "mix"
+        split = apart or (options.split_channels and channels == 2 and len(tracks) < 2)
+        owner = self._shared_with(principal.owner)
+        hint_text = hints(session, recording.owner, options.language)
+        tuning = (options.translate, options.temperature, hint_text)
+        return transcripts.Form(split, options.subtitles, choice, owner, *tuning)
+
+    def _shared_with(self, owner: str) -> str:
+        return "" if self._share else owner
+
+    def shared_with(self, recording: Recording) -> str:
+        """For whom alone its transcripts are made; empty: for all."""
+        return self._shared_with(recording.owner)
+
+    def _engines(
+        self,
+        session: Session,
+        recording: Recording,
+        engine_for: EngineFor,
+        options: TranscriptionOptions,
+        form: transcripts.Form,
+    ) -> dict[str, Named]:
+        """Who transcribes which of its languages; nothing while they have to be identified."""
+        languages: tuple[str, ...] = (options.language,)
+        if options.language == AUTO:
+            languages = transcripts.identified(session, recording.sha256, form)
+        return {language: engine_for(language) for language in languages}
 
     def transcribed(
-        self, who: Principal, sha256s: Collection[str], engine: Engine, options: TranscriptionOptions
+        self, principal: Principal, sha256s: AnyOf[str], engine_for: EngineFor, options: TranscriptionOptions
     ) -> set[str]:
         """Of these bytes those whose whole text, made in this very way, is here: it is not made again."""
         with self._database.read() as session:
-            rows = session.scalars(select(Recording).where(Recording.sha256.in_(sha256s)))
-            keys = {self._key(who, row, engine, options): row.sha256 for row in rows}
+            rows = list(session.scalars(select(Recording).where(Recording.sha256.in_(sha256s))))
+            keys = {}
+            for row in rows:
+                form = self._form(session, principal, row, options)
+                if engines := self._engines(session, row, engine_for, options, form):
+                    keys[transcripts.key(row.sha256, engines, form)] = row.sha256
             whole = select(Transcript.key).where(Transcript.key.in_(keys), Transcript.complete)
             return {keys[key] for key in session.scalars(whole)}
 
-    def get(self, who: Principal, recording_id: str) -> Recording:
-        """One recording; NotFound if it is not there or not theirs."""
+    def transcript_of(self, recording: Recording) -> Transcript | None:
+        """The transcript that is read as its text."""
         with self._database.read() as session:
-            row = session.get(Recording, recording_id)
-        if row is None or not (who.admin or row.owner == who.owner):
-            raise NotFound
-        return row
+            return session.get(Transcript, recording.transcript_id) if recording.transcript_id else None
 
-    def named(self, ids: Collection[str]) -> dict[str, Recording]:
-        """These recordings by id, whoever they belong to; those that are gone are left out."""
-        with self._database.read() as session:
-            return {row.id: row for row in session.scalars(select(Recording).where(Recording.id.in_(ids)))}
+    @audited(AuditAction.CHANGED, AuditSubject.RECORDING, "recording_id")
+    def state_language(self, principal: Principal, recording_id: str, language: str) -> None:
+        """A person says which language it is."""
+        self.get(principal, recording_id, Right.WRITE)
+        with self._database.write() as session:
+            row = session.get_one(Recording, recording_id)
+            row.language, row.language_probability = language, None
 
-    def task(self, who: Principal, task_id: str) -> Task:
-        """One task; NotFound if it is not there or not theirs."""
+    def get(
+        self,
+        principal: Principal,
+        recording_id: str,
+        right: Right = Right.READ,
+        *,
+        with_bin: bool = False,
+    ) -> Recording:
+        """One recording; NotFound if it is not there or not theirs to see, ReadOnly without the right."""
         with self._database.read() as session:
-            row = session.get(Task, task_id)
-        if row is None or not (who.admin or row.owner == who.owner):
-            raise NotFound
+            return get_owned(session, Recording, principal, recording_id, right=right, with_bin=with_bin)
+
+    @audited(AuditAction.HEARD, AuditSubject.RECORDING, "recording_id")
+    def listen(self, principal: Principal, recording_id: str) -> Recording:
+        """A recording whose sound is asked for. Raises NotFound."""
+        return self.get(principal, recording_id)
+
+    @audited(AuditAction.EXPORTED, AuditSubject.RECORDING, "recording_id")
+    def download(self, principal: Principal, recording_id: str) -> Recording:
+        """A recording that is taken away as it came. Raises NotFound."""
+        return self.get(principal, recording_id)
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """One view for all that is asked meanwhile."""
+        return self._database.snapshot()
+
+    def named(self, principal: Principal, ids: AnyOf[str]) -> dict[str, Recording]:
+        """Those of these recordings that they may see, by id; those that are gone are left out."""
+        known = visible_to(select(Recording).where(Recording.id.in_(ids)), principal, Recording)
+        with self._database.read() as session:
+            return {row.id: row for row in session.scalars(known)}
+
+    def engines(self, rows: Sequence[Recording]) -> list[str]:
+        """The engine of the present text of each recording that has one."""
+        heard = select(Transcript.engine).join(Recording, Recording.transcript_id == Transcript.id)
+        with self._database.read() as session:
+            return list(session.scalars(heard.where(Recording.id.in_([row.id for row in rows]))))
+
+    def collections(self, principal: Principal, rows: Sequence[Recording]) -> list[str]:
+        """Titles of their collections, once for each of these recordings that has moments in it."""
+        kept = (
+            select(Collection.title, KeptMoment.recording_id)
+            .join(CollectionMoment, CollectionMoment.collection_id == Collection.id)
+            .join(KeptMoment, KeptMoment.id == CollectionMoment.moment_id)
+            .where(KeptMoment.recording_id.in_([row.id for row in rows]))
+            .distinct()
+        )
+        kept = owned_by(kept, principal, Collection)
+        with self._database.read() as session:
+            return [title for title, _ in session.execute(kept)]
+
+    def task(
+        self, principal: Principal, task_id: str, right: Right = Right.READ, *, with_bin: bool = False
+    ) -> Task:
+        """One task; NotFound if it is not there or not theirs to see, ReadOnly without the right."""
+        with self._database.read() as session:
+            row = get_owned(session, Task, principal, task_id, right=right)
+        if not with_bin:
+            self.get(EVERYONE, row.recording_id)
         return row
 
     def find(
-        self, who: Principal, *, words: str = "", tag: str = "", limit: int = 50, offset: int = 0
+        self,
+        principal: Principal,
+        *,
+        words: str = "",
+        tag: str = "",
+        limit: int = 50,
+        offset: int = 0,
+        sort: str = NEWEST,
     ) -> tuple[int, list[Recording]]:
-        """How many there are, and one page of them, newest first. `words` are parts of title or file name."""
-        found = visible_to(select(Recording), who, Recording)
+        """How many there are, and one page of them. `words` are parts of title or file name."""
+        visible = visible_to(select(Recording), principal, Recording)
         with self._database.read() as session:
-            total, rows = page(session, found, words, tag, limit, offset)
+            total, rows = page(session, select(Recording), visible, words, tag, limit, offset, sort)
         return total, [row[0] for row in rows]
 
-    def of_task(self, task_id: str) -> tuple[Recording, Task]:
+    def of_task(self, task_id: str, *, with_bin: bool = False) -> tuple[Recording, Task]:
         """A task with its recording, whoever owns them. Raises NotFound."""
-        task = self.task(EVERYONE, task_id)
-        return self.get(EVERYONE, task.recording_id), task
+        task = self.task(EVERYONE, task_id, with_bin=True)
+        return self.get(EVERYONE, task.recording_id, with_bin=with_bin), task
 
     def tasks(
         self,
-        who: Principal,
+        principal: Principal,
         *,
         status: str = "",
         recording_id: str = "",
@@ -219,46 +440,149 @@ class Recordings:
         offset: int = 0,
     ) -> tuple[int, list[Task]]:
         """How many tasks there are, and one page of them, newest first."""
-        found = visible_to(select(Task), who, Task)
+        statement = visible_to(select(Task), principal, Task)
         if status:
-            found = found.where(Task.status == status)
+            statement = statement.where(Task.status == status)
         if recording_id:
-            found = found.where(Task.recording_id == recording_id)
+            statement = statement.where(Task.recording_id == recording_id)
         with self._database.read() as session:
-            total, rows = _page(session, found, Task, limit, offset)
-        return total, [row[0] for row in rows]
+            total = None if recording_id else _count_tasks(session, principal, status)
+            return _task_page(session, statement, limit, offset, total)
 
-    def rename(self, who: Principal, recording_id: str, title: str, tags: tuple[str, ...]) -> None:
+    @audited(AuditAction.CHANGED, AuditSubject.RECORDING, "recording_id")
+    def attach(
+        self, principal: Principal, recording_id: str, blob: Blob, filename: str, media: Media
+    ) -> None:
+        """Give a recording that has only a transcript its sound. Raises Conflict where that cannot be."""
+        self.get(principal, recording_id, Right.WRITE)
+        with self._database.write() as session:
+            self._database.advisory_lock(session, blob.sha256)
+            row = session.get(Recording, recording_id)
+            if row is None:
+                raise NotFound  # deleted at this moment
+            if row.format not in importing.FORMATS:
+                raise Conflict(Code.RECORDING_HAS_SOUND)
+            same = select(Recording.title).where(
+                Recording.owner == row.owner, Recording.sha256 == blob.sha256
+            )
+            if (title := session.scalars(same.execution_options(**WITH_BIN)).first()) is not None:
+                raise Conflict(Code.SOUND_IS_ANOTHERS, title=title)
+            session.execute(
+                update(Transcript).where(Transcript.sha256 == row.sha256).values(sha256=blob.sha256)
+            )
+            row.sha256, row.size_bytes = blob.sha256, blob.size_bytes
+            row.filename, row.format, row.channels = filename, media.format, media.channels
+            row.duration_s = media.duration_s or row.duration_s
+
+    @audited(AuditAction.CHANGED, AuditSubject.RECORDING, "recording_id")
+    def rename(self, principal: Principal, recording_id: str, title: str, tags: tuple[str, ...]) -> None:
         """Change title and tags; never touches text or vectors."""
-        self.get(who, recording_id)
+        self.get(principal, recording_id, Right.WRITE)
         with self._database.write() as session:
             row = session.get(Recording, recording_id)
             if row is None:
                 raise NotFound  # deleted at this moment
             row.title, row.tags = clean_text(title) or row.filename, sorted(clean_tags(tags))
 
-    def delete(self, who: Principal, recording_id: str) -> Recording:
+    @audited(AuditAction.CHANGED, AuditSubject.RECORDING, "recording_id")
+    def date(self, principal: Principal, recording_id: str, when: Recorded | None) -> None:
+        """A person says when it was recorded; None: nobody knows. Raises NotFound."""
+        self.get(principal, recording_id, Right.WRITE)
+        with self._database.write() as session:
+            row = session.get(Recording, recording_id)
+            if row is None:
+                raise NotFound  # deleted at this moment
+            row.recorded_at, row.recorded_kind = (when.at, when.kind) if when else (None, None)
+
+    @audited(AuditAction.DELETED, AuditSubject.RECORDING, "recording_id")
+    def delete(self, principal: Principal, recording_id: str) -> Recording:
         """Forget a recording with its tasks and passages; transcripts too if nobody else has the bytes."""
-        self.get(who, recording_id)
+        self.get(principal, recording_id, Right.OWN, with_bin=True)
         with self._database.write() as session:
             return _delete(session, recording_id)
 
-    def forget(self, who: Principal, task_id: str) -> Recording | None:
+    @audited(AuditAction.DELETED, AuditSubject.RECORDING, "recording_id")
+    def discard(self, principal: Principal, recording_id: str) -> None:
+        """Put a recording into the bin: work on it stops, its passages go. Nothing where it is there."""
+        recording = self.get(principal, recording_id, Right.WRITE, with_bin=True)
+        with self._database.write() as session:
+            self._database.advisory_lock(session, recording.sha256)
+            now = self._job_queue.now()
+            self._job_queue.stop(session, recording_id)
+            row = _locked(session, recording_id)
+            if row.deleted_at is None:
+                session.execute(delete(PassageRow).where(PassageRow.recording_id == recording_id))
+                row.deleted_at, row.embedding_status = now, EmbeddingStatus.OFF
+        self._job_queue.wake_next(recording.owner)
+
+    @audited(AuditAction.RESTORED, AuditSubject.RECORDING, "recording_id")
+    def restore(self, principal: Principal, recording_id: str) -> list[str]:
+        """Take a recording out of the bin and queue its indexing; tasks (ids) that stopped for the bin.
+
+        Nothing where it is not there. Raises NotFound.
+        """
+        recording = self.get(principal, recording_id, Right.WRITE, with_bin=True)
+        if recording.deleted_at is None:
+            return []
+        with self._database.write() as session:
+            self._database.advisory_lock(session, recording.sha256)
+            row = _locked(session, recording_id)
+            stopped = select(Task.id).where(
+                Task.recording_id == recording_id,
+                Task.status == TaskStatus.CANCELLED,
+                Task.completed_at >= (row.deleted_at or math.inf),
+            )
+            task_ids = list(session.scalars(stopped))
+            begun = select(Job.kind).where(Job.task_id.in_(task_ids), Job.state == JobState.CANCELLED)
+            jobs = self._taken_out(session, row, session.scalars(begun).all())
+        for job in jobs:
+            self._job_queue.notify(job)
+        return task_ids
+
+    def _taken_out(self, session: Session, recording: Recording, going_on: AnyOf[JobKind]) -> list[Job]:
+        """It is in the bin no more; the job that makes it found again, unless one that is `going_on` does."""
+        if recording.deleted_at is None:
+            return []
+        recording.deleted_at = None
+        session.flush()
+        if JobKind.INDEX in going_on:
+            return []
+        job = embedding_jobs.index_job(session, recording.id, self._job_queue.now())
+        return [job] if job else []
+
+    @audited(AuditAction.DELETED, AuditSubject.TASK, "task_id")
+    def forget(self, principal: Principal, task_id: str) -> Recording | None:
         """Forget a task. If it was the last of a recording that came by the API, forget and give that."""
-        task = self.task(who, task_id)
+        task = self.task(principal, task_id, Right.OWN, with_bin=True)
         with self._database.write() as session:
             session.execute(delete(Task).where(Task.id == task.id))
+            if task.excerpt is not None:  # its transcript is nobody else's
+                session.execute(delete(Transcript).where(Transcript.id == task.transcript_id))
             others = select(Task.id).where(Task.recording_id == task.recording_id).limit(1)
-            if task.owner == PAGES or session.scalar(others):
+            latest = others.order_by(Task.created_at.desc(), Task.id).scalar_subquery()
+            session.execute(update(Task).where(Task.id == latest).values(is_newest=True))
+            if is_person(task.owner) or session.scalar(others):
                 embedding_jobs.embed_rest(session, task.recording_id)
                 return None
+            gone = AuditAction.DELETED, AuditSubject.RECORDING, task.recording_id
+            record(session, principal, *gone, "recordings.forget")
             return _delete(session, task.recording_id)
 
     def media(self, sha256: str) -> Media | None:
         """What is known about these bytes from when somebody brought them before."""
         with self._database.read() as session:
-            row = session.scalars(select(Recording).where(Recording.sha256 == sha256).limit(1)).first()
-        return Media(row.format, row.duration_s, row.channels, SAMPLE_RATE, estimated=False) if row else None
+            same = select(Recording).where(Recording.sha256 == sha256).limit(1)
+            row = session.scalars(same.execution_options(**WITH_BIN)).first()
+        if row is None:
+            return None
+        tracks = tuple(Track(**track) for track in row.tracks)
+        return Media(row.format, row.duration_s, row.channels, SAMPLE_RATE, estimated=False, tracks=tracks)
+
+    def peaks(self, sha256: str) -> str:
+        """How loud these bytes are along their length, in base64; empty where nobody has decoded them."""
+        with self._database.read() as session:
+            row = session.get(Peaks, sha256)
+        return base64.b64encode(row.peaks).decode() if row else ""
 
     def has(self, sha256: str) -> bool:
         """Whether anybody has these bytes."""
@@ -268,7 +592,10 @@ class Recordings:
 
 def complete(session: Session, task: Task) -> None:
     """The recording is read as this task heard it; a task that had ended by itself stays as it ended."""
-    session.get_one(Recording, task.recording_id).transcript_id = task.transcript_id
+    recording = session.get_one(Recording, task.recording_id)
+    transcript = session.get_one(Transcript, task.transcript_id)
+    recording.transcript_id, recording.engine = transcript.id, transcript.engine
+    transcripts.record_language(session, task.recording_id, transcript)
     session.execute(
         update(Task)
         .where(Task.id == task.id, Task.status == TaskStatus.PROCESSING)
@@ -278,73 +605,181 @@ def complete(session: Session, task: Task) -> None:
     )
 
 
+def _locked(session: Session, recording_id: str) -> Recording:
+    """A recording, in the bin or not, as it is now, for this transaction alone."""
+    row = session.get(
+        Recording, recording_id, with_for_update=True, populate_existing=True, execution_options=WITH_BIN
+    )
+    if row is None:
+        raise NotFound  # deleted at this moment
+    return row
+
+
 def _delete(session: Session, recording_id: str) -> Recording:
-    recording = session.get(Recording, recording_id)
-    if recording is None:
-        raise NotFound
+    recording = _locked(session, recording_id)
     session.delete(recording)
     session.flush()
+    delete_unused_voices(session)
     if not _has(session, recording.sha256):
-        session.execute(delete(Transcript).where(Transcript.sha256 == recording.sha256))
+        for table in (Transcript, Peaks):
+            session.execute(delete(table).where(table.sha256 == recording.sha256))
     return recording
 
 
 def _has(session: Session, sha256: str) -> bool:
-    return session.scalar(select(Recording.id).where(Recording.sha256 == sha256).limit(1)) is not None
+    same = select(Recording.id).where(Recording.sha256 == sha256).limit(1).execution_options(**WITH_BIN)
+    return session.scalar(same) is not None
 
 
-def _task(
-    recording: Recording, transcript: Transcript, engine: Engine, options: TranscriptionOptions, now: float
-) -> tuple[Task, Job | None]:
-    task = Task(
+def _task(recording: Recording, transcript: Transcript, options: TranscriptionOptions) -> Task:
+    return Task(
         recording_id=recording.id,
         transcript_id=transcript.id,
         owner=recording.owner,
-        engine=engine.name,
-        language=options.language,
+        engine=transcript.engine,
+        language=transcript.language,
         embedding_mode=options.embedding_mode or EmbeddingMode.SYNC,
+        speakers=options.speakers or SPEAKERS_OFF,
+        keep_corrections=options.keep_corrections,
+        group_id=options.group_id,
     )
-    if transcript.complete and recording.transcript_id == transcript.id:
-        task.status, task.stage, task.progress = TaskStatus.COMPLETED, TaskStatus.COMPLETED, 100
-        task.created_at = task.started_at = task.completed_at = now
-        return task, None
-    kind, queue = (JobKind.INDEX, "io") if transcript.complete else (JobKind.PREPARE, "cpu")
-    return task, Job(kind=kind, queue=queue, run_at=now, notified_at=now, created_at=now)
 
 
+def recorded(recording: Recording) -> Recorded | None:
+    """When it was recorded, as far as anybody knows."""
+    if recording.recorded_at is None or recording.recorded_kind is None:
+        return None
+    return Recorded(recording.recorded_at, recording.recorded_kind)
+
+
+Order = Sequence[ColumnElement[Any] | InstrumentedAttribute[Any]]
 Found = Select[*tuple[Any, ...]]
 """A selection of recordings or tasks, and perhaps of more beside each."""
 
 
 def page(
-    session: Session, found: Found, words: str, tag: str, limit: int, offset: int
+    session: Session,
+    statement: Found,
+    among: Found,
+    words: str,
+    tag: str,
+    limit: int,
+    offset: int,
+    sort: str = NEWEST,
+    total: int | None = None,
 ) -> tuple[int, Sequence[Row[*tuple[Any, ...]]]]:
-    """How many have these words in title or file name, and this tag; one page of them, newest first."""
-    if not (words or tag):
-        return _page(session, found, Recording, limit, offset)
-    ids = _fitting(session, found, words, tag)
-    shown = found.where(Recording.id.in_(ids[offset : offset + limit]))
-    return len(ids), session.execute(_newest(shown, Recording)).all()
+    """How many have these words in title or file name, and this tag; one page of them, in one of ORDERS.
+
+    `among` selects the recordings that somebody may see; `statement` selects any, with what is beside them,
+    and is asked for those of the page alone. `total` is how many fit, where that is known.
+    """
+    only = fitting(session, among, words, tag).with_only_columns(Recording.id)
+    order = (*ORDERS[sort], Recording.id.desc() if sort == NEWEST else Recording.id)
+    if total is None:
+        few = session.scalars(only.limit(FEW + 1)).all()
+        if len(few) <= FEW:
+            only, total = select(Recording.id).where(Recording.id.in_(few)), len(few)
+        else:
+            total = session.scalar(select(func.count()).select_from(only.subquery())) or 0
+    backwards = (Recording.created_at, Recording.id) if sort == NEWEST else None
+    ids = _ids(session, only, order, backwards, total, limit, offset)
+    return total, session.execute(statement.where(Recording.id.in_(ids)).order_by(*order)).all()
 
 
-def _fitting(session: Session, found: Found, words: str, tag: str) -> list[str]:
-    """Their ids, newest first. Compared here: SQLite knows capitals of the Latin alphabet only."""
-    wanted = words.casefold().split()
-    columns = Recording.id, Recording.title, Recording.filename, Recording.tags
-    rows = session.execute(_newest(found.with_only_columns(*columns), Recording))
-    return [
-        id_
-        for id_, title, filename, given in rows
-        if (not tag or tag in given) and all(word in f"{title}\n{filename}".casefold() for word in wanted)
-    ]
+def fitting(session: Session, found: Found, words: str, tag: str) -> Found:
+    """Those with this tag, and with these parts in title or file name.
+
+    Both are looked for in an index, and in rows that have more than an index takes.
+    """
+    row = aliased(Recording)
+    for word in words.casefold().split():
+        longer = row.long_name.is_not(None), row.long_name.contains(word, autoescape=True)
+        here = Recording.folded_name.contains(word, autoescape=True)
+        found = found.where(_or_in(session, here, select(row.id).where(*longer)))
+    if tag:
+        longer = row.indexed_tags.is_(None), _tagged(cast(row.tags, Text), json.dumps(tag))
+        here = _indexed_with(session, json.dumps(tag, ensure_ascii=False))
+        found = found.where(_or_in(session, here, select(row.id).where(*longer)))
+    return found
 
 
-def _newest(found: Found, model: type[Recording | Task]) -> Found:
-    return found.order_by(model.created_at.desc(), model.id)
+def _or_in(session: Session, condition: ColumnElement[bool], longer: Select[str]) -> ColumnElement[bool]:
+    """Those that the index finds, and these: hardly ever any, and without them an index answers alone."""
+    return condition if session.scalar(longer.limit(1)) is None else condition | Recording.id.in_(longer)
 
 
-def _page(
-    session: Session, found: Found, model: type[Recording | Task], limit: int, offset: int
-) -> tuple[int, Sequence[Row[*tuple[Any, ...]]]]:
-    total = session.scalar(select(func.count()).select_from(found.subquery())) or 0
-    return total, session.execute(_newest(found, model).limit(limit).offset(offset)).all()
+def _indexed_with(session: Session, name: str) -> ColumnElement[bool]:
+    """The condition that indexed tags have this one.
+
+    Where the same tags come again and again, one step in the index finds each set of them, however many
+    recordings have it.
+    """
+    row = aliased(Recording)
+    least = select(func.min(row.indexed_tags).label("tags")).where(row.deleted_at.is_(None))
+    sets = least.cte("sets", recursive=True)
+    following = least.where(row.indexed_tags > sets.c.tags).scalar_subquery()
+    sets = sets.union_all(select(following).where(sets.c.tags.is_not(None)))
+    some = session.scalars(select(sets.c.tags).limit(TAG_SETS + 1)).all()
+    if len(some) > TAG_SETS:
+        return _tagged(Recording.indexed_tags, name)
+    return Recording.indexed_tags.in_(
+        [tags for tags in some if tags and (f"[{name}" in tags or f", {name}" in tags)]
+    )
+
+
+def _tagged(given: ColumnElement[str] | InstrumentedAttribute[str | None], name: str) -> ColumnElement[bool]:
+    """Whether tags in JSON have this one: the first, or after a comma."""
+    first, other = (given.contains(f"{before}{name}", autoescape=True) for before in ("[", ", "))
+    return first | other
+
+
+def _ids(
+    session: Session,
+    only: Found,
+    order: Order,
+    backwards: Order | None,
+    total: int,
+    limit: int,
+    offset: int,
+) -> list[str]:
+    """Ids of one page; of the second half they are read from the end, where its order is known."""
+    if backwards is None or offset <= total // 2:
+        return list(session.scalars(only.order_by(*order).limit(limit).offset(offset)))
+    first = max(0, total - offset - limit)
+    some = only.order_by(*backwards).limit(max(0, total - offset - first)).offset(first)
+    return list(session.scalars(some))[::-1]
+
+
+def _task_page(
+    session: Session, statement: Select[Task], limit: int, offset: int, total: int | None
+) -> tuple[int, list[Task]]:
+    """How many fit, newest first, and one page of them."""
+    only = statement.with_only_columns(Task.id)
+    if total is None:
+        total = session.scalar(select(func.count()).select_from(only.subquery())) or 0
+    order = (Task.created_at.desc(), Task.id.desc())
+    ids = _ids(session, only, order, (Task.created_at, Task.id), total, limit, offset)
+    return total, list(session.scalars(select(Task).where(Task.id.in_(ids)).order_by(*order)))
+
+
+def _count_tasks(session: Session, principal: Principal, status: str) -> int | None:
+    """How many tasks they may see, where those need not be looked at one by one."""
+    program = not (principal.admin or principal.only or principal.is_person)
+    if not status and not program:
+        summed = visible_to(select(func.sum(Recording.task_count)), principal, Recording)
+        return int(session.scalar(summed) or 0)
+    counted = select(func.count()).select_from(Task)
+    counted = counted.where(Task.status == status) if status else counted
+    if program:
+        return outside_bin(session, counted.where(Task.owner == principal.owner))
+    return outside_bin(session, counted) if principal.admin else None
+
+
+def outside_bin(session: Session, counted: Select[int]) -> int:
+    """Of the tasks that are counted all but those of recordings in the bin.
+
+    Those are few, and both are counted in an index: no task is looked for in the bin.
+    """
+    binned = select(Recording.id).where(Recording.deleted_at > 0).execution_options(**WITH_BIN)
+    hidden = counted.where(Task.recording_id.in_(binned)).execution_options(**WITH_BIN)
+    return (session.scalar(counted) or 0) - (session.scalar(hidden) or 0)

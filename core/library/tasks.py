@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from sqlalchemy.orm import Session
 
+from core.audit import audited
 from core.database.database import Database
-from core.database.states import EmbeddingMode, JobKind
+from core.database.owned import Right
+from core.database.states import AuditAction, AuditSubject, EmbeddingMode, JobKind
 from core.database.tables import Job, Task
 from core.library.recordings import Recordings
 from core.principal import Principal
@@ -30,16 +32,18 @@ class Tasks:
         self._job_queue = job_queue
         self._revive_orders = revive_orders
 
-    def cancel(self, who: Principal, task_id: str) -> bool:
+    @audited(AuditAction.CHANGED, AuditSubject.TASK, "task_id")
+    def cancel(self, principal: Principal, task_id: str) -> bool:
         """Stop a task and keep what is finished. False if it had already ended."""
-        task = self._recordings.task(who, task_id)
+        task = self._recordings.task(principal, task_id, Right.WRITE)
         cancelled = self._job_queue.cancel(task.id)
         self._job_queue.wake_next(task.owner)
         return cancelled
 
-    def retry(self, who: Principal, task_id: str) -> bool:
+    @audited(AuditAction.CHANGED, AuditSubject.TASK, "task_id")
+    def retry(self, principal: Principal, task_id: str) -> bool:
         """Go on from the stage that failed. False if there is nothing to retry."""
-        task = self._recordings.task(who, task_id)
+        task = self._recordings.task(principal, task_id, Right.WRITE)
         if self._job_queue.retry(task.id, functools.partial(self._start_afresh, task=task)):
             return True
         with self._database.write() as session:

@@ -11,16 +11,17 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path, PurePath
 
-from core.errors import BadRequest, Code, NoSpace, NotFound, TooLarge, UnreadableMedia
+from core.errors import BadRequest, Code, Conflict, NoSpace, NotFound, TooLarge, Unavailable, UnreadableMedia
 
 _AUDIO = {
     ".mp3",
@@ -36,13 +37,22 @@ _AUDIO = {
     ".amr",
     ".aiff",
     ".caf",
-}
-_VIDEO = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".3gp"}
-SUFFIXES = frozenset(_AUDIO | _VIDEO)
-"""Endings taken for media in a server folder; what is inside decides later."""
+    ".mka", ".weba", ".mp2", ".ac3", ".au", ".snd", ".wv", ".tta", ".ape", ".aif", ".w64", ".dss", ".gsm",
+    ".vox", ".ul", ".ulaw", ".al", ".alaw", ".g722", ".g729", ".sln",
+}  # fmt: skip
+_VIDEO = {
+    ".mp4", ".mov", ".mkv", ".webm", ".avi", ".3gp", ".3g2", ".m4v", ".mpg", ".mpeg", ".flv", ".ts", ".mts",
+    ".m2ts", ".wmv", ".asf",
+}  # fmt: skip
+_TRANSCRIPTS = {".srt", ".vtt"}
+SUFFIXES = frozenset(_AUDIO | _VIDEO | _TRANSCRIPTS)
+"""Endings taken from a server folder; what is inside decides later. Text and JSON lie about there anyway."""
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """Numbers of the system errors that mean: no room to write this."""
+
+DISK_UNWRITABLE = frozenset({errno.EROFS, errno.EIO, errno.ENODEV, errno.ENXIO, errno.ESTALE})
+"""The disk was made read-only, as Linux does once it finds an error, or it is broken or gone."""
 
 _PARTIAL = ".incoming-"
 _CHECK_EVERY_BYTES = 16 * 1024**2
@@ -84,7 +94,8 @@ class Store:
             with FileIO(descriptor, "wb") as file:
                 yield Upload(self, file, Path(name))
         finally:
-            Path(name).unlink(missing_ok=True)
+            with suppress(OSError):  # a disk that cannot be written keeps it until it is swept
+                Path(name).unlink(missing_ok=True)
 
     def admit(self, size_bytes: int, written_bytes: int = 0) -> None:
         """Would an upload of this size be taken, with so much of it written? Raises TooLarge or NoSpace."""
@@ -98,8 +109,12 @@ class Store:
         """Where these bytes lie. Raises NotFound."""
         place = self.place(sha256)
         if not place.is_file():
-            raise NotFound
+            raise NotFound(Code.STORED_FILE_GONE)
         return place
+
+    def holds(self, sha256: str) -> bool:
+        """Whether these bytes are kept."""
+        return self.place(sha256).is_file()
 
     def place(self, sha256: str) -> Path:
         """Where these bytes lie or would lie. Raises NotFound for what is no hash."""
@@ -197,13 +212,23 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def writing(folder: Path, needed_bytes: int = 0) -> Iterator[None]:
-    """Whatever is written to disk inside: a full disk becomes NoSpace, other errors stay themselves."""
+    """Whatever is written to disk inside: what a disk fails with becomes an error of ours, all else stays."""
     try:
         yield
     except OSError as error:
-        if error.errno not in DISK_FULL:
+        disk_error = of_disk(error, folder, needed_bytes)
+        if disk_error is None:
             raise
-        raise no_space(folder, needed_bytes) from error
+        raise disk_error from error
+
+
+def of_disk(error: OSError, folder: Path, needed_bytes: int = 0) -> Unavailable | None:
+    """What an error of the disk means for whoever asked; None for errors that say nothing of a disk."""
+    if error.errno in DISK_FULL:
+        return no_space(folder, needed_bytes)
+    if error.errno in DISK_UNWRITABLE:
+        return Unavailable(Code.DISK_UNWRITABLE, what=errno.errorcode[error.errno or 0])
+    return None
 
 
 def no_space(folder: Path, needed_bytes: int) -> NoSpace:
@@ -227,8 +252,8 @@ def clean_name(name: str) -> str:
 
     For display only. A name of which nothing is left becomes "recording".
     """
-    shown = "".join(filter(_is_shown, unicodedata.normalize("NFC", name)))
-    parts = [part.strip() for part in re.split(r"[/\\]", shown)]
+    printable = "".join(filter(_is_shown, unicodedata.normalize("NFC", name)))
+    parts = [part.strip() for part in re.split(r"[/\\]", printable)]
     last = next((part for part in reversed(parts) if part.strip(".")), "recording")
     suffix = PurePath(last).suffix[:16]
     return last if len(last) <= _LONGEST_NAME else last[: _LONGEST_NAME - len(suffix)] + suffix
@@ -237,8 +262,8 @@ def clean_name(name: str) -> str:
 def clean_text(text: str) -> str:
     """A title or tag fit to be shown: one line, nothing that hides or turns letters, no space around it."""
     spaced = re.sub(r"[\s\x1c-\x1f\x85\u2028\u2029]", " ", text)
-    shown = unicodedata.normalize("NFC", "".join(filter(_is_shown, spaced)))
-    return " ".join(shown.split()).strip(f" {_ZERO_WIDTH_JOINERS}")
+    printable = unicodedata.normalize("NFC", "".join(filter(_is_shown, spaced)))
+    return " ".join(printable.split()).strip(f" {_ZERO_WIDTH_JOINERS}")
 
 
 def clean_tags(tags: Iterable[str]) -> set[str]:
@@ -262,6 +287,52 @@ def folder_files(root: Path, allowed: Sequence[Path]) -> Iterator[Path]:
     if not folder.is_dir():
         raise BadRequest(Code.FOLDER_NOT_FOUND)
     return _media_under(folder)
+
+
+class ServerFile(FileIO):
+    """A file of a server folder while it is taken in: plain, inside, the same from first byte to last.
+
+    Between the list and the reading anybody who may write there can put a link or a pipe in its place, or
+    in that of a folder above it; so every step down from the allowed folder is opened without following.
+    Raises BadRequest outside of the allowed folders, NotFound for what is gone or is no plain file.
+    """
+
+    def __init__(self, path: Path, allowed: Sequence[Path]) -> None:
+        place = next((place for place in allowed if path.is_relative_to(place)), None)
+        if place is None or ".." in path.parts:
+            raise BadRequest(Code.FOLDER_NOT_ALLOWED)
+        try:
+            super().__init__(_opened_below(place, path.relative_to(place).parts), "rb")
+        except OSError as error:  # also ELOOP, ENOTDIR: a link, or a file where a folder was
+            raise NotFound(Code.FILE_GONE) from error
+        self._first = self._state()
+        if not stat.S_ISREG(os.fstat(self.fileno()).st_mode):
+            self.close()
+            raise NotFound(Code.FILE_GONE)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As of any file. Raises Conflict at the end of one that changed meanwhile, as while it is copied."""
+        piece = super().read(-1 if size is None else size) or b""
+        if not piece and self._state() != self._first:
+            raise Conflict(Code.FILE_CHANGED)
+        return piece
+
+    def _state(self) -> tuple[int, int]:
+        now = os.fstat(self.fileno())
+        return now.st_size, now.st_mtime_ns
+
+
+def _opened_below(place: Path, parts: Sequence[str]) -> int:
+    """A descriptor of what lies there. Raises OSError for a link on the way; never waits for a pipe."""
+    folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for n, part in enumerate(parts, 1):
+        kind = os.O_NONBLOCK if n == len(parts) else os.O_DIRECTORY
+        try:
+            below = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | kind, dir_fd=folder)
+        finally:
+            os.close(folder)
+        folder = below
+    return folder
 
 
 def _media_under(folder: Path) -> Iterator[Path]:

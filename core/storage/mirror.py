@@ -5,6 +5,8 @@ Work reads files of this disk; a machine that lacks one, or has lost its disk, f
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 from core.errors import OBJECT_STORE, ProviderBusy, ProviderResting
@@ -12,6 +14,8 @@ from core.storage.blobs import Store
 from core.storage.object_store import ObjectStore
 
 AGAIN_S = 60.0
+IN_USE_S = 3600.0
+"""A file that was asked for so lately may still be read."""
 
 
 class MirroredBlobStore(Store):
@@ -23,12 +27,41 @@ class MirroredBlobStore(Store):
 
     def path(self, sha256: str) -> Path:
         """Where these bytes lie; fetched if only their copy is there. Raises NotFound."""
-        if self._storage.can_share and not self.place(sha256).is_file():
-            self._fetch(sha256)
+        if self._storage.can_share:
+            try:
+                os.utime(self.place(sha256))  # `evict` goes by the last use
+            except FileNotFoundError:
+                self._fetch(sha256)
         return super().path(sha256)
 
+    def evict(self, max_bytes: int) -> int:
+        """Delete what was used longest ago until the rest fits into `max_bytes`; says how many files.
+
+        Never a file whose only copy is here, and none that was used within the last hour.
+        """
+        if not self._storage.can_share:
+            return 0
+        files = sorted((file.stat().st_mtime, file) for file in self.folder.glob("??/*"))
+        excess, evicted = sum(file.stat().st_size for _, file in files) - max_bytes, 0
+        for used_at, file in files:
+            if excess <= 0 or used_at > time.time() - IN_USE_S:
+                break
+            if self._storage.has(_name(file.name)):
+                excess -= file.stat().st_size
+                self.remove(file.name)
+                evicted += 1
+        return evicted
+
+    def holds(self, sha256: str) -> bool:
+        """Whether these bytes are kept, here or elsewhere. Raises what the object store raises."""
+        return super().holds(sha256) or (self._storage.can_share and self._storage.has(_name(sha256)))
+
     def copy(self, sha256: str) -> None:
-        """Have a copy elsewhere, once. ProviderResting while that is not possible: it burns no attempt."""
+        """Have a copy elsewhere, once.
+
+        Raise ProviderResting while that is not possible, which burns no attempt, and NotFound where there is
+        neither a copy nor a file to make it of.
+        """
         if not self._storage.can_share:
             return
         try:

@@ -11,6 +11,7 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,13 +33,24 @@ LONGEST_LINK_S = 7 * 24 * 3600.0
 """Signature version 4 allows no more."""
 
 
+@dataclass(frozen=True)
+class StoredObject:
+    """An object of a bucket; `version` differs once its content does."""
+
+    name: str
+    size_bytes: int
+    version: str
+
+
 class ObjectStore:
     """Objects by name, in a folder of this machine or in a bucket."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, bucket: str = "") -> None:
+        """That of the installation, or another `bucket` (`s3://bucket/prefix`) by the same keys."""
         self._settings = settings
-        self.can_share = bool(settings.bucket)
-        self.title = settings.bucket or str(settings.home / "objects")
+        self._bucket = bucket or settings.bucket
+        self.can_share = bool(self._bucket)
+        self.title = self._bucket or str(settings.home / "objects")
 
     def put(self, name: str, content: bytes | Path) -> None:
         """Keep bytes or a file, in parts if it is large; an object of the same name is replaced.
@@ -61,12 +73,12 @@ class ObjectStore:
         import obstore  # noqa: PLC0415
 
         with _translated():
-            found = obstore.head(self._store, name)
-        for start in range(0, found["size"], PART_BYTES):
-            end = min(start + PART_BYTES, found["size"])
+            head = obstore.head(self._store, name)
+        for start in range(0, head["size"], PART_BYTES):
+            end = min(start + PART_BYTES, head["size"])
             with _translated():
                 part = obstore.get(
-                    self._store, name, options={"range": (start, end), "if_match": found["e_tag"]}
+                    self._store, name, options={"range": (start, end), "if_match": head["e_tag"]}
                 )
                 content = bytes(part.bytes())
             heartbeat.beat()
@@ -106,8 +118,24 @@ class ObjectStore:
 
         now = time.time()
         with _translated():
-            found = [one for page in obstore.list(self._store, prefix) for one in page]
-        return [(one["path"], now - one["last_modified"].timestamp()) for one in found]
+            entries = [one for page in obstore.list(self._store, prefix) for one in page]
+        return [(one["path"], now - one["last_modified"].timestamp()) for one in entries]
+
+    def objects(self) -> Iterator[StoredObject]:
+        """Everything there, in order of its name."""
+        import obstore  # noqa: PLC0415
+
+        with _translated():
+            for page in obstore.list(self._store):
+                for one in page:
+                    yield StoredObject(one["path"], one["size"], one["e_tag"] or str(one["last_modified"]))
+
+    def move(self, name: str, to: str) -> None:
+        """Give an object another name. Raise NotFound."""
+        import obstore  # noqa: PLC0415
+
+        with _translated():
+            obstore.rename(self._store, name, to)
 
     def clear(self, prefix: str) -> None:
         """Delete all objects whose names begin so."""
@@ -120,10 +148,10 @@ class ObjectStore:
 
         if not self.can_share:
             raise Rejected(Code.STORAGE_WITHOUT_LINKS)
-        wanted: Any = method
+        http_method: Any = method
         with _translated():
             lasting = timedelta(seconds=min(valid_s, LONGEST_LINK_S))
-            return obstore.sign(self._signing, wanted, name, lasting)
+            return obstore.sign(self._signing, http_method, name, lasting)
 
     def test(self) -> float:
         """Write, read and delete a tiny object; seconds that took."""
@@ -146,9 +174,9 @@ class ObjectStore:
     def _signing(self) -> S3Store:
         from obstore.store import S3Store  # noqa: PLC0415
 
-        bucket, prefix = _place(self._settings.bucket)
+        bucket, prefix = _place(self._bucket)
         app = self._settings
-        known: dict[str, Any] = {
+        options: dict[str, Any] = {
             "access_key_id": app.s3_access_key.get_secret_value(),
             "secret_access_key": app.s3_secret_key.get_secret_value(),
             "endpoint": app.s3_endpoint_url,
@@ -160,7 +188,7 @@ class ObjectStore:
             virtual_hosted_style_request=not app.s3_endpoint_url,
             client_options={"timeout": f"{DEADLINE_S}s", "connect_timeout": "10s", "allow_http": True},
             retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=DEADLINE_S)},
-            **{name: value for name, value in known.items() if value},
+            **{name: value for name, value in options.items() if value},
         )
 
 

@@ -13,25 +13,50 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from sqlalchemy import delete, func, select, update
 
 from core.database.database import Database
+from core.database.owned import get_owned
 from core.database.tables import Resumable, new_id
 from core.errors import Code, Conflict, NotFound
-from core.principal import PAGES, Principal
+from core.principal import Principal
 from core.storage.blobs import Blob, Store, writing
 
 OPEN_AT_ONCE = 20
-"""Unfinished uploads one owner may have; each may fill the disk up to the limit of a file."""
+"""Unfinished uploads of one owner; each may be as large as files may be."""
+VISITOR_AT_ONCE = 500
+"""The same of one visitor of the pages, where files wait until somebody says what is to become of them."""
+PAGES_AT_ONCE = 2000
+"""The same of all visitors of the pages together."""
+DEFERRED = "deferred"
+"""Said of an upload whose length is not known yet: it is being recorded."""
+HELD = "held"
+"""Said of an upload of the pages that makes no task when it is complete, but waits for one."""
 ABANDONED_S = 60.0
-"""An upload that nobody has sent to for so long gives way to another visitor's if there are too many; a
-connection that is silent for half as long is cut."""
+"""An upload of the pages that nobody has sent to for so long gives way where there are too many; a connection
+that is silent for half as long is cut."""
 KEPT_S = 24 * 3600.0
+KEPT_ELSEWHERE_S = 7 * KEPT_S
+
+
+@dataclass(frozen=True)
+class HeldFile:
+    """A file that has arrived whole from a page and waits there."""
+
+    id: str
+    name: str
+    size: int
+    path: Path
+
+    def open_path(self) -> AbstractContextManager[Path]:
+        """It as a file of this disk."""
+        return nullcontext(self.path)
 
 
 class ResumableUploads:
@@ -45,31 +70,55 @@ class ResumableUploads:
         self._claiming = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
-    def begin(self, who: Principal, size_bytes: int, facts: dict[str, str]) -> Resumable:
-        """An upload of this size begins. Raises TooLarge, NoSpace, or Conflict if there are too many."""
-        self._store.admit(size_bytes)
-        if who.owner == PAGES:
-            self._make_room()
-        row = Resumable(id=new_id(), owner=who.owner, size_bytes=size_bytes, facts=json.dumps(facts))
+    def begin(
+        self, principal: Principal, size_bytes: int | None, facts: dict[str, str], visitor: str = ""
+    ) -> Resumable:
+        """An upload of this size begins; `visitor` tells those apart who share an owner.
+
+        None: nobody knows its size yet, `fix_length` says it; until then it may grow as files may.
+        Raises TooLarge, NoSpace, or Conflict if there are too many.
+        """
+        principal.must_write()
+        self._store.admit(size_bytes or 1)
+        if size_bytes is None:
+            size_bytes, facts = self._store.max_bytes, {**facts, DEFERRED: "1"}
+        if visitor:
+            self._make_room(principal, visitor)
+        row = Resumable(
+            id=new_id(),
+            owner=principal.owner,
+            visitor=visitor,
+            size_bytes=size_bytes,
+            facts=json.dumps(facts),
+        )
+        open_ = select(func.count()).where(Resumable.owner == principal.owner, Resumable.task_id.is_(None))
         with self._database.write() as session:
-            mine = select(func.count()).where(Resumable.owner == who.owner, Resumable.task_id.is_(None))
-            if (session.scalar(mine) or 0) >= OPEN_AT_ONCE:
-                raise Conflict(Code.TOO_MANY_UPLOADS, most=OPEN_AT_ONCE)
+            most = VISITOR_AT_ONCE if visitor else OPEN_AT_ONCE
+            if (session.scalar(open_.where(Resumable.visitor == visitor)) or 0) >= most:
+                raise Conflict(Code.TOO_MANY_UPLOADS, most=most)
+            if (session.scalar(open_) or 0) >= PAGES_AT_ONCE:
+                raise Conflict(Code.TOO_MANY_UPLOADS, most=PAGES_AT_ONCE)
             session.add(row)
         with writing(self._folder):
             self.path(row).touch()
         return row
 
-    def _make_room(self) -> None:
-        """Visitors of the pages share one owner: at its limit, forget uploads that one of them has left."""
-        mine = select(Resumable).where(Resumable.owner == PAGES, Resumable.task_id.is_(None))
+    def _make_room(self, principal: Principal, visitor: str) -> None:
+        """Forget uploads that were left: this visit's at its limit, any of this owner's at theirs."""
+        open_ = select(Resumable).where(Resumable.owner == principal.owner, Resumable.task_id.is_(None))
         with self._database.read() as session:
-            rows = list(session.scalars(mine))
+            rows = list(session.scalars(open_))
+        own_rows = [row for row in rows if row.visitor == visitor]
+        for some, most in ((own_rows, VISITOR_AT_ONCE), (rows, PAGES_AT_ONCE)):
+            if len(some) >= most:
+                self._forget_abandoned(some, len(some) - most + 1)
+
+    def _forget_abandoned(self, rows: Sequence[Resumable], most: int) -> None:
+        """Of these uploads so many that nobody goes on with, longest left first."""
         before = time.time() - ABANDONED_S
         written = {row.id: self._written_at(row) for row in rows}
         left = [row for row in rows if row.id not in self._claimed and written[row.id] < before]
-        left.sort(key=lambda row: written[row.id])
-        for row in left[: max(0, len(rows) - OPEN_AT_ONCE + 1)]:
+        for row in sorted(left, key=lambda row: written[row.id])[:most]:
             self.forget(row)
 
     def _written_at(self, row: Resumable) -> float:
@@ -79,13 +128,10 @@ class ResumableUploads:
         except FileNotFoundError:
             return row.created_at
 
-    def get(self, who: Principal, upload_id: str) -> Resumable:
+    def get(self, principal: Principal, upload_id: str) -> Resumable:
         """One upload. Raises NotFound for what is not theirs or was forgotten."""
         with self._database.read() as session:
-            row = session.get(Resumable, upload_id)
-        if row is None or not (who.admin or row.owner == who.owner):
-            raise NotFound
-        return row
+            return get_owned(session, Resumable, principal, upload_id)
 
     @contextmanager
     def claim(self, upload_id: str) -> Iterator[bool]:
@@ -98,6 +144,28 @@ class ResumableUploads:
         finally:
             if claimed:
                 self._claimed.discard(upload_id)
+
+    def is_deferred(self, row: Resumable) -> bool:
+        """Whether nobody has said its length yet."""
+        return DEFERRED in self.facts(row)
+
+    def fix_length(self, row: Resumable, size_bytes: int) -> Resumable:
+        """Say the length of an upload that began without one, by who has claimed it.
+
+        Raises Conflict where it has another one already, or more has arrived.
+        """
+        facts = self.facts(row)
+        if facts.pop(DEFERRED, "") == "" and size_bytes != row.size_bytes:
+            raise Conflict(Code.UPLOAD_TOO_LONG, size=row.size_bytes)
+        if size_bytes < self.offset(row):
+            raise Conflict(Code.UPLOAD_TOO_LONG, size=size_bytes)
+        self._store.admit(size_bytes, self.offset(row))
+        with self._database.write() as session:
+            known = session.get(Resumable, row.id)
+            if known is None:
+                raise NotFound  # stopped at this moment
+            known.size_bytes, known.facts = size_bytes, json.dumps(facts)
+            return known
 
     def offset(self, row: Resumable) -> int:
         """How many bytes have arrived. Raises NotFound if they are gone."""
@@ -145,6 +213,18 @@ class ResumableUploads:
             while rest:
                 rest = rest[file.write(rest) :]
 
+    def held(self, principal: Principal, ids: Sequence[str]) -> list[HeldFile]:
+        """Those of these uploads of a page that wait, complete, in this order."""
+        statement = select(Resumable).where(Resumable.id.in_(ids), Resumable.owner == principal.owner)
+        with self._database.read() as session:
+            rows = {row.id: row for row in session.scalars(statement.where(Resumable.task_id.is_(None)))}
+        waiting = [rows[id_] for id_ in ids if id_ in rows]
+        return [
+            HeldFile(row.id, self.facts(row).get("filename", ""), row.size_bytes, self.path(row))
+            for row in waiting
+            if self.path(row).exists() and self.path(row).stat().st_size == row.size_bytes
+        ]
+
     def sync(self, file: IO[bytes]) -> None:
         """What has arrived survives a power cut from here on."""
         with writing(self._folder):
@@ -152,8 +232,8 @@ class ResumableUploads:
 
     def facts(self, row: Resumable) -> dict[str, str]:
         """What was said about the file when the upload began."""
-        known: dict[str, str] = json.loads(row.facts)
-        return known
+        facts: dict[str, str] = json.loads(row.facts)
+        return facts
 
     def store(self, row: Resumable) -> Blob:
         """The bytes of a complete upload in the store. They stay here too until `link_task` or `forget`."""
@@ -184,11 +264,18 @@ class ResumableUploads:
         self._finished_path(row).unlink(missing_ok=True)
 
     def sweep(self) -> int:
-        """Forget what nobody went on with for a day; says how many."""
-        old = time.time() - KEPT_S
+        """Forget what nobody went on with for a day; says how many.
+
+        What is not here may be growing on another machine that serves the pages, for a week at most.
+        """
+        old, oldest = time.time() - KEPT_S, time.time() - KEPT_ELSEWHERE_S
         with self._database.read() as session:
             rows = list(session.scalars(select(Resumable).where(Resumable.created_at < old)))
-        stale = [row for row in rows if not self.path(row).exists() or self.path(row).stat().st_mtime < old]
+        stale = [
+            row
+            for row in rows
+            if (self._written_at(row) < old if self.path(row).exists() else row.created_at < oldest)
+        ]
         for row in stale:
             self.forget(row)
         return len(stale)
