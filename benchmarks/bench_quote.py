@@ -58,7 +58,10 @@ def main() -> None:
             app, path = Application(settings), DATA / name
             archive = plans.Archive(list(plans.look(list(plans.on_disk([path])), app.database)))
             durations_s = archive.durations_s(UNKNOWN_S)
-            speech_s = min(sum(said for said, _ in plans.measure_speech(archive.fresh)), sum(durations_s))
+            speech_s = min(
+                sum(speech_seconds for speech_seconds, _ in plans.measure_speech(archive.fresh)),
+                sum(durations_s),
+            )
             quotes = [
                 quoted(app, language, durations_s),
                 quoted(app, language, durations_s, speech_s=speech_s),

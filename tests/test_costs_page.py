@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
+from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+import pyarrow as pa
 import pytest
 
+from core.billing.ledger import Call
 from core.database.states import EmbeddingMode
 from core.i18n import catalogue
 from core.library.recordings import TranscriptionOptions
@@ -17,8 +20,11 @@ from core.principal import EVERYONE
 from core.settings import ROOT
 from jobs import installation
 from jobs.installation import application
+from pages.components import charts
+from pages.components import prices as own_prices
 from tests import drive
 from tests.conftest import DATA
+from tests.installation import bring
 from tests.test_pages import texts, visit
 
 MODEL = "gemini-embedding-2"
@@ -43,40 +49,121 @@ def english_only(monkeypatch, app):
     return application()
 
 
+def html(at) -> str:
+    """Everything that stands in figures, as the browser shows it."""
+    page_html = "\n".join(each.proto.body for each in at.get("html"))
+    return unescape(re.sub(r"<style>.*?</style>|<[^>]+>", "\n", page_html, flags=re.DOTALL))
+
+
 def prices(at) -> list[str]:
-    return [metric.value for metric in at.metric]
+    """The two bills, at once and by batch."""
+    bodies = "".join(each.proto.body for each in at.get("html"))
+    return [unescape(price).strip() for price in re.findall(r'class="bill-price">([^<]+)', bodies)]
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-@pytest.mark.parametrize("view", ["plan", "proof", "prices"])
+@pytest.mark.parametrize("view", ["plan", "sheet", "proof", "prices"])
 def test_every_view_opens_in_both_languages(app, language, view):
     assert visit("costs", language, view=view).title[0].value == {"en": "Costs", "ru": "Расходы"}[language]
 
 
-def test_the_first_screen_says_price_and_time_of_the_cheapest_way(app):
-    at = visit("costs", hours="1000")
+def test_the_first_screen_compares_sync_and_batch_before_anything_is_set_up(app):
+    at = visit("costs", hours="500")
 
-    answer = app.estimates.answer(hours=1000)
-    assert [metric.label for metric in at.metric] == ["Price", "Usually ready in", "9 times in 10 within"]
-    assert prices(at)[0] == f"${answer.best.total_usd:,.2f}"
+    compared = app.estimates.answer(hours=500, times_per_year=12).compared()
+    assert prices(at) == [f"${compared.sync.usd:,.2f}", f"${compared.batch.usd:,.2f}"] == ["$21.73", "$10.86"]
+    page_html = html(at)
+    assert "$130.37" in page_html, "a year"
+    assert "Take batch: it saves $10.86" in page_html
+    assert "Batch pays from 12 hours of sound on, with an hour of waiting at $0.01." in page_html
+    needed = [link.proto.label for link in at.get("page_link")]
+    assert needed.count("needs a Gemini key") == needed.count("needs a Groq key") == 2
+    assert needed.count("needs an object store") == 1
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"who": "runpod/24 GB L4"}, ["$5.15", "$4.28", "RunPod 24 GB L4"]),
+        ({"who": "gigaam/cpu"}, ["$3.66", "$2.80", "GigaAM v3, own processor"]),
+        (
+            {"wait": "10"},
+            ["22 h 22 min more of waiting at $10.00 an hour costs you $223.7"],
+        ),
+        ({"wait": "0"}, ["Waiting costs you nothing"]),
+        ({"by": "documents", "documents": "10"}, ["Take it at once", "Batch pays from 67 documents on"]),
+    ],
+)
+def test_who_transcribes_and_what_waiting_is_worth_change_the_answer(app, query, words):
+    page_html = html(visit("costs", hours="500", **query))
+
+    assert [each for each in words if each not in page_html] == []
 
 
 def test_page_and_programs_say_the_same(english_only):
     at = visit("costs", by="documents", documents="100000", tokens="1000")
 
-    told = english_only.estimates.estimate(documents=100_000, tokens_per_document=1000)
-    batch = next(row for row in told["routes"] if row["lane"] == "batch")
-    assert prices(at)[0] == f"${Decimal(batch['total_usd']):,.2f}" == "$10.00"
-    assert "No way can be taken from here yet" in texts(at)
+    comparison = english_only.estimates.estimate(documents=100_000, tokens_per_document=1000)["comparison"]
+    assert prices(at) == [f"${Decimal(comparison[lane]['usd']):,.2f}" for lane in ("sync", "batch")]
+    assert prices(at) == ["$20.00", "$10.00"]
+
+
+def test_the_ways_that_matter_name_quality_beside_the_price_and_never_a_toy(app):
+    page_html = html(visit("costs", hours="500"))
+
+    assert "the best for Russian" in page_html
+    assert "11.2% of words wrong" in page_html
+    assert "cheapest on your own machine" in page_html
+    assert "toy" not in page_html.lower()
+
+
+def test_the_chart_names_what_could_be_chosen_with_local_digits_and_no_name_upon_another(app):
+    [chart, *_] = visit("costs", "ru", hours="500").get("vega_lite_chart")
+
+    spec = json.loads(chart.proto.spec)
+    rows = pa.ipc.open_stream(chart.proto.datasets[0].data.data).read_pandas()
+    assert spec["config"]["locale"]["number"]["decimal"] == ","
+    assert {"GigaAM v3, свой процессор", "Groq whisper-large-v3-turbo", "RunPod 24 GB L4"} <= set(
+        rows["name"]
+    )
+    assert not rows["name"].str.contains("toy|OpenAI|Deepgram|Fireworks|AssemblyAI|Yandex").any()
+    placed: list[tuple[float, float, float]] = []
+    for n in range(len(rows)):
+        charts._place(rows, n, placed)
+    for n, (x, y, wide) in enumerate(placed):
+        for other_x, other_y, other_wide in placed[n + 1 :]:
+            assert abs(y - other_y) >= charts.LINE_PX or x + wide < other_x or other_x + other_wide < x
+
+
+def test_the_four_scenarios_stand_beside_the_prices_they_were_first_told_with(app):
+    at = visit("costs")
+    assert "$62.50" not in html(at)
+
+    at.toggle(key="once").set_value(True).run()
+
+    page_html = html(at)
+    assert all(
+        each in page_html
+        for each in ("A company archive", "100,000", "$10.00", "$125.00 → $62.50", "$1.25 → $0.625")
+    )
+
+
+def test_the_page_for_the_boss_is_one_page_of_word_with_figures_sources_and_days(app):
+    at = visit("costs", "ru", view="sheet", hours="500")
+
+    page_html = html(at)
+    assert "500 ч звука в месяц — сразу или пакетом?" in page_html
+    assert "https://ai.google.dev/gemini-api/docs/pricing" in page_html
+    assert "21 нояб. 2026" in page_html
 
 
 def test_the_link_reproduces_the_scenario(app):
     at = visit("costs", "ru", by="documents", documents="5000", tokens="700", currency="RUB", ready="3600")
 
-    said = dict(parse_qsl(at.code[0].value.partition("?")[2]))
-    again = visit("costs", "ru", **said)
+    query = dict(parse_qsl(at.code[0].value.partition("?")[2]))
+    again = visit("costs", "ru", **query)
 
-    assert said == {
+    assert query == {
         "by": "documents",
         "documents": "5000",
         "tokens": "700",
@@ -88,7 +175,7 @@ def test_the_link_reproduces_the_scenario(app):
 
 
 @pytest.mark.parametrize(
-    ("said", "sentence"),
+    ("value", "sentence"),
     [
         ({"hours": "-5"}, "Hours of sound must be above zero."),
         ({"hours": "0"}, "Hours of sound must be above zero."),
@@ -97,8 +184,8 @@ def test_the_link_reproduces_the_scenario(app):
         ({"most": "-3"}, "The most it may cost must not be negative."),
     ],
 )
-def test_senseless_numbers_are_a_sentence(app, said, sentence):
-    at = visit("costs", **said)
+def test_senseless_numbers_are_a_sentence(app, value, sentence):
+    at = visit("costs", **value)
 
     assert [error.value.replace("\\", "") for error in at.error] == [sentence]
 
@@ -108,23 +195,23 @@ def test_nonsense_in_a_link_counts_as_nothing(app, nonsense):
     at = visit("costs", hours=nonsense, by=nonsense, currency=nonsense, ready=nonsense, view=nonsense)
 
     assert not at.error
-    assert at.number_input(key="hours").value == 100
+    assert at.number_input(key="hours").value == 500
 
 
 def test_advice_and_reasons_name_the_currency_that_was_chosen(app):
     at = visit("costs", "ru", by="documents", documents="100000", tokens="500", currency="RUB", most="50")
 
-    reasons = next(table.value["why"] for table in at.dataframe if "why" in table.value)
-    shown = texts(at) + "\n".join(reasons)
-    assert re.search(r"он дешевле на [\d,\xa0]+\xa0₽", shown)
-    assert reasons.str.contains(r"больше 50\xa0₽").any()
-    assert "$" not in shown
+    page_html = html(at)
+    assert re.search(r"он экономит [\d,\xa0]+\xa0₽", page_html)
+    assert "больше 50,00\xa0₽" in page_html
+    assert "$" not in page_html
 
 
-def test_little_money_in_roubles_is_not_nothing(app):
-    at = visit("costs", by="documents", documents="1", tokens="50", currency="RUB")
+@pytest.mark.parametrize(("currency", "text"), [("RUB", "Less than a kopeck"), ("USD", "Less than a cent")])
+def test_next_to_nothing_is_said_in_words_and_not_in_zeros(app, currency, text):
+    at = visit("costs", by="documents", documents="1", tokens="50", currency=currency)
 
-    assert re.fullmatch(r"0\.000\d+\xa0₽", prices(at)[0])
+    assert prices(at) == [text, text]
 
 
 def test_a_deadline_that_nobody_keeps_is_said(app):
@@ -139,10 +226,10 @@ def test_dropped_files_are_quoted_and_run_through_the_route(app):
     at.file_uploader[0].upload("b.opus", (DATA / "ru_meeting.opus").read_bytes())
     at.file_uploader[0].upload("c.wav", b"hello, this is text")
     at.run()
-    shown = texts(at)
-    assert "1 new file" in shown
-    assert "1 repeated file" in shown
-    assert "neither sound nor video" in shown
+    page_texts = texts(at)
+    assert "1 new file" in page_texts
+    assert "1 repeated file" in page_texts
+    assert "neither sound nor video" in page_texts
     assert app.recordings.find(EVERYONE)[0] == 0
 
     at.button(key="run").click().run()
@@ -173,7 +260,7 @@ def test_a_folder_of_the_server_is_read_only_where_it_may_be(app, tmp_path):
 
 def test_the_upload_page_says_the_price_from_the_same_function(app):
     at = visit("upload", "ru")
-    at.file_uploader[0].upload("a.opus", (DATA / "ru_meeting.opus").read_bytes())
+    bring(at, app, "a.opus", (DATA / "ru_meeting.opus").read_bytes())
     at.run()
 
     quote = app.estimates.of_engine(
@@ -198,23 +285,34 @@ def test_a_cap_is_set_and_taken_back_on_the_page(app):
 
 
 def test_your_price_shows_as_yours_and_changes_the_quote(english_only):
-    english_only.tariffs.set_price("gemini", MODEL, "batch", "1")
+    english_only.tariffs.set_price(EVERYONE, "gemini", MODEL, "batch", "1")
     at = visit("costs", by="documents", documents="1000", tokens="1000")
 
-    assert prices(at)[0] == "$0.20"  # now is cheaper than this batch
+    assert prices(at) == ["$0.20", "$1.00"]
+    assert "nothing of it is cheaper by batch" in html(at)
     table = visit("costs", view="prices").dataframe[0].value
-    assert list(table[table["state"] == "yours"]["price"]) == [1.0]
+    assert list(table[table["state"] == "yours"]["price"]) == ["1"]
+
+
+@pytest.mark.parametrize(("typed", "held"), [("0,25", "0.25"), (None, "0.2")])
+def test_a_price_is_typed_with_the_comma_of_the_language(app, monkeypatch, typed, held):
+    shipped = next(one for one in app.tariffs.book().prices if (one.model, one.mode) == (MODEL, "sync"))
+    app.tariffs.set_price(EVERYONE, *shipped.key, "3")
+    monkeypatch.setattr(own_prices.st, "session_state", {"t-0": {"edited_rows": {0: {"price": typed}}}})
+
+    own_prices._change_prices("t-0", [shipped])
+
+    assert app.tariffs.book().price(*shipped.key).price == Decimal(held)
 
 
 def test_stale_prices_are_flagged(app):
-    shown = texts(visit("costs", view="prices"))
+    [warning] = visit("costs", view="prices").warning
 
-    assert "fireworks whisper-v3" in shown
+    assert "RunPod 24 GB L4" in warning.value
+    assert "Fireworks" not in warning.value, "nobody can buy there"
 
 
 def test_proof_shows_every_call_with_its_error(app):
-    from core.billing.ledger import Call
-
     with app.database.write() as session:
         call = app.ledger.reserve(session, Call("gemini", MODEL, "sync", {("r", "pages"): 1_500_000}))
     with app.database.write() as session:
@@ -222,10 +320,24 @@ def test_proof_shows_every_call_with_its_error(app):
 
     at = visit("costs", view="proof")
 
-    assert prices(at)[0] == "$0.20"
-    [sums, calls] = [table.value for table in at.dataframe]
-    assert (sums["promised"][0], sums["usd"][0], sums["error"][0]) == ("$0.30", "$0.20", "+50 %")
+    assert at.metric[0].value == "$0.20"
+    [calls] = [table.value for table in at.dataframe]
+    assert (calls["promised"][0], calls["usd"][0], calls["error"][0]) == ("$0.30", "$0.20", "+50%")
     assert calls["quantity"][0] == "1,500,000 → 1,000,000"
+    assert "The provider counted another quantity" in html(at)
+
+
+def test_an_error_below_a_cent_is_no_error_and_no_percent(app):
+    with app.database.write() as session:
+        call = app.ledger.reserve(session, Call("gemini", MODEL, "sync", {("r", "pages"): 840}))
+    with app.database.write() as session:
+        app.ledger.settle(session, call, {"r": 500})
+
+    at = visit("costs", view="proof")
+
+    assert "minimums and rounding weigh more than the work" in html(at)
+    assert "%" not in html(at)
+    assert at.metric[0].value == "Less than a cent"
 
 
 def test_pages_stay_short_and_define_nothing():
@@ -241,28 +353,28 @@ def test_the_table_can_be_taken_along(app):
     answer = app.estimates.answer(hours=10)
 
     rows = billing.as_csv(answer.quotes).splitlines()
-    told = json.loads(json.dumps(billing.described(answer)))
-    assert len(rows) - 1 == len(told["routes"]) == len(answer.quotes)
+    described = json.loads(json.dumps(billing.described(answer)))
+    assert len(rows) - 1 == len(described["routes"]) == len(answer.quotes)
 
 
 def test_the_link_carries_your_prices_and_says_when_they_differ_from_those_here(app):
-    app.tariffs.set_price("gemini", MODEL, "batch", "1")
-    app.tariffs.set_figure("rub_per_usd", "100")
-    app.tariffs.set_limit("gemini", "", "sync", rpm=7)
+    app.tariffs.set_price(EVERYONE, "gemini", MODEL, "batch", "1")
+    app.tariffs.set_figure(EVERYONE, "rub_per_usd", "100")
+    app.tariffs.set_limit(EVERYONE, "gemini", "", "sync", rpm=7)
     at = visit("costs", by="documents", documents="1000", tokens="1000", currency="RUB")
-    said = dict(parse_qsl(at.code[0].value.partition("?")[2]))
-    same = visit("costs", **said)
-    app.tariffs.take_back_price("gemini", MODEL, "batch")
-    app.tariffs.take_back_figure("rub_per_usd")
-    app.tariffs.take_back_limit("gemini", "", "sync")
+    query = dict(parse_qsl(at.code[0].value.partition("?")[2]))
+    same = visit("costs", **query)
+    app.tariffs.take_back_price(EVERYONE, "gemini", MODEL, "batch")
+    app.tariffs.take_back_figure(EVERYONE, "rub_per_usd")
+    app.tariffs.take_back_limit(EVERYONE, "gemini", "", "sync")
 
-    again = visit("costs", **said)
+    again = visit("costs", **query)
 
     assert prices(again) == prices(same) == prices(at)
     assert "the prices in the link" not in texts(same)
     assert "the prices in the link" in " ".join(info.value for info in again.info)
     again.button(key="forget-own").click().run()
-    assert prices(again) == prices(visit("costs", **{**said, "own": ""})) != prices(at)
+    assert prices(again) == prices(visit("costs", **{**query, "own": ""})) != prices(at)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +410,7 @@ def test_held_work_is_sent_a_cheaper_way_by_a_button(app, monkeypatch):
     monkeypatch.setenv("GROQ_API_KEY", "nobody is asked")
     installation.serve(None)
     app = application()
-    app.proof.set_cap("", "0")
+    app.proof.set_cap(EVERYONE, "", "0")
     with (DATA / "ru_meeting.opus").open("rb") as file:
         task = app.intake.accept(EVERYONE, file, "a.opus", TranscriptionOptions(engine="groq"))
     drive.perform_all(app)

@@ -37,11 +37,16 @@ def test_every_limit_and_wait_has_a_source(limit):
     assert limit.provider in BOOK.providers
 
 
+OURS = ("benchmarks of this tool", "README of this tool")
+
+
 @pytest.mark.parametrize("it", BOOK.assumptions.values(), ids=lambda it: it.name)
 def test_every_assumption_has_a_range_and_a_source_or_the_label(it):
     assert it.low <= it.value <= it.high
     assert it.about
-    assert it.source.startswith(("assumption", "https://", "definition", "how this tool", "WORKERS_IO"))
+    assert it.source.startswith(
+        ("assumption", "https://", "definition", "how this tool", "WORKERS_IO", *OURS)
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,13 +110,13 @@ def test_a_price_ends_on_its_day(key, on, ended):
 
 
 def test_your_price_replaces_the_books_and_a_new_one_is_added():
-    mine = billing.yours("nearby", "whisper", "sync", "0.01", DAY)
+    own_price = billing.yours("nearby", "whisper", "sync", "0.01", DAY)
 
-    book = BOOK.with_overrides([YOURS, mine])
+    book = BOOK.with_overrides([YOURS, own_price])
 
     assert book.price("groq", "whisper-large-v3", "sync").price == Decimal("0.2")
     assert book.price("groq", "whisper-large-v3", "sync").yours
-    assert book.price("nearby", "whisper", "sync") == mine
+    assert book.price("nearby", "whisper", "sync") == own_price
     assert len(book.prices) == len(BOOK.prices) + 1
     assert BOOK.price("groq", "whisper-large-v3", "sync").price == Decimal("0.111"), (
         "the shipped book is untouched"

@@ -9,6 +9,7 @@ import pytest
 from core.billing.ledger import Call, Ledger, PriceUnknown
 from core.billing.tariffs import Tariffs
 from core.database.database import Database
+from core.principal import EVERYONE
 from tests import batching, remotely
 from tests.remotely import CANARY
 from tools.gemini_emulator import GeminiEmulator
@@ -42,7 +43,7 @@ def test_ten_thousand_hours_of_a_model_without_a_price_are_refused(ledger):
 
 
 def test_a_price_of_zero_is_a_price(ledger, tariffs):
-    tariffs.set_price("groq", "nobody-knows", "sync", "0")
+    tariffs.set_price(EVERYONE, "groq", "nobody-knows", "sync", "0")
 
     reserve(ledger)
 
@@ -50,10 +51,10 @@ def test_a_price_of_zero_is_a_price(ledger, tariffs):
 
 
 def test_a_price_taken_back_meanwhile_settles_as_it_was_reserved(ledger, tariffs):
-    tariffs.set_price("groq", "nobody-knows", "sync", "0.0000009")
+    tariffs.set_price(EVERYONE, "groq", "nobody-knows", "sync", "0.0000009")
     call_id = reserve(ledger)
     promised = ledger.month().reserved
-    tariffs.take_back_price("groq", "nobody-knows", "sync")
+    tariffs.take_back_price(EVERYONE, "groq", "nobody-knows", "sync")
 
     with ledger._database.write() as session:
         paid = ledger.settle(session, call_id, {"r": TEN_THOUSAND_HOURS_S // 2})
@@ -63,7 +64,7 @@ def test_a_price_taken_back_meanwhile_settles_as_it_was_reserved(ledger, tariffs
 
 
 def test_an_order_waits_for_a_price_and_goes_on_when_there_is_one(tmp_path):
-    with RunPodEmulator(key=CANARY, run_s=1, hear=lambda *_: []) as runpod:
+    with RunPodEmulator(key=CANARY, run_s=1, recognise=lambda *_: []) as runpod:
         app = remotely.journey(
             tmp_path, runpod_api_key=CANARY, runpod_url=runpod.endpoint, runpod_gpu=NEW_GPU
         )
@@ -74,7 +75,7 @@ def test_an_order_waits_for_a_price_and_goes_on_when_there_is_one(tmp_path):
         assert "no price" in remotely.job(app, task).error["message"]
         assert len(runpod.jobs) == 0
 
-        app.tariffs.set_price("runpod", NEW_GPU, "sync", "1", unit="GPU second")
+        app.tariffs.set_price(EVERYONE, "runpod", NEW_GPU, "sync", "1", unit="GPU second")
 
         assert remotely.done(app, task, runpod).status == "completed"
 

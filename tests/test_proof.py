@@ -58,7 +58,7 @@ def pay(app: Application, promised: int, counted: int, mode: str = "sync", owner
 def test_each_paid_call_shows_its_estimate_what_came_and_the_error(app):
     pay(app, promised=1_500_000, counted=1_000_000)
 
-    [call] = app.proof.paid()
+    [call] = app.proof.paid(EVERYONE)
 
     assert (call.promised, call.counted) == (1_500_000, 1_000_000)
     assert (call.promised_usd, call.usd) == (Decimal("0.3"), Decimal("0.2"))
@@ -91,7 +91,7 @@ def test_the_second_recording_of_the_same_words_is_not_paid_twice(gemini):
     saved = gemini.proof.saved().by_not_paying_twice
 
     tokens = sum(map(tokens_at_most, TEXTS))
-    counted = gemini.proof.paid()[0].counted
+    counted = gemini.proof.paid(EVERYONE)[0].counted
     assert saved == gemini.ledger.cost_usd("gemini", MODEL, "sync", int(tokens * (counted / tokens)))
     assert second != first
 
@@ -101,9 +101,9 @@ def test_a_cap_said_on_the_page_holds_over_the_setting_and_can_be_taken_back(tmp
 
     with pytest.raises(CapReached):
         pay(app, 1_000_000, 1_000_000)
-    app.proof.set_cap(ALL, "0.5")
+    app.proof.set_cap(EVERYONE, ALL, "0.5")
     pay(app, 1_000_000, 1_000_000)
-    app.proof.set_cap(ALL, None)
+    app.proof.set_cap(EVERYONE, ALL, None)
     with pytest.raises(CapReached):
         pay(app, 1_000_001, 1_000_000)
 
@@ -111,7 +111,7 @@ def test_a_cap_said_on_the_page_holds_over_the_setting_and_can_be_taken_back(tmp
 
 
 def test_a_key_with_a_cap_stops_alone(app):
-    app.proof.set_cap("abcd1234", "0.1")
+    app.proof.set_cap(EVERYONE, "abcd1234", "0.1")
 
     with pytest.raises(CapReached, match="this key"):
         pay(app, 1_000_000, 1_000_000, owner="abcd1234")
@@ -125,12 +125,12 @@ def test_a_key_with_a_cap_stops_alone(app):
 @pytest.mark.parametrize("nonsense", ["-1", "nan", "a lot", 10**12])
 def test_a_cap_must_be_a_sensible_number(app, nonsense):
     with pytest.raises(BadRequest):
-        app.proof.set_cap(ALL, nonsense)
+        app.proof.set_cap(EVERYONE, ALL, nonsense)
 
 
 def test_eight_processes_racing_never_overshoot_the_cap_of_a_key(tmp_path: Path):
     url = f"sqlite:///{tmp_path}/records.sqlite"
-    Tariffs(Database(url)).set_cap("abcd1234", "1")  # 50 calls of $0.02; 96 are tried
+    Tariffs(Database(url)).set_cap(EVERYONE, "abcd1234", "1")  # 50 calls of $0.02; 96 are tried
     spawn = multiprocessing.get_context("spawn")
     start = spawn.Event()
     options = (url, "abcd1234", 100_000, start)
@@ -150,13 +150,13 @@ def test_work_held_by_a_cap_waits_and_goes_on_when_it_is_raised(gemini):
     [task] = gemini.recordings.tasks(EVERYONE, recording_id=id_)[1]
     with gemini.database.write() as session:
         session.add(Job(task_id=task.id, kind="embed", queue="io"))
-    gemini.proof.set_cap(ALL, "0")
+    gemini.proof.set_cap(EVERYONE, ALL, "0")
 
     drive.perform_all(gemini)
     assert gemini.proof.held() == 1
     assert not drive.ready(gemini)
 
-    gemini.proof.set_cap(ALL, "10")
+    gemini.proof.set_cap(EVERYONE, ALL, "10")
     drive.perform_all(gemini)
     assert gemini.proof.held() == 0
     assert gemini.recordings.get(EVERYONE, id_).embedding_status == "done"
@@ -174,7 +174,7 @@ def test_a_plan_that_was_run_is_compared_with_what_its_recordings_cost(gemini):
     assert len(bought) == len(TEXTS)
     assert proved.quoted_usd == quote.embedding_usd
     assert proved.usd == gemini.ledger.of_recording(id_) > 0
-    assert proved.tokens == gemini.proof.paid()[0].counted
+    assert proved.tokens == gemini.proof.paid(EVERYONE)[0].counted
 
 
 def test_tokens_are_calibrated_by_what_the_provider_counted(gemini):
@@ -183,7 +183,7 @@ def test_tokens_are_calibrated_by_what_the_provider_counted(gemini):
 
     figure = gemini.estimates.book("ru").assumptions["chars_per_token:ru"]
 
-    [call] = gemini.proof.paid()
+    [call] = gemini.proof.paid(EVERYONE)
     letters = 2 * Decimal(call.promised) / call.counted
     assert figure.value == pytest.approx(letters, rel=Decimal("0.001"))
     assert figure.source == "measured on this machine"
@@ -216,18 +216,18 @@ def test_your_price_holds_in_every_quote_and_can_be_taken_back(app):
     work = {"documents": 1000, "tokens_per_document": 1000}
     before = app.estimates.estimate(**work)["embedding"]["sync_usd"]
 
-    app.tariffs.set_price("gemini", MODEL, "sync", "1")
-    told = app.estimates.estimate(**work)
-    mine = next(row for row in told["prices"] if (row["model"], row["mode"]) == (MODEL, "sync"))
-    app.tariffs.take_back_price("gemini", MODEL, "sync")
+    app.tariffs.set_price(EVERYONE, "gemini", MODEL, "sync", "1")
+    estimate = app.estimates.estimate(**work)
+    own_row = next(row for row in estimate["prices"] if (row["model"], row["mode"]) == (MODEL, "sync"))
+    app.tariffs.take_back_price(EVERYONE, "gemini", MODEL, "sync")
 
-    assert (before, told["embedding"]["sync_usd"]) == ("0.2", "1")
-    assert mine["yours"]
+    assert (before, estimate["embedding"]["sync_usd"]) == ("0.2", "1")
+    assert own_row["yours"]
     assert app.estimates.estimate(**work)["embedding"]["sync_usd"] == before
 
 
 def test_your_price_is_what_the_ledger_books(app):
-    app.tariffs.set_price("gemini", MODEL, "sync", "2")
+    app.tariffs.set_price(EVERYONE, "gemini", MODEL, "sync", "2")
 
     pay(app, 1_000_000, 1_000_000)
 
@@ -235,22 +235,22 @@ def test_your_price_is_what_the_ledger_books(app):
 
 
 def test_a_route_of_your_own_stands_beside_the_others(app):
-    app.tariffs.set_price("neighbour", "big-box", "sync", "0.01", unit="audio hour")
+    app.tariffs.set_price(EVERYONE, "neighbour", "big-box", "sync", "0.01", unit="audio hour")
 
     quotes = app.estimates.answer(hours=100).quotes
 
-    mine = next(quote for quote in quotes if quote.engine == "neighbour")
-    assert mine.transcription_usd == Decimal(1)
-    assert str(mine.blocked) == "For comparison only: this tool is not connected to neighbour."
+    own_quote = next(quote for quote in quotes if quote.engine == "neighbour")
+    assert own_quote.transcription_usd == Decimal(1)
+    assert str(own_quote.blocked) == "For comparison only: this tool is not connected to neighbour."
 
 
 def test_the_rate_of_the_rouble_is_yours_to_change(app):
-    app.tariffs.set_figure("rub_per_usd", "100")
+    app.tariffs.set_figure(EVERYONE, "rub_per_usd", "100")
 
-    told = app.estimates.estimate(hours=1, currency="RUB")
+    estimate = app.estimates.estimate(hours=1, currency="RUB")
 
-    assert told["currency"] == {"code": "RUB", "per_usd": "100", "source": "yours"}
-    app.tariffs.take_back_figure("rub_per_usd")
+    assert estimate["currency"] == {"code": "RUB", "per_usd": "100", "source": "yours"}
+    app.tariffs.take_back_figure(EVERYONE, "rub_per_usd")
     assert app.tariffs.figures() == {}
 
 
@@ -259,13 +259,13 @@ def test_the_rate_of_the_rouble_is_yours_to_change(app):
 )
 def test_a_figure_must_make_sense(app, name, value):
     with pytest.raises(BadRequest):
-        app.tariffs.set_figure(name, value)
+        app.tariffs.set_figure(EVERYONE, name, value)
 
 
 @pytest.mark.parametrize("price", ["-1", "nan", "cheap", "1e9"])
 def test_a_price_must_make_sense(app, price):
     with pytest.raises(BadRequest):
-        app.tariffs.set_price("gemini", MODEL, "sync", price)
+        app.tariffs.set_price(EVERYONE, "gemini", MODEL, "sync", price)
 
 
 # Your own tier
@@ -275,15 +275,20 @@ def test_your_rate_limits_hold_in_every_quote_field_by_field(app):
     work = {"documents": 100_000, "tokens_per_document": 500}
     before = app.estimates.answer(**work).embedding
 
-    app.tariffs.set_limit("gemini", "", "sync", rpm=300)
-    app.tariffs.set_limit("gemini", "", "sync", tier="free")
+    app.tariffs.set_limit(EVERYONE, "gemini", "", "sync", rpm=300)
+    app.tariffs.set_limit(EVERYONE, "gemini", "", "sync", tier="free")
     slower = app.estimates.answer(**work)
 
-    [mine] = [limit for limit in slower.book.limits if limit.yours]
-    assert (mine.rpm, mine.tpm, mine.tier, mine.source) == (300, 1_000_000, "free", "yours")
+    [own_limit] = [limit for limit in slower.book.limits if limit.yours]
+    assert (own_limit.rpm, own_limit.tpm, own_limit.tier, own_limit.source) == (
+        300,
+        1_000_000,
+        "free",
+        "yours",
+    )
     assert slower.embedding.sync_p50_s == 100_000 / 300 * 60 > before.sync_p50_s
-    app.tariffs.set_limit("gemini", "", "sync", rpm=None)
-    app.tariffs.set_limit("gemini", "", "sync", tier=None)
+    app.tariffs.set_limit(EVERYONE, "gemini", "", "sync", rpm=None)
+    app.tariffs.set_limit(EVERYONE, "gemini", "", "sync", tier=None)
     assert app.estimates.answer(**work).embedding == before
 
 
@@ -291,19 +296,19 @@ def test_your_cap_on_enqueued_tokens_holds_over_the_setting(app):
     work = {"documents": 10_000, "tokens_per_document": 500}  # 5 M tokens: ten rounds of 500,000
     before = app.estimates.answer(**work).embedding.batch_p50_s
 
-    app.tariffs.set_limit("gemini", "", "batch", enqueued_tokens="5000000")
+    app.tariffs.set_limit(EVERYONE, "gemini", "", "batch", enqueued_tokens="5000000")
 
     assert app.estimates.answer(**work).embedding.batch_p50_s == before / 10
-    app.tariffs.take_back_limit("gemini", "", "batch")
+    app.tariffs.take_back_limit(EVERYONE, "gemini", "", "batch")
     assert app.estimates.answer(**work).embedding.batch_p50_s == before
 
 
 def test_no_more_calls_at_once_than_the_provider_allows(tmp_path):
     app = Application(Settings(stenogram_home=tmp_path, workers_io=8))
-    asked = {"documents": 1000, "tokens_per_document": 10}
-    app.tariffs.set_limit("gemini", "", "sync", at_once=2, rpm=10**9)
+    workload = {"documents": 1000, "tokens_per_document": 10}
+    app.tariffs.set_limit(EVERYONE, "gemini", "", "sync", at_once=2, rpm=10**9)
 
-    hundred_each = app.estimates.answer(**asked).embedding.sync_p50_s
+    hundred_each = app.estimates.answer(**workload).embedding.sync_p50_s
 
     assert hundred_each == pytest.approx(10 * 0.2 / 2)
 
@@ -320,7 +325,7 @@ def test_no_more_calls_at_once_than_the_provider_allows(tmp_path):
 )
 def test_a_rate_limit_must_make_sense(app, limit, changed):
     with pytest.raises(BadRequest):
-        app.tariffs.set_limit(*limit, **changed)
+        app.tariffs.set_limit(EVERYONE, *limit, **changed)
 
     assert not any(each.yours for each in app.tariffs.book().limits)
 
@@ -332,7 +337,7 @@ def test_a_counted_sample_holds_for_estimates_with_its_day_until_it_is_dropped(g
     recording(gemini, TEXTS, "sync", "sample")
     before = gemini.estimates.book("ru").assumptions["tokens_per_word:ru"]
 
-    counted = gemini.estimates.samples.count("ru", on=date(2026, 11, 22))
+    counted = gemini.estimates.samples.count(EVERYONE, "ru", on=date(2026, 11, 22))
 
     forms = [passage_form(MODEL, text) for text in TEXTS]
     assert counted.tokens == sum(map(vectors.count_tokens, forms))
@@ -344,13 +349,13 @@ def test_a_counted_sample_holds_for_estimates_with_its_day_until_it_is_dropped(g
     )
     assert figure.source == f"{counted.letters} characters counted by {MODEL} on 2026-11-22"
     assert gemini.ledger.payments() == []
-    gemini.estimates.samples.drop("ru")
+    gemini.estimates.samples.drop(EVERYONE, "ru")
     assert gemini.estimates.book("ru").assumptions["tokens_per_word:ru"] == before
 
 
 def test_any_text_may_be_the_sample_and_your_own_figure_holds_over_it(gemini):
-    gemini.estimates.samples.count("en", "We agreed to move the budget to next week. " * 5)
-    gemini.tariffs.set_figure("tokens_per_word:en", "9")
+    gemini.estimates.samples.count(EVERYONE, "en", "We agreed to move the budget to next week. " * 5)
+    gemini.tariffs.set_figure(EVERYONE, "tokens_per_word:en", "9")
 
     book = gemini.estimates.book("en")
 
@@ -361,11 +366,11 @@ def test_any_text_may_be_the_sample_and_your_own_figure_holds_over_it(gemini):
 @pytest.mark.parametrize(("text", "why"), [("", "no passages"), ("too few words", "at least 20 words")])
 def test_a_sample_that_says_nothing_is_refused(gemini, text, why):
     with pytest.raises(BadRequest, match=why):
-        gemini.estimates.samples.count("ru", text)
+        gemini.estimates.samples.count(EVERYONE, "ru", text)
 
 
 def test_counting_without_a_key_is_refused_with_a_sentence(app):
     with pytest.raises(ProviderRefused, match="GEMINI_API_KEY"):
-        app.estimates.samples.count("ru", " ".join(TEXTS))
+        app.estimates.samples.count(EVERYONE, "ru", " ".join(TEXTS))
 
     assert app.estimates.samples.known("ru") is None

@@ -3,12 +3,12 @@
 An estimate is made in five steps. `tokens` turns hours or documents into recordings, passages and tokens.
 `prices` looks up dated prices, limits and assumptions in `prices.toml`. `stages` prices and times each
 way to transcribe and each way to make vectors (`pace`: rate limits, measured speeds, waits of batches).
-`quote` joins two legs into a route and picks the cheapest that fits; `forecast` finds break-even points
-and what matters most. `report` is the whole answer as JSON.
+`quote` joins two legs into a route and picks the cheapest that fits; `comparison` sets sync against batch,
+part by part; `forecast` finds what matters most. `report` is the whole answer as JSON.
 """
 
-from core.billing.forecast import break_even, embedding, own_pays_from, tornado, vectors
-from core.billing.money import Note, Usd, as_json, plain, shown
+from core.billing.forecast import embedding, tornado, vectors
+from core.billing.money import Note, Usd, as_json, is_under_a_cent, plain, shown
 from core.billing.pace import History, span
 from core.billing.prices import Assumption, Book, Limit, Price, shipped, yours
 from core.billing.quote import Choice, Quote, Speeds, frontier, recommend, routes
@@ -31,12 +31,11 @@ __all__ = [
     "answer",
     "as_csv",
     "as_json",
-    "break_even",
     "described",
     "embedding",
     "estimate",
     "frontier",
-    "own_pays_from",
+    "is_under_a_cent",
     "plain",
     "recommend",
     "routes",

@@ -1,24 +1,20 @@
-"""What follows from quotes: sync or batch, from which volume, what matters most, does an own GPU pay."""
+"""What follows from quotes: sync or batch, and what matters most."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from itertools import pairwise
 
 from core.billing.money import Note, Usd
 from core.billing.pace import History, span
 from core.billing.prices import Assumption, Book
 from core.billing.quote import Quote, routes
-from core.billing.stages import HOURS_A_YEAR, WORDS, Leg, Terms, embedding_legs
+from core.billing.stages import WORDS, Leg, Terms, embedding_legs
 from core.billing.tokens import Workload, measure, work_of_documents
 from core.errors import BadRequest, Code
 
 MODEL = "gemini-embedding-2"
-VOLUMES = tuple(step * 10**power for power in range(1, 7) for step in (1, 2, 5))
-"""Numbers of documents at which the break-even chart is drawn."""
 
 
 @dataclass(frozen=True)
@@ -44,31 +40,7 @@ class Embedding:
 
 
 @dataclass(frozen=True)
-class Point:
-    """Both lanes at one number of documents."""
-
-    documents: int
-    sync_usd: Decimal | None
-    batch_usd: Decimal | None
-    sync_p50_s: float | None
-    batch_p50_s: float | None
-
-
-@dataclass(frozen=True)
-class BreakEven:
-    """Cost against volume, and the volumes at which the answer changes; None: not up to the last point.
-
-    `batch_pays_from`: the saving outweighs the waiting. `sync_slower_from`: rate limits make sync the
-    slower one.
-    """
-
-    points: tuple[Point, ...]
-    batch_pays_from: int | None
-    sync_slower_from: int | None
-
-
-@dataclass(frozen=True)
-class Swing:
+class Sensitivity:
     """What a route costs if one assumption lies at either end of its range."""
 
     assumption: Assumption
@@ -130,28 +102,7 @@ def vectors(
     )
 
 
-def break_even(
-    tokens_per_document: object,
-    book: Book,
-    *,
-    on: date,
-    model: str = MODEL,
-    history: History | None = None,
-    volumes: Sequence[int] = VOLUMES,
-) -> BreakEven:
-    """Sync against batch over the number of documents, with the exact volumes where they cross."""
-
-    def lanes(documents: int) -> tuple[Leg, Leg]:
-        return _lanes(work_of_documents(documents, tokens_per_document), book, on, model, history)
-
-    return BreakEven(
-        tuple(_point(documents, *lanes(documents)) for documents in volumes),
-        _first(lambda documents: _pays(*lanes(documents), book), volumes),
-        _first(lambda documents: _slower(*lanes(documents)), volumes),
-    )
-
-
-def tornado(work: Workload, book: Book, quote: Quote, *, on: date) -> tuple[Swing, ...]:
+def tornado(work: Workload, book: Book, quote: Quote, *, on: date) -> tuple[Sensitivity, ...]:
     """Which assumption moves this route's price most: each at both ends of its range, widest first."""
     engine = (quote.engine, quote.engine_model, quote.mode)
     prices = tuple(price for price in book.prices if price.key == engine or price.model == quote.embedder)
@@ -159,28 +110,15 @@ def tornado(work: Workload, book: Book, quote: Quote, *, on: date) -> tuple[Swin
     def usd(name: str, value: Decimal) -> Decimal:
         moved = replace(book.assumptions[name], value=value)
         trial = replace(book, prices=prices, assumptions={**book.assumptions, name: moved})
-        found = routes(
+        quotes = routes(
             work, trial, on=on, embedding_models=(quote.embedder,), words_only=quote.embedder == WORDS
         )
-        return next((each.total_usd for each in found if each.id == quote.id), None) or Decimal(0)
+        return next((each.total_usd for each in quotes if each.id == quote.id), None) or Decimal(0)
 
-    swings = [Swing(it, usd(it.name, it.low), usd(it.name, it.high)) for it in book.assumptions.values()]
-    return tuple(sorted((each for each in swings if each.width_usd), key=lambda each: -each.width_usd))
-
-
-def own_pays_from(usd_per_hour: Decimal, book: Book, device: str = "gpu") -> Decimal | None:
-    """Hours of sound a month from which an own machine is cheaper than paying so much an hour.
-
-    Purchase and idle power a month ÷ (price − electricity) an hour of sound; None if it never pays.
-    """
-    purchase, life, power_w, idle_w = (
-        book.assume(f"{device}_{what}").value for what in ("purchase_usd", "life_years", "power_w", "idle_w")
-    )
-    tariff_usd = book.assume("tariff_rub_per_kwh").value / book.assume("rub_per_usd").value
-    monthly = purchase / life / 12 + idle_w / 1000 * tariff_usd * HOURS_A_YEAR / 12
-    speed = book.assumptions[f"times_real_time:gigaam/{device}"].value
-    gain = usd_per_hour - (power_w - idle_w) / 1000 * tariff_usd / speed
-    return None if gain <= 0 else (monthly / gain).quantize(Decimal("0.1"))
+    ranges = [
+        Sensitivity(it, usd(it.name, it.low), usd(it.name, it.high)) for it in book.assumptions.values()
+    ]
+    return tuple(sorted((each for each in ranges if each.width_usd), key=lambda each: -each.width_usd))
 
 
 def _lanes(work: Workload, book: Book, on: date, model: str, history: History | None) -> tuple[Leg, Leg]:
@@ -190,10 +128,6 @@ def _lanes(work: Workload, book: Book, on: date, model: str, history: History | 
     if "sync" not in legs or "batch" not in legs:
         raise BadRequest(Code.SYNC_OR_BATCH_UNPRICED, model=model[:60])
     return legs["sync"], legs["batch"]
-
-
-def _point(documents: int, sync: Leg, batch: Leg) -> Point:
-    return Point(documents, sync.usd, batch.usd, sync.pace.p50_s, batch.pace.p50_s)
 
 
 def _minus(one: Decimal | None, other: Decimal | None) -> Decimal | None:
@@ -226,17 +160,3 @@ def _advice(sync: Leg, batch: Leg, book: Book) -> Note:
     if _slower(sync, batch):
         return Note("Take batch: it saves {saved}, and rate limits make sync {longer} slower.", facts)
     return Note("Take batch if it may take {longer} more: it saves {saved}.", facts)
-
-
-def _first(holds: Callable[[int], bool], volumes: Sequence[int]) -> int | None:
-    """The smallest number from which it holds, between the points where that changes first."""
-    if holds(volumes[0]):
-        return volumes[0]
-    step = next(((low, high) for low, high in pairwise(volumes) if not holds(low) and holds(high)), None)
-    if step is None:
-        return None
-    low, high = step
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high

@@ -17,14 +17,16 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
+from core.audit import record
 from core.billing import Book, plain, shipped
 from core.billing.tariffs import ALL, cap
 from core.database.database import Database
-from core.database.states import PaymentState, PriceMode
+from core.database.states import AuditAction, AuditSubject, PaymentState, PriceMode
 from core.database.tables import Budget, Payment, new_id
 from core.database.upsert import insert_if_absent
 from core.embedding.embedder import Embedder, Vectors, batching, tokens_at_most
 from core.errors import Code, OutcomeUnknown, ProviderRefused, StenogramError, display_name
+from core.principal import SYSTEM, Principal
 from core.queue.jobs import changed
 
 BILLION = 1_000_000_000
@@ -119,7 +121,7 @@ class Ledger:
             usd = cost(tokens)
             if usd is None:
                 raise PriceUnknown(call.provider, call.model, call.mode)
-            for scope in (ALL, owner):
+            for scope in scopes(owner):
                 totals[scope] = totals.get(scope, 0) + _billionths(usd)
             session.add(
                 Payment(
@@ -138,15 +140,17 @@ class Ledger:
         session.flush()
         for scope, total in sorted(totals.items()):  # in one order, so that no two wait for each other
             self._take(session, call.provider, month, scope, total)
+        promised = plain(Decimal(totals[ALL]) / BILLION)
+        record(session, SYSTEM, AuditAction.PAID, AuditSubject.ORDER, call_id, call.provider, promised)
         return call_id
 
     def _take(self, session: Session, provider: str, month: str, scope: str, total: int) -> None:
         name = self._budget(session, month, scope)
-        taken = update(Budget).where(Budget.month == name).values(reserved=Budget.reserved + total)
+        statement = update(Budget).where(Budget.month == name).values(reserved=Budget.reserved + total)
         most = self._most(session, scope)
         if most is not None:
-            taken = taken.where(Budget.spent + Budget.reserved + total <= _billionths(most))
-        if not changed(session, taken):
+            statement = statement.where(Budget.spent + Budget.reserved + total <= _billionths(most))
+        if not changed(session, statement):
             raise CapReached(provider, of_key=scope != ALL)
 
     def _budget(self, session: Session, month: str, scope: str) -> str:
@@ -157,8 +161,8 @@ class Ledger:
 
     def _most(self, session: Session, scope: str) -> Decimal | None:
         """What people said on the page, else the setting."""
-        said = cap(session, scope)
-        return self._cap if said is None and scope == ALL else said
+        cap_usd = cap(session, scope)
+        return self._cap if cap_usd is None and scope == ALL else cap_usd
 
     def settle(self, session: Session, call_id: str, tokens: Mapping[str, int]) -> Decimal:
         """Book what a call really cost, by recording; what was promised is free again. The sum."""
@@ -199,8 +203,18 @@ class Ledger:
         more = Budget.reserved + _billionths(Decimal(payment.usd_estimated))
         session.execute(update(Budget).where(_of(payment)).values(reserved=more))
 
-    def buy(self, embedder: Embedder, recording_id: str, owner: str, texts: Sequence[str]) -> Vectors:
-        """Vectors now, with what they cost in the book; nothing is booked where nothing has to be paid."""
+    def buy(
+        self,
+        embedder: Embedder,
+        recording_id: str,
+        owner: str,
+        texts: Sequence[str],
+        keep: Callable[[Session, Vectors], None] = lambda _session, _vectors: None,
+    ) -> Vectors:
+        """Vectors now, with what they cost in the book; nothing is booked where nothing has to be paid.
+
+        `keep` is called in the transaction that books the price: what was paid for is never without a place.
+        """
         paid = batching(embedder)
         if paid is None:
             return embedder.embed(texts)
@@ -217,6 +231,7 @@ class Ledger:
             raise
         with self._database.write() as session:
             self.settle(session, call_id, {recording_id: tokens})
+            keep(session, vectors)
         return vectors
 
     def sweep(self) -> None:
@@ -234,8 +249,8 @@ class Ledger:
 
     def _open(self, session: Session, call_id: str) -> list[Payment]:
         session.flush()
-        mine = select(Payment).where(Payment.call_id == call_id, Payment.state == PaymentState.RESERVED)
-        return list(session.scalars(mine))
+        statement = select(Payment).where(Payment.call_id == call_id, Payment.state == PaymentState.RESERVED)
+        return list(session.scalars(statement))
 
     def _end(self, session: Session, payment: Payment, state: PaymentState, usd: Decimal) -> None:
         payment.state, payment.ended_at = state, self.now()
@@ -265,9 +280,9 @@ class Ledger:
     def of_recordings(self, ids: Collection[str]) -> dict[str, Decimal]:
         """What each of these recordings has cost so far, USD."""
         paid: dict[str, list[str]] = {recording_id: [] for recording_id in ids}
-        theirs = select(Payment.recording_id, Payment.usd).where(Payment.recording_id.in_(ids))
+        statement = select(Payment.recording_id, Payment.usd).where(Payment.recording_id.in_(ids))
         with self._database.read() as session:
-            for recording_id, usd in session.execute(theirs):
+            for recording_id, usd in session.execute(statement):
                 paid[recording_id].append(usd)
         return {recording_id: _sum(amounts) for recording_id, amounts in paid.items()}
 
@@ -303,8 +318,13 @@ _SHARED = (
 
 
 def _of(payment: Payment) -> ColumnElement[bool]:
-    """The budgets that a payment is part of: everybody's and its owner's."""
-    return Budget.month.in_((payment.month, f"{payment.month} {payment.owner}"))
+    """The budgets that a payment is part of."""
+    return Budget.month.in_([f"{payment.month} {scope}".strip() for scope in scopes(payment.owner)])
+
+
+def scopes(owner: str) -> tuple[str, ...]:
+    """The caps that hold for an owner: everybody's, that of all people together, and their own."""
+    return tuple(dict.fromkeys((ALL, Principal(owner).common, owner)))
 
 
 def _as_estimated(payment: Payment) -> Decimal:

@@ -13,6 +13,9 @@ from core.errors import BadRequest, Code
 GRAIN = Decimal("0.000000001")
 """Parts are rounded to a billionth of a dollar, so that totals equal the sum of what is shown."""
 
+CENT = Decimal("0.01")
+
+
 FINEST = Decimal("0.000000000001")
 """Numbers from outside are taken to a trillionth: finer ones would only fill the answer with zeros."""
 
@@ -38,6 +41,11 @@ class Usd:
 
     def __str__(self) -> str:
         return f"${shown(self.amount)}"
+
+
+def is_under_a_cent(amount: Decimal | float) -> bool:
+    """Whether it is something, but less than the smallest coin: a cent, or a kopeck if it is in roubles."""
+    return 0 < amount < CENT
 
 
 def amount(value: object, name: str, most: Decimal, *, zero: bool = False) -> Decimal:

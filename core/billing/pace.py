@@ -65,8 +65,8 @@ def rate_bounds(requests: int, tokens: int, audio_s: float, limit: Limit | None)
         "sound an hour": (audio_s, limit.audio_s_per_hour, HOUR_S),
     }
     quotas = {"requests a day": (requests, limit.rpd), "sound a day": (audio_s, limit.audio_s_per_day)}
-    bounds = {name: what / most * window for name, (what, most, window) in rates.items() if most}
-    return bounds | {name: _days(what, most) for name, (what, most) in quotas.items() if most}
+    bounds = {name: amount / most * window for name, (amount, most, window) in rates.items() if most}
+    return bounds | {name: _days(amount, most) for name, (amount, most) in quotas.items() if most}
 
 
 def embed_now(texts: int, tokens: int, limit: Limit | None, call: Assumption, at_once: Decimal) -> Pace:
@@ -138,9 +138,9 @@ def span(seconds: float) -> str:
     return f"{hours} h {rest} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
-def _days(what: float, most: int) -> float:
+def _days(amount: float, most: int) -> float:
     """Whole days spent waiting for the next day's quota."""
-    return (math.ceil(what / most) - 1) * DAY_S if what > most else 0.0
+    return (math.ceil(amount / most) - 1) * DAY_S if amount > most else 0.0
 
 
 def _one_round(wait: Wait | None, own_s: Sequence[float]) -> tuple[float | None, float | None]:

@@ -74,6 +74,8 @@ class Price:
     increment_s: Decimal = Decimal(0)
     note: str = ""
     yours: bool = False
+    second_source: str = ""
+    """Who else says so, or what else they say."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -143,9 +145,11 @@ class Limit:
 
     def overridden(self, on: date, tier: str = "", **figures: object) -> Limit:
         """The same limit with your tier's figures. Raise BadRequest for what is no sensible number."""
-        known: Table = {name: whole_number(value, LIMITS[name], MAX_LIMIT) for name, value in figures.items()}
+        overrides: Table = {
+            name: whole_number(value, LIMITS[name], MAX_LIMIT) for name, value in figures.items()
+        }
         named = tier.strip()[:MAX_NAME] or self.tier
-        return replace(self, tier=named, source="yours", read_on=on, yours=True, **known)
+        return replace(self, tier=named, source="yours", read_on=on, yours=True, **overrides)
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,17 @@ class Assumption:
 
 
 @dataclass(frozen=True)
+class Quality:
+    """How well a model recognises a language: in words, and words wrong in a hundred if they were counted."""
+
+    model: str
+    language: str
+    about: str
+    source: str
+    wrong_percent: Decimal | None = None
+
+
+@dataclass(frozen=True)
 class Provider:
     """A provider's name, whether this tool can use it, and what may go wrong there, by mode."""
 
@@ -198,6 +213,12 @@ class Book:
     waits: tuple[Wait, ...]
     assumptions: Mapping[str, Assumption]
     providers: Mapping[str, Provider]
+    qualities: Mapping[str, Quality] = field(default_factory=dict)
+    """By `model:language`."""
+
+    def quality(self, model: str, language: str) -> Quality | None:
+        """How well a model recognises a language; None where nobody has said."""
+        return self.qualities.get(f"{model}:{language}")
 
     def price(self, provider: str, model: str, mode: str) -> Price | None:
         """The price of that, or None."""
@@ -205,8 +226,8 @@ class Book:
 
     def limit(self, provider: str, model: str, mode: str) -> Limit | None:
         """The limit for this model, else the one for all models of the provider."""
-        found = {limit.key: limit for limit in self.limits}
-        return found.get((provider, model, mode)) or found.get((provider, "", mode))
+        limits = {limit.key: limit for limit in self.limits}
+        return limits.get((provider, model, mode)) or limits.get((provider, "", mode))
 
     def wait(self, provider: str, mode: str) -> Wait | None:
         """How long batches there wait, as documented."""
@@ -218,9 +239,9 @@ class Book:
 
     def assume(self, name: str, variant: str = "") -> Assumption:
         """An assumption, e.g. `words_per_minute` for `en`; languages we know nothing of count as Russian."""
-        for known in (f"{name}:{variant}", name):
-            if known in self.assumptions:
-                return self.assumptions[known]
+        for key in (f"{name}:{variant}", name):
+            if key in self.assumptions:
+                return self.assumptions[key]
         return self.assumptions[f"{name}:ru"]
 
     def speed(self, engine: str, model: str) -> Assumption | None:
@@ -239,15 +260,15 @@ class Book:
 
     def with_overrides(self, prices: Iterable[Price]) -> Book:
         """Your prices in place of those with the same provider, model and mode; new ones are added."""
-        yours = {price.key: price for price in prices}
-        kept = [yours.pop(price.key, price) for price in self.prices]
-        return replace(self, prices=(*kept, *yours.values()))
+        own_prices = {price.key: price for price in prices}
+        merged_prices = [own_prices.pop(price.key, price) for price in self.prices]
+        return replace(self, prices=(*merged_prices, *own_prices.values()))
 
     def with_limits(self, limits: Iterable[Limit]) -> Book:
         """Your tier's limits in place of the book's."""
-        yours = {limit.key: limit for limit in limits}
-        kept = [yours.pop(limit.key, limit) for limit in self.limits]
-        return replace(self, limits=(*kept, *yours.values()))
+        own_limits = {limit.key: limit for limit in limits}
+        merged_limits = [own_limits.pop(limit.key, limit) for limit in self.limits]
+        return replace(self, limits=(*merged_limits, *own_limits.values()))
 
     def with_assumptions(self, values: Mapping[str, object], source: str = "yours") -> Book:
         """Your figures, give or take a tenth, in place of assumptions. Raise BadRequest if senseless."""
@@ -304,12 +325,15 @@ def load(path: Path) -> Book:
         waits=tuple(_wait(*place) for place in _rows(tables, "waits")),
         assumptions=MappingProxyType(assumptions),
         providers=MappingProxyType({name: _provider(name, table) for name, table in tables.items()}),
+        qualities=MappingProxyType(
+            {name: _quality(name, row) for name, row in document.get("quality", {}).items()}
+        ),
     )
 
 
-def _rows(tables: dict[str, Table], what: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+def _rows(tables: dict[str, Table], kind: str) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
     """Every row of a kind with its provider's name and table."""
-    return ((name, table, row) for name, table in tables.items() for row in table.get(what, ()))
+    return ((name, table, row) for name, table in tables.items() for row in table.get(kind, ()))
 
 
 def _assumption(name: str, row: dict[str, str]) -> Assumption:
@@ -319,13 +343,25 @@ def _assumption(name: str, row: dict[str, str]) -> Assumption:
     return Assumption(name, value, low, high, row["unit"], row["about"], row["source"])
 
 
+def _quality(name: str, row: dict[str, str]) -> Quality:
+    model, _, language = name.rpartition(":")
+    wrong_percent = row.get("wrong_percent")
+    return Quality(
+        model,
+        language,
+        row["about"],
+        row["source"],
+        None if wrong_percent is None else Decimal(wrong_percent),
+    )
+
+
 def _row(kind: type, name: str, table: Table, row: Table) -> dict[str, Any]:
     """The provider's fields, then the row's own, as far as this kind of row has them."""
-    known = {part.name for part in fields(kind)}
-    unknown = row.keys() - known
+    field_names = {part.name for part in fields(kind)}
+    unknown = row.keys() - field_names
     if unknown:
         raise ValueError(f"{name}: unknown fields {sorted(unknown)}")
-    return {key: value for key, value in {**table, **row, "provider": name}.items() if key in known}
+    return {key: value for key, value in {**table, **row, "provider": name}.items() if key in field_names}
 
 
 def _price(name: str, table: Table, row: Table) -> Price:

@@ -30,8 +30,8 @@ class Speeds:
         """The book with these speeds in place of its assumptions."""
         engines = {f"times_real_time:{name}": value for name, value in self.times_real_time.items()}
         others = {"call_s": self.call_s, "local_passages_per_s": self.local_passages_per_s}
-        known = {name: value for name, value in others.items() if value is not None}
-        return book.with_assumptions({**engines, **known}, source=MEASURED)
+        stated = {name: value for name, value in others.items() if value is not None}
+        return book.with_assumptions({**engines, **stated}, source=MEASURED)
 
 
 @dataclass(frozen=True)
@@ -165,11 +165,11 @@ def _cheapest(quote: Quote) -> tuple[bool, Decimal, float, str]:
 
 def _reasons(quote: Quote, ready_by_s: float | None, at_most_usd: Decimal | None) -> tuple[Note, ...]:
     """Why a route does not fit; nothing if it does."""
-    reasons = (quote.blocked, _too_dear(quote, at_most_usd), _too_late(quote, ready_by_s))
+    reasons = (quote.blocked, _over_budget(quote, at_most_usd), _too_late(quote, ready_by_s))
     return tuple(reason for reason in reasons if reason is not None)
 
 
-def _too_dear(quote: Quote, at_most_usd: Decimal | None) -> Note | None:
+def _over_budget(quote: Quote, at_most_usd: Decimal | None) -> Note | None:
     if quote.total_usd is None:
         return Note("Its price is not known.")
     if at_most_usd is None or quote.total_usd <= at_most_usd:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from core.billing import comparison
+from core.billing.comparison import Comparison
 from core.billing.forecast import MODEL, Embedding, vectors
 from core.billing.money import amount, as_json, money, plain, whole_number
 from core.billing.pace import History
@@ -26,6 +28,7 @@ from core.billing.tokens import (
     work_of_hours,
 )
 from core.errors import BadRequest, Code
+from core.spreadsheets import harmless
 
 MAX_USD = Decimal(1_000_000_000_000)
 MAX_WAIT_S = Decimal(3_000_000_000)
@@ -42,19 +45,33 @@ class Answer:
     choice: Choice
     embedding: Embedding
     engines: tuple[Leg, ...]
-    book: Book
-    on: date
+    terms: Terms
     currency: str
+    times_per_year: int = 1
 
     @property
     def best(self) -> Quote | None:
         """The cheapest route that fits."""
         return self.choice.best
 
+    @property
+    def book(self) -> Book:
+        """Prices and assumptions that it stands on."""
+        return self.terms.book
 
-def estimate(**asked: Any) -> dict[str, Any]:
+    @property
+    def on(self) -> date:
+        """The day whose prices hold."""
+        return self.terms.on
+
+    def compared(self, by: str = "") -> Comparison:
+        """Sync against batch, with this transcriber (`comparison.pairs`) or the usual one."""
+        return comparison.compare(self.work, self.terms, by, self.times_per_year)
+
+
+def estimate(**workload: Any) -> dict[str, Any]:
     """The same as `answer`, ready for JSON."""
-    return described(answer(**asked))
+    return described(answer(**workload))
 
 
 def answer(
@@ -80,24 +97,30 @@ def answer(
     not_ready: Mapping[str, str] | None = None,
     local_languages: Sequence[str] | None = ("en",),
     words_only: bool = False,
+    out_of_reach: Iterable[str] = (),
+    transcriber: str = "",
+    waiting_usd_per_hour: object = None,
 ) -> Answer:
     """Price and finish of so many hours, files, or documents, by every route.
 
     Say exactly one of `hours`, `durations_s`, `documents`. `sync_price` and `batch_price` are dollars
-    for 1M tokens of `model`. Raise BadRequest, with a sentence, for whatever makes no sense.
+    for 1M tokens of `model`; `waiting_usd_per_hour` is what an hour of waiting is worth. Raise
+    BadRequest, with a sentence, for whatever makes no sense.
     """
     day = on or date.today()
     prices = _priced(book or shipped(), model, {"sync": sync_price, "batch": batch_price}, day)
-    known = (speeds or Speeds()).applied(prices).with_limits(limits)
+    known = _waiting((speeds or Speeds()).applied(prices).with_limits(limits), waiting_usd_per_hour)
     if currency not in CURRENCIES:
         raise BadRequest(Code.CURRENCY_UNKNOWN, currency=currency[:40])
     work = _job_queue(hours, documents, tokens_per_document, durations_s, speech_s, language, known)
-    languages = None if local_languages is None else tuple(local_languages)
-    reasons = dict(not_ready or {})
+    languages, reasons = None if local_languages is None else tuple(local_languages), dict(not_ready or {})
     terms = Terms(known, day, history or History(), reasons, (model,), languages, words_only)
-    found = quotes(work, terms)
-    choice = recommend(found, _seconds(ready_by_s), _usd(at_most_usd))
-    return _answer(work, terms, found, choice, whole_number(times_per_year, "Times a year", 8766), currency)
+    terms = replace(terms, out_of_reach=frozenset(out_of_reach), transcriber=transcriber)
+    all_quotes = quotes(work, terms)
+    choice = recommend(all_quotes, _seconds(ready_by_s), _usd(at_most_usd))
+    return _answer(
+        work, terms, all_quotes, choice, whole_number(times_per_year, "Times a year", 8766), currency
+    )
 
 
 def _answer(
@@ -113,22 +136,31 @@ def _answer(
             work, terms.book, on=terms.on, model=model, times_per_year=times, history=terms.history
         ),
         engines=tuple(engine_legs(size, terms)) if work.audio_s else (),
-        book=terms.book,
-        on=terms.on,
+        terms=terms,
         currency=currency,
+        times_per_year=times,
     )
 
 
-def described(said: Answer) -> dict[str, Any]:
-    """An answer as JSON: money as decimal strings, notes as sentences."""
+def described(answer: Answer, by: str = "") -> dict[str, Any]:
+    """An answer as JSON: money as decimal strings, notes as sentences; `by` transcribes in the comparison."""
     return {
-        "work": _described(said.work, said.size),
-        "embedding": as_json(said.embedding),
-        "transcription": _transcription(said),
-        "routes": [_row(quote, said.currency, said.book) for quote in said.quotes],
-        **_chosen(said.choice),
-        **_ground(said.book, said.currency, said.on),
+        "work": _described(answer.work, answer.size),
+        "embedding": as_json(answer.embedding),
+        "transcription": _transcription(answer),
+        "routes": [_row(quote, answer.currency, answer.book) for quote in answer.quotes],
+        "comparison": _compared(answer, by),
+        "scenarios": as_json(comparison.scenarios(answer.terms)),
+        **_chosen(answer.choice),
+        **_ground(answer.book, answer.currency, answer.on),
     }
+
+
+def _compared(answer: Answer, by: str) -> dict[str, Any]:
+    """Both lanes side by side, and the names that `by` may have."""
+    names = list(comparison.pairs(answer.work, answer.terms)) if answer.work.audio_s else []
+    who = comparison.transcriber(answer.work, answer.terms, by)
+    return {"by": who, "may_be_by": names, **as_json(answer.compared(by))}
 
 
 def as_csv(quotes: Iterable[Quote]) -> str:
@@ -138,17 +170,27 @@ def as_csv(quotes: Iterable[Quote]) -> str:
     writer.writerow(COLUMNS)
     for quote in quotes:
         row = as_json(quote)
-        writer.writerow(["" if row[name] is None else row[name] for name in COLUMNS])
+        writer.writerow([_cell(row[name]) for name in COLUMNS])
     return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    return "" if value is None else harmless(value) if isinstance(value, str) else value
 
 
 def _priced(book: Book, model: str, prices: Mapping[str, object], on: date) -> Book:
     """The book with the embedding prices that were asked for."""
-    asked = {mode: price for mode, price in prices.items() if price is not None}
-    found = {mode: book.price("gemini", model, mode) for mode in asked}
-    if None in found.values():
+    priced = {mode: price for mode, price in prices.items() if price is not None}
+    book_prices = {mode: book.price("gemini", model, mode) for mode in priced}
+    if None in book_prices.values():
         raise BadRequest(Code.EMBEDDING_MODEL_UNPRICED, model=model[:60])
-    return book.with_overrides(old.overridden(asked[mode], on) for mode, old in found.items() if old)
+    return book.with_overrides(old.overridden(priced[mode], on) for mode, old in book_prices.items() if old)
+
+
+def _waiting(book: Book, usd_per_hour: object) -> Book:
+    """The book with what an hour of waiting is worth, if somebody has said it."""
+    overrides = {} if usd_per_hour is None else {"waiting_usd_per_hour": usd_per_hour}
+    return book.with_assumptions(overrides, source="as asked")
 
 
 def _job_queue(
@@ -160,7 +202,7 @@ def _job_queue(
     language: str,
     book: Book,
 ) -> Workload:
-    if sum(asked is not None for asked in (hours, documents, durations_s)) != 1:
+    if sum(amount is not None for amount in (hours, documents, durations_s)) != 1:
         raise BadRequest(Code.HOURS_OR_DOCUMENTS)
     if hours is not None:
         return work_of_hours(hours, language)
@@ -182,12 +224,12 @@ def _described(work: Workload, size: Size) -> dict[str, Any]:
     }
 
 
-def _transcription(said: Answer) -> dict[str, Any]:
+def _transcription(answer: Answer) -> dict[str, Any]:
     """Engines without their embedding lane, and the cheapest service that can be used, by its mode."""
     return {
-        "sync_usd": _cheapest(said.engines, "sync"),
-        "batch_usd": _cheapest(said.engines, "batch"),
-        "engines": [_engine(leg, said.work.audio_s / HOUR_S) for leg in said.engines],
+        "sync_usd": _cheapest(answer.engines, "sync"),
+        "batch_usd": _cheapest(answer.engines, "batch"),
+        "engines": [_engine(leg, answer.work.audio_s / HOUR_S) for leg in answer.engines],
     }
 
 
@@ -201,8 +243,8 @@ def _engine(leg: Leg, hours: Decimal) -> dict[str, Any]:
 
 def _cheapest(legs: Iterable[Leg], mode: str) -> str | None:
     able = [leg.usd for leg in legs if leg.mode == mode and leg.blocked is None]
-    known = [usd for usd in able if usd is not None]
-    return plain(min(known)) if known else None
+    prices_usd = [usd for usd in able if usd is not None]
+    return plain(min(prices_usd)) if prices_usd else None
 
 
 def _row(quote: Quote, currency: str, book: Book) -> dict[str, Any]:

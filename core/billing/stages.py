@@ -18,9 +18,11 @@ from core.billing.tokens import HOUR_S, Size
 
 HOURS_A_YEAR = Decimal(8766)
 WORDS = "words"
+"""The way that makes no vectors."""
 NOT_READY = "not_ready"
 """The code of a way that only waits to be set up here."""
-"""The way that makes no vectors."""
+OUT_OF_REACH = "out_of_reach"
+"""The code of a way that no setting would open: another machine or another language is needed."""
 SPEED = "times_real_time:"
 """What the names of assumed speeds begin with."""
 
@@ -37,6 +39,10 @@ class Terms:
     local_languages: tuple[str, ...] | None = ("en",)
     words_only: bool = False
     """Whether doing without vectors is a way too."""
+    out_of_reach: frozenset[str] = frozenset()
+    """Names in `not_ready` that no setting would open."""
+    transcriber: str = ""
+    """Who transcribes where sync and batch are compared and nobody is named: `provider/model`."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +115,8 @@ def embedding_legs(size: Size, language: str, terms: Terms) -> list[Leg]:
 
 def total(parts: Iterable[Part]) -> Decimal | None:
     """Sum of parts; unknown if one of them is."""
-    known = [part.usd for part in parts]
-    return None if None in known else sum((usd for usd in known if usd is not None), Decimal(0))
+    prices_usd = [part.usd for part in parts]
+    return None if None in prices_usd else sum((usd for usd in prices_usd if usd is not None), Decimal(0))
 
 
 def _own_engines(book: Book) -> list[tuple[str, str]]:
@@ -149,7 +155,7 @@ def _rented(price: Price, size: Size, terms: Terms) -> Leg:
     )
     work = pace.transcribe_now(size.audio_s, size.recordings, None, speed, Decimal(1))
     steps = pace.later(work, float(start_s))
-    return _sold(price, parts, steps, terms, _assumed_speed(speed))
+    return _provider_leg(price, parts, steps, terms, _assumed_speed(speed))
 
 
 def _bought(price: Price, size: Size, terms: Terms) -> Leg:
@@ -163,7 +169,7 @@ def _bought(price: Price, size: Size, terms: Terms) -> Leg:
         steps = pace.transcribe_now(size.audio_s, size.recordings, limit, speed, at_once)
     else:
         steps = _batch(price, size.recordings, 0, terms)
-    return _sold(price, parts, steps, terms)
+    return _provider_leg(price, parts, steps, terms)
 
 
 def _embedded(price: Price, size: Size, terms: Terms) -> Leg:
@@ -171,11 +177,11 @@ def _embedded(price: Price, size: Size, terms: Terms) -> Leg:
     book = terms.book
     parts = (Part("embedding", _usd(price, Decimal(size.tokens), book), _how(price, size.tokens, "tokens")),)
     if price.mode == "batch":
-        return _sold(price, parts, _batch(price, size.passages, size.tokens, terms), terms)
+        return _provider_leg(price, parts, _batch(price, size.passages, size.tokens, terms), terms)
     limit = book.limit(price.provider, price.model, price.mode)
     at_once = _at_once(limit, book)
     steps = pace.embed_now(size.passages, size.tokens, limit, book.assume("call_s"), at_once)
-    return _sold(price, parts, steps, terms)
+    return _provider_leg(price, parts, steps, terms)
 
 
 def _at_once(limit: Limit | None, book: Book) -> Decimal:
@@ -204,14 +210,14 @@ def _batch(price: Price, requests: int, tokens: int, terms: Terms) -> Pace:
     return pace.batch(times, book.wait(price.provider, price.mode), own_s)
 
 
-def _sold(
+def _provider_leg(
     price: Price, parts: tuple[Part, ...], steps: Pace, terms: Terms, notes: tuple[Note, ...] = ()
 ) -> Leg:
     """A leg that a provider sells, with what there is to say about the provider and the price."""
     provider = terms.book.provider(price.provider)
     risks = (*provider.risks.get(price.mode, ()), *provider.risks.get("any", ()))
-    said = (*notes, *_about(price, provider.title, terms.on), *(Note(risk) for risk in risks))
-    return Leg(price.provider, price.model, price.mode, parts, steps, said, _blocked(price, terms))
+    all_notes = (*notes, *_about(price, provider.title, terms.on), *(Note(risk) for risk in risks))
+    return Leg(price.provider, price.model, price.mode, parts, steps, all_notes, _blocked(price, terms))
 
 
 def _about(price: Price, title: str, on: date) -> tuple[Note, ...]:
@@ -242,8 +248,11 @@ def _blocked(price: Price, terms: Terms) -> Note | None:
 
 
 def _not_ready(terms: Terms, *names: str) -> Note | None:
-    reason = next((terms.not_ready[name] for name in names if name in terms.not_ready), None)
-    return None if reason is None else Note("Not ready: {reason}", {"reason": reason}, NOT_READY)
+    name = next((name for name in names if name in terms.not_ready), None)
+    if name is None:
+        return None
+    code = OUT_OF_REACH if name in terms.out_of_reach else NOT_READY
+    return Note("Not ready: {reason}", {"reason": terms.not_ready[name]}, code)
 
 
 def _assumed_speed(speed: Assumption) -> tuple[Note, ...]:
@@ -257,9 +266,9 @@ def _usd(price: Price, quantity: Decimal, book: Book) -> Decimal | None:
 
 
 def _how(price: Price, quantity: Decimal | int, unit: str) -> Note:
-    asked = "?" if price.price is None else plain(price.price)
+    price_text = "?" if price.price is None else plain(price.price)
     facts = {"quantity": f"{quantity:,f}" if isinstance(quantity, Decimal) else f"{quantity:,}", "unit": unit}
     return Note(
         "{quantity} {unit} at {price} {currency} for {per}",
-        {**facts, "price": asked, "currency": price.currency, "per": price.unit},
+        {**facts, "price": price_text, "currency": price.currency, "per": price.unit},
     )

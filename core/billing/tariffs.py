@@ -15,13 +15,16 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from core.audit import audited
 from core.billing import Book, Limit, Price, plain, shipped, yours
 from core.billing.money import amount
 from core.billing.prices import LIMITS
 from core.database.database import Database
+from core.database.states import AuditAction, AuditSubject
 from core.database.tables import Cap, OwnFigure, OwnLimit, OwnPrice
 from core.database.upsert import upsert
 from core.errors import BadRequest, Code
+from core.principal import Principal
 
 ALL = ""
 """The scope of the cap that holds for everybody together."""
@@ -44,10 +47,12 @@ class Tariffs:
             prices = list(session.scalars(select(OwnPrice)))
             limits = list(session.scalars(select(OwnLimit)))
             figures = {row.name: Decimal(row.value) for row in session.scalars(select(OwnFigure))}
-        return with_yours(book, prices, figures, limits)
+        return with_own_figures(book, prices, figures, limits)
 
+    @audited(AuditAction.CHANGED, AuditSubject.PRICE, "provider", "model", "mode")
     def set_price(
         self,
+        principal: Principal,
         provider: str,
         model: str,
         mode: str,
@@ -56,15 +61,20 @@ class Tariffs:
         unit: str = "",
         currency: str = "",
         minimum_s: object = None,
+        on: date | None = None,
     ) -> None:
-        """Your price; a route that the book does not have is added. Raise BadRequest for nonsense."""
+        """Your price as of a day (empty: today); a route that the book does not have is added.
+
+        Raises AdminsOnly, BadRequest for nonsense.
+        """
+        principal.must_administer()
         old = self.book().price(provider, model, mode)
         new = yours(
             provider.strip(),
             model.strip(),
             mode.strip(),
             price,
-            date.today(),
+            min(on or date.today(), date.today()),
             unit or (old.unit if old else "audio hour"),
             currency or (old.currency if old else "USD"),
             (old.minimum_s if old else 0) if minimum_s is None else minimum_s,
@@ -72,27 +82,33 @@ class Tariffs:
         with self._database.write() as session:
             upsert(session, _as_row(new))
 
-    def take_back_price(self, provider: str, model: str, mode: str) -> None:
-        """The book's price holds again; a route of yours is gone."""
-        mine = delete(OwnPrice).where(OwnPrice.provider == provider)
+    @audited(AuditAction.CHANGED, AuditSubject.PRICE, "provider", "model", "mode")
+    def take_back_price(self, principal: Principal, provider: str, model: str, mode: str) -> None:
+        """The book's price holds again; a route of yours is gone. Raises AdminsOnly."""
+        principal.must_administer()
+        statement = delete(OwnPrice).where(OwnPrice.provider == provider)
         with self._database.write() as session:
-            session.execute(mine.where(OwnPrice.model == model, OwnPrice.mode == mode))
+            session.execute(statement.where(OwnPrice.model == model, OwnPrice.mode == mode))
 
-    def set_limit(self, provider: str, model: str, mode: str, **changed: object) -> None:
+    @audited(AuditAction.CHANGED, AuditSubject.PRICE, "provider", "model", "mode")
+    def set_limit(
+        self, principal: Principal, provider: str, model: str, mode: str, **changed: object
+    ) -> None:
         """Your tier (`tier`, `rpm`, `tpm`, `enqueued_tokens`, `at_once`); None takes a figure back.
 
-        Raise BadRequest for nonsense.
+        Raises AdminsOnly, BadRequest for nonsense.
         """
+        principal.must_administer()
         key = (provider, model, mode)
         old = next((limit for limit in shipped().limits if limit.key == key), None)
         if old is None:
             raise BadRequest(Code.LIMIT_UNKNOWN)
         with self._database.write() as session:
             row = session.get(OwnLimit, key, with_for_update=True)
-            wanted = {**(_given(row) if row else {}), **changed}
-            said = {name: value for name, value in wanted.items() if value not in (None, "")}
-            new = old.overridden(date.today(), **said)
-            figures = {name: getattr(new, name) for name in said}
+            merged = {**(_given(row) if row else {}), **changed}
+            stated = {name: value for name, value in merged.items() if value not in (None, "")}
+            new = old.overridden(date.today(), **stated)
+            figures = {name: getattr(new, name) for name in stated}
             if figures:
                 afresh = {name: figures.get(name) for name in changed}
                 row = OwnLimit(provider=provider, model=model, mode=mode, set_at=time.time(), **afresh)
@@ -100,18 +116,23 @@ class Tariffs:
             elif row is not None:
                 session.delete(row)
 
-    def take_back_limit(self, provider: str, model: str, mode: str) -> None:
-        """The book's limits hold again."""
-        self.set_limit(provider, model, mode, **dict.fromkeys((*LIMITS, "tier")))
+    @audited(AuditAction.CHANGED, AuditSubject.PRICE, "provider", "model", "mode")
+    def take_back_limit(self, principal: Principal, provider: str, model: str, mode: str) -> None:
+        """The book's limits hold again. Raises AdminsOnly."""
+        self.set_limit(principal, provider, model, mode, **dict.fromkeys((*LIMITS, "tier")))
 
-    def set_figure(self, name: str, value: object) -> None:
-        """Your figure for an assumption. Raise BadRequest for a name or a number that makes no sense."""
+    @audited(AuditAction.CHANGED, AuditSubject.PRICE, "name")
+    def set_figure(self, principal: Principal, name: str, value: object) -> None:
+        """Your figure for an assumption. Raises AdminsOnly, BadRequest for a name or number without sense."""
+        principal.must_administer()
         checked = self.book().with_assumptions({name: value}).assumptions[name].value
         with self._database.write() as session:
             upsert(session, OwnFigure(name=name, value=plain(checked), set_at=time.time()))
 
-    def take_back_figure(self, name: str) -> None:
-        """What was assumed or measured holds again."""
+    @audited(AuditAction.CHANGED, AuditSubject.PRICE, "name")
+    def take_back_figure(self, principal: Principal, name: str) -> None:
+        """What was assumed or measured holds again. Raises AdminsOnly."""
+        principal.must_administer()
         with self._database.write() as session:
             session.execute(delete(OwnFigure).where(OwnFigure.name == name))
 
@@ -120,8 +141,10 @@ class Tariffs:
         with self._database.read() as session:
             return {row.name: Decimal(row.value) for row in session.scalars(select(OwnFigure))}
 
-    def set_cap(self, scope: str, usd: object) -> None:
-        """The most a month may cost, for ALL or an owner; None takes it back. Raise BadRequest."""
+    @audited(AuditAction.CHANGED, AuditSubject.BUDGET, "scope")
+    def set_cap(self, principal: Principal, scope: str, usd: object) -> None:
+        """What a month may cost, for ALL or an owner; None takes it back. Raises AdminsOnly, BadRequest."""
+        principal.must_administer()
         with self._database.write() as session:
             if usd is None:
                 session.execute(delete(Cap).where(Cap.scope == scope))
@@ -141,7 +164,7 @@ def cap(session: Session, scope: str) -> Decimal | None:
     return Decimal(row.usd) if row else None
 
 
-def with_yours(
+def with_own_figures(
     book: Book,
     prices: Iterable[OwnPrice],
     figures: Mapping[str, Decimal],
@@ -153,8 +176,8 @@ def with_yours(
         for name, value in figures.items()
         if name in book.assumptions or name.startswith("times_real_time:")
     }
-    own = {(row.provider, row.model, row.mode): row for row in limits}
-    tiers = [_limit(own[limit.key], limit) for limit in book.limits if limit.key in own]
+    own_limits = {(row.provider, row.model, row.mode): row for row in limits}
+    tiers = [_limit(own_limits[limit.key], limit) for limit in book.limits if limit.key in own_limits]
     return book.with_overrides(_price(row, book) for row in prices).with_assumptions(known).with_limits(tiers)
 
 
@@ -164,8 +187,8 @@ def _limit(row: OwnLimit, old: Limit) -> Limit:
 
 def _given(row: OwnLimit) -> dict[str, Any]:
     """What was said of a limit."""
-    said = {name: getattr(row, name) for name in ("tier", *LIMITS)}
-    return {name: value for name, value in said.items() if value is not None}
+    figures = {name: getattr(row, name) for name in ("tier", *LIMITS)}
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _price(row: OwnPrice, book: Book) -> Price:
@@ -187,5 +210,12 @@ def _as_row(price: Price) -> OwnPrice:
         price=plain(price.price),
         currency=price.currency,
         minimum_s=plain(price.minimum_s),
-        set_at=time.time(),
+        set_at=_noon(price.read_on),
     )
+
+
+def _noon(day: date) -> float:
+    """A day as it is kept, Unix seconds: now where it is today's."""
+    if day == datetime.now(UTC).date():
+        return time.time()
+    return datetime.combine(day, datetime.min.time().replace(hour=12), UTC).timestamp()

@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from core import billing
 from core.billing import Answer, Book, History, Limit, Quote, shipped
-from core.billing.prices import MEASURED
+from core.billing.prices import MEASURED, Quality
+from core.billing.stages import SPEED
 from core.billing.tariffs import Tariffs
 from core.database.database import Database
 from core.database.states import EmbeddingMode
@@ -24,19 +24,29 @@ from core.database.tables import Plan
 from core.embedding import embedder as embed
 from core.embedding.embedder import Embedder
 from core.embedding.embedders import gemini
+from core.errors import BadRequest, Rejected
 from core.library.recordings import TranscriptionOptions
-from core.planning import links
+from core.planning import links, recommendations
 from core.planning.measured import Measured, measured
+from core.planning.needs import Needs
+from core.planning.recommendations import Recommendation
 from core.planning.samples import Samples
 from core.settings import Settings
+from core.speech import engines
 from core.speech.engine import Engine, RemoteEngine
+from core.speech.engines.gigaam import GigaAMEngine
+from core.speech.language import AUTO
 
 MEASURE_EVERY_S = 30.0
-UNMEASURED = {"whisper-base": Decimal(5)}
-"""Sound a second of work, of engines that the price book does not know, until they were measured."""
 SPOKEN = ("ru", "en")
 """Languages whose tokens the price book tells apart."""
-BY_ROUTE = {("groq", "sync"): "groq", ("groq", "batch"): "groq-batch", ("runpod", "sync"): "runpod"}
+BY_ROUTE = {
+    ("groq", "sync"): "groq",
+    ("groq", "batch"): "groq-batch",
+    ("runpod", "sync"): "runpod",
+    ("fireworks", "sync"): "fireworks",
+    ("fireworks", "batch"): "fireworks-batch",
+}
 """Our engine for a provider and its mode."""
 
 
@@ -56,10 +66,11 @@ class Estimates:
         self._tariffs = tariffs
         self._engines = engines
         self._embedder = embedder
+        self.needs = Needs(settings, engines, embedder)
         self.samples = Samples(database, gemini(settings))
         self._measured: tuple[float, Measured] = (float("-inf"), Measured())
 
-    def answer(self, *, language: str = "ru", own: str = "", **asked: Any) -> Answer:
+    def answer(self, *, language: str = "ru", own: str = "", **workload: Any) -> Answer:
         """`costs.answer` with what is known of this installation. Raise BadRequest, with a sentence.
 
         With `own` (`links.packed`) those prices hold instead of what people typed in here.
@@ -71,29 +82,70 @@ class Estimates:
             history=self.history(),
             not_ready=self._not_ready(language),
             local_languages=embedder.languages if embed.batching(embedder) is None else ("en",),
-            words_only=asked.get("documents") is None and not embed.understands(embedder, language),
-            **{"model": self.model, **asked},
+            words_only=workload.get("documents") is None and not embed.understands(embedder, language),
+            out_of_reach=self._out_of_reach(language),
+            transcriber=f"groq/{self._settings.groq_model}",
+            **{"model": self.model, **workload},
         )
 
-    def estimate(self, **asked: Any) -> dict[str, Any]:
-        """The same as JSON."""
-        return billing.described(self.answer(**asked))
+    def estimate(self, by: str = "", **workload: Any) -> dict[str, Any]:
+        """The same as JSON; `by` transcribes where sync and batch are compared."""
+        answer = self.answer(**workload)
+        report = billing.described(answer, by)
+        compared = answer.compared(by)
+        for lane, bill in (("sync", compared.sync), ("batch", compared.batch)):
+            report["comparison"][lane]["needs"] = {
+                who: list(what) for who, what in self.needs.of_bill(bill).items()
+            }
+        return {**report, "ways": [self._recommended(one, answer) for one in self.recommendations(answer)]}
+
+    def _recommended(self, one: Recommendation, answer: Answer) -> dict[str, Any]:
+        quality = self.quality(one.quote, answer.work.language)
+        return {"id": one.quote.id, "roles": list(one.roles), "quality": billing.as_json(quality)}
+
+    def recommendations(self, answer: Answer) -> tuple[Recommendation, ...]:
+        """The few routes that matter for this work."""
+        if not answer.work.audio_s:
+            return ()
+
+        def error_rate(quote: Quote) -> Decimal | None:
+            quality = self.quality(quote, answer.work.language)
+            return quality.wrong_percent if quality else None
+
+        return recommendations.recommend(answer.quotes, error_rate, self._used_now(answer))
+
+    def quality(self, quote: Quote, language: str) -> Quality | None:
+        """How well a way recognises a language; None where nobody has said."""
+        worker = "gigaam" if self._settings.runpod_worker == "gigaam" else self._settings.runpod_model
+        model_name = quote.engine_model.replace("whisper-v3", "whisper-large-v3")
+        model = {"runpod": worker}.get(quote.engine, model_name if quote.mode else quote.engine)
+        return shipped().quality(model, language)
+
+    def _used_now(self, answer: Answer) -> Quote | None:
+        """The way a recording would go now if nobody said anything."""
+        mode = EmbeddingMode.of_lane(self._settings.embedding_lane) or EmbeddingMode.SYNC
+        try:
+            engine = engines.choose(self._engines, self._settings.engine, answer.work.language).engine
+        except (BadRequest, Rejected):
+            return None
+        return self.of_engine(answer, engine.name, mode)
 
     @property
     def model(self) -> str:
         """The model whose vectors are bought here, if the book knows it."""
-        mine = self._settings.embedding_model
-        return mine if shipped().price("gemini", mine, "sync") else "gemini-embedding-2"
+        model = self._settings.embedding_model
+        return model if shipped().price("gemini", model, "sync") else "gemini-embedding-2"
 
     def book(self, language: str = "ru", own: str = "") -> Book:
         """The price book, with what was measured, with what is yours, or (`own`) what a link says."""
-        known = self._known()
-        speeds = {f"times_real_time:{name}": speed for name, speed in self._speeds(language).items()}
-        guessed = {name: speed for name, speed in speeds.items() if name not in shipped().assumptions}
+        measured_speeds = self._known()
         local = {engine: f"times_real_time:{leg}" for engine, leg in self._local(language).items()}
-        fast = {local[engine]: speed for engine, speed in known.speeds.items() if engine in local}
-        book = shipped().with_assumptions(guessed, source="assumption, until it is measured here")
-        book = book.with_assumptions({**known.figures, **fast}, source=MEASURED)
+        fast = {
+            local[name]: speed
+            for name, speed in measured_speeds.speeds.items()
+            if name in local and not self._toy(name)
+        }
+        book = self._enabled(shipped()).with_assumptions({**measured_speeds.figures, **fast}, source=MEASURED)
         for counted in filter(None, map(self.samples.known, SPOKEN)):
             book = book.with_assumptions(counted.figures, source=counted.source)
         book = book.with_assumptions(
@@ -125,16 +177,29 @@ class Estimates:
         """Engines here whose transcripts are paid for, and the provider of each in the price book."""
         return {name: each.provider for name, each in self._engines.items() if isinstance(each, RemoteEngine)}
 
-    def of_engine(self, said: Answer, engine: str, mode: EmbeddingMode) -> Quote | None:
+    def of_engine(self, answer: Answer, engine: str, mode: EmbeddingMode) -> Quote | None:
         """The cheapest quote with this engine of ours and this embedding mode; None if the book has none."""
         fitting = (
             quote
-            for quote in said.quotes
-            if quote.blocked is None and self.engine(quote, said.work.language) == engine
+            for quote in answer.quotes
+            if quote.blocked is None and self.engine(quote, answer.work.language) == engine
         )
         return next(
             (quote for quote in fitting if quote.lane == mode.lane or quote.embedder != self.model), None
         )
+
+    def of_engines(self, answer: Answer, engines: Sequence[str], mode: EmbeddingMode) -> Quote | None:
+        """What it comes to at most, where the language decides which of these engines is used.
+
+        The dearest of their quotes, ready when the slowest is; None if the book has none for one of them.
+        """
+        quotes = [self.of_engine(answer, engine, mode) for engine in engines]
+        found_quotes = [quote for quote in quotes if quote is not None]
+        if not found_quotes or len(found_quotes) < len(quotes):
+            return None
+        dearest = max(found_quotes, key=_usd)
+        slowest = max(found_quotes, key=lambda quote: quote.p50_s or 0.0)
+        return replace(dearest, p50_s=slowest.p50_s, p90_s=slowest.p90_s)
 
     def payable(self, quote: Quote) -> Decimal | None:
         """What of a quote is paid to others, USD; None where no price is known.
@@ -176,29 +241,39 @@ class Estimates:
 
     def _limits(self) -> list[Limit]:
         old = shipped().limit("gemini", "", "batch")
-        mine = self._settings
+        settings = self._settings
         if old is None:
             return []
-        own = replace(old, enqueued_tokens=mine.batch_enqueued_tokens, at_once=mine.batch_max_jobs)
-        return [replace(own, requests_per_job=mine.batch_max_requests)]
+        own_limit = replace(
+            old, enqueued_tokens=settings.batch_enqueued_tokens, at_once=settings.batch_max_jobs
+        )
+        return [replace(own_limit, requests_per_job=settings.batch_max_requests)]
 
     def _local(self, language: str) -> dict[str, str]:
-        """Engines of this machine by name, with their leg: GigaAM, else what would be taken instead."""
+        """Engines of this machine by name, with their leg."""
         device = "gpu" if Path("/dev/nvidiactl").exists() else "cpu"
         real = next(name for name in self._engines if name.startswith("gigaam-"))
         local = {real: f"gigaam/{device}"}
         for name, engine in self._engines.items():
-            if name in UNMEASURED and language in engine.languages and not self._can(real, language):
+            if shipped().speed(name, "cpu") and _understands(engine, language):
                 local[name] = f"{name}/cpu"
         return local
 
-    def _speeds(self, language: str) -> dict[str, Decimal]:
-        """Speeds of local engines that the book does not know."""
-        return {leg: UNMEASURED[name] for name, leg in self._local(language).items() if name in UNMEASURED}
+    def _toy(self, name: str) -> bool:
+        """Whether an engine's model is far too small to be a published one: its speed says nothing."""
+        engine = self._engines.get(name)
+        return isinstance(engine, GigaAMEngine) and not engine.full_size
 
-    def _can(self, engine: str, language: str) -> bool:
-        known = self._engines.get(engine)
-        return known is not None and language in known.languages and known.readiness().ready
+    def _enabled(self, book: Book) -> Book:
+        """A service that was withdrawn counts again for those who have switched it on."""
+        if not self._settings.fireworks_enabled:
+            return book
+        again = (
+            replace(price, status="current", ends_on=None)
+            for price in book.prices
+            if price.provider == "fireworks"
+        )
+        return book.with_overrides(again)
 
     def _not_ready(self, language: str) -> dict[str, str]:
         """Why some routes cannot be taken from here now."""
@@ -210,15 +285,28 @@ class Estimates:
         other = "gigaam/cpu" if app.endswith("gpu") else "gigaam/gpu"
         missing = "this machine works on its GPU" if app.endswith("gpu") else "this machine has no GPU"
         reasons = {leg: self._reason(name, language) for name, leg in local.items()}
-        return {other: missing, **{leg: reason for leg, reason in reasons.items() if reason}}
+        absent = {leg: "it is not set up here" for leg in _own_legs() if leg not in reasons}
+        return {**absent, other: missing, **{leg: reason for leg, reason in reasons.items() if reason}}
+
+    def _out_of_reach(self, language: str) -> set[str]:
+        """Ways here that no setting opens: the other device, engines without this language."""
+        local = self._local(language)
+        absent = _own_legs() - set(local.values())
+        deaf = {leg for name, leg in local.items() if not _understands(self._engines[name], language)}
+        remote = {
+            f"{provider}/{mode}"
+            for (provider, mode), name in BY_ROUTE.items()
+            if name in self._engines and not _understands(self._engines[name], language)
+        }
+        return absent | deaf | remote
 
     def _provider_reasons(self, language: str) -> dict[str, str]:
         reasons = {
             f"{provider}/{mode}": self._reason(name, language) for (provider, mode), name in BY_ROUTE.items()
         }
-        mine = {"groq": self._settings.groq_model, "runpod": self._settings.runpod_gpu}
+        models = {"groq": self._settings.groq_model, "runpod": self._settings.runpod_gpu}
         for price in shipped().prices:
-            if price.provider in mine and price.model != mine[price.provider]:
+            if price.provider in models and price.model != models[price.provider]:
                 setting = {"groq": "GROQ_MODEL", "runpod": "RUNPOD_GPU"}[price.provider]
                 reasons.setdefault(f"{price.provider}/{price.model}", f"{setting} names another")
         return {name: reason for name, reason in reasons.items() if reason}
@@ -228,16 +316,29 @@ class Estimates:
         known = self._engines.get(engine)
         if known is None:
             return "it is not set up here"
-        if language not in known.languages:
+        if not _understands(known, language):
             return "it does not understand this language"
         return known.readiness().reason if not known.readiness().ready else ""
 
     def _lane_reasons(self) -> dict[str, str]:
         if embed.batching(self._embedder()) is not None:
             return {"local": "Gemini makes the vectors here"}
+        if not self._settings.gemini_api_key.get_secret_value():
+            return {"gemini": "GEMINI_API_KEY is not set"}
         return {"gemini": "the local embedder makes the vectors here"}
 
 
-def today() -> date:
-    """The day whose prices hold."""
-    return date.today()
+def _understands(engine: Engine, language: str) -> bool:
+    """Whether an engine may get a recording in this language; one that is to be identified may be in any."""
+    return language in {AUTO, *engine.languages}
+
+
+def _usd(quote: Quote) -> Decimal:
+    """What a quote comes to; one that nobody knows the price of counts as the dearest."""
+    return Decimal("Infinity") if quote.total_usd is None else quote.total_usd
+
+
+def _own_legs() -> set[str]:
+    """Engines on own machines whose speed the price book knows, as `engine/device`."""
+    names = (name.removeprefix(SPEED) for name in shipped().assumptions if name.startswith(SPEED))
+    return {name for name in names if name.endswith(("/cpu", "/gpu"))}

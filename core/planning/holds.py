@@ -13,16 +13,26 @@ from decimal import Decimal
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from core.audit import audited
 from core.billing import Quote
-from core.billing.ledger import CAP_CODES, Ledger, Spent
-from core.billing.tariffs import ALL
+from core.billing.ledger import CAP_CODES, Ledger, Spent, scopes
 from core.database.database import Database
-from core.database.states import EmbeddingMode, EmbeddingStatus, JobKind, JobState, PriceMode, RunOutcome
+from core.database.states import (
+    AuditAction,
+    AuditSubject,
+    EmbeddingMode,
+    EmbeddingStatus,
+    JobKind,
+    JobState,
+    PriceMode,
+    RunOutcome,
+)
 from core.database.tables import Job, PassageRow, Recording, Task, Transcript
 from core.embedding.embedder import Embedder, batching, tokens_at_most
 from core.errors import code_of
 from core.orders import embedding_requests
 from core.planning.estimates import Estimates
+from core.principal import Principal
 from core.queue import history
 from core.queue.jobs import JobQueue, changed
 from core.speech.engine import Engine
@@ -82,13 +92,14 @@ class BudgetHolds:
     def groups(self) -> list[Group]:
         """All that a cap holds back, largest group first."""
         found: dict[tuple[str, ...], list[tuple[str, str, float]]] = {}
-        held = (
+        statement = (
             select(Job.id, Job.kind, Task, Recording.duration_s)
             .join(Task, Task.id == Job.task_id)
             .join(Recording, Recording.id == Task.recording_id)
+            .where(Task.excerpt.is_(None))  # what was asked of one engine goes no other way
         )
         with self._database.read() as session:
-            for job_id, kind, task, length_s in session.execute(held.where(Job.id.in_(capped(session)))):
+            for job_id, kind, task, length_s in session.execute(statement.where(Job.id.in_(capped(session)))):
                 key = (task.owner, kind, task.engine, task.language, task.embedding_mode)
                 found.setdefault(key, []).append((job_id, task.recording_id, length_s or 0.0))
         groups = [_group(key, rows) for key, rows in found.items()]
@@ -98,8 +109,10 @@ class BudgetHolds:
         """For each group the cheapest way that costs less than its own and fits under the cap."""
         return [way for group in self.groups() if (way := self._way(group)) is not None]
 
-    def take(self, way: Alternative) -> int:
-        """Send a group on by its cheaper way. How much of it was still held."""
+    @audited(AuditAction.CHANGED, AuditSubject.RECORDING, lambda given: given["way"].group.recordings)
+    def take(self, principal: Principal, way: Alternative) -> int:
+        """Send a group on by its cheaper way. How much of it was still held. Raises AdminsOnly."""
+        principal.must_administer()
         jobs: list[Job] = []
         taken = 0
         with self._database.write() as session:
@@ -120,11 +133,11 @@ class BudgetHolds:
     def _way(self, group: Group) -> Alternative | None:
         if group.kind == JobKind.EMBED:
             return self._by_batch(group)
-        said = self._estimates.answer(durations_s=group.audio_s, language=group.language)
-        own = self._estimates.of_engine(said, group.engine, group.embedding_mode)
+        answer = self._estimates.answer(durations_s=group.audio_s, language=group.language)
+        own = self._estimates.of_engine(answer, group.engine, group.embedding_mode)
         before = self._estimates.payable(own) if own else None
         room = self._room(group.owner)
-        for quote in said.quotes:
+        for quote in answer.quotes:
             usd = self._estimates.payable(quote)
             if quote.blocked is not None or usd is None or before is None:
                 continue  # what nobody knows the price of is not cheaper
@@ -156,14 +169,16 @@ class BudgetHolds:
 
     def _room(self, owner: str) -> Decimal:
         """What may still be spent this month by somebody."""
-        return min(_left(self._ledger.month(scope)) for scope in (ALL, owner))
+        return min(_left(self._ledger.month(scope)) for scope in scopes(owner))
 
     # Going it
 
     def _release_job(self, session: Session, job_id: str) -> Task | None:
         """The task of a job that is still held; the job itself is over."""
-        held = update(Job).where(Job.id == job_id, Job.state == JobState.READY, Job.error.is_not(None))
-        if not changed(session, held.values(state=JobState.CANCELLED, finished_at=self._job_queue.now())):
+        statement = update(Job).where(Job.id == job_id, Job.state == JobState.READY, Job.error.is_not(None))
+        if not changed(
+            session, statement.values(state=JobState.CANCELLED, finished_at=self._job_queue.now())
+        ):
             return None
         job = session.get_one(Job, job_id, populate_existing=True)
         history.note(session, job, RunOutcome.CANCELLED, self._job_queue.now(), ran=False)
@@ -172,29 +187,16 @@ class BudgetHolds:
     def _begin(self, session: Session, task: Task, way: Alternative) -> Job:
         """The same task, from its beginning, with another engine."""
         old, engine = session.get_one(Transcript, task.transcript_id), self._engines[way.engine]
-        owner = "" if self._share else task.owner
-        wanted = Transcript(
-            key=transcripts.key(
-                old.sha256,
-                engine,
-                task.language,
-                split_channels=old.split_channels,
-                subtitles=old.subtitles,
-                speakers=old.speakers,
-                owner=owner,
-            ),
-            sha256=old.sha256,
-            engine=engine.name,
-            engine_version=engine.version,
-            language=task.language,
-            split_channels=old.split_channels,
-            subtitles=old.subtitles,
-            speakers=old.speakers,
-        )
-        found = transcripts.find_or_begin(session, wanted)
+        form = transcripts.form_of(old, "" if self._share else task.owner)
+        if len((old.identified or {}).get("languages", ())) > 1:  # each stretch is to be found again
+            transcript = transcripts.undecided(old.sha256, engine.name, form)
+        else:
+            transcript = transcripts.new_transcript(old.sha256, {task.language: engine}, form)
+        stored = transcripts.find_or_begin(session, transcript)
         session.flush()
-        task.engine, task.embedding_mode, task.transcript_id = engine.name, way.embedding_mode, found.id
-        kind, queue = (JobKind.INDEX, "io") if found.complete else (JobKind.PREPARE, "cpu")
+        task.engine, task.embedding_mode, task.transcript_id = stored.engine, way.embedding_mode, stored.id
+        task.language = stored.language
+        kind, queue = (JobKind.INDEX, "index") if stored.complete else (JobKind.PREPARE, "cpu")
         now = self._job_queue.now()
         job = Job(task_id=task.id, kind=kind, queue=queue, run_at=now, notified_at=now, created_at=now)
         session.add(job)

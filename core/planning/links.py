@@ -9,7 +9,7 @@ from typing import Any
 
 from core.billing import Book, Price, plain
 from core.billing.prices import LIMITS, Limit
-from core.billing.tariffs import with_yours
+from core.billing.tariffs import with_own_figures
 from core.database.tables import OwnLimit, OwnPrice
 from core.errors import BadRequest, Code
 
@@ -19,31 +19,31 @@ LONGEST = 4000
 
 def packed(book: Book) -> str:
     """Your prices, figures and rate limits as text; empty if there are none, or too many for a link."""
-    mine = own(book)
-    text = json.dumps(mine, separators=(",", ":"), ensure_ascii=False) if mine else ""
+    figures = own(book)
+    text = json.dumps(figures, separators=(",", ":"), ensure_ascii=False) if figures else ""
     return text if len(text) <= LONGEST else ""
 
 
 def own(book: Book) -> dict[str, Any]:
     """What of a book is yours."""
-    found = {
+    figures = {
         "prices": [_price(price) for price in book.prices if price.yours],
         "figures": {
             each.name: plain(each.value) for each in book.assumptions.values() if each.source == "yours"
         },
         "limits": [_limit(limit) for limit in book.limits if limit.yours],
     }
-    return {name: each for name, each in found.items() if each}
+    return {name: each for name, each in figures.items() if each}
 
 
 def unpacked(text: str, book: Book) -> Book:
     """A book with these in place of its own. Raise BadRequest for nonsense."""
     try:
-        said = json.loads(text)
-        prices = [OwnPrice(**row) for row in said.get("prices", [])]
-        limits = [OwnLimit(**row) for row in said.get("limits", [])]
-        figures = {str(name): Decimal(value) for name, value in said.get("figures", {}).items()}
-        return with_yours(book, prices, figures, limits)
+        payload = json.loads(text)
+        prices = [OwnPrice(**row) for row in payload.get("prices", [])]
+        limits = [OwnLimit(**row) for row in payload.get("limits", [])]
+        figures = {str(name): Decimal(value) for name, value in payload.get("figures", {}).items()}
+        return with_own_figures(book, prices, figures, limits)
     except (ValueError, TypeError, AttributeError, ArithmeticError, OSError, RecursionError) as error:
         raise BadRequest(Code.PLAN_LINK_UNREADABLE) from error
 
@@ -60,8 +60,8 @@ def _price(price: Price) -> dict[str, Any]:
 
 def _limit(limit: Limit) -> dict[str, Any]:
     figures = {name: getattr(limit, name) for name in LIMITS}
-    known = {name: figure for name, figure in figures.items() if figure is not None}
-    return {**_key(limit), "tier": limit.tier, **known}
+    stated = {name: figure for name, figure in figures.items() if figure is not None}
+    return {**_key(limit), "tier": limit.tier, **stated}
 
 
 def _key(row: Price | Limit) -> dict[str, Any]:

@@ -29,6 +29,8 @@ ENOUGH_TOKENS = 200
 ENOUGH_CALLS = 5
 ENOUGH_S = 20.0
 """With less than that nothing is said."""
+ENOUGH_SPEED_S = 600.0
+"""Of less sound mostly the loading of the model would be measured."""
 LAST = 40
 """So many of the newest transcripts, calls or batches speak for all."""
 LETTERS_A_TOKEN = 2
@@ -89,17 +91,17 @@ def _talk(session: Session) -> dict[str, _Talk]:
         .where(Transcript.duration_s > 0)
         .order_by(Recording.created_at.desc())
     )
-    found: dict[str, _Talk] = {}
+    talks: dict[str, _Talk] = {}
     for recording_id, language, transcript_id, duration_s in session.execute(newest.limit(LAST)).all():
-        talk = found.setdefault(language, _Talk())
-        said = list(session.scalars(select(Segment.text).where(Segment.transcript_id == transcript_id)))
+        talk = talks.setdefault(language, _Talk())
+        texts = list(session.scalars(select(Segment.text).where(Segment.transcript_id == transcript_id)))
         sent = list(session.scalars(select(PassageRow.text).where(PassageRow.recording_id == recording_id)))
-        _count(talk, duration_s or 0.0, said, sent)
-    return {language: talk for language, talk in found.items() if talk.sound_s >= ENOUGH_S and talk.words}
+        _count(talk, duration_s or 0.0, texts, sent)
+    return {language: talk for language, talk in talks.items() if talk.sound_s >= ENOUGH_S and talk.words}
 
 
-def _count(talk: _Talk, duration_s: float, said: Iterable[str | None], sent: Iterable[str]) -> None:
-    for text in said:
+def _count(talk: _Talk, duration_s: float, texts: Iterable[str | None], sent: Iterable[str]) -> None:
+    for text in texts:
         talk.words += len((text or "").split())
         talk.letters += len(text or "")
     for text in sent:
@@ -119,8 +121,11 @@ def _of_talk(talk: Mapping[str, _Talk], letters: Mapping[str, Decimal]) -> dict[
     everything = list(talk.values())
     passages = sum(each.passages for each in everything)
     if passages and sum(each.letters for each in everything):
-        sent, said = (sum(each.passage_letters for each in everything), sum(e.letters for e in everything))
-        figures["passage_overlap"] = _ratio(sent, said)
+        sent, spoken_letters = (
+            sum(each.passage_letters for each in everything),
+            sum(e.letters for e in everything),
+        )
+        figures["passage_overlap"] = _ratio(sent, spoken_letters)
         figures["passage_s"] = _ratio(sum(each.sound_s for each in everything), passages)
     return {name: value for name, value in figures.items() if value > 0}
 
@@ -168,7 +173,7 @@ def _speeds(session: Session) -> dict[str, Decimal]:
         engine: (sum(lengths.values()), sum(map(_covered_s, work[engine].values())))
         for engine, lengths in sound.items()
     }
-    enough = {engine: pair for engine, pair in sums.items() if pair[0] >= ENOUGH_S and pair[1] > 0}
+    enough = {engine: pair for engine, pair in sums.items() if pair[0] >= ENOUGH_SPEED_S and pair[1] > 0}
     return {engine: _ratio(sound_s, worked_s) for engine, (sound_s, worked_s) in enough.items()}
 
 

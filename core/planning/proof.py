@@ -6,15 +6,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import StrEnum
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from core.billing import Quote
+from core.audit import audited
+from core.billing import Quote, is_under_a_cent
 from core.billing.ledger import BILLION, Ledger
 from core.billing.tariffs import ALL, Tariffs
 from core.database.database import Database
-from core.database.states import EmbeddingStatus, PaymentState, PriceMode, TaskStatus
+from core.database.owned import visible_to
+from core.database.states import (
+    AuditAction,
+    AuditSubject,
+    EmbeddingStatus,
+    PaymentState,
+    PriceMode,
+    TaskStatus,
+)
 from core.database.tables import (
     Budget,
     Cover,
@@ -31,8 +41,11 @@ from core.embedding.embedder import tokens_at_most
 from core.orders.batch_planner import CAPPED
 from core.planning.estimates import Estimates
 from core.planning.holds import capped
+from core.principal import Principal
 
 MONTHS = 24
+LARGEST = 5
+TENTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,24 @@ class Sum:
 
 
 @dataclass(frozen=True)
+class Month(Sum):
+    """A month with what batches saved in it."""
+
+    saved_usd: Decimal
+
+
+class Reason(StrEnum):
+    """Why an estimate lay off by more than a tenth."""
+
+    TINY = "tiny"
+    """Amounts below a cent: minimums and rounding weigh more than the work."""
+    COUNTED = "counted"
+    """The provider counted more or fewer tokens or seconds than were promised."""
+    PRICE = "price"
+    """The quantity was right, so the price has changed since."""
+
+
+@dataclass(frozen=True)
 class Budgeted:
     """The month of somebody: spent, promised, and the most it may be."""
 
@@ -114,13 +145,16 @@ class Proof:
         self._tariffs = tariffs
         self._estimates = estimates
 
-    def paid(self, *, month: str = "", limit: int = 200) -> list[Paid]:
-        """The newest payments with their recordings, of one month or all."""
-        found = select(Payment, Recording.title).outerjoin(Recording, Recording.id == Payment.recording_id)
+    def paid(self, principal: Principal, *, month: str = "", limit: int = 200) -> list[Paid]:
+        """The newest payments for recordings that they may see, of one month or all."""
+        statement = select(Payment, Recording.title).outerjoin(
+            Recording, Recording.id == Payment.recording_id
+        )
+        statement = visible_to(statement, principal, Recording)
         if month:
-            found = found.where(Payment.month == month)
+            statement = statement.where(Payment.month == month)
         with self._database.read() as session:
-            rows = session.execute(found.order_by(Payment.at.desc()).limit(limit)).all()
+            rows = session.execute(statement.order_by(Payment.at.desc()).limit(limit)).all()
         return [_paid(payment, title or "") for payment, title in rows]
 
     def plans(self, limit: int = 20) -> list[Proved]:
@@ -143,6 +177,44 @@ class Proof:
         if by == "month":
             return sorted(sums, key=lambda each: each.name, reverse=True)[:MONTHS]
         return sorted(sums, key=lambda each: -each.usd)
+
+    def months(self) -> list[Month]:
+        """Each month's promises, bills and savings, the newest first."""
+        return [
+            Month(each.name, each.calls, each.promised_usd, each.usd, self._ledger.saved(each.name))
+            for each in self.sums("month")
+        ]
+
+    def largest(self, principal: Principal, limit: int = LARGEST) -> list[Sum]:
+        """The recordings that have cost most, by title, dearest first; of those that they may see."""
+        column = func.coalesce(Recording.title, "")
+        ended = (
+            select(Payment.recording_id, column, Payment.call_id, Payment.usd_estimated, Payment.usd)
+            .outerjoin(Recording, Recording.id == Payment.recording_id)
+            .where(Payment.state.in_((PaymentState.SETTLED, PaymentState.DISPUTED)))
+        )
+        ended = visible_to(ended, principal, Recording)
+        groups: dict[tuple[str, str], list[tuple[str, str, str]]] = {}
+        with self._database.read() as session:
+            for id_, title, *row in session.execute(ended):
+                groups.setdefault((id_, title), []).append((row[0], row[1], row[2]))
+        sums = [_summed(title, rows) for (_, title), rows in groups.items()]
+        return sorted(sums, key=lambda each: -each.usd)[:limit]
+
+    def why(self, month: Sum) -> Reason | None:
+        """Why a month's estimate lay off by more than a tenth; None where it did not."""
+        off = error(month.promised_usd, month.usd)
+        if off is None or abs(off) <= TENTH:
+            return None
+        if is_under_a_cent(max(month.promised_usd, month.usd)):
+            return Reason.TINY
+        counted = select(func.sum(Payment.tokens_estimated), func.sum(Payment.tokens)).where(
+            Payment.month == month.name, Payment.state == PaymentState.SETTLED
+        )
+        with self._database.read() as session:
+            promised, came = session.execute(counted).one()
+        far = promised and came and abs(promised / came - 1) > TENTH / 2
+        return Reason.COUNTED if far else Reason.PRICE
 
     def saved(self) -> Saved:
         """By batching, against single calls; by not paying twice, for vectors and transcripts at hand."""
@@ -193,9 +265,10 @@ class Proof:
         with self._database.read() as session:
             return len(capped(session))
 
-    def set_cap(self, scope: str, usd: object) -> None:
-        """Another cap; what waited for it is looked at again at once."""
-        self._tariffs.set_cap(scope, usd)
+    @audited(AuditAction.CHANGED, AuditSubject.BUDGET, "scope")
+    def set_cap(self, principal: Principal, scope: str, usd: object) -> None:
+        """Another cap; what waited for it is looked at again at once. Raises AdminsOnly, BadRequest."""
+        self._tariffs.set_cap(principal, scope, usd)
         self._database.set_value(CAPPED, "")
         with self._database.write() as session:
             waiting = update(Job).where(Job.id.in_(capped(session)))
@@ -209,7 +282,8 @@ class Proof:
         done = (
             select(Recording.id, Recording.duration_s, Recording.language)
             .join(Task, Task.recording_id == Recording.id)
-            .where(Task.status == TaskStatus.COMPLETED, Task.completed_at >= first, Task.completed_at < last)
+            .where(Task.status == TaskStatus.COMPLETED, Task.excerpt.is_(None))
+            .where(Task.completed_at >= first, Task.completed_at < last)
             .distinct()
         )
         with self._database.read() as session:
@@ -254,15 +328,17 @@ def _paid(payment: Payment, title: str) -> Paid:
 
 def _proved(session: Session, plan: Plan) -> Proved:
     ids = list(plan.recordings)
-    mine = list(session.scalars(select(Recording).where(Recording.id.in_(ids))))
+    recordings = list(session.scalars(select(Recording).where(Recording.id.in_(ids))))
     paid = list(
         session.scalars(select(Payment).where(Payment.recording_id.in_(ids), Payment.at >= plan.at - 60))
     )
-    done = [row for row in mine if row.transcript_id and row.embedding_status != EmbeddingStatus.WAITING]
+    done = [
+        row for row in recordings if row.transcript_id and row.embedding_status != EmbeddingStatus.WAITING
+    ]
     return Proved(
         at=plan.at,
         route=plan.route,
-        recordings=len(mine),
+        recordings=len(recordings),
         done=len(done),
         quoted_usd=Decimal(plan.usd),
         usd=sum((Decimal(row.usd) for row in paid), Decimal(0)),
@@ -270,7 +346,7 @@ def _proved(session: Session, plan: Plan) -> Proved:
         tokens=sum(row.tokens for row in paid if row.provider == "gemini"),
         p50_s=plan.p50_s,
         p90_s=plan.p90_s,
-        took_s=_took_s(session, plan, ids, paid) if len(done) == len(mine) else None,
+        took_s=_took_s(session, plan, ids, paid) if len(done) == len(recordings) else None,
     )
 
 
@@ -302,10 +378,10 @@ def _cost(session: Session, transcript_id: str, engine: str, provider: str) -> D
         Payment.recording_id.in_(ids), Payment.provider == provider
     )
     usd = [Decimal(usd) for call, usd in session.execute(paid) if call.partition("/")[0] not in pictures]
-    made = select(func.count(Task.transcript_id.distinct())).where(
-        Task.recording_id.in_(ids), Task.engine == engine
+    statement = select(func.count(Task.transcript_id.distinct())).where(
+        Task.recording_id.in_(ids), Task.engine == engine, Task.excerpt.is_(None)
     )
-    return sum(usd, Decimal(0)) / (session.scalar(made) or 1)
+    return sum(usd, Decimal(0)) / (session.scalar(statement) or 1)
 
 
 def _promised(session: Session) -> dict[str, int]:

@@ -11,9 +11,12 @@ from typing import Protocol
 
 from sqlalchemy import select
 
+from core.audit import audited
 from core.database.database import Database
+from core.database.states import AuditAction, AuditSubject
 from core.database.tables import PassageRow, Recording
 from core.errors import BadRequest, Code
+from core.principal import Principal
 
 PASSAGES = 100
 LETTERS = 50_000
@@ -71,8 +74,15 @@ class Samples:
         self._database = database
         self._counter = counter
 
-    def count(self, language: str, text: str = "", *, on: date | None = None) -> Counted:
-        """Count a text, or else the newest passages here. Raise BadRequest, or what the provider says."""
+    @audited(AuditAction.CHANGED, AuditSubject.PRICE, "language")
+    def count(
+        self, principal: Principal, language: str, text: str = "", *, on: date | None = None
+    ) -> Counted:
+        """Count a text, or else the newest passages here.
+
+        Raises AdminsOnly, BadRequest, or what the provider says.
+        """
+        principal.must_administer()
         texts = [text[:LETTERS]] if text.strip() else self._passages(language)
         words = sum(len(each.split()) for each in texts)
         if words < LEAST_WORDS:
@@ -85,11 +95,13 @@ class Samples:
 
     def known(self, language: str) -> Counted | None:
         """What was counted of this language; None if nothing was."""
-        kept = self._database.get_value(_name(language))
-        return Counted(**json.loads(kept)) if kept else None
+        stored = self._database.get_value(_name(language))
+        return Counted(**json.loads(stored)) if stored else None
 
-    def drop(self, language: str) -> None:
-        """What was measured or assumed holds again."""
+    @audited(AuditAction.CHANGED, AuditSubject.PRICE, "language")
+    def drop(self, principal: Principal, language: str) -> None:
+        """What was measured or assumed holds again. Raises AdminsOnly."""
+        principal.must_administer()
         self._database.set_value(_name(language), "")
 
     def _passages(self, language: str) -> list[str]:
