@@ -23,13 +23,13 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=1000)
     parser.add_argument("--recordings", type=int, default=20)
     parser.add_argument("--dim", type=int, default=768)
-    wanted = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, GeminiEmulator(processing_s=0) as emulator:
         app = batching.installation(
-            Path(folder), emulator.url, embedding_dim=wanted.dim, batch_min_size=10**6, batch_max_wait_s=10**6
+            Path(folder), emulator.url, embedding_dim=args.dim, batch_min_size=10**6, batch_max_wait_s=10**6
         )
-        each = wanted.passages // wanted.recordings
-        for n in range(wanted.recordings):
+        each = args.passages // args.recordings
+        for n in range(args.recordings):
             batching.recording(app, batching.sentences(each, n * each), title=f"r{n}")
         app.batches.tick()
         app.batches.flush()
@@ -41,12 +41,12 @@ def main() -> None:
             print(f"tick {ticks}: {time.perf_counter() - before:.2f} s   {batching.states(app)}")
             ahead_s, ticks = ahead_s + app.settings.batch_poll_s, ticks + 1
         took_s = time.perf_counter() - began
-        found = app.searcher.search(EVERYONE, "ремонт крыши", mode="meaning").matches
+        matches = app.searcher.search(EVERYONE, "ремонт крыши", mode="meaning").matches
         print(f"{len(batching.meanings(app))} passages searchable {took_s:.1f} s of work after flush,")
         print(
             f"in {ticks} ticks; the first look at the provider comes {app.settings.batch_poll_s:.0f} s after"
         )
-        print(f"the order. Best match: {found[0].row.text[:50]}…")
+        print(f"the order. Best match: {matches[0].row.text[:50]}…")
 
 
 if __name__ == "__main__":

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from core.application import Application
-from core.database.tables import Job, Recording, Task
+from core.database.tables import BoughtVector, Job, Recording, Task
 from core.embedding.embedder import text_hash
-from core.errors import BadRequest, Code, OutcomeUnknown
+from core.errors import BadRequest, Code, OutcomeUnknown, Unavailable
 from core.library.recordings import TranscriptionOptions
 from core.orders.batch_view import STATES
 from core.principal import EVERYONE
 from core.search import embedding_jobs
 from core.settings import Settings
 from core.storage.blobs import Blob
-from tests import batching
+from tests import batching, drive
 from tools.gemini_emulator import GeminiEmulator
 
 
@@ -34,16 +35,16 @@ def app(tmp_path: Path, emulator: GeminiEmulator) -> Application:
 
 
 def test_russian_speech_is_found_by_meaning_after_a_batch(app, emulator):
-    mine = batching.recording(app, batching.sentences(20))
+    recording_id = batching.recording(app, batching.sentences(20))
 
     batching.run(app, emulator)
 
     assert batching.states(app) == ["complete"]
-    assert app.recordings.get(EVERYONE, mine).embedding_status == "done"
+    assert app.recordings.get(EVERYONE, recording_id).embedding_status == "done"
     assert len(emulator.ledger().billed) == 20
     assert emulator.ledger().paid_twice == {}
-    found = app.searcher.search(EVERYONE, "ремонтировать крыши складов", mode="meaning")
-    assert "крыши" in found.matches[0].row.text
+    matches = app.searcher.search(EVERYONE, "ремонтировать крыши складов", mode="meaning")
+    assert "крыши" in matches.matches[0].row.text
 
 
 def test_a_text_that_has_a_vector_is_never_sent_again(app, emulator):
@@ -162,7 +163,7 @@ def test_a_text_that_fails_three_times_is_left_to_a_person(app, emulator):
     assert sorted(batching.meanings(app)) == ["done", "done", "done", "failed"]
     (text,) = batching.texts(app)
     assert (text.state, text.attempts, text.error) == ("failed", 3, "Too strange.")
-    assert [seen.failed for seen in app.batches.view.list()] == [1, 0, 0]
+    assert [batch.failed for batch in app.batches.view.list()] == [1, 0, 0]
 
 
 def test_retry_sends_failed_texts_again(app, emulator):
@@ -194,9 +195,9 @@ def test_a_late_batch_can_be_finished_now(app, emulator):
     emulator.fault("stuck")
     batching.recording(app, batching.sentences(4))
     app.batches.tick()
-    (seen,) = app.batches.view.list()
+    (batch,) = app.batches.view.list()
 
-    assert app.batches.finish_now(seen.id)
+    assert app.batches.finish_now(batch.id)
     batching.run(app, emulator)
 
     assert set(batching.meanings(app)) == {"done"}
@@ -232,9 +233,9 @@ def test_finishing_now_what_ends_by_itself_buys_nothing_twice(app, emulator):
 
 def test_a_batch_with_a_deadline_finishes_itself(app, emulator):
     emulator.fault("stuck")
-    mine = batching.recording(app, batching.sentences(4))
+    recording_id = batching.recording(app, batching.sentences(4))
     with app.database.write() as session:
-        session.get_one(Recording, mine).vectors_by = app.batches.now() + 600
+        session.get_one(Recording, recording_id).vectors_by = app.batches.now() + 600
 
     batching.run(app, emulator)
 
@@ -247,13 +248,13 @@ def test_cancelling_keeps_what_is_there_and_leaves_the_rest_to_a_person(app, emu
     emulator.fault("cancel_keeps", count=1)
     batching.recording(app, batching.sentences(4))
     app.batches.tick()
-    (seen,) = app.batches.view.list()
+    (batch,) = app.batches.view.list()
 
-    assert app.batches.cancel(seen.id)
+    assert app.batches.cancel(batch.id)
     batching.run(app, emulator)
 
     assert sorted(batching.meanings(app)) == ["done", "failed", "failed", "failed"]
-    assert not app.batches.cancel(seen.id)
+    assert not app.batches.cancel(batch.id)
     assert app.batches.view.list()[0].failed == 3
 
 
@@ -263,18 +264,18 @@ def test_a_batch_that_ended_without_results_has_saved_nothing(app, emulator):
     app.batches.tick()
     batching.run(app, emulator)
 
-    seen = {each.state: each for each in app.batches.view.list()}
+    by_state = {each.state: each for each in app.batches.view.list()}
 
-    assert seen["failed"].saved_usd == 0 < seen["failed"].usd
-    assert seen["complete"].saved_usd == seen["complete"].usd > 0
+    assert by_state["failed"].saved_usd == 0 < by_state["failed"].usd
+    assert by_state["complete"].saved_usd == by_state["complete"].usd > 0
 
 
 def test_the_lane_can_be_changed_while_nothing_was_sent(tmp_path, emulator):
     app = batching.installation(tmp_path, emulator.url, batch_min_size=100, batch_max_wait_s=9999)
-    mine = batching.recording(app, batching.sentences(3))
+    recording_id = batching.recording(app, batching.sentences(3))
     app.batches.tick()
 
-    app.batches.change_mode(mine, "sync")
+    app.batches.change_mode(EVERYONE, recording_id, "sync")
     batching.embed_now(app)
     app.batches.tick()
 
@@ -336,15 +337,15 @@ def test_the_batch_lane_is_refused_while_vectors_are_made_here(tmp_path):
             EVERYONE, Blob("0" * 64, 1), "a.wav", TranscriptionOptions(embedding_mode="batch")
         )
     with pytest.raises(BadRequest, match="on this machine"):
-        local.batches.change_mode("any", "batch")
+        local.batches.change_mode(EVERYONE, "any", "batch")
 
 
 def test_a_recording_deleted_under_way_loses_nothing_paid(app, emulator):
-    mine = batching.recording(app, batching.sentences(4))
+    recording_id = batching.recording(app, batching.sentences(4))
     app.batches.tick()
     with app.database.write() as session:
-        session.delete(session.get_one(Recording, mine))
-    app.index.remove(mine)
+        session.delete(session.get_one(Recording, recording_id))
+    app.index.remove(recording_id)
 
     batching.run(app, emulator, done=lambda: batching.states(app) == ["complete"])
     batching.recording(app, batching.sentences(4), title="again")
@@ -358,17 +359,17 @@ def test_what_is_seen_of_a_batch(app, emulator):
     batching.recording(app, batching.sentences(4))
     app.batches.tick()
 
-    (seen,) = app.batches.view.list()
-    assert seen.says == STATES["submitted"]
-    assert seen.name.startswith("batches/")
-    assert (seen.texts, seen.waiting, seen.live, seen.late) == (4, 4, True, False)
-    assert seen.saved_usd == seen.usd > 0
-    assert (seen.expected.low_s, seen.expected.own) == (600, False)
+    (batch,) = app.batches.view.list()
+    assert batch.says == STATES["submitted"]
+    assert batch.name.startswith("batches/")
+    assert (batch.texts, batch.waiting, batch.live, batch.late) == (4, 4, True, False)
+    assert batch.saved_usd == batch.usd > 0
+    assert (batch.expected.low_s, batch.expected.own) == (600, False)
 
     batching.run(app, emulator)
-    (seen,) = app.batches.view.list()
-    assert (seen.good, seen.failed, seen.waiting, seen.live) == (4, 0, 0, False)
-    assert app.ledger.saved() == seen.saved_usd
+    (batch,) = app.batches.view.list()
+    assert (batch.good, batch.failed, batch.waiting, batch.live) == (4, 0, 0, False)
+    assert app.ledger.saved() == batch.saved_usd
 
 
 def test_each_recording_knows_what_it_cost(app, emulator):
@@ -392,16 +393,16 @@ def test_both_models_ask_in_their_own_way_and_give_unit_vectors(tmp_path, emulat
 
     batching.run(app, emulator)
 
-    asked = emulator.ledger().texts
+    texts = emulator.ledger().texts
     if model == "gemini-embedding-001":
-        assert {text.task_type for text in asked} == {"RETRIEVAL_DOCUMENT"}
-        assert not any(text.text.startswith("title:") for text in asked)
+        assert {text.task_type for text in texts} == {"RETRIEVAL_DOCUMENT"}
+        assert not any(text.text.startswith("title:") for text in texts)
     else:
-        assert {text.task_type for text in asked} == {None}
-        assert all(text.text.startswith("title: none | text: ") for text in asked)
+        assert {text.task_type for text in texts} == {None}
+        assert all(text.text.startswith("title: none | text: ") for text in texts)
     hashes = [text_hash(app.active_embedder.embedder(), passage.text) for passage in batching.passages(app)]
-    kept = app.index.vectors_of(app.active_embedder.embedder(), hashes).values()
-    assert [round(float(np.linalg.norm(vector)), 5) for vector in kept] == [1.0] * 3
+    vectors = app.index.vectors_of(app.active_embedder.embedder(), hashes).values()
+    assert [round(float(np.linalg.norm(vector)), 5) for vector in vectors] == [1.0] * 3
 
 
 def test_another_model_is_offered_with_its_price_and_takes_over_when_complete(tmp_path, emulator):
@@ -416,7 +417,7 @@ def test_another_model_is_offered_with_its_price_and_takes_over_when_complete(tm
     assert 0 < offer.usd["batch"] == offer.usd["sync"] / 2
     assert app.active_embedder.embedder().dim == 64, "nothing changes by itself"
 
-    app.active_embedder.switch("batch")
+    app.active_embedder.switch(EVERYONE, "batch")
     app.batches.tick()
     assert app.searcher.search(EVERYONE, "ремонт крыши", mode="meaning").matches, (
         "the old vectors still answer"
@@ -437,7 +438,7 @@ def test_a_batch_of_the_former_model_ends_among_its_own(tmp_path, emulator):
     former = before.active_embedder.embedder()
 
     app = batching.installation(tmp_path, emulator.url, embedding_dim=128)
-    app.active_embedder.switch("batch")
+    app.active_embedder.switch(EVERYONE, "batch")
     batching.run(app, emulator)
 
     assert set(batching.meanings(app)) == {"done"}
@@ -457,11 +458,34 @@ def test_a_broken_connection_never_sends_texts_twice(app, emulator):
     assert app.ledger.payments()[0].state == "disputed"
 
 
+def test_vectors_are_paid_once_though_the_index_fails_and_the_process_dies(app, emulator, monkeypatch):
+    recording_id = batching.recording(app, batching.sentences(4), "sync")
+    with app.database.write() as session:
+        session.add(embedding_jobs.embed_job(session, recording_id))
+    with monkeypatch.context() as failing:
+        failing.setattr(app.index, "put_vectors", _unavailable)
+        drive.perform_all(app)
+    assert emulator.ledger().count("embed") == 1
+
+    again = batching.installation(app.settings.stenogram_home, emulator.url, clock_offset_s=3600)
+    drive.perform_all(again)
+
+    assert emulator.ledger().count("embed") == 1
+    assert set(batching.meanings(again)) == {"done"}
+    assert again.index.count(again.active_embedder.embedder()) == len(batching.passages(again))
+    with again.database.read() as session:
+        assert session.scalars(select(BoughtVector)).all() == []
+
+
+def _unavailable(*_arguments):
+    raise Unavailable(Code.INDEX_SILENT)
+
+
 def test_retrying_the_task_sends_failed_texts_again(app, emulator):
     emulator.fault("error_line", times=3, count=1)
-    mine = batching.recording(app, batching.sentences(4))
+    recording_id = batching.recording(app, batching.sentences(4))
     batching.run(app, emulator)
-    [task] = app.recordings.tasks(EVERYONE, recording_id=mine)[1]
+    [task] = app.recordings.tasks(EVERYONE, recording_id=recording_id)[1]
 
     assert app.tasks.retry(EVERYONE, task.id)
     batching.run(app, emulator)
@@ -471,12 +495,12 @@ def test_retrying_the_task_sends_failed_texts_again(app, emulator):
 
 
 def test_vectors_that_failed_wait_again_only_with_the_job_that_makes_them(app):
-    mine = batching.recording(app, batching.sentences(4), "sync")
-    [first] = app.recordings.tasks(EVERYONE, recording_id=mine)[1]
+    recording_id = batching.recording(app, batching.sentences(4), "sync")
+    [first] = app.recordings.tasks(EVERYONE, recording_id=recording_id)[1]
     with app.database.write() as session:
         job = Job(task_id=first.id, kind="embed", queue="io")
-        known = {"owner": "pages", "engine": "none", "language": "ru", "status": "completed"}
-        second = Task(recording_id=mine, transcript_id=first.transcript_id, **known)
+        fields = {"owner": "pages", "engine": "none", "language": "ru", "status": "completed"}
+        second = Task(recording_id=recording_id, transcript_id=first.transcript_id, **fields)
         session.add_all([job, second])
     app.pipeline.give_up(app.job_queue.claim(job.id, "test"), BadRequest(Code.LIMIT_UNKNOWN))
     assert set(batching.meanings(app)) == {"failed"}
@@ -497,7 +521,7 @@ def test_every_kind_of_database_carries_a_batch_and_its_failures(tmp_path, datab
 
     batching.run(app, emulator)
     emulator.clear_faults()
-    failed = [seen.id for seen in app.batches.view.list() if seen.failed]
+    failed = [batch.id for batch in app.batches.view.list() if batch.failed]
     assert sum(app.batches.embed_failed_now(batch_id) for batch_id in failed) > 0
     batching.embed_now(app)
 

@@ -90,8 +90,8 @@ def test_cancel_retry_and_finish_are_done_by_a_worker(tool, provider):
     soon(lambda: batching.meanings(app) == ["done"] * 4, "a worker to finish it")
     assert batching.states(app) == ["cancelled"] * 3
     assert not buttons() & {"now", "stop", "again"}
-    told = {seen.id: (seen.says, seen.good, seen.at_once) for seen in app.batches.view.list()}
-    assert [told[batch.id] for batch in batching.batches(app)] == [
+    states = {view.id: (view.says, view.good, view.at_once) for view in app.batches.view.list()}
+    assert [states[batch.id] for batch in batching.batches(app)] == [
         (FINISHED, 0, 2),
         (STATES["cancelled"], 0, 0),
         (FINISHED, 0, 2),

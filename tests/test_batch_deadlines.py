@@ -16,6 +16,7 @@ from core.orders.batch_store import LIVE
 from core.principal import EVERYONE
 from tests import batching, drive, lives
 from tests.conftest import DATA
+from tests.installation import bring
 from tests.serve import serve
 from tests.test_pages import visit
 from tools.gemini_emulator import GeminiEmulator
@@ -46,12 +47,12 @@ def lanes(emulator: GeminiEmulator) -> list[bool]:
 
 def test_a_program_gives_a_deadline_and_a_late_batch_is_finished_by_itself(app, emulator):
     emulator.fault("stuck")
-    wanted = {"language": "ru", "lane": "batch", "deadline_h": "2"}
+    options = {"language": "ru", "lane": "batch", "deadline_h": "2"}
     with serve(app) as served, served.client() as client, (DATA / "ru_meeting.opus").open("rb") as file:
-        told = client.post("/api/v1/transcribe", files={"file": ("a.opus", file)}, data=wanted)
-        assert told.status_code == 202, told.text
+        response = client.post("/api/v1/transcribe", files={"file": ("a.opus", file)}, data=options)
+        assert response.status_code == 202, response.text
         drive.perform_all(app)
-        address = f"/api/v1/tasks/{told.json()['task_id']}"
+        address = f"/api/v1/tasks/{response.json()['task_id']}"
 
         batching.run(app, emulator, done=lambda: batching.states(app) == ["submitted"])
         batching.run(app, emulator, done=lambda: True, ahead_s=2 * HOUR_S - 60)
@@ -67,10 +68,10 @@ def test_a_program_gives_a_deadline_and_a_late_batch_is_finished_by_itself(app, 
 @pytest.mark.parametrize("wrong", ["0", "-1", "49", "soon", "nan"])
 def test_a_deadline_that_makes_no_sense_is_refused(app, wrong):
     with serve(app) as served, served.client() as client:
-        wanted = {"lane": "batch", "deadline_h": wrong}
-        told = client.post("/api/v1/transcribe", files={"file": ("a.wav", b"x")}, data=wanted)
+        options = {"lane": "batch", "deadline_h": wrong}
+        response = client.post("/api/v1/transcribe", files={"file": ("a.wav", b"x")}, data=options)
 
-    assert told.status_code == 400, told.text
+    assert response.status_code == 400, response.text
 
 
 @pytest.fixture
@@ -92,7 +93,8 @@ def test_the_upload_page_asks_for_a_deadline_only_by_batch(page):
 
     at.radio(key="lane").set_value("batch").run()
     at.selectbox(key="deadline").select(3.0).run()
-    at.file_uploader[0].upload("разговор.opus", (DATA / "call_stereo.opus").read_bytes()).run()
+    bring(at, page, "разговор.opus", (DATA / "call_stereo.opus").read_bytes())
+    at.run()
     at.button(key="transcribe").click().run()
 
     (recording,) = page.recordings.find(EVERYONE)[1]
@@ -151,28 +153,28 @@ def test_a_text_of_two_recordings_is_due_with_the_earlier(app, emulator):
 
 def test_a_recording_that_is_here_goes_by_batch_with_a_deadline(app):
     with (DATA / "ru_meeting.opus").open("rb") as file:
-        mine = app.intake.accept(EVERYONE, file, "a.opus", TranscriptionOptions()).recording_id
-    with serve(app) as served, served.client(app.keys.make("admin", admin=True)) as client:
-        wanted = {"use_batch_api": True, "deadline_h": 5}
-        told = client.post(f"/api/v1/recordings/{mine}/transcribe", params=wanted)
+        recording_id = app.intake.accept(EVERYONE, file, "a.opus", TranscriptionOptions()).recording_id
+    with serve(app) as served, served.client(app.keys.make(EVERYONE, "admin", admin=True)) as client:
+        options = {"use_batch_api": True, "deadline_h": 5}
+        response = client.post(f"/api/v1/recordings/{recording_id}/transcribe", params=options)
 
-    assert told.status_code == 202, told.text
-    kept = app.recordings.get(EVERYONE, mine).vectors_by
-    assert kept == pytest.approx(time.time() + 5 * HOUR_S, abs=300)
+    assert response.status_code == 202, response.text
+    mode = app.recordings.get(EVERYONE, recording_id).vectors_by
+    assert mode == pytest.approx(time.time() + 5 * HOUR_S, abs=300)
 
 
 def test_an_old_deadline_does_not_make_a_later_wish_dear(app, emulator):
     """The same file again, by batch and without haste."""
     with serve(app) as served, served.client() as client:
-        for wanted in ({"deadline_h": "1"}, {}):
+        for options in ({"deadline_h": "1"}, {}):
             with (DATA / "ru_meeting.opus").open("rb") as file:
-                data = {"language": "ru", "lane": "batch", **wanted}
+                data = {"language": "ru", "lane": "batch", **options}
                 client.post("/api/v1/transcribe", files={"file": ("a.opus", file)}, data=data)
             (recording,) = app.recordings.find(EVERYONE)[1]
-            kept = recording.vectors_by
+            mode = recording.vectors_by
             due_in(app, recording.id, -60)
 
-    assert kept is None
+    assert mode is None
 
 
 HELD_UP = {
@@ -189,8 +191,8 @@ HELD_UP = {
 
 
 def alarms(app: Application) -> list[str]:
-    told = [batch.alarm for batch in batching.batches(app)]
-    return [alarm["message"].format(**alarm["facts"]) for alarm in told if alarm]
+    alarms = [batch.alarm for batch in batching.batches(app)]
+    return [alarm["message"].format(**alarm["facts"]) for alarm in alarms if alarm]
 
 
 @pytest.mark.parametrize("state", HELD_UP)
@@ -232,10 +234,10 @@ def test_a_failed_batch_and_its_halves_are_one_step(tmp_path, emulator, point, s
     emulator.fault("fail")
 
     assert lives.spend(home, emulator.url, f"replan.{point}_commit") == lives.KILLED
-    found = batching.batches(app)
-    assert [batch.state for batch in found] == states
-    assert sum(batch.texts for batch in found if batch.state in LIVE) == 5
-    assert {text.batch_id for text in batching.texts(app)} == {b.id for b in found if b.state in LIVE}
+    all_batches = batching.batches(app)
+    assert [batch.state for batch in all_batches] == states
+    assert sum(batch.texts for batch in all_batches if batch.state in LIVE) == 5
+    assert {text.batch_id for text in batching.texts(app)} == {b.id for b in all_batches if b.state in LIVE}
 
     assert lives.spend(home, emulator.url) == 0
     assert [batch.texts for batch in batching.batches(app)] == [5, 3, 2]

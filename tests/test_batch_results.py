@@ -24,8 +24,8 @@ def line(key: str = "a", values: object = (3, 0, 4.0, 0), **more: object) -> str
 def matched(path: Path, *lines: str, keys: str = "ab") -> tuple[batch_results.Match, dict[str, np.ndarray]]:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     match = batch_results.Match(dict.fromkeys(keys, 5), DIM)
-    found = {k: v for ks, vectors in match.vectors(path) for k, v in zip(ks, vectors, strict=True)}
-    return match, found
+    vectors_by_key = {k: v for ks, vectors in match.vectors(path) for k, v in zip(ks, vectors, strict=True)}
+    return match, vectors_by_key
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_keys_decide_and_not_the_order(path):
-    match, found = matched(path, line("b", (0, 2, 0, 0)), line("a"))
+    match, vectors = matched(path, line("b", (0, 2, 0, 0)), line("a"))
 
-    assert found["a"].tolist() == pytest.approx([0.6, 0, 0.8, 0])
-    assert found["b"].tolist() == [0, 1, 0, 0]
+    assert vectors["a"].tolist() == pytest.approx([0.6, 0, 0.8, 0])
+    assert vectors["b"].tolist() == [0, 1, 0, 0]
     assert match.tokens == {"a": 7, "b": 7}
     assert match.missing == []
 
@@ -61,9 +61,9 @@ def test_keys_decide_and_not_the_order(path):
     ],
 )
 def test_what_is_no_good_vector_is_an_error(path, bad, reason):
-    match, found = matched(path, bad, line("b"))
+    match, vectors = matched(path, bad, line("b"))
 
-    assert list(found) == ["b"]
+    assert list(vectors) == ["b"]
     assert match.errors == {"a": reason}
 
 
@@ -75,25 +75,25 @@ def test_a_missing_key_is_missed(path):
 
 def test_the_first_good_line_of_a_key_wins(path):
     error = '{"key": "a", "error": {"message": "No."}}'
-    match, found = matched(path, error, line("a"), line("a", (0, 1, 0, 0)), error, line("b"))
+    match, vectors = matched(path, error, line("a"), line("a", (0, 1, 0, 0)), error, line("b"))
 
-    assert found["a"].tolist() == pytest.approx([0.6, 0, 0.8, 0])
+    assert vectors["a"].tolist() == pytest.approx([0.6, 0, 0.8, 0])
     assert match.errors == {}
     assert match.duplicates == 3
 
 
 def test_strangers_are_ignored_and_many_of_them_reported(path):
-    match, found = matched(path, line("a"), line("b"), line("stranger"))
+    match, vectors = matched(path, line("a"), line("b"), line("stranger"))
 
-    assert set(found) == {"a", "b"}
+    assert set(vectors) == {"a", "b"}
     assert match.unknown == 1
     assert match.suspicious
 
 
 def test_an_unreadable_line_in_the_middle_costs_only_itself(path):
-    match, found = matched(path, line("a")[:30], line("b"), "[1, 2]")
+    match, vectors = matched(path, line("a")[:30], line("b"), "[1, 2]")
 
-    assert list(found) == ["b"]
+    assert list(vectors) == ["b"]
     assert match.unreadable == 2
     assert match.missing == ["a"]
 

@@ -66,7 +66,10 @@ def refusing():
 
 @pytest.fixture
 def providers():
-    with GroqEmulator(hear=nothing, key=CANARY) as groq, RunPodEmulator(hear=nothing, key=CANARY) as runpod:
+    with (
+        GroqEmulator(recognise=nothing, key=CANARY) as groq,
+        RunPodEmulator(recognise=nothing, key=CANARY) as runpod,
+    ):
         yield {
             "groq_api_key": CANARY,
             "groq_base_url": f"{groq.url}/openai/v1",
@@ -139,8 +142,12 @@ def fail(breakers, error):
 def test_what_went_wrong_here_says_nothing_about_the_provider(breakers):
     fail(breakers, OutcomeUnknown(GROQ, "HTTP 500"))
 
-    for ours in (UnreadableMedia(reason="broken"), NotFound(), ProviderBusy(OBJECT_STORE, "a damaged copy")):
-        fail(breakers, ours)
+    for own_error in (
+        UnreadableMedia(reason="broken"),
+        NotFound(),
+        ProviderBusy(OBJECT_STORE, "a damaged copy"),
+    ):
+        fail(breakers, own_error)
         assert breakers.state("groq").failures == 1
 
 

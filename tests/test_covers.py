@@ -39,23 +39,23 @@ def recording_id(app):
     return remotely.accept_short(app, "gigaam-v3_ctc").recording_id
 
 
-def look(app, runpod, seconds=0.0):
+def run_covers(app, runpod, seconds=0.0):
     app.clock.ahead_s += seconds
     runpod.advance(seconds)
     app.periodic_runner.run("covers", "w")
 
 
 def finish(app, runpod, series, most=20):
-    look(app, runpod)
+    run_covers(app, runpod)
     for _ in range(most):
         if app.covers.series(series).ended:
             break
-        look(app, runpod, 31)
+        run_covers(app, runpod, 31)
     return app.covers.series(series)
 
 
 def test_a_prompt_becomes_the_recordings_picture(app, runpod, recording_id):
-    series = app.covers.ask(recording_id, ["a quiet lake"], PictureOptions(""))
+    series = app.covers.ask(EVERYONE, recording_id, ["a quiet lake"], PictureOptions(""))
     assert app.covers.picture(recording_id) is None
 
     finish(app, runpod, series)
@@ -66,16 +66,16 @@ def test_a_prompt_becomes_the_recordings_picture(app, runpod, recording_id):
 def test_of_three_prompts_one_fails_and_two_succeed(app, runpod, recording_id):
     runpod.doomed = {"red hair"}
     prompts = ["a girl with blue hair", "a girl with red hair", "a girl with green hair"]
-    done = finish(app, runpod, app.covers.ask(recording_id, prompts, PictureOptions("")))
+    done = finish(app, runpod, app.covers.ask(EVERYONE, recording_id, prompts, PictureOptions("")))
 
     assert (done.successful, done.failed, done.total) == (2, 1, 3)
 
 
 def test_successful_of_total_counts_what_failed(app, runpod, recording_id):
     runpod.fault("fail", None)
-    done = finish(app, runpod, app.covers.ask(recording_id, ["one"], PictureOptions("")))
+    done = finish(app, runpod, app.covers.ask(EVERYONE, recording_id, ["one"], PictureOptions("")))
     runpod.clear_faults()
-    good = finish(app, runpod, app.covers.ask(recording_id, ["two", "three"], PictureOptions("")))
+    good = finish(app, runpod, app.covers.ask(EVERYONE, recording_id, ["two", "three"], PictureOptions("")))
 
     assert (done.successful, done.failed, done.total) == (0, 1, 1)
     assert (good.successful, good.failed, good.total) == (2, 0, 2)
@@ -85,10 +85,10 @@ def test_successful_of_total_counts_what_failed(app, runpod, recording_id):
 def test_a_failure_is_tried_three_times_a_minute_apart(app, runpod, recording_id):
     runpod.fault("fail", None)
     runpod.run_s = 0
-    app.covers.ask(recording_id, ["one"], PictureOptions(""))
+    app.covers.ask(EVERYONE, recording_id, ["one"], PictureOptions(""))
     tries = []
     for _ in range(10):
-        look(app, runpod, AGAIN_S / 2 + 1)
+        run_covers(app, runpod, AGAIN_S / 2 + 1)
         tries.append(len(runpod.jobs))
 
     assert tries[-1] == BREAKS
@@ -97,11 +97,11 @@ def test_a_failure_is_tried_three_times_a_minute_apart(app, runpod, recording_id
 
 def test_a_picture_that_is_late_is_stopped_there(app, runpod, recording_id):
     runpod.fault("stuck", None)
-    app.covers.ask(recording_id, ["one"], PictureOptions(""))
-    look(app, runpod)
-    look(app, runpod, 150)
+    app.covers.ask(EVERYONE, recording_id, ["one"], PictureOptions(""))
+    run_covers(app, runpod)
+    run_covers(app, runpod, 150)
     assert [job.status for job in runpod.jobs.values()] == [""]
-    look(app, runpod, 151)
+    run_covers(app, runpod, 151)
 
     (first, *_) = runpod.jobs.values()
     assert first.policy["executionTimeout"] == 300_000
@@ -109,12 +109,12 @@ def test_a_picture_that_is_late_is_stopped_there(app, runpod, recording_id):
 
 
 def test_the_documents_defaults_are_asked_for(app, runpod, recording_id):
-    app.covers.ask(recording_id, ["a lake"], PictureOptions(""))
-    look(app, runpod)
+    app.covers.ask(EVERYONE, recording_id, ["a lake"], PictureOptions(""))
+    run_covers(app, runpod)
 
-    told = str(next(iter(runpod.jobs.values())).order)
+    order = str(next(iter(runpod.jobs.values())).order)
     for value in ("832", "1216", "30", "4.0", "a lake"):
-        assert value in told
+        assert value in order
 
 
 def test_a_seed_is_kept_and_minus_one_is_any():
@@ -140,13 +140,13 @@ def test_prompts_are_enhanced_only_if_wanted():
 )
 def test_senseless_wishes_are_refused(app, recording_id, options):
     with pytest.raises(BadRequest):
-        app.covers.ask(recording_id, ["a lake"], options)
+        app.covers.ask(EVERYONE, recording_id, ["a lake"], options)
 
 
 @pytest.mark.parametrize("prompts", [[], ["  "], ["x" * 2001], ["a"] * 21])
 def test_senseless_prompts_are_refused(app, recording_id, prompts):
     with pytest.raises(BadRequest):
-        app.covers.ask(recording_id, prompts, PictureOptions(""))
+        app.covers.ask(EVERYONE, recording_id, prompts, PictureOptions(""))
 
 
 def test_without_an_endpoint_the_reason_is_said(tmp_path):
@@ -154,11 +154,11 @@ def test_without_an_endpoint_the_reason_is_said(tmp_path):
     task = remotely.accept_short(app, "gigaam-v3_ctc")
 
     with pytest.raises(Rejected, match="RUNPOD_IMAGE_URL"):
-        app.covers.ask(task.recording_id, ["a lake"], PictureOptions(""))
+        app.covers.ask(EVERYONE, task.recording_id, ["a lake"], PictureOptions(""))
 
 
 def test_pictures_go_with_their_recording(app, runpod, recording_id, tmp_path):
-    finish(app, runpod, app.covers.ask(recording_id, ["a lake"], PictureOptions("")))
+    finish(app, runpod, app.covers.ask(EVERYONE, recording_id, ["a lake"], PictureOptions("")))
     app.deletion.delete_recording(EVERYONE, recording_id)
 
     assert app.covers.of(recording_id) == []
@@ -166,9 +166,9 @@ def test_pictures_go_with_their_recording(app, runpod, recording_id, tmp_path):
 
 
 def test_one_picture_can_be_removed(app, runpod, recording_id):
-    finish(app, runpod, app.covers.ask(recording_id, ["a lake"], PictureOptions("")))
+    finish(app, runpod, app.covers.ask(EVERYONE, recording_id, ["a lake"], PictureOptions("")))
     (cover,) = app.covers.of(recording_id)
-    app.covers.remove(recording_id, cover.id)
+    app.covers.remove(EVERYONE, recording_id, cover.id)
 
     assert app.covers.picture(recording_id) is None
 
@@ -188,10 +188,10 @@ def test_one_picture_can_be_removed(app, runpod, recording_id):
     ],
 )
 def test_answers_of_old_and_new_workers_are_understood_and_others_refused(app, output, good):
-    made = app.covers.pictures._completed(output, 1)
+    pictures = app.covers.pictures._completed(output, 1)
 
-    assert (made.fate == "done") == good
-    assert made.picture == (PICTURE if good else b"")
+    assert (pictures.fate == "done") == good
+    assert pictures.picture == (PICTURE if good else b"")
 
 
 def test_the_url_of_the_document_is_understood():

@@ -68,13 +68,13 @@ class Fetcher:
             hashes = [claimed[key].hash for key in keys]
             self._index.put_vectors(embedder, "", "", hashes, hashes, vectors)  # kept by hash
             hit("store.in_the_middle")
-        good = {claimed[key].hash: tokens for key, tokens in match.tokens.items()}
-        self._verify(embedder, list(good))
+        tokens_by_hash = {claimed[key].hash: tokens for key, tokens in match.tokens.items()}
+        self._verify(embedder, list(tokens_by_hash))
         hit("store.after_index")
         errors = {claimed[key].hash: why for key, why in match.errors.items()}
         errors |= {claimed[key].hash: "missing in the result" for key in match.missing}
         alarm = Code.BATCH_RESULT_STRANGE if match.suspicious else None
-        for job in self._store.complete(batch, good, errors, alarm):
+        for job in self._store.complete(batch, tokens_by_hash, errors, alarm):
             self._notify(job)
         path.unlink()
 

@@ -181,9 +181,9 @@ class BatchLifecycle(OrderLifecycle[Batch, RemoteBatch]):
         self._store.move(row, BatchState.ENDED, ended_at=self.now(), **values)
         hit("end.after_commit")
 
-    def adopt(self, row: Batch, found: FoundOrder[RemoteBatch]) -> None:
+    def adopt(self, row: Batch, remote_order: FoundOrder[RemoteBatch]) -> None:
         """Submitted; duplicates are booked."""
-        self._store.submitted(row, found)
+        self._store.submitted(row, remote_order)
 
     def not_ordered(self, row: Batch, error: StenogramError) -> None:
         """Refused for now. Without a waiting time it is the limit of enqueued tokens: ask for less."""

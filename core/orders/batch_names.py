@@ -55,14 +55,14 @@ def _bought(session: Session, ids: Collection[str]) -> dict[str, list[tuple[floa
 
 def _waiting(session: Session, ids: Collection[str]) -> dict[str, str]:
     """By recording: the batch under way that has its texts, which another recording may pay for."""
-    theirs = select(PassageRow.recording_id, Batch.name).distinct()
-    theirs = theirs.join(EmbeddingRequestRow, EmbeddingRequestRow.hash == PassageRow.text_hash).join(
+    statement = select(PassageRow.recording_id, Batch.name).distinct()
+    statement = statement.join(EmbeddingRequestRow, EmbeddingRequestRow.hash == PassageRow.text_hash).join(
         Batch, Batch.id == EmbeddingRequestRow.batch_id
     )
-    named = theirs.where(
+    named = statement.where(
         PassageRow.recording_id.in_(ids),
         Batch.name.is_not(None),
         EmbeddingRequestRow.state == EmbeddingRequestState.SENT,
     )
-    found = session.execute(named.order_by(Batch.created_at).add_columns(Batch.created_at))
-    return {recording_id: name or "" for recording_id, name, _ in found}
+    rows = session.execute(named.order_by(Batch.created_at).add_columns(Batch.created_at))
+    return {recording_id: name or "" for recording_id, name, _ in rows}

@@ -47,8 +47,8 @@ class Planner:
         min_size = self._settings.batch_min_size if min_size is None else min_size
         max_wait_s = self._settings.batch_max_wait_s if max_wait_s is None else max_wait_s
         pending = self._texts.pending(embedder)
-        asked = float(self._database.get_value(FLUSH) or 0)
-        early = pending.since > max(self.now() - max_wait_s, asked)
+        requested_at = float(self._database.get_value(FLUSH) or 0)
+        early = pending.since > max(self.now() - max_wait_s, requested_at)
         if (
             not pending.number
             or (early and pending.number < min_size)
@@ -119,8 +119,8 @@ class Planner:
 
     def _enqueued_tokens(self) -> int:
         """What the provider lets us have under way: the setting, or less where it was found to be less."""
-        found = int(self._database.get_value(ROOM) or 0)
-        return min(found, self._settings.batch_enqueued_tokens) or self._settings.batch_enqueued_tokens
+        tokens = int(self._database.get_value(ROOM) or 0)
+        return min(tokens, self._settings.batch_enqueued_tokens) or self._settings.batch_enqueued_tokens
 
     def refused(self, tokens: int) -> None:
         """So many tokens under way were too many: try with half of them."""
@@ -128,7 +128,7 @@ class Planner:
 
     def accepted(self) -> None:
         """The provider took an order: after a refusal, try with a little more the next time."""
-        found = int(self._database.get_value(ROOM) or 0)
-        if found:
-            grown = found + found // 4 + 1
+        tokens = int(self._database.get_value(ROOM) or 0)
+        if tokens:
+            grown = tokens + tokens // 4 + 1
             self._database.set_value(ROOM, str(grown if grown < self._settings.batch_enqueued_tokens else 0))

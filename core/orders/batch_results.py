@@ -104,12 +104,12 @@ class Match:
         """Unit vectors of those that have a direction; the others are errors."""
         with np.errstate(over="ignore", invalid="ignore"):
             norms = np.linalg.norm(block, axis=1)
-        good = np.isfinite(norms) & (norms > 0)
-        for key in (key for key, fine in zip(keys, good, strict=True) if not fine):
+        valid = np.isfinite(norms) & (norms > 0)
+        for key in (key for key, fine in zip(keys, valid, strict=True) if not fine):
             del self.tokens[key]
             self.errors[key] = "a vector without direction"
-        kept = [key for key, fine in zip(keys, good, strict=True) if fine]
-        return kept, np.asarray(block[good] / norms[good, None], np.float32)
+        valid_keys = [key for key, fine in zip(keys, valid, strict=True) if fine]
+        return valid_keys, np.asarray(block[valid] / norms[valid, None], np.float32)
 
 
 def results(path: Path) -> Iterator[EmbeddingResult]:

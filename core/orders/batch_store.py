@@ -151,14 +151,14 @@ class BatchStore(Transitions[Batch]):
         fresh = {"poll_count": 0, "next_at": self.now(), "error": None}
         super().transition(session, row, to, money, **(fresh | values))
 
-    def submitted(self, batch: Batch, found: FoundOrder[RemoteBatch]) -> None:
+    def submitted(self, batch: Batch, remote_order: FoundOrder[RemoteBatch]) -> None:
         """The provider has it: from now on it is known by its name there. Duplicates are booked as well."""
-        values: dict[str, Any] = {"name": found.remote_id, "remote_state": found.remote_state}
+        values: dict[str, Any] = {"name": remote_order.remote_id, "remote_state": remote_order.remote_state}
         values |= {"submitted_at": self.now(), "next_at": self.now() + self._poll_s}
         with self._database.write() as session:
             self.transition(session, batch, BatchState.SUBMITTED, **values)
-            if found.duplicates:
-                self._book_duplicates(session, batch, found.duplicates)
+            if remote_order.duplicates:
+                self._book_duplicates(session, batch, remote_order.duplicates)
 
     def book_duplicates(self, batch: Batch, number: int) -> None:
         """The provider turned out to have a batch more than once: a person should know, the book too."""
@@ -182,8 +182,8 @@ class BatchStore(Transitions[Batch]):
         """Until the next look: 10 s growing to 60 s; after an error what the provider asks for."""
         if error is None:
             return min(POLL_MOST_S, self._poll_s * POLL_GROWTH**batch.poll_count)
-        asked = error.retry_after_s if isinstance(error, Unavailable) else None
-        return asked or BACKOFF_S[min(batch.poll_count, len(BACKOFF_S) - 1)]
+        retry_after_s = error.retry_after_s if isinstance(error, Unavailable) else None
+        return retry_after_s or BACKOFF_S[min(batch.poll_count, len(BACKOFF_S) - 1)]
 
     def refused(self, batch: Batch, error: StenogramError) -> None:
         """The order was refused: nothing was bought, and the same order may be made again later."""
@@ -315,7 +315,7 @@ def _send_on(session: Session, batch: Batch, errors: Mapping[str, str]) -> list[
     A late batch gives them back as they came: those that are due are embedded at once from the next tick on.
     """
     if batch.requested_action == BatchAction.SYNC:
-        return embedding_requests.to_now(session, list(errors))
+        return embedding_requests.leave_batches(session, list(errors))
     if batch.requested_action == BatchAction.LATE:
         embedding_requests.put_back(session, batch.id)
         return []

@@ -71,7 +71,7 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Seen:
+class BatchSummary:
     """One batch as a person sees it."""
 
     id: str
@@ -134,7 +134,7 @@ class View:
         self._embedder = embedder
         self.now = clock
 
-    def list(self, limit: int = 50) -> list[Seen]:
+    def list(self, limit: int = 50) -> list[BatchSummary]:
         """Batches, those under way first, then the newest."""
         with self._database.read() as session:
             rows = list(session.scalars(select(Batch).order_by(Batch.created_at.desc()).limit(limit)))
@@ -143,12 +143,20 @@ class View:
         rows.sort(key=lambda row: row.state not in LIVE)
         return [self._seen(row, failed.get(row.id, 0), expected) for row in rows]
 
-    def held(self) -> Sequence[Seen]:
+    def held(self) -> Sequence[BatchSummary]:
         """Batches that a person must look at, the oldest first."""
         waiting = select(Batch).where(Batch.state == BatchState.HELD).order_by(Batch.created_at)
         with self._database.read() as session:
             expected = _expected(_durations(session))
             return [self._seen(row, 0, expected) for row in session.scalars(waiting)]
+
+    def late(self) -> Sequence[float]:
+        """Of each batch that is under way for longer than `BATCH_DEADLINE_H`: since when, unix seconds."""
+        began = func.coalesce(Batch.submitted_at, Batch.created_at)
+        before = self.now() - self._settings.batch_deadline_h * 3600
+        with self._database.read() as session:
+            statement = select(began).where(Batch.state.in_(LIVE), began < before)
+            return list(session.scalars(statement.order_by(began)))
 
     def paused(self) -> Json | None:
         """Why the provider is not asked at the moment: its key was refused; None if it is."""
@@ -179,7 +187,7 @@ class View:
         by_cap = bool(capped and capped.get("by_cap", True))
         return Queue(number, age_s, int(tokens), usd, saved, stopped, capped=by_cap)
 
-    def _seen(self, row: Batch, failed: int, expected: Expected) -> Seen:
+    def _seen(self, row: Batch, failed: int, expected: Expected) -> BatchSummary:
         live = row.state in LIVE
         usd = Decimal(row.paid_usd or row.usd)
         saved = self._saved_usd(row.model, row.paid_tokens if row.paid_usd else row.tokens, usd)
@@ -193,7 +201,7 @@ class View:
             else 0
         )
         ended_at = None if row.state == BatchState.HELD else row.finished_at
-        return Seen(
+        return BatchSummary(
             id=row.id,
             state=row.state,
             says=_says(row, live=live, left=left),

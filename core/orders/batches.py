@@ -11,10 +11,12 @@ import json
 import time
 from collections.abc import Callable, Sequence
 
+from core.audit import audited
 from core.billing.ledger import Ledger
 from core.database.database import Database
-from core.database.states import BatchAction, BatchState, EmbeddingMode
-from core.database.tables import Batch, Job
+from core.database.owned import get_owned
+from core.database.states import AuditAction, AuditSubject, BatchAction, BatchState, EmbeddingMode
+from core.database.tables import Batch, Job, Recording
 from core.embedding.embedder import BatchEmbedder, RemoteBatch, batching
 from core.errors import Code, ProviderBusy, ProviderRefused, Rejected, Unavailable
 from core.orders import embedding_requests
@@ -25,6 +27,7 @@ from core.orders.batch_store import FREE, LIVE, PREFIX, BatchStore
 from core.orders.batch_view import PAUSED, View
 from core.orders.embedding_requests import EmbeddingRequests
 from core.orders.lifecycle import Money, Superseded
+from core.principal import Principal
 from core.queue.jobs import as_json
 from core.search.active_embedder import ActiveEmbedder
 from core.search.index import Index
@@ -87,17 +90,17 @@ class Batches:
             return  # those of an earlier embedder go on, new ones are not made
         while time.monotonic() < end and self.texts.enrol(embedder, self.now()):
             continue
-        self._hurry()
+        self._embed_overdue()
         self._move_on(self.planner.flush_queue(embedder), end)
         self._sweep(embedder)
 
-    def _hurry(self) -> None:
+    def _embed_overdue(self) -> None:
         """What waits in no batch and is due by now is made now."""
         with self._database.read() as session:
             if not embedding_requests.overdue(session, self.now()):
                 return
         with self._database.write() as session:
-            jobs = embedding_requests.to_now(session, embedding_requests.overdue(session, self.now()))
+            jobs = embedding_requests.leave_batches(session, embedding_requests.overdue(session, self.now()))
         for job in jobs:
             self._notify(job)
 
@@ -161,11 +164,11 @@ class Batches:
         if not any(batch.name for batch in live.values()):
             return
         try:
-            there = embedder.batches(PREFIX)
+            remote_batches = embedder.batches(PREFIX)
         except ProviderBusy:
             return
         for batch in live.values():
-            self._cancel_duplicates(embedder, batch, there)
+            self._cancel_duplicates(embedder, batch, remote_batches)
 
     def _sweep_files(self) -> None:
         """Delete what belongs to batches that have ended, and what killed processes have left."""
@@ -203,20 +206,20 @@ class Batches:
 
     def retry_failed(self, batch_id: str) -> int:
         """Texts that were given up, or are held, wait for the next batch. How many."""
-        held = self._release_held(batch_id, BatchAction.NONE)
+        released = self._release_held(batch_id, BatchAction.NONE)
         with self._database.write() as session:
-            return held + embedding_requests.again(session, batch_id)
+            return released + embedding_requests.again(session, batch_id)
 
     def embed_failed_now(self, batch_id: str) -> int:
         """Texts that were given up, or are held, are embedded now, at the full price. How many."""
-        held = self._release_held(batch_id, BatchAction.SYNC)
+        released = self._release_held(batch_id, BatchAction.SYNC)
         with self._database.write() as session:
             hashes = embedding_requests.failed(session, batch_id)
-            jobs = embedding_requests.to_now(session, hashes)
+            jobs = embedding_requests.leave_batches(session, hashes)
             self.store.finished(session, batch_id)
         for job in jobs:
             self._notify(job)
-        return held + len(hashes)
+        return released + len(hashes)
 
     def _release_held(self, batch_id: str, requested_action: BatchAction) -> int:
         """A person looked at a held batch and wants its texts anew; what it may have cost stays booked."""
@@ -234,10 +237,16 @@ class Batches:
         with self._database.read() as session:
             return embedding_requests.idle(session, recording_id)
 
-    def change_mode(self, recording_id: str, mode: EmbeddingMode) -> None:
-        """Passages that wait and are in no batch yet are embedded in this mode. Raise BadRequest."""
+    @audited(AuditAction.CHANGED, AuditSubject.RECORDING, "recording_id")
+    def change_mode(self, principal: Principal, recording_id: str, mode: EmbeddingMode) -> None:
+        """Passages that wait and are in no batch yet are embedded in this mode.
+
+        Raises ReadOnly, NotFound, BadRequest.
+        """
+        principal.must_write()
         mode = self._active.mode(mode)
         with self._database.write() as session:
+            get_owned(session, Recording, principal, recording_id)
             job = embedding_requests.change_mode(session, recording_id, mode)
         if job is not None:
             self._notify(job)

@@ -81,17 +81,17 @@ class Breakers:
 
     def worked(self, name: str, latency_s: float | None = None, fingerprint: str = "") -> None:
         """A call was answered; `latency_s` and the key's fingerprint if it was a test of the connection."""
-        good: dict[str, object] = {"failures": 0, "refused": False, "open_until": 0.0, "error": None}
+        state: dict[str, object] = {"failures": 0, "refused": False, "open_until": 0.0, "error": None}
         if latency_s is None:
             with self._database.read() as session:
                 row = session.get(Breaker, name)
                 if row is None or not (row.failures or row.refused or row.open_until):
                     return
         else:
-            good |= {"tested_at": self.now(), "latency_s": latency_s, "fingerprint": fingerprint}
+            state |= {"tested_at": self.now(), "latency_s": latency_s, "fingerprint": fingerprint}
         with self._database.write() as session:
             self._row(session, name)
-            session.execute(update(Breaker).where(Breaker.provider == name).values(good))
+            session.execute(update(Breaker).where(Breaker.provider == name).values(state))
 
     def failed_test(self, name: str, error: StenogramError, fingerprint: str) -> None:
         """A test of the connection ended so."""

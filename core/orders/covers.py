@@ -12,9 +12,11 @@ from typing import Any
 
 from sqlalchemy import delete, select
 
+from core.audit import audited
 from core.billing.ledger import Call, Ledger
 from core.database.database import Database
-from core.database.states import OrderFate, OrderState, PriceMode
+from core.database.owned import Right, get_owned
+from core.database.states import AuditAction, AuditSubject, OrderFate, OrderState, PriceMode
 from core.database.tables import Cover, Recording, new_id
 from core.errors import (
     BadRequest,
@@ -36,6 +38,7 @@ from core.orders.lifecycle import (
     Transitions,
 )
 from core.orders.pictures import PictureOptions, PictureReport, Pictures
+from core.principal import Principal
 from core.queue.jobs import as_json
 from core.storage.object_store import ObjectStore
 
@@ -167,12 +170,12 @@ class PictureLifecycle(OrderLifecycle[Cover, PictureReport]):
         """How it stands; one that is late is stopped there."""
         remote_id, timeout_s = row.remote_id or "", self._pictures.timeout_s
         with self._breakers.around(PROVIDER, self._pictures.http):
-            made = self._pictures.poll(remote_id)
+            report = self._pictures.poll(remote_id)
             late = self.now() > (row.submitted_at or 0.0) + timeout_s
-            if late and made.fate in (OrderFate.WAITING, OrderFate.WORKING):
+            if late and report.fate in (OrderFate.WAITING, OrderFate.WORKING):
                 self._pictures.cancel(remote_id)
                 return OrderReport(OrderFate.BROKEN, reason=f"it was not ready in {timeout_s:g} s")
-        return OrderReport(made.fate, made, made.reason)
+        return OrderReport(report.fate, report, report.reason)
 
     def keep(self, row: Cover, result: PictureReport) -> None:
         """First the picture, then that it is there."""
@@ -181,10 +184,14 @@ class PictureLifecycle(OrderLifecycle[Cover, PictureReport]):
         done = {"object": name, "finished_at": self.now(), "error": None}
         self._orders.end_run(row, OrderState.DONE, result.gpu_s, **done)
 
-    def adopt(self, row: Cover, found: FoundOrder[PictureReport]) -> None:
+    def adopt(self, row: Cover, remote_order: FoundOrder[PictureReport]) -> None:
         """Somebody waits at the screen, so it is asked about soon."""
         now = self.now()
-        values: dict[str, Any] = {"remote_id": found.remote_id, "submitted_at": now, "next_at": now + POLL_S}
+        values: dict[str, Any] = {
+            "remote_id": remote_order.remote_id,
+            "submitted_at": now,
+            "next_at": now + POLL_S,
+        }
         self._orders.move(row, OrderState.SUBMITTED, **values)
 
     def not_ordered(self, row: Cover, error: StenogramError) -> None:
@@ -251,8 +258,16 @@ class Covers:
         self.now = clock
         self.notifier = notifier
 
-    def ask(self, recording_id: str, prompts: Sequence[str], options: PictureOptions) -> str:
-        """Ask for a picture a prompt; the id of the series. Raise BadRequest, or Rejected if not ready."""
+    @audited(AuditAction.CHANGED, AuditSubject.RECORDING, "recording_id")
+    def ask(
+        self, principal: Principal, recording_id: str, prompts: Sequence[str], options: PictureOptions
+    ) -> str:
+        """Ask for a picture a prompt; the id of the series.
+
+        Raises ReadOnly, NotFound, BadRequest, or Rejected if not ready.
+        """
+        with self._database.read() as session:
+            get_owned(session, Recording, principal, recording_id, right=Right.WRITE)
         all_options = [
             replace(options, prompt=prompt.strip()).checked() for prompt in prompts if prompt.strip()
         ]
@@ -264,6 +279,7 @@ class Covers:
         series = new_id()
         rows = [Cover(recording_id=recording_id, series=series, options=one.as_json()) for one in all_options]
         with self._database.write() as session:
+            get_owned(session, Recording, principal, recording_id)
             session.add_all(rows)
         for row in rows:
             self.notifier(row.id)
@@ -273,8 +289,8 @@ class Covers:
         """Bring every picture forward that is due."""
         due = select(Cover.id).where(Cover.state.in_(LIVE), Cover.next_at <= self.now())
         with self._database.read() as session:
-            found = list(session.scalars(due.order_by(Cover.created_at)))
-        for cover_id in found:
+            covers = list(session.scalars(due.order_by(Cover.created_at)))
+        for cover_id in covers:
             self.step(cover_id)
 
     def step(self, cover_id: str) -> None:
@@ -316,9 +332,11 @@ class Covers:
                     continue
         return None
 
-    def remove(self, recording_id: str, cover_id: str) -> None:
+    @audited(AuditAction.CHANGED, AuditSubject.RECORDING, "recording_id")
+    def remove(self, principal: Principal, recording_id: str, cover_id: str) -> None:
         """Forget one picture."""
         with self._database.write() as session:
+            get_owned(session, Recording, principal, recording_id, right=Right.WRITE)
             cover = session.get(Cover, cover_id)
             if cover is None or cover.recording_id != recording_id:
                 raise NotFound

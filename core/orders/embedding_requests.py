@@ -76,10 +76,10 @@ class EmbeddingRequests:
         if not passages:
             return 0
         hashes = {passage.id: text_hash(embedder, passage.text) for passage in passages}
-        known = self._index.vectors_of(embedder, hashes.values())
-        have = [passage for passage in passages if hashes[passage.id] in known]
+        vectors = self._index.vectors_of(embedder, hashes.values())
+        have = [passage for passage in passages if hashes[passage.id] in vectors]
         for recording_id, own in _by_recording(have):
-            self._adopt(embedder, recording_id, own, {p.id: known[hashes[p.id]] for p in own}, hashes)
+            self._adopt(embedder, recording_id, own, {p.id: vectors[hashes[p.id]] for p in own}, hashes)
         with self._database.write() as session:
             if not is_active(session, embedder):
                 return 0
@@ -114,9 +114,9 @@ class EmbeddingRequests:
         if recording is None:
             return
         ids = [passage.id for passage in passages]
-        wanted = [hashes[one] for one in ids]
+        request_hashes = [hashes[one] for one in ids]
         found = [vectors[one] for one in ids]
-        placed = self._index.put_vectors(embedder, recording_id, recording.owner, ids, wanted, found)
+        placed = self._index.put_vectors(embedder, recording_id, recording.owner, ids, request_hashes, found)
         with self._database.write() as session:
             mark(session, recording_id, placed, embedder)
         if len(placed) < len(ids):
@@ -146,11 +146,11 @@ class EmbeddingRequests:
                 .limit(limit)
             )
             requests = _with_texts(session, list(session.scalars(oldest)))
-        known = self._known(embedder, [request.hash for request in requests])
-        if known:
+        vectors = self._known(embedder, [request.hash for request in requests])
+        if vectors:
             with self._database.write() as session:
-                done(session, known)
-        return [request for request in requests if request.hash not in known]
+                done(session, vectors)
+        return [request for request in requests if request.hash not in vectors]
 
     def _known(self, embedder: BatchEmbedder, hashes: Sequence[str]) -> set[str]:
         chunks = (hashes[start : start + LOOKED_UP] for start in range(0, len(hashes), LOOKED_UP))
@@ -340,7 +340,7 @@ def _idle(recording_id: str) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def to_now(session: Session, hashes: Sequence[str]) -> list[Job]:
+def leave_batches(session: Session, hashes: Sequence[str]) -> list[Job]:
     """Leave batches: these texts' passages are embedded now. Jobs to ring after the commit."""
     recordings: set[str] = set()
     for chunk in _chunks(hashes):

@@ -170,7 +170,7 @@ class OrderLifecycle(ABC, Generic[OrderRow, Result]):
             self.not_ordered(row, Unavailable(Code.ORDER_TOO_LATE))
             return
         try:
-            found = self.send(row)
+            remote_order = self.send(row)
         except OutcomeUnknown as error:
             if not self.looks_at_once:
                 raise
@@ -182,25 +182,25 @@ class OrderLifecycle(ABC, Generic[OrderRow, Result]):
             self.reject(row, error)
         else:
             hit(f"{self.failpoints}.after_reply")
-            self.adopt(row, found)
+            self.adopt(row, remote_order)
             hit(f"{self.failpoints}.after_commit")
 
     def resolve(self, row: OrderRow, error: OutcomeUnknown) -> None:
         """An order whose answer was lost: take over what the provider has, wait, or decide without it."""
-        found = self.find(row)
-        if found is not None:
-            self.take_over(row, found)
+        remote_order = self.find(row)
+        if remote_order is not None:
+            self.take_over(row, remote_order)
         elif self.findable and self.now() < self.intended_at(row) + self.quiet_s:
             self.wait(row, error)
         else:
             self.not_found(row, str(error.facts["detail"]))
 
-    def take_over(self, row: OrderRow, found: FoundOrder[Result]) -> None:
+    def take_over(self, row: OrderRow, remote_order: FoundOrder[Result]) -> None:
         """An order that was found: its result if it is there already, else it is submitted."""
-        if found.result is not None:
-            self.keep(row, found.result)
+        if remote_order.result is not None:
+            self.keep(row, remote_order.result)
         else:
-            self.adopt(row, found)
+            self.adopt(row, remote_order)
 
     def poll(self, row: OrderRow) -> None:
         """Ask how an order stands, and do what follows from it."""
@@ -226,9 +226,9 @@ class OrderLifecycle(ABC, Generic[OrderRow, Result]):
 
     def lost(self, row: OrderRow, report: OrderReport[Result]) -> None:
         """The provider no longer knows an order that it had taken; its result may be somewhere."""
-        found = self.find(row)
-        if found is not None and found.result is not None:
-            self.keep(row, found.result)
+        remote_order = self.find(row)
+        if remote_order is not None and remote_order.result is not None:
+            self.keep(row, remote_order.result)
         else:
             self.not_found(row, report.reason)
 
@@ -274,7 +274,7 @@ class OrderLifecycle(ABC, Generic[OrderRow, Result]):
         """Keep the result and go on to the state that follows."""
 
     @abstractmethod
-    def adopt(self, row: OrderRow, found: FoundOrder[Result]) -> None:
+    def adopt(self, row: OrderRow, remote_order: FoundOrder[Result]) -> None:
         """The provider has it: submitted, known by its id there."""
 
     @abstractmethod

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from core.billing.ledger import Ledger
 from core.database.database import Database
 from core.database.states import OrderFate, OrderState
@@ -37,7 +39,7 @@ from core.orders.breakers import Breakers
 from core.orders.lifecycle import FoundOrder, Money, OrderLifecycle, OrderReport, Superseded
 from core.orders.transcript_orders import Orders
 from core.queue.jobs import Claim, JobQueue, as_json
-from core.speech.engine import AsyncRemoteEngine, Engine, RemoteEngine, Report, Speech
+from core.speech.engine import AsyncRemoteEngine, Engine, RemoteEngine, Report, Speech, spoken
 from core.transcripts.transcripts import Transcripts
 
 POINTS = (
@@ -81,6 +83,11 @@ class TranscriptionJob:
     sound: Callable[[Segment], Waveform]
 
 
+def language_of(job: TranscriptionJob, segment: Segment) -> str:
+    """What is spoken in a segment."""
+    return segment.language or job.transcript.language
+
+
 class RemoteTranscription:
     """Engines elsewhere, and the orders they have."""
 
@@ -108,14 +115,20 @@ class RemoteTranscription:
 
     def _transcribe_all(self, engine: RemoteEngine, job: TranscriptionJob) -> None:
         total = self._transcripts.count(job.transcript.id)
-        pending = self._transcripts.pending(job.transcript.id)
-        for start in range(0, len(pending), engine.batch_segments):
-            self._buy(engine, job, pending[start : start + engine.batch_segments])
-            left = max(0, len(pending) - start - engine.batch_segments)
-            self._job_queue.report(job.claim, 95 - 80 * left // total)
+        pending = self._transcripts.pending(job.transcript.id, engine.name)
+        left = len(self._transcripts.pending(job.transcript.id))
+        for language in dict.fromkeys(language_of(job, each) for each in pending):
+            segments = [each for each in pending if language_of(job, each) == language]
+            for start in range(0, len(segments), engine.batch_segments):
+                some = segments[start : start + engine.batch_segments]
+                self._buy(engine, job, some, language)
+                left -= len(some)
+                self._job_queue.report(job.claim, 95 - 80 * left // total)
 
-    def _buy(self, engine: RemoteEngine, job: TranscriptionJob, segments: Sequence[Segment]) -> None:
-        """Buy the transcripts of these segments at once, and keep them."""
+    def _buy(
+        self, engine: RemoteEngine, job: TranscriptionJob, segments: Sequence[Segment], language: str
+    ) -> None:
+        """Buy the transcripts of these segments of one language at once, and keep them."""
         began = time.monotonic()
         duration_s = sum(segment.end_s - segment.start_s for segment in segments)
         sounds = [job.sound(one) for one in segments]
@@ -124,22 +137,31 @@ class RemoteTranscription:
             call_id = self._ledger.reserve(session, transcript_orders.call(engine, job.recording, duration_s))
         try:
             with self.breakers.around(engine.provider, engine.http):
-                speeches = engine.transcribe(sounds, job.transcript.language)
+                speeches = engine.transcribe(sounds, spoken(engine, language))
         except StenogramError as error:
             with self._database.write() as session:
                 end = self._ledger.dispute if isinstance(error, OutcomeUnknown) else self._ledger.release
                 end(session, call_id)
             raise
-        with self._database.write() as session:
-            self._ledger.settle(session, call_id, {job.recording.id: engine.price(duration_s)[2]})
-        self._transcripts.commit(job.claim, segments, speeches, time.monotonic() - began)
+        paid = {job.recording.id: engine.price(duration_s)[2]}
+
+        def settle(session: Session) -> None:
+            self._ledger.settle(session, call_id, paid)
+
+        try:  # what was paid for and its price in one write: neither is there without the other
+            self._transcripts.commit(job.claim, segments, speeches, time.monotonic() - began, also=settle)
+        except StenogramError:  # the job is another's by now, and the text is refused
+            with self._database.write() as session:
+                settle(session)
+            raise
 
     def _tick(self, engine: AsyncRemoteEngine, job: TranscriptionJob) -> TickOutcome:
         """Look at what is out, keep what has come, and order what is still to be ordered.
 
         Raise Rejected when a segment cannot be had. A provider that fails only makes us wait.
         """
-        pending = {segment.n: segment for segment in self._transcripts.pending(job.transcript.id)}
+        waiting = self._transcripts.pending(job.transcript.id, engine.name)
+        pending = {segment.n: segment for segment in waiting}
         if not pending:
             return TickOutcome(None)
         self.orders.plan(job.claim, engine, job.recording, pending.values())
@@ -155,10 +177,10 @@ class RemoteTranscription:
             except (ProviderBusy, ProviderRefused) as error:
                 problem = error
                 break
-        return self._outcome(job, problem)
+        return self._outcome(engine, job, problem)
 
-    def _outcome(self, job: TranscriptionJob, problem: StenogramError | None) -> TickOutcome:
-        if not self._transcripts.pending(job.transcript.id):
+    def _outcome(self, engine: Engine, job: TranscriptionJob, problem: StenogramError | None) -> TickOutcome:
+        if not self._transcripts.pending(job.transcript.id, engine.name):
             return TickOutcome(None)
         orders, now = self.orders.of(job.transcript.id), self._job_queue.now()
         self._job_queue.report(job.claim, self.orders.progress(orders))
@@ -186,9 +208,9 @@ class RemoteTranscription:
             return
         try:
             with self.breakers.around(engine.provider, engine.http):
-                found = engine.find(order.id) if on_its_way else order.remote_id
-                if isinstance(found, str) and order.state != OrderState.PLANNED:
-                    engine.cancel(found)
+                remote_id = engine.find(order.id) if on_its_way else order.remote_id
+                if isinstance(remote_id, str) and order.state != OrderState.PLANNED:
+                    engine.cancel(remote_id)
         except Unavailable:
             return
         with suppress(Superseded):
@@ -241,13 +263,13 @@ class TranscriptLifecycle(OrderLifecycle[Order, Speech]):
 
     def look_again(self, order: Order) -> None:
         """While a person thinks about a held order, its answer may come after all."""
-        found = self.find(order)
-        if order.remote_id is not None and (found is None or found.result is None):
-            found = None
+        remote_order = self.find(order)
+        if order.remote_id is not None and (remote_order is None or remote_order.result is None):
+            remote_order = None
             if speech := self._poll(order).speech:  # it was late, and may have come by now
-                found = FoundOrder(result=speech)
-        if found is not None:
-            self.take_over(order, found)
+                remote_order = FoundOrder(result=speech)
+        if remote_order is not None:
+            self.take_over(order, remote_order)
         else:
             self._orders.move(order, OrderState.HELD, next_at=self.now() + PARKED_S)
 
@@ -272,7 +294,8 @@ class TranscriptLifecycle(OrderLifecycle[Order, Speech]):
 
     def send(self, row: Order) -> FoundOrder[Speech]:
         """Our id travels with it where the provider keeps it."""
-        language, sound = self._job.transcript.language, self._sounds.pop(row.id)
+        language = spoken(self._engine, language_of(self._job, self._pending[row.n]))
+        sound = self._sounds.pop(row.id)
         with self._breakers.around(self._engine.provider, self._engine.http):
             return FoundOrder(self._engine.submit(sound, language, row.id, row.timeout_count))
 
@@ -281,10 +304,12 @@ class TranscriptLifecycle(OrderLifecycle[Order, Speech]):
         if not self.findable:
             return None
         with self._breakers.around(self._engine.provider, self._engine.http):
-            found = self._engine.find(row.id)
-        if found is None:
+            remote_order = self._engine.find(row.id)
+        if remote_order is None:
             return None
-        return FoundOrder(result=found) if isinstance(found, Speech) else FoundOrder(found)
+        return (
+            FoundOrder(result=remote_order) if isinstance(remote_order, Speech) else FoundOrder(remote_order)
+        )
 
     def ask(self, row: Order) -> OrderReport[Speech]:
         """How it stands at the provider."""
@@ -309,11 +334,11 @@ class TranscriptLifecycle(OrderLifecycle[Order, Speech]):
         )
         hit("order.after_speech")
 
-    def adopt(self, row: Order, found: FoundOrder[Speech]) -> None:
+    def adopt(self, row: Order, remote_order: FoundOrder[Speech]) -> None:
         """Kept even if the work was cancelled meanwhile: only so can it be stopped there."""
         at = row.intended_at or self.now()
         values: dict[str, Any] = {
-            "remote_id": found.remote_id,
+            "remote_id": remote_order.remote_id,
             "fate": OrderFate.WAITING,
             "submitted_at": at,
             "error": None,
@@ -323,8 +348,8 @@ class TranscriptLifecycle(OrderLifecycle[Order, Speech]):
 
     def not_ordered(self, row: Order, error: StenogramError) -> None:
         """As before, and no money reserved."""
-        kept = None if isinstance(error, Withdrawn) else as_json(error)
-        self._orders.move(row, OrderState.PLANNED, Money.RELEASED, error=kept)
+        error_json = None if isinstance(error, Withdrawn) else as_json(error)
+        self._orders.move(row, OrderState.PLANNED, Money.RELEASED, error=error_json)
 
     def reject(self, row: Order, error: Rejected) -> None:
         """The job fails with it."""
@@ -339,8 +364,8 @@ class TranscriptLifecycle(OrderLifecycle[Order, Speech]):
         """Perhaps it was bought: a cheap one is bought again, once, and both are booked; else it is held."""
         provider = self._engine.http.provider.display_name
         if Decimal(row.usd) > HOLD_USD or row.unknown_outcome_count:
-            held = Unavailable(Code.ORDER_HELD, provider=provider, reason=reason)
-            self._orders.move(row, OrderState.HELD, error=as_json(held))
+            held_error = Unavailable(Code.ORDER_HELD, provider=provider, reason=reason)
+            self._orders.move(row, OrderState.HELD, error=as_json(held_error))
             return
         again = Unavailable(Code.ORDERED_AGAIN, provider=provider, reason=reason)
         values: dict[str, Any] = {
