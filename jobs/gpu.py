@@ -31,19 +31,19 @@ def look() -> Cards:
         return Cards()
 
 
-def processes(told: str) -> dict[int, int]:
+def processes(output: str) -> dict[int, int]:
     """Bytes by process, from lines of "pid, MiB"; what the driver does not tell counts as nothing."""
     used: dict[int, int] = {}
-    for line in told.splitlines():
+    for line in output.splitlines():
         pid, _, mib = (part.strip() for part in line.partition(","))
-        if pid.isdigit() and mib.isdigit():
+        if pid.isdecimal() and mib.isdigit():
             used[int(pid)] = used.get(int(pid), 0) + int(mib) * MIB
     return used
 
 
-def busiest(told: str) -> float | None:
+def busiest(output: str) -> float | None:
     """The highest of some lines of percent, as a share of 1."""
-    shares = [int(line) / 100 for line in told.split() if line.isdigit()]
+    shares = [int(line) / 100 for line in output.split() if line.isdecimal()]
     return max(shares, default=None)
 
 

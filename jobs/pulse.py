@@ -1,4 +1,4 @@
-"""Signs of life from the main loop of a worker to its runner, through a pipe.
+"""Signs of life from the main loop of a worker, or of the web server, to the runner, through a pipe.
 
 That a process exists says nothing: it may be stopped, deadlocked, or hold the interpreter for ever. A pipe
 needs neither the database nor the disk, so a worker is not taken for hung because one of those is away.
@@ -6,17 +6,19 @@ needs neither the database nor the disk, so a worker is not taken for hung becau
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from contextlib import suppress
 
 VARIABLE = "STENOGRAM_PULSE_FD"
-"""Holds the number of the pipe's writing end in a worker that a runner has started."""
+"""Holds the number of the pipe's writing end in a process that a runner has started."""
 READ_BYTES = 65536
+BEAT_S = 1.0
 
 
 class Pulse:
-    """The worker's end. Started by hand, without a runner, it does nothing."""
+    """The end of the process. Started by hand, without a runner, it does nothing."""
 
     def __init__(self) -> None:
         number = os.environ.pop(VARIABLE, "")
@@ -30,6 +32,14 @@ class Pulse:
         if self._fd is not None:
             with suppress(BlockingIOError, BrokenPipeError):
                 os.write(self._fd, b".")
+
+
+async def beat_forever() -> None:
+    """Signs of life from an event loop, as long as it turns."""
+    pulse = Pulse()
+    while True:
+        pulse.beat()
+        await asyncio.sleep(BEAT_S)
 
 
 class PulseListener:

@@ -6,12 +6,11 @@ restarts what dies; `jobs.supervisor` looks after their work. Ctrl-C stops all o
 Written by ourselves: supervisor leaves its children running when it is killed itself (its issue 168), and
 tells nobody which worker died, so that the worker's job could be given back at once.
 
-The web server takes longest to start, so it is on its way before anything large is read here.
+The web server takes longest to start, so it is on its way as soon as what it shares with the workers is read.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import gc
@@ -24,7 +23,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,24 +36,32 @@ from core import logs
 from core.settings import ROOT, Settings, SettingsInvalid, allowed, load, wrong
 from jobs import pulse
 from jobs.entry import explained
+from jobs.fork_server import Forked, ForkServer, die_with_parent
+from jobs.places import shared_places
 from jobs.pulse import PulseListener
+from jobs.stop import StopRequest
 
 if TYPE_CHECKING:
     from jobs.supervisor import Supervisor
 
-LOOK_S = 0.2
+LOOK_S = 1.0
+"""So often it looks around; when a child ends, at once."""
+RESTART_LOOK_S = 0.1
+"""The same while one is to be started again."""
+PING_S = 0.05
 GRACE_S = 25.0
 LOG_BYTES = 50_000_000
 """A log longer than this is set aside when its process starts anew; one former log is kept."""
-PR_SET_PDEATHSIG = 1
+SLOTS: dict[str, Callable[[Settings], int]] = {
+    "gpu": lambda settings: settings.workers_gpu,
+    "cpu": lambda settings: settings.workers_cpu,
+    "io": lambda settings: settings.workers_io,
+    "index": lambda _: 1,
+}
+"""How many processes serve a queue; workers of `io` serve `index` too, so it needs none of its own."""
 LAST_PORT = 65535
 
 log = logging.getLogger("stenogram.runner")
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass
@@ -67,8 +74,10 @@ class Child:
     env: dict[str, str] = field(default_factory=dict)
     has_pulse: bool = False
     """Whether its main loop gives signs of life (`jobs.pulse`)."""
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Forked | None = None
     started_at: float = 0.0
+    fork_server: ForkServer | None = None
+    """Forks it, where there is one: a program in Python that has a pulse."""
     deaths: int = 0
     start_at: float = 0.0
     _pulse: PulseListener | None = None
@@ -80,7 +89,7 @@ class Child:
         listener = PulseListener() if self.has_pulse else None
         end = {pulse.VARIABLE: str(listener.writing_fd)} if listener else {}
         with self.log_file.open("ab") as output:
-            self.process = subprocess.Popen(  # noqa: S603 - our own commands
+            self.process = self._forked(output, listener) or subprocess.Popen(  # noqa: S603 - our own commands
                 self.command,
                 cwd=ROOT,
                 env={**os.environ, **self.env, **end},
@@ -89,12 +98,21 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - touches nothing that a thread could hold
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - touches nothing that a thread could hold
             )
         self.started_at = time.monotonic()
         if listener:
             listener.started()
         self._pulse = listener
+
+    def _forked(self, output: IO[bytes], listener: PulseListener | None) -> Forked | None:
+        if self.fork_server is None or listener is None:
+            return None
+        try:
+            return self.fork_server.start(self.command, self.env, output.fileno(), listener.writing_fd)
+        except OSError:
+            log.warning("the fork server is gone; %s starts without it", self.name)
+            return None
 
     @property
     def last_beat_at(self) -> float | None:
@@ -148,8 +166,8 @@ def broker_binary() -> str:
 
         return str(get_binary_path())
     for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return found
+        if path := shutil.which(name):
+            return path
     raise SystemExit("No broker: install valkey-server or redis-server, or set REDIS_URL.")
 
 
@@ -158,6 +176,7 @@ class Runner:
 
     def __init__(self, settings: Settings, queues: dict[str, int], *, web: bool) -> None:
         self.settings = settings
+        self.queues = tuple(queues)
         self.folder = settings.home / "run"
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.broker = None if settings.redis_url else self._broker()
@@ -172,11 +191,14 @@ class Runner:
             for n in range(count)
         ]
         self.web = (
-            self._child("web", [sys.executable, str(ROOT / "app.py")], {"STENOGRAM_LOGS": "json"})
+            self._child(
+                "web", [sys.executable, str(ROOT / "app.py")], {"STENOGRAM_LOGS": "json"}, has_pulse=True
+            )
             if web
             else None
         )
-        self.stopping = threading.Event()
+        self.stopping = StopRequest()
+        self.fork_server: ForkServer | None = None
 
     def _child(self, name: str, command: list[str], env: dict[str, str], *, has_pulse: bool = False) -> Child:
         return Child(name, command, self.folder / f"{name}.log", env, has_pulse)
@@ -212,31 +234,54 @@ class Runner:
 
     def run(self) -> None:
         """Live until stopped; then leave nothing behind."""
+        supervisor = None
         try:
             supervisor = self.start()
             if self.web:
-                threading.Thread(target=self.greet, args=(supervisor,), daemon=True).start()
-            while not self.stopping.wait(LOOK_S):
+                threading.Thread(target=self.announce, args=(supervisor,), daemon=True).start()
+            while not self.stopping.wait(self._pause_s()):
                 self.look(supervisor)
         finally:
             self.stop()
+            if supervisor:
+                supervisor.leave()
+
+    def _pause_s(self) -> float:
+        return LOOK_S if all(child.process for child in self.children()) else RESTART_LOOK_S
 
     def start(self) -> Supervisor:
-        """Broker, web, and while that one reads its libraries, the supervisor; then the workers."""
+        """Broker, fork server, web, and while that one reads its libraries, supervisor; then workers."""
         if self.broker:
             self._end_orphan()
             self.broker.start()
+        self._start_fork_server()
+        if self.broker:
             self._ping(10.0)
         if self.web:
             self.web.start()
-        from jobs import installation  # noqa: PLC0415 - as below
+        from jobs import installation, places  # noqa: PLC0415 - as below
         from jobs.supervisor import Supervisor  # noqa: PLC0415 - large: the web server must not wait for it
 
-        supervisor = Supervisor(installation.application(), installation.notifier)
+        app = installation.application()
+        places.agree(app.database, self.settings, self.queues, has_pages=self.web is not None)
+        supervisor = Supervisor(app, installation.notifier)
         supervisor.recover()
         for worker in self.workers:
             worker.start()
         return supervisor
+
+    def _start_fork_server(self) -> None:
+        """Before anything is opened and any thread begins. Elsewhere than on Linux forks are not safe."""
+        if sys.platform != "linux":
+            return
+        from sqlalchemy.orm import configure_mappers  # noqa: PLC0415 - large
+
+        from jobs import actors  # noqa: F401, PLC0415 - what web server and workers have in common
+
+        configure_mappers()
+        self.fork_server = ForkServer()
+        for child in self.children():
+            child.fork_server = self.fork_server
 
     def look(self, supervisor: Supervisor) -> None:
         """One look around: restart the dead and give back their jobs; look after the others."""
@@ -244,13 +289,17 @@ class Runner:
             pid = child.watch()
             if pid and child in self.workers:
                 supervisor.reap(pid)
-        supervisor.poll([child for child in self.workers if child.process and child.process.poll() is None])
+        alive = [child for child in self.children() if child.process and child.process.poll() is None]
+        supervisor.poll(
+            [child for child in alive if child in self.workers],
+            [child for child in alive if child is self.web],
+        )
 
-    def greet(self, supervisor: Supervisor) -> None:
+    def announce(self, supervisor: Supervisor) -> None:
         """Print the address once it answers, and the first key on a fresh installation."""
         import httpx  # noqa: PLC0415 - as large
 
-        while not self.stopping.wait(LOOK_S / 4):
+        while not self.stopping.wait(PING_S):
             with suppress(httpx.HTTPError):  # it listens before it can answer
                 httpx.get(f"{address(self.settings)}/_stcore/health", timeout=5)
                 break
@@ -266,6 +315,8 @@ class Runner:
             child.stop()
         for child in others:
             child.wait(until)
+        if self.fork_server:
+            self.fork_server.stop()
         if self.broker:
             self.broker.stop()
             self.broker.wait(time.monotonic() + 5)
@@ -317,10 +368,10 @@ def lock(settings: Settings) -> IO[str]:
 def free_port(settings: Settings) -> None:
     """Refuse early if we cannot listen there. Raises SettingsInvalid, SystemExit if somebody else does."""
     try:
-        found = socket.getaddrinfo(settings.host.strip("[]"), settings.port, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(settings.host.strip("[]"), settings.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise SettingsInvalid(wrong("host", settings.host, allowed("host"))) from None
-    family, kind, protocol, _, place = found[0]
+    family, kind, protocol, _, place = infos[0]
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -337,18 +388,33 @@ def free_port(settings: Settings) -> None:
             ) from None
 
 
+def refuse_elsewhere(settings: Settings, queues: Sequence[str]) -> None:
+    """Raise SystemExit for workers without the rest, on queues that there are not, or unshared."""
+    for queue in queues:
+        if queue not in SLOTS:
+            raise SystemExit(f'There is no queue {queue}: make worker QUEUES="{" ".join(SLOTS)}"')
+    if missing := [name for name, value in shared_places(settings, queues).items() if not value]:
+        raise SystemExit(f"Workers on their own need the same {', '.join(missing)} as the pages.")
+
+
 def main(arguments: list[str]) -> None:
     """`python -m jobs.runner` runs everything; with queue names it runs only workers for them."""
     settings = load()
-    slots = {"gpu": settings.workers_gpu, "cpu": settings.workers_cpu, "io": settings.workers_io}
-    queues = {name: slots.get(name, 1) for name in arguments} or slots
-    held = None if arguments else lock(settings)
-    if held:
+    refuse_elsewhere(settings, arguments)
+    slots = {name: count(settings) for name, count in SLOTS.items()}
+    queues = {name: slots[name] for name in arguments} or {
+        name: n
+        for name, n in slots.items()
+        if name != "index"  # beside `io`
+    }
+    lock_file = None if arguments else lock(settings)
+    if lock_file:
         free_port(settings)
     runner = Runner(settings, queues, web=not arguments)
     logs.install(readable=True, file=runner.folder / "runner.log")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: runner.stopping.set())
+    signal.signal(signal.SIGCHLD, lambda *_: runner.stopping.wake())
     runner.run()
     gc.freeze()  # collecting all that was ever imported takes half a second of leaving
 

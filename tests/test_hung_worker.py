@@ -19,7 +19,7 @@ from jobs import supervisor
 from jobs.broker import BrokerNotifier
 from jobs.runner import Child
 from jobs.supervisor import Supervisor, worker_name
-from tests.tool import until
+from tests.tool import free_port, until
 
 LOOP = """
 import os, time
@@ -46,11 +46,11 @@ def child(tmp_path):
 @pytest.fixture
 def care(app, monkeypatch):
     monkeypatch.setattr(supervisor, "RENEW_S", 0.0)
-    monkeypatch.setattr(Supervisor, "_wake", lambda _: None)
+    monkeypatch.setattr(Supervisor, "_tick", lambda _: None)
     return Supervisor(app, BrokerNotifier(lambda: None))
 
 
-def heard_of(child):
+def first_beat(child):
     return until(lambda: child.last_beat_at, 60, "the first sign of life")
 
 
@@ -60,13 +60,13 @@ def test_a_worker_counts_as_alive_from_its_own_first_sign_of_life(app, care, chi
     care.poll([silent])
     assert workers.alive(app.database) == []
 
-    heard_of(child)
+    first_beat(child)
     care.poll([child])
     assert [worker.name for worker in workers.alive(app.database)] == [worker_name(child.pid)]
 
 
 def test_a_stopped_worker_is_no_longer_alive_though_its_process_is(app, care, child, monkeypatch):
-    heard_of(child)
+    first_beat(child)
     os.kill(child.pid, signal.SIGSTOP)
     monkeypatch.setattr(workers, "ALIVE_S", 0.3)
 
@@ -81,7 +81,7 @@ def test_a_stopped_worker_is_no_longer_alive_though_its_process_is(app, care, ch
 def test_a_stopped_worker_is_killed_its_job_given_back_and_a_fresh_one_started(
     app, care, child, monkeypatch, clip
 ):
-    heard_of(child)
+    first_beat(child)
     with clip.open("rb") as file:
         app.intake.accept(EVERYONE, file, clip.name, TranscriptionOptions(language="en"))
     with app.database.read() as session:
@@ -101,7 +101,7 @@ def test_a_stopped_worker_is_killed_its_job_given_back_and_a_fresh_one_started(
     assert app.job_queue.claim(job_id, "another/1") is not None
     until(lambda: child.watch() is None and child.process, 30, "a fresh one")
     assert child.pid != hung
-    heard_of(child)
+    first_beat(child)
 
 
 def test_a_worker_that_never_gives_a_sign_of_life_is_replaced_too(care, tmp_path, monkeypatch):
@@ -122,7 +122,7 @@ def test_the_main_loop_of_a_real_worker_gives_signs_of_life(care, tmp_path, monk
     real = Child("cpu-0", command, tmp_path / "cpu-0.log", {"STENOGRAM_HOME": str(tmp_path)}, has_pulse=True)
     real.start()
     try:
-        first = heard_of(real)
+        first = first_beat(real)
         until(lambda: (real.last_beat_at or 0.0) > first, 30, "the next sign of life")
         os.kill(real.pid, signal.SIGSTOP)
         monkeypatch.setattr(supervisor, "HUNG_S", 0.5)
@@ -133,9 +133,26 @@ def test_the_main_loop_of_a_real_worker_gives_signs_of_life(care, tmp_path, monk
             real.process.wait()
 
 
+def test_a_web_server_that_hangs_is_replaced_too(care, tmp_path, monkeypatch):
+    """Its loop beats, not its process: a page that never ends, or a stopped process, answers nobody."""
+    environment = {"STENOGRAM_HOME": str(tmp_path / "home"), "PORT": str(free_port())}
+    web = Child("web", [sys.executable, "app.py"], tmp_path / "web.log", environment, has_pulse=True)
+    web.start()
+    try:
+        first = first_beat(web)
+        until(lambda: (web.last_beat_at or 0.0) > first, 30, "the next sign of life")
+        os.kill(web.pid, signal.SIGSTOP)
+        monkeypatch.setattr(supervisor, "HUNG_S", 3.0)
+        until(lambda: care.poll([], [web]) or web.watch(), 30, "the stopped web server to be killed")
+    finally:
+        if web.process:
+            web.process.kill()
+            web.process.wait()
+
+
 def test_one_that_lives_is_left_alone(care, child, monkeypatch):
     monkeypatch.setattr(supervisor, "HUNG_S", 5.0)
-    heard_of(child)
+    first_beat(child)
     until_s = time.monotonic() + 1
     while time.monotonic() < until_s:
         care.poll([child])

@@ -1,6 +1,6 @@
 """What is done for each kind of job: the package to read first.
 
-`prepare` → `transcribe` → `diarize` (where speakers are asked for) → `index` → `embed`, each a stage in a
+`prepare` → `transcribe`, and `diarize` beside it → `index` → `embed`, each a stage in a
 module that reads alone; `periodic_tasks` is what is done again and again. Uses everything but `application`,
 which builds the stages.
 """

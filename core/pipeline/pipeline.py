@@ -35,7 +35,7 @@ class Pipeline:
         """Fail a job for good; a transcript that is there stays searchable by words."""
         if not self._job_queue.fail(claim, error, traceback):
             return
-        recording, task = self._recordings.of_task(claim.task_id)
+        recording, task = self._recordings.of_task(claim.task_id, with_bin=True)
         self._job_queue.wake_next(task.owner)
         if claim.kind == JobKind.EMBED:
             self._passages.give_up(recording.id)

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, delete, func, select, text
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
+from core.database.recycle_bin import WITH_BIN
 from core.database.states import JobKind, JobState, Measure, RunOutcome
 from core.database.tables import Job, Recording, Run, Tally, Task, new_id
 
@@ -35,7 +36,7 @@ ADD = text(
 def note(session: Session, job: Job, outcome: RunOutcome, now: float, *, ran: bool = True) -> None:
     """Remember how an attempt ended, within the write that ends it. `ran`: a worker had it in hand."""
     task = session.get_one(Task, job.task_id)
-    recording = session.get_one(Recording, task.recording_id)
+    recording = session.get_one(Recording, task.recording_id, execution_options=WITH_BIN)
     began = job.started_at if ran and job.started_at is not None else now
     if ran:
         session.add(_run(job, recording.id, outcome, began, now))
@@ -102,11 +103,11 @@ def add(
 
 
 def step(seconds: float) -> int:
-    """The step of the histogram that holds this; its upper end is `upto(step)`."""
+    """The step of the histogram that holds this; its upper end is `step_limit_s(step)`."""
     return max(0, math.ceil(STEPS * math.log2(max(seconds, LEAST_S) / LEAST_S) - 1e-9))
 
 
-def upto(step: int) -> float:
+def step_limit_s(step: int) -> float:
     """The longest time that a step holds, in seconds."""
     return float(LEAST_S * 2 ** (step / STEPS))
 
@@ -255,7 +256,7 @@ def percentile(steps: Sequence[tuple[int, int, float]], share: float) -> float:
     for number, n, _ in steps:
         left -= n
         if left <= 0 and n:
-            return upto(number) / 2 ** (0.5 / STEPS) if number else 0.0
+            return step_limit_s(number) / 2 ** (0.5 / STEPS) if number else 0.0
     return 0.0
 
 
@@ -269,6 +270,32 @@ def speeds(session: Session, since: float) -> dict[str, float]:
     )
     rows = session.execute(done.where(Tally.outcome == RunOutcome.DONE).group_by(Tally.queue))
     return {queue: audio_s / work_s for queue, audio_s, work_s in rows if audio_s and work_s}
+
+
+def usual_s(session: Session, since: float) -> dict[str, float]:
+    """How long a job that was done since then took a worker on average, seconds, by queue."""
+    done = select(Tally.queue, func.sum(Tally.total_s), func.sum(Tally.n)).where(
+        Tally.span_s == HOUR,
+        Tally.measure == Measure.ENDED,
+        Tally.at >= since - HOUR,
+        Tally.outcome == RunOutcome.DONE,
+    )
+    rows = session.execute(done.group_by(Tally.queue))
+    return {queue: total_s / n for queue, total_s, n in rows if n and total_s}
+
+
+def pace(session: Session, now: float) -> list[float]:
+    """Seconds of sound that were transcribed in each minute of the last hour, the oldest first."""
+    first = int(now) // MINUTE * MINUTE - HOUR + MINUTE
+    done = select(Tally.at, func.sum(Tally.audio_s)).where(
+        Tally.span_s == MINUTE,
+        Tally.measure == Measure.ENDED,
+        Tally.at >= first,
+        Tally.kind == JobKind.TRANSCRIBE,
+        Tally.outcome == RunOutcome.DONE,
+    )
+    audio_s = {row[0]: row[1] for row in session.execute(done.group_by(Tally.at))}
+    return [float(audio_s.get(first + n * MINUTE, 0.0)) for n in range(HOUR // MINUTE)]
 
 
 def attempts(database: Database, task_id: str) -> list[Run]:

@@ -27,5 +27,5 @@ def acquire_exclusive(
         database.advisory_lock(session, name)
         busy = session.scalar(others.limit(1)) is not None
         if busy:
-            work.put_off(session, claim, OTHERS_S)
+            work.defer(session, claim, OTHERS_S)
     return not busy

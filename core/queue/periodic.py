@@ -7,20 +7,26 @@ from collections.abc import Callable
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from core.database.database import Database
+from core.database.failures import persistently
 from core.database.tables import PeriodicTask, Worker
 from core.database.upsert import insert_if_absent
 from core.i18n.messages import N_
+from core.queue.idle import IDLE_S, NEEDED, idle
 from core.queue.jobs import changed
 from core.queue.workers import ALIVE_S
 
 EVERY_S = {
     "batches": 3.0,  # collect, order, ask about, fetch: one short round
     "callbacks": 5.0,  # tell programs that their tasks have ended
+    "notifications": 5.0,  # tell people what is done and what is wrong
     "covers": 5.0,  # look whether pictures are ready
     "models": 5.0,  # bring models that were asked for
+    "sources": 5.0,  # look at what is watched, fetch, take in
+    "results": 10.0,  # write results where they are wanted
     "orders": 30.0,  # stop elsewhere what nobody waits for
     "payments": 600.0,  # book what was promised to calls that broke off
     "retention": 600.0,  # forget what programs left here
+    "bin": 3600.0,  # delete for good what was in the bin long enough
     "index": 60.0,  # merge small writes, rebuild what grew
     "history": 3600.0,  # drop what is older than it is kept
     "objects": 3600.0,  # sweep the object store, add what it lacks
@@ -33,11 +39,15 @@ TITLES = {
     RECONCILE: N_("Wake waiting work, take back lost work"),
     "batches": N_("Collect, order and fetch batches"),
     "callbacks": N_("Tell programs that their tasks have ended"),
+    "notifications": N_("Tell people what is done and what is wrong"),
     "covers": N_("Order and fetch pictures"),
     "models": N_("Bring models that were asked for"),
+    "sources": N_("Fetch links, look at what is watched"),
+    "results": N_("Write results to folders and buckets"),
     "orders": N_("Stop orders that nobody waits for"),
     "payments": N_("Book paid calls that broke off"),
     "retention": N_("Forget what programs left here"),
+    "bin": N_("Empty the bin of what is old"),
     "index": N_("Tidy the search index"),
     "history": N_("Drop old history"),
     "objects": N_("Sweep the object store, add what it lacks"),
@@ -62,12 +72,19 @@ class PeriodicTasks:
             return list(session.scalars(select(PeriodicTask).order_by(PeriodicTask.name)))
 
     def due(self) -> list[str]:
-        """Chores to wake now; each is said to be due once per period."""
+        """Chores to wake now; each is said to be due once per period.
+
+        Those that have nothing to do are due when they have, and rarely, unless somebody expedites them.
+        """
         now = self.now()
+        with self._database.read() as session:
+            due = select(PeriodicTask).where(PeriodicTask.next_at <= now, PeriodicTask.name.in_(EVERY_S))
+            found = {row.name: row.next_at for row in session.scalars(due)}
+            without = idle(session) if found else set()
         late = [
-            periodic_task.name
-            for periodic_task in self.all()
-            if periodic_task.next_at <= now and periodic_task.name in EVERY_S
+            name
+            for name, next_at in found.items()
+            if name not in without or next_at <= max(0.0, now - IDLE_S)
         ]
         return [name for name in late if self._postpone(name, now)] if late else []
 
@@ -76,10 +93,15 @@ class PeriodicTasks:
         with self._database.write() as session:
             return changed(session, due.values(next_at=now + EVERY_S[name]))
 
-    def hasten(self, name: str) -> None:
-        """Make a chore due now."""
+    def expedite(self, name: str) -> None:
+        """Make a chore due now, whether or not it has something to do."""
         with self._database.write() as session:
             session.execute(update(PeriodicTask).where(PeriodicTask.name == name).values(next_at=0.0))
+
+    def look_again(self) -> None:
+        """Make all due that are not woken while they have nothing to do: settings may have changed."""
+        with self._database.write() as session:
+            session.execute(update(PeriodicTask).where(PeriodicTask.name.in_(NEEDED)).values(next_at=0.0))
 
     def do(self, name: str, worker: str, step: Callable[[], object]) -> None:
         """Do it unless somebody is at it; keep when, how long and what went wrong."""
@@ -97,11 +119,14 @@ class PeriodicTasks:
             error = type(broken).__name__
             raise
         finally:
-            ended = self.now()
+            ended = persistently(self.now)  # by the clock of the database
             outcome = {"worker": "", "ended_at": ended, "took_s": ended - began, "error": error}
-            with self._database.write() as session:
-                mine = update(PeriodicTask).where(PeriodicTask.name == name, PeriodicTask.worker == worker)
-                session.execute(mine.where(PeriodicTask.began_at == began).values(outcome))
+            persistently(lambda: self._end(name, worker, began, outcome))
+
+    def _end(self, name: str, worker: str, began: float, outcome: dict[str, object]) -> None:
+        ours = (PeriodicTask.name == name, PeriodicTask.worker == worker, PeriodicTask.began_at == began)
+        with self._database.write() as session:
+            session.execute(update(PeriodicTask).where(*ours).values(outcome))
 
     def noted(self, name: str, took_s: float) -> None:
         """Somebody did it by themselves; keep when and how long."""
@@ -126,8 +151,8 @@ class PeriodicTasks:
 
 def _vanished(now: float) -> ColumnElement[bool]:
     """Nobody has lately seen the process that is at a chore; one born later has only its name."""
-    seen = select(Worker.name).where(Worker.name == PeriodicTask.worker, Worker.seen_at > now - ALIVE_S)
+    alive = select(Worker.name).where(Worker.name == PeriodicTask.worker, Worker.seen_at > now - ALIVE_S)
     return and_(
         PeriodicTask.began_at < now - ALIVE_S,
-        ~seen.where(Worker.started_at <= PeriodicTask.began_at).exists(),
+        ~alive.where(Worker.started_at <= PeriodicTask.began_at).exists(),
     )

@@ -12,11 +12,19 @@ from core.i18n.messages import N_
 QUEUES = {
     "gpu": N_("Speech recognition"),
     "cpu": N_("Reading files"),
-    "io": N_("Search index"),
+    "io": N_("Providers, vectors and routines"),
+    "index": N_("Search index"),
 }
 """What each queue is for."""
+ALSO = {"io": ("index",)}
+"""Queues that a worker of another one serves beside its own, in threads of their own."""
 PAUSED = "paused "
 """A paused queue is a fact with this before its name."""
+
+
+def served_by(queue: str) -> tuple[str, ...]:
+    """Every queue that workers of this one serve."""
+    return queue, *ALSO.get(queue, ())
 
 
 def paused(session: Session) -> set[str]:

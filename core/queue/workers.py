@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -12,6 +12,7 @@ from core.database.database import Database
 from core.database.states import RequestedAction
 from core.database.tables import KeyValue, Worker
 from core.database.upsert import upsert
+from core.queue import queues
 
 ALIVE_S = 15.0
 FORGET_S = 24 * 3600.0
@@ -35,8 +36,8 @@ def tell_device(database: Database, reason: str) -> None:
 def devices(database: Database) -> dict[str, str]:
     """What workers compute with, by host, as they last said."""
     with database.read() as session:
-        known = session.scalars(select(KeyValue).where(KeyValue.name.startswith(DEVICE)))
-        return {fact.name.removeprefix(DEVICE): fact.value for fact in known}
+        rows = session.scalars(select(KeyValue).where(KeyValue.name.startswith(DEVICE)))
+        return {fact.name.removeprefix(DEVICE): fact.value for fact in rows}
 
 
 def alive(database: Database) -> list[Worker]:
@@ -44,6 +45,30 @@ def alive(database: Database) -> list[Worker]:
     recent = select(Worker).where(Worker.seen_at > database.now() - ALIVE_S)
     with database.read() as session:
         return list(session.scalars(recent.order_by(Worker.queue, Worker.name)))
+
+
+def silent(database: Database) -> list[Worker]:
+    """Workers that neither ended nor were heard within ALIVE_S: hung, or their machine is away."""
+    quiet = select(Worker).where(Worker.seen_at <= database.now() - ALIVE_S)
+    with database.read() as session:
+        return list(session.scalars(quiet.order_by(Worker.queue, Worker.name)))
+
+
+def serving(workers: Collection[Worker], queue: str) -> list[Worker]:
+    """Those of these workers that do the work of a queue."""
+    return [worker for worker in workers if queue in queues.served_by(worker.queue)]
+
+
+def forget(database: Database, names: Collection[str]) -> None:
+    """These have ended: they are no workers any more."""
+    with database.write() as session:
+        session.execute(delete(Worker).where(Worker.name.in_(names)))
+
+
+def on(database: Database, host: str) -> list[Worker]:
+    """Workers of a machine, heard or not."""
+    with database.read() as session:
+        return list(session.scalars(select(Worker).where(Worker.host == host)))
 
 
 def is_drained(session: Session, name: str) -> bool:
