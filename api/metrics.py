@@ -18,6 +18,6 @@ router = APIRouter(tags=["state"])
 @router.get("/metrics", response_class=Response, responses=refusals(401, 403))
 def read(caller: Annotated[Caller, Depends(identify)]) -> Response:
     """Queues, jobs, speed, money, batches and workers; not counted against the key's limit."""
-    if not caller.who.admin:
+    if not caller.principal.admin:
         raise AdminsOnly
     return Response(metrics.text(caller.application), media_type=CONTENT_TYPE_LATEST)

@@ -19,6 +19,8 @@ router = APIRouter(prefix="/api/v1", tags=["state"])
 @router.get("/monitor", responses=refusals(400, 401, 403, 429))
 def monitor(caller: Asking, period: Literal["hour", "day", "week", "month"] = "day") -> Facts:
     """What runs, waits, failed and ended; workers, routines, batches, health. For admins."""
-    if not caller.who.admin:
+    if not caller.principal.admin:
         raise AdminsOnly
-    return facts.look(caller.application, caller.who, notifier.ping, period=period, language=caller.language)
+    return facts.look(
+        caller.application, caller.principal, notifier.ping, period=period, language=caller.language
+    )

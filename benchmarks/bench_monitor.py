@@ -155,8 +155,8 @@ def _waits(dice: random.Random, n: int, at: float, rows: dict) -> None:
 def refreshes(app: Application) -> dict[str, Cost]:
     """What each view asks for costs so much."""
     database = app.database
-    asked: dict[str, Callable[[], object]] = {
-        "now": lambda: live.draw(database, EVERYONE, "ru"),
+    queries: dict[str, Callable[[], object]] = {
+        "now": lambda: live.draw(app, EVERYONE, "ru"),
         "history, hour": lambda: history.past(database, "hour", time.time()),
         "history, day": lambda: history.past(database, "day", time.time()),
         "history, week": lambda: history.past(database, "week", time.time()),
@@ -170,7 +170,7 @@ def refreshes(app: Application) -> dict[str, Cost]:
         "workers": lambda: (monitor.now(database, EVERYONE), app.periodic_tasks.all()),
         "metrics": lambda: metrics.text(app),
     }
-    return {name: cost(ask) for name, ask in asked.items()}
+    return {name: cost(ask) for name, ask in queries.items()}
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def in_browser(folder: Path, port: int, pages: int) -> None:
 
 def paints(browser, web: Web, name: str) -> None:
     """Print how long a person waits, and what of that the server works."""
-    for view, sign in (("now", ".board h3"), ("history", "[data-testid=stSelectbox]")):
+    for view, sign in (("now", ".board h2"), ("history", "[data-testid=stSelectbox]")):
         url = f"{web.url}/monitor?view={view}"
         with browser.new_context(locale="ru-RU") as visitor:
             paint(visitor, url, sign)
@@ -267,7 +267,7 @@ def open_pages(browser, web: Web, number: int, seconds: float = 30.0) -> float:
     for context in contexts:
         page = context.new_page()
         page.goto(f"{web.url}/monitor")
-        page.wait_for_selector(".board h3", timeout=60_000)
+        page.wait_for_selector(".board h2", timeout=60_000)
     time.sleep(5)
     before = web.cpu_s()
     time.sleep(seconds)
@@ -292,15 +292,15 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8877)
     parser.add_argument("--browser", action="store_true")
     parser.add_argument("--pages", type=int, default=0)
-    asked = parser.parse_args()
-    folder = asked.home or Path(tempfile.mkdtemp(prefix="bench-monitor-"))
+    args = parser.parse_args()
+    folder = args.home or Path(tempfile.mkdtemp(prefix="bench-monitor-"))
     empty, full = (Application(Settings(stenogram_home=folder / name)) for name in ("empty", "full"))
     with full.database.read() as session:
         filled = session.query(Run).first() is not None
     if not filled:
         began = time.perf_counter()
-        generate(full, asked.jobs)
-        print(f"{asked.jobs} jobs generated in {time.perf_counter() - began:.0f} s")
+        generate(full, args.jobs)
+        print(f"{args.jobs} jobs generated in {time.perf_counter() - began:.0f} s")
     alive(full)
     alive(empty)
     few, many = refreshes(empty), refreshes(full)
@@ -308,8 +308,8 @@ def main() -> None:
     for name, one in many.items():
         ratio = one.cpu_ms / few[name].cpu_ms
         print(f"{name:22}{few[name].cpu_ms:12.1f}{one.cpu_ms:12.1f}{ratio:8.1f}{one.wall_ms:13.1f}")
-    if asked.browser:
-        in_browser(folder, asked.port, asked.pages)
+    if args.browser:
+        in_browser(folder, args.port, args.pages)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ DEAR_S = 10_000
 
 @pytest.fixture
 def runpod():
-    with RunPodEmulator(hear=lambda _file, _language: HEARD, key=CANARY, run_s=30) as emulator:
+    with RunPodEmulator(recognise=lambda _file, _language: HEARD, key=CANARY, run_s=30) as emulator:
         yield emulator
 
 
@@ -48,16 +48,16 @@ def app(tmp_path, monkeypatch, runpod):
     installation.serve(None)
     app = Application(Settings(), clock=Clock())
     installation.serve(app)
-    yield dear(app)
+    yield make_expensive(app)
     installation.serve(None)
 
 
-def dear(app):
+def make_expensive(app):
     app.engines["runpod"].price = lambda _duration_s: ("24 GB L4", "sync", DEAR_S)
     return app
 
 
-def held(app, runpod, longest_s=None, lost=1):
+def order_held(app, runpod, longest_s=None, lost=1):
     """A task whose first orders were lost and wait for a person."""
     if longest_s:
         app.engines["runpod"].max_segment_s = longest_s
@@ -82,24 +82,24 @@ def calls(app):
 
 
 def test_the_card_says_what_happened_and_what_it_costs_once_more(app, runpod):
-    held(app, runpod)
-    (asked,) = decisions.waiting(app.database, EVERYONE)
+    order_held(app, runpod)
+    (question,) = decisions.waiting(app.database, EVERYONE)
 
-    shown = texts(visit("monitor", "en"))
-    assert "Waiting for your decision" in shown
-    assert "RunPod may have been paid for a part already" in shown
-    assert f"once more for ${asked.usd:.2f}" in shown
-    assert asked.usd > 1
+    page_texts = texts(visit("monitor", "en"))
+    assert "Waiting for your decision" in page_texts
+    assert "RunPod may have been paid for a part already" in page_texts
+    assert f"once more for ${question.usd:.2f}" in page_texts
+    assert question.usd > 1
     russian = texts(visit("monitor", "ru"))
     assert "Ждёт вашего решения" in russian
     assert "(соединение оборвалось: RemoteProtocolError)" in russian
 
 
 def test_bought_again_it_is_finished_and_the_book_has_both(app, runpod):
-    task = held(app, runpod)
-    (asked,) = decisions.waiting(app.database, EVERYONE)
+    task = order_held(app, runpod)
+    (question,) = decisions.waiting(app.database, EVERYONE)
     at = visit("monitor")
-    assert f"RunPod is paid ${asked.usd:.2f}. The first order may be billed as well." in texts(at)
+    assert f"RunPod is paid ${question.usd:.2f}. The first order may be billed as well." in texts(at)
 
     after = press("buy", task)
     assert "Waiting for your decision" not in texts(after)
@@ -108,14 +108,14 @@ def test_bought_again_it_is_finished_and_the_book_has_both(app, runpod):
     assert remotely.done(app, task, runpod).status == "completed"
 
     assert len(runpod.jobs) == 2, "the provider was asked for both"
-    assert calls(app) == [("disputed", str(asked.usd)), ("settled", str(asked.usd))]
-    assert app.ledger.month().spent == 2 * asked.usd
+    assert calls(app) == [("disputed", str(question.usd)), ("settled", str(question.usd))]
+    assert app.ledger.month().spent == 2 * question.usd
     (action, *_) = Actions(app, EVERYONE).log()
     assert (action.what, action.who, action.about, action.count) == ("buy again", PAGES, ["a.wav"], 1)
 
 
 def test_the_page_of_the_recording_asks_too(app, runpod):
-    task = held(app, runpod)
+    task = order_held(app, runpod)
     at = visit("recording", id=task.recording_id)
     assert "RunPod may have been paid for a part already" in texts(at)
 
@@ -127,8 +127,8 @@ def test_the_page_of_the_recording_asks_too(app, runpod):
 
 
 def test_given_up_the_task_says_so_and_the_money_stays_unclear(app, runpod):
-    task = held(app, runpod)
-    (asked,) = decisions.waiting(app.database, EVERYONE)
+    task = order_held(app, runpod)
+    (question,) = decisions.waiting(app.database, EVERYONE)
 
     press("give-up", task)
     failed = remotely.done(app, task, runpod)
@@ -137,14 +137,14 @@ def test_given_up_the_task_says_so_and_the_money_stays_unclear(app, runpod):
     assert code_of(failed.error) is Code.ORDER_GIVEN_UP
     assert "RunPod may have been paid for it (" in texts(visit("recording", id=task.recording_id))
     assert len(runpod.jobs) == 1
-    assert calls(app) == [("disputed", str(asked.usd))]
+    assert calls(app) == [("disputed", str(question.usd))]
     tables = visit("costs", view="proof").dataframe
     assert "unclear, counted as promised" in " ".join(table.value.to_string() for table in tables)
     assert Actions(app, EVERYONE).log()[0].what == "give up"
 
 
 def test_what_was_given_up_may_be_tried_again(app, runpod):
-    task = held(app, runpod)
+    task = order_held(app, runpod)
     press("give-up", task)
     remotely.done(app, task, runpod)
 
@@ -153,20 +153,20 @@ def test_what_was_given_up_may_be_tried_again(app, runpod):
 
 
 def test_parts_of_one_recording_are_one_question_and_later_ones_another(app, runpod):
-    task = held(app, runpod, longest_s=5, lost=2)
-    (asked,) = decisions.waiting(app.database, EVERYONE)
+    task = order_held(app, runpod, longest_s=5, lost=2)
+    (question,) = decisions.waiting(app.database, EVERYONE)
     assert "2 parts" in texts(visit("monitor"))
     act = Actions(app, EVERYONE)
 
-    assert act.buy_again(asked.order_ids[:1]) == 1
+    assert act.buy_again(question.order_ids[:1]) == 1
     (left,) = decisions.waiting(app.database, EVERYONE)
-    assert left.order_ids == asked.order_ids[1:]
-    assert act.buy_again(asked.order_ids) == 1, "what was decided is not bought a third time"
+    assert left.order_ids == question.order_ids[1:]
+    assert act.buy_again(question.order_ids) == 1, "what was decided is not bought a third time"
     assert remotely.done(app, task, runpod).status == "completed"
 
 
 def test_nobody_is_asked_about_what_nobody_waits_for(app, runpod):
-    task = held(app, runpod)
+    task = order_held(app, runpod)
     app.tasks.cancel(EVERYONE, task.id)
 
     assert decisions.waiting(app.database, EVERYONE) == []
@@ -174,7 +174,7 @@ def test_nobody_is_asked_about_what_nobody_waits_for(app, runpod):
 
 
 def test_a_question_outlives_the_recording_that_was_ordered_first(app, runpod):
-    first = held(app, runpod)
+    first = order_held(app, runpod)
     sound = app.blobs.path(app.recordings.get(EVERYONE, first.recording_id).sha256)
     with sound.open("rb") as file:
         options = TranscriptionOptions(language="ru", engine="runpod")
@@ -185,14 +185,14 @@ def test_a_question_outlives_the_recording_that_was_ordered_first(app, runpod):
     app.deletion.delete_recording(EVERYONE, first.recording_id)
     perform_all(app)
 
-    (asked,) = decisions.waiting(app.database, Principal("other"))
-    assert asked.recording.id == second.recording_id
-    assert Actions(app, EVERYONE).buy_again(asked.order_ids) == 1
+    (question,) = decisions.waiting(app.database, Principal("other"))
+    assert question.recording.id == second.recording_id
+    assert Actions(app, EVERYONE).buy_again(question.order_ids) == 1
     assert remotely.done(app, second, runpod).status == "completed"
 
 
 def test_whoever_may_only_look_sees_the_question_and_cannot_answer(app, runpod, monkeypatch):
-    task = held(app, runpod)
+    task = order_held(app, runpod)
     monkeypatch.setenv("PAGES_READ_ONLY", "true")
     installation.serve(None)
 
@@ -207,10 +207,10 @@ def test_whoever_may_only_look_sees_the_question_and_cannot_answer(app, runpod, 
 
 
 def test_the_open_board_notices_and_does_not_promise_another_try(app, runpod):
-    before = live.draw(app.database, EVERYONE, "en")
-    task = held(app, runpod)
+    before = live.draw(app, EVERYONE, "en")
+    task = order_held(app, runpod)
     app.clock.stopped_at = 0.0
-    after = live.draw(app.database, EVERYONE, "en")
+    after = live.draw(app, EVERYONE, "en")
 
     assert before["decisions"] == ""
     assert after["decisions"]
@@ -218,28 +218,28 @@ def test_the_open_board_notices_and_does_not_promise_another_try(app, runpod):
     (group,) = failures.groups(app.database, EVERYONE)
     assert "Right now" in group.fix["message"]
     Actions(app, EVERYONE).give_up([one.id for one in app.remote_transcription.orders.of(task.transcript_id)])
-    assert live.draw(app.database, EVERYONE, "en")["decisions"] == ""
+    assert live.draw(app, EVERYONE, "en")["decisions"] == ""
 
 
 def test_programs_are_told_that_a_person_must_decide(tmp_path, runpod):
     settings = {"runpod_api_key": CANARY, "runpod_url": runpod.endpoint}
-    with serve(dear(generous(tmp_path / "home", **settings))) as served:
+    with serve(make_expensive(generous(tmp_path / "home", **settings))) as served:
         app = served.app
-        task = held(app, runpod)
-        admin = served.client(app.keys.make("admin", admin=True))
+        task = order_held(app, runpod)
+        admin = served.client(app.keys.make(EVERYONE, "admin", admin=True))
         with admin:
-            told = admin.get(f"/api/v1/tasks/{task.id}").json()
+            task_answer = admin.get(f"/api/v1/tasks/{task.id}").json()
             facts = admin.get("/api/v1/monitor").json()
             metrics = admin.get("/metrics").text
 
-    assert told["status"] == "processing"
-    assert told["eta_seconds"] is None
-    assert told["message"].startswith(
+    assert task_answer["status"] == "processing"
+    assert task_answer["eta_seconds"] is None
+    assert task_answer["message"].startswith(
         "Waits until an admin decides on the monitor. RunPod may have been paid"
     )
-    (asked,) = facts["decisions"]
-    assert (asked["title"], asked["provider"], asked["parts"]) == ("a.wav", "RunPod", 1)
-    assert float(asked["cost_usd"]) > 1
+    (decision,) = facts["decisions"]
+    assert (decision["title"], decision["provider"], decision["parts"]) == ("a.wav", "RunPod", 1)
+    assert float(decision["cost_usd"]) > 1
     assert "stenogram_orders_held 1.0" in metrics
     assert CANARY not in json.dumps(facts)
 

@@ -40,7 +40,9 @@ def parts(app) -> dict[str, health.Part]:
 
 
 def test_live_ready_and_health_are_three_addresses(served):
-    live, ready, whole = (httpx.get(f"{served.url}/health{path}") for path in ("/live", "/ready", ""))
+    live, ready, whole = (
+        httpx.get(f"{served.url}/health{path}", timeout=30) for path in ("/live", "/ready", "")
+    )
 
     assert (live.status_code, live.json()) == (200, {"status": "alive"})
     assert (ready.status_code, ready.json()) == (200, {"status": "degraded"})
@@ -70,11 +72,11 @@ def test_a_damaged_database_is_unwell_and_every_call_a_problem(tmp_path, clip):
             file.unlink()
         damage(tmp_path / "records.sqlite")
 
-        assert httpx.get(f"{served.url}/health").json()["status"] == "unavailable"
-        assert httpx.get(f"{served.url}/health").status_code == 503
-        not_ready = problem(httpx.get(f"{served.url}/health/ready"), 503)
+        assert httpx.get(f"{served.url}/health", timeout=30).json()["status"] == "unavailable"
+        assert httpx.get(f"{served.url}/health", timeout=30).status_code == 503
+        not_ready = problem(httpx.get(f"{served.url}/health/ready", timeout=30), 503)
         assert "database" in str(not_ready["detail"])
-        assert httpx.get(f"{served.url}/health/live").status_code == 200
+        assert httpx.get(f"{served.url}/health/live", timeout=30).status_code == 200
         for answer in (me.get("/api/v1/tasks"), me.get("/api/v1/recordings"), upload(me, clip)):
             body = problem(answer, 503)
             assert body["reason"] == "database_damaged"
@@ -103,7 +105,7 @@ def test_a_locked_database_is_unwell_and_an_upload_ends_within_its_bound(tmp_pat
             assert me.get("/api/v1/tasks").status_code == 200, "readers wait for no writer"
         finally:
             lock.close()
-        assert httpx.get(f"{served.url}/health").status_code == 200
+        assert httpx.get(f"{served.url}/health", timeout=30).status_code == 200
         assert upload(me, clip).status_code == 202
 
 
@@ -152,13 +154,13 @@ def test_a_part_that_hangs_is_broken_and_keeps_nobody_waiting(app, monkeypatch):
     monkeypatch.setattr(Index, "check", lambda _: (released.wait(60), {})[1])
     began = time.monotonic()
     try:
-        found = parts(app)
+        all_parts = parts(app)
     finally:
         released.set()
 
     assert time.monotonic() - began < 10
-    assert not found["index"].ok
-    assert found["index"].says["code"] == Code.PART_SILENT
+    assert not all_parts["index"].ok
+    assert all_parts["index"].says["code"] == Code.PART_SILENT
     assert health.check(app, lambda: None).accepts
 
 
@@ -230,7 +232,7 @@ def test_strangers_do_not_make_the_disk_write_for_each_question(served, monkeypa
     monkeypatch.setattr(health, "check", lambda *given: looked.append(1) or whole(*given))
 
     for path in ("/health", "/health/ready", "/health", "/health"):
-        httpx.get(served.url + path)
+        httpx.get(served.url + path, timeout=30)
 
     assert len(looked) <= 1
 

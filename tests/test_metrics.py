@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
-from core.queue.history import percentile, step, upto
+from core.queue.history import percentile, step, step_limit_s
 from tests import drive
 from tests.conftest import DATA
 from tests.installation import generous
@@ -23,7 +23,7 @@ def served(tmp_path):
 
 
 def samples(served, key: str | None = None) -> dict[tuple[str, tuple[str, ...]], float]:
-    client = served.client(key or served.app.keys.make("admin", admin=True))
+    client = served.client(key or served.app.keys.make(EVERYONE, "admin", admin=True))
     answer = client.get("/metrics")
     assert answer.status_code == 200, answer.text
     return {
@@ -48,7 +48,7 @@ def test_only_admins_may_read(served):
 
 
 def test_a_bearer_key_is_what_prometheus_sends(served):
-    key = served.app.keys.make("prometheus", admin=True)
+    key = served.app.keys.make(EVERYONE, "prometheus", admin=True)
     with served.client("", Authorization=f"Bearer {key}") as client:
         assert client.get("/metrics").status_code == 200
 
@@ -60,28 +60,28 @@ def test_what_waits_is_counted_with_its_age_and_its_sound(served):
         for job in drive.ready(served.app):
             session.merge(job).run_at = at - 200
 
-    told = samples(served)
+    metrics = samples(served)
 
-    assert told["stenogram_queue_jobs", ("cpu",)] == 1
-    assert told["stenogram_queue_jobs", ("gpu",)] == 0
-    assert 100 <= told["stenogram_queue_age_seconds", ("cpu",)] < 160
-    assert told["stenogram_queue_audio_seconds", ("cpu",)] > 10
+    assert metrics["stenogram_queue_jobs", ("cpu",)] == 1
+    assert metrics["stenogram_queue_jobs", ("gpu",)] == 0
+    assert 100 <= metrics["stenogram_queue_age_seconds", ("cpu",)] < 160
+    assert metrics["stenogram_queue_audio_seconds", ("cpu",)] > 10
 
 
 def test_finished_work_is_in_the_histograms_and_in_the_sound(served):
     bring(served.app)
     drive.perform_all(served.app)
 
-    told = samples(served)
+    metrics = samples(served)
 
     engine = served.app.intake.choose_engine(TranscriptionOptions(language="en")).engine
-    for kind, queue in (("prepare", "cpu"), ("transcribe", engine.queue), ("index", "io")):
-        assert told["stenogram_jobs_ended_total", (kind, "done", queue)] == 1
-        assert told["stenogram_job_run_seconds_count", (kind, queue)] == 1
-        assert told["stenogram_job_run_seconds_sum", (kind, queue)] > 0
-    assert told["stenogram_audio_seconds_total", ()] > 10
-    assert told["stenogram_speed_ratio", (engine.queue,)] > 0
-    assert told["stenogram_queue_jobs", ("cpu",)] == 0
+    for kind, queue in (("prepare", "cpu"), ("transcribe", engine.queue), ("index", "index")):
+        assert metrics["stenogram_jobs_ended_total", (kind, "done", queue)] == 1
+        assert metrics["stenogram_job_run_seconds_count", (kind, queue)] == 1
+        assert metrics["stenogram_job_run_seconds_sum", (kind, queue)] > 0
+    assert metrics["stenogram_audio_seconds_total", ()] > 10
+    assert metrics["stenogram_speed_ratio", (engine.queue,)] > 0
+    assert metrics["stenogram_queue_jobs", ("cpu",)] == 0
 
 
 def test_a_paused_queue_says_so(served):
@@ -92,7 +92,7 @@ def test_a_paused_queue_says_so(served):
 
 @pytest.mark.parametrize("seconds", [0.01, 0.5, 1.0, 59.0, 3600.0, 90_000.0])
 def test_a_step_of_the_histogram_holds_its_times(seconds):
-    assert upto(step(seconds) - 1) < seconds <= upto(step(seconds)) * 1.000001
+    assert step_limit_s(step(seconds) - 1) < seconds <= step_limit_s(step(seconds)) * 1.000001
 
 
 def test_percentiles_are_off_by_less_than_a_tenth():

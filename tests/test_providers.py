@@ -8,6 +8,7 @@ import pytest
 
 from core.errors import NotFound
 from core.monitor import providers
+from core.principal import EVERYONE
 from tests import remotely
 from tests.remotely import CANARY
 from tools.fireworks_emulator import FireworksEmulator
@@ -63,7 +64,7 @@ NAMES = ("gemini", "groq", "runpod", "runpod-images", "fireworks", "storage")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_test_makes_a_real_call_and_is_remembered(app, name):
     assert of(app, name).state == "ready"
-    tested = providers.test(app.settings, app.remote_transcription.breakers, name)
+    tested = providers.test(EVERYONE, app.settings, app.remote_transcription.breakers, name)
 
     assert tested.ok, tested.message
     assert 0 <= tested.latency_s < 30
@@ -73,21 +74,21 @@ def test_a_test_makes_a_real_call_and_is_remembered(app, name):
 
 def test_without_keys_each_says_what_is_missing(tmp_path):
     app = remotely.journey(tmp_path)
-    told = {one.name: one for one in providers.all(app.settings, app.remote_transcription.breakers)}
+    by_name = {one.name: one for one in providers.all(app.settings, app.remote_transcription.breakers)}
 
-    assert tuple(told) == NAMES
-    assert told["fireworks"].state == "withdrawn"
-    assert "10 June 2026" in told["fireworks"].reason
+    assert tuple(by_name) == NAMES
+    assert by_name["fireworks"].state == "withdrawn"
+    assert "10 June 2026" in by_name["fireworks"].reason
     for name in ("gemini", "groq", "runpod", "runpod-images"):
-        assert told[name].state == "missing"
-        assert "not set" in told[name].reason
-        assert not providers.test(app.settings, app.remote_transcription.breakers, name).ok
+        assert by_name[name].state == "missing"
+        assert "not set" in by_name[name].reason
+        assert not providers.test(EVERYONE, app.settings, app.remote_transcription.breakers, name).ok
 
 
 def test_a_key_is_shown_by_its_last_four_characters(app):
-    shown = {one.name: one.key for one in providers.all(app.settings, app.remote_transcription.breakers)}
+    shown_keys = {one.name: one.key for one in providers.all(app.settings, app.remote_transcription.breakers)}
 
-    assert shown["groq"] == f"…{CANARY[-4:]}"
+    assert shown_keys["groq"] == f"…{CANARY[-4:]}"
     assert CANARY not in repr(providers.all(app.settings, app.remote_transcription.breakers))
 
 
@@ -100,28 +101,28 @@ def test_prices_come_with_source_and_date(app):
 
 def test_a_refused_key_shows_and_a_good_test_ends_the_pause(app, groq):
     groq.fault("revoked", 1)
-    tested = providers.test(app.settings, app.remote_transcription.breakers, "groq")
+    tested = providers.test(EVERYONE, app.settings, app.remote_transcription.breakers, "groq")
 
     assert not tested.ok
     assert "GROQ_API_KEY" in tested.message
     assert of(app, "groq").state == "refused"
-    assert providers.test(app.settings, app.remote_transcription.breakers, "groq").ok
+    assert providers.test(EVERYONE, app.settings, app.remote_transcription.breakers, "groq").ok
     assert of(app, "groq").state == "ok"
 
 
 def test_a_new_key_is_not_blamed_for_the_old_one(app, groq, tmp_path, everything):
     groq.fault("revoked", 1)
-    providers.test(app.settings, app.remote_transcription.breakers, "groq")
+    providers.test(EVERYONE, app.settings, app.remote_transcription.breakers, "groq")
     groq.key = "new"
     again = remotely.journey(tmp_path / "home", **{**everything, "groq_api_key": "new"})
 
     assert of(again, "groq").state == "ready"
-    assert providers.test(again.settings, again.remote_transcription.breakers, "groq").ok
+    assert providers.test(EVERYONE, again.settings, again.remote_transcription.breakers, "groq").ok
 
 
 def test_nobody_there_is_said(app, runpod):
     runpod.stop()
-    tested = providers.test(app.settings, app.remote_transcription.breakers, "runpod")
+    tested = providers.test(EVERYONE, app.settings, app.remote_transcription.breakers, "runpod")
 
     assert not tested.ok
     assert "no connection" in tested.message
@@ -135,21 +136,22 @@ def test_a_bad_gemini_key_which_comes_as_a_400_is_a_refused_key(tmp_path):
 
         assert (
             "GEMINI_API_KEY"
-            in providers.test(app.settings, app.remote_transcription.breakers, "gemini").message
+            in providers.test(EVERYONE, app.settings, app.remote_transcription.breakers, "gemini").message
         )
         assert of(app, "gemini").state == "refused"
 
 
 def test_an_unknown_provider_is_not_found(app):
     with pytest.raises(NotFound):
-        providers.test(app.settings, app.remote_transcription.breakers, "nobody")
+        providers.test(EVERYONE, app.settings, app.remote_transcription.breakers, "nobody")
 
 
 def test_no_key_is_in_any_file_log_or_message(app, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
-    said = [repr(providers.test(app.settings, app.remote_transcription.breakers, name)) for name in NAMES] + [
-        repr(providers.all(app.settings, app.remote_transcription.breakers))
-    ]
+    messages = [
+        repr(providers.test(EVERYONE, app.settings, app.remote_transcription.breakers, name))
+        for name in NAMES
+    ] + [repr(providers.all(app.settings, app.remote_transcription.breakers))]
 
-    assert CANARY not in "".join(said) + caplog.text
+    assert CANARY not in "".join(messages) + caplog.text
     assert remotely.traces(tmp_path) == []

@@ -10,9 +10,9 @@ from itertools import groupby
 from sqlalchemy import select
 
 from core.database.database import Database
+from core.database.owned import visible_to
 from core.database.states import TASK_UNFINISHED, BatchState, OrderState
 from core.database.tables import Batch, Json, Order, Recording, Task
-from core.library.recordings import visible_to
 from core.orders import transcript_orders
 from core.principal import Principal
 
@@ -61,16 +61,16 @@ class Decision:
         return sum((Decimal(order.usd) for order in self.orders), Decimal(0))
 
 
-def waiting(database: Database, who: Principal) -> list[Decision]:
-    """What `who` may see of it, those that wait longest first."""
+def waiting(database: Database, principal: Principal) -> list[Decision]:
+    """What `principal` may see of it, those that wait longest first."""
     # Not the recording it was ordered for: that may be gone while another one waits for the same transcript.
-    found = (
+    statement = (
         transcript_orders.held().add_columns(Recording).join(Task, Task.transcript_id == Order.transcript_id)
     )
-    found = found.join(Recording, Recording.id == Task.recording_id).order_by(Task.created_at)
-    found = found.where(Task.status.in_(TASK_UNFINISHED))
+    statement = statement.join(Recording, Recording.id == Task.recording_id).order_by(Task.created_at)
+    statement = statement.where(Task.status.in_(TASK_UNFINISHED))
     with database.read() as session:
-        rows = sorted(session.execute(visible_to(found, who, Recording)), key=_transcript)
+        rows = sorted(session.execute(visible_to(statement, principal, Recording)), key=_transcript)
     groups = [list(group) for _, group in groupby(rows, key=_transcript)]
     decisions = [Decision(group[0][1], tuple(dict.fromkeys(order for order, _ in group))) for group in groups]
     return sorted(decisions, key=lambda one: one.since)
@@ -82,10 +82,10 @@ def _transcript(row: tuple[Order, Recording]) -> str:
 
 def questions(database: Database, transcript_ids: Collection[str]) -> dict[str, Json]:
     """What a person is asked about these transcripts; only those that wait for an answer."""
-    asked = select(Order.transcript_id, Order.error)
-    asked = asked.where(Order.state == OrderState.HELD, Order.transcript_id.in_(transcript_ids))
+    statement = select(Order.transcript_id, Order.error)
+    statement = statement.where(Order.state == OrderState.HELD, Order.transcript_id.in_(transcript_ids))
     with database.read() as session:
-        return {transcript_id: error or {} for transcript_id, error in session.execute(asked)}
+        return {transcript_id: error or {} for transcript_id, error in session.execute(statement)}
 
 
 def stamp(database: Database) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, true
 
 from core.database.database import Database
 from core.database.states import TASK_UNFINISHED, TaskStatus
 from core.database.tables import Recording, Task
+from core.speech.language import AUTO
 
 LAST_TASKS = 20
 FIRST_GUESS = 0.5
@@ -46,7 +47,7 @@ class Forecasts:
             return None
         measured = self._pace(task.engine)
         pace = FIRST_GUESS if measured is None else measured
-        whole_s = OVERHEAD_S + pace * (recording.duration_s or UNKNOWN_LENGTH_S)
+        whole_s = OVERHEAD_S + pace * _sound_s(task, recording)
         if task.status == TaskStatus.QUEUED:
             return Forecast(round(whole_s + pace * self._sound_ahead(task)), measured is not None)
         elapsed_s = self._now - (task.started_at or self._now)
@@ -65,9 +66,10 @@ class Forecasts:
             select(Task.completed_at - Task.started_at, Recording.duration_s)
             .join(Recording, Recording.id == Task.recording_id)
             .where(
-                Task.engine == engine,
+                Task.engine == engine if engine != AUTO else true(),
                 Task.status == TaskStatus.COMPLETED,
                 Task.completed_at > Task.started_at,
+                Task.excerpt.is_(None),
             )
             .order_by(Task.completed_at.desc())
         )
@@ -83,7 +85,14 @@ class Forecasts:
             select(func.sum(Recording.duration_s * (100 - Task.progress) / 100))
             .join(Task, Task.recording_id == Recording.id)
             .where(Task.engine == task.engine, Task.status.in_(TASK_UNFINISHED))
-            .where(Task.created_at < task.created_at)
+            .where(Task.created_at < task.created_at, Task.excerpt.is_(None))
         )
         with self._database.read() as session:
             return float(session.scalar(earlier) or 0.0)
+
+
+def _sound_s(task: Task, recording: Recording) -> float:
+    """Seconds of sound that a task is about."""
+    if task.excerpt is not None:
+        return float(task.excerpt["end_s"]) - float(task.excerpt["start_s"])
+    return recording.duration_s or UNKNOWN_LENGTH_S

@@ -17,13 +17,13 @@ from core.database.database import Database
 from core.database.states import JobKind
 from core.database.tables import Json, PeriodicTask, Worker, utc
 from core.i18n import catalogue
-from core.monitor import decisions, failures, health, monitor
+from core.monitor import alarms, decisions, failures, health, monitor
+from core.monitor.alarms import Alarm, AlarmKind
 from core.monitor.decisions import Decision
 from core.monitor.failures import Group
 from core.monitor.health import Coverage, HealthSources
 from core.monitor.monitor import Delayed, Now, Running
-from core.orders.batch_view import Seen
-from core.orders.batches import Batches
+from core.orders.batch_view import BatchSummary
 from core.principal import Principal
 from core.queue import history
 from core.queue.history import Timing
@@ -145,6 +145,7 @@ class BatchFact:
     usually_within_s: float | None
     cost_usd: str
     saved_usd: str | None
+    late: bool
     error: str | None
 
 
@@ -184,12 +185,26 @@ class PartFact:
 
 
 @dataclass(frozen=True)
+class AlarmFact:
+    """What a person should know of: what happened, since when, what is tried already, what to do."""
+
+    kind: AlarmKind
+    queue: str
+    n: int
+    since: datetime | None
+    says: str
+    tried: str
+    fix: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that the monitor shows, at one moment."""
 
     at: datetime
     status: str
     all_done_in_s: float | None
+    alarms: list[AlarmFact]
     running: list[RunningFact]
     queues: list[QueueFact]
     delayed: list[DelayedFact]
@@ -207,29 +222,29 @@ class Facts:
 class FactSources(HealthSources, Protocol):
     """What the monitor reads."""
 
-    batches: Batches
     periodic_tasks: PeriodicTasks
 
 
 def look(
     sources: FactSources,
-    who: Principal,
+    principal: Principal,
     ping: Callable[[], None],
     *,
     period: str = "day",
     language: str = "en",
 ) -> Facts:
-    """All of it, as `who` may see it; sentences in their language. `period`: one of history.PERIODS."""
-    now, state = monitor.now(sources.database, who), health.check(sources, ping)
+    """All of it, as `principal` may see it; sentences in their language. `period`: one of history.PERIODS."""
+    now, state = monitor.now(sources.database, principal), health.check(sources, ping)
     return Facts(
         at=utc(time.time()),
         status=state.status,
         all_done_in_s=now.done_in_s,
+        alarms=[_alarm(one, language) for one in alarms.look(sources, principal)],
         running=[_running(one) for one in now.running],
         queues=_queues(now),
         delayed=[_delayed(one, language) for one in now.delayed],
-        decisions=[_decision(one, language) for one in decisions.waiting(sources.database, who)],
-        failures=[_failure(one, language) for one in failures.groups(sources.database, who)],
+        decisions=[_decision(one, language) for one in decisions.waiting(sources.database, principal)],
+        failures=[_failure(one, language) for one in failures.groups(sources.database, principal)],
         batches=[_batch(one, language) for one in sources.batches.view.list()],
         texts_waiting_for_a_batch=sources.batches.view.queue().texts,
         workers=_workers(now),
@@ -239,7 +254,20 @@ def look(
             PartFact(part.name, part.ok, part.needed, catalogue.translate_error(part.says, language))
             for part in state.parts
         ],
-        searchable=health.coverage(sources.database, who),
+        searchable=health.coverage(sources.database, principal),
+    )
+
+
+def _alarm(alarm: Alarm, language: str) -> AlarmFact:
+    explanation = alarms.sentences(alarm, language)
+    return AlarmFact(
+        alarm.kind,
+        alarm.queue,
+        alarm.n,
+        _optional(alarm.since),
+        explanation.says,
+        explanation.tried,
+        explanation.fix,
     )
 
 
@@ -339,7 +367,7 @@ def _routine(periodic_task: PeriodicTask) -> RoutineFact:
     )
 
 
-def _batch(batch: Seen, language: str) -> BatchFact:
+def _batch(batch: BatchSummary, language: str) -> BatchFact:
     return BatchFact(
         batch_id=batch.id,
         name=batch.name,
@@ -352,6 +380,7 @@ def _batch(batch: Seen, language: str) -> BatchFact:
         usually_within_s=batch.expected.high_s if batch.expected else None,
         cost_usd=plain(batch.usd),
         saved_usd=None if batch.saved_usd is None else plain(batch.saved_usd),
+        late=batch.late,
         error=_sentence(batch.error or batch.alarm, language),
     )
 

@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from core.database.database import Database
 from core.database.failures import unavailable
+from core.database.owned import visible_to
 from core.database.states import EmbeddingStatus
 from core.database.tables import Json, Recording
 from core.errors import Code, StenogramError, Unavailable
@@ -27,11 +28,15 @@ from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.library import views
 from core.library.intake import Intake
-from core.library.recordings import TranscriptionOptions, visible_to
+from core.library.recordings import TranscriptionOptions
+from core.monitor.alarms import SILENT_S, STALLED_S
+from core.orders.batch_view import View
+from core.orders.batches import Batches
 from core.principal import Principal
 from core.queue import workers
 from core.queue.jobs import JobQueue, as_json
 from core.queue.queues import QUEUES
+from core.search import refill
 from core.search.index import WORDS, Index
 from core.speech.engine import Engine
 from core.storage.blobs import human_bytes
@@ -45,10 +50,6 @@ ANSWER_S = 5.0
 """No look at health takes longer; a part that does is taken for broken."""
 LOCK_S = 2.0
 """How long the database may be locked by others before it is taken for broken."""
-STALLED_S = 120.0
-"""A job that may run is done sooner where anybody works; longer is all right while its queue is at work."""
-SILENT_S = 900.0
-"""A running job without any progress for so long has a worker that hangs."""
 LEGS = {
     (True, True): N_("search by words answers, and by meaning"),
     (True, False): N_("search by words answers; there is nothing to search by meaning yet"),
@@ -116,14 +117,14 @@ class Coverage:
         return self.words_s / self.total_s if self.total_s else 0.0
 
 
-def coverage(database: Database, who: Principal) -> Coverage:
+def coverage(database: Database, principal: Principal) -> Coverage:
     """What a search can find of everything they may see."""
-    totals = views.totals(database, who)
+    totals = views.totals(database, principal)
     waits = select(func.sum(Recording.duration_s)).where(
         Recording.embedding_status == EmbeddingStatus.WAITING
     )
     with database.read() as session:
-        waiting_s = session.scalar(visible_to(waits, who, Recording)) or 0.0
+        waiting_s = session.scalar(visible_to(waits, principal, Recording)) or 0.0
     return Coverage(totals.total_s, totals.words_s, totals.meaning_s, waiting_s)
 
 
@@ -137,6 +138,7 @@ class HealthSources(Protocol):
     object_store: ObjectStore
     intake: Intake
     engines: dict[str, Engine]
+    batches: Batches
 
 
 def check(sources: HealthSources, ping: Callable[[], None]) -> Health:
@@ -149,7 +151,8 @@ def check(sources: HealthSources, ping: Callable[[], None]) -> Health:
         "broker": lambda: _broker(ping),
         "workers": lambda: _workers(sources.database),
         "work": lambda: _work(sources.job_queue),
-        "index": lambda: _index(sources.index),
+        "batches": lambda: _batches(sources.batches.view),
+        "index": lambda: _index(sources),
         "storage": lambda: _storage(sources),
         "disk": lambda: _disk(sources.blobs),
         "engine": lambda: _engine(sources),
@@ -157,7 +160,7 @@ def check(sources: HealthSources, ping: Callable[[], None]) -> Health:
     until = time.monotonic() + ANSWER_S
     threads = ThreadPoolExecutor(len(looks), thread_name_prefix="health")
     try:
-        looking = {name: threads.submit(_part, name, look) for name, look in looks.items()}
+        looking = {name: threads.submit(_part, name, probe) for name, probe in looks.items()}
         return Health(tuple(_in_time(name, part, until) for name, part in looking.items()))
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
@@ -171,16 +174,16 @@ def _in_time(name: str, looking: Future[Part], until: float) -> Part:
     return Part(name, ok=False, says=as_json(silent), needed=name in NEEDED)
 
 
-def _part(name: str, look: Callable[[], Json]) -> Part:
+def _part(name: str, probe: Callable[[], Json]) -> Part:
     try:
-        return Part(name, ok=True, says=look(), needed=name in NEEDED)
+        return Part(name, ok=True, says=probe(), needed=name in NEEDED)
     except StenogramError as error:
-        wrong = error
+        failure = error
     except OSError as error:
-        wrong = Unavailable(Code.UNEXPECTED, what=errno.errorcode.get(error.errno or 0, "OSError"))
+        failure = Unavailable(Code.UNEXPECTED, what=errno.errorcode.get(error.errno or 0, "OSError"))
     except (DBAPIError, PoolTimeoutError, sqlite3.Error) as error:
-        wrong = unavailable(error)
-    return Part(name, ok=False, says=as_json(wrong), needed=name in NEEDED)
+        failure = unavailable(error)
+    return Part(name, ok=False, says=as_json(failure), needed=name in NEEDED)
 
 
 def _database(database: Database) -> Json:
@@ -194,15 +197,16 @@ def _broker(ping: Callable[[], None]) -> Json:
 
 
 def _workers(database: Database) -> Json:
-    alive = {worker.queue for worker in workers.alive(database)}
-    if missing := [queue for queue in QUEUES if queue not in alive]:
+    alive = workers.alive(database)
+    if missing := [queue for queue in QUEUES if not workers.serving(alive, queue)]:
         raise Unavailable(Code.NO_WORKER, queues=", ".join(missing))
-    return {"message": N_("alive for {queues}"), "facts": {"queues": ", ".join(QUEUES)}}
+    return {"message": N_("every queue has its worker")}
 
 
 def _work(job_queue: JobQueue) -> Json:
     """Whether jobs are done, not only whether somebody says they will be."""
-    waiting, running = job_queue.waiting_s(), job_queue.running(SILENT_S)
+    waiting = {queue: oldest_s for queue, (_, oldest_s) in job_queue.waiting(job_queue.now()).items()}
+    running = job_queue.running(SILENT_S)
     if silent := sum(n for _, n in running.values()):
         raise Unavailable(Code.WORK_SILENT, n=silent, seconds=round(SILENT_S))
     stalled = {queue: s for queue, s in waiting.items() if s > STALLED_S and queue not in running}
@@ -216,8 +220,18 @@ def _work(job_queue: JobQueue) -> Json:
     return {"message": N_("the oldest job waits for {seconds} s"), "facts": {"seconds": oldest_s}}
 
 
-def _index(index: Index) -> Json:
-    answering = index.check()
+def _batches(view: View) -> Json:
+    """A provider that brings nothing is no fault of ours, but somebody should know."""
+    if late := view.late():
+        hours = round(max(view.now() - since for since in late) / 3600)
+        raise Unavailable(Code.BATCH_LATE, n=len(late), hours=hours)
+    return {"message": N_("none is late")}
+
+
+def _index(sources: HealthSources) -> Json:
+    if lacks := refill.lacking(sources.database):
+        raise Unavailable(Code.INDEX_INCOMPLETE, **lacks)
+    answering = sources.index.check()
     return {"message": LEGS[WORDS in answering, any(name != WORDS for name in answering)]}
 
 

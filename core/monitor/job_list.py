@@ -12,12 +12,13 @@ from sqlalchemy import Select, func, or_, select
 from core import logs
 from core.billing.ledger import Ledger
 from core.database.database import Database
+from core.database.owned import visible_to
 from core.database.states import JobState, RunOutcome
 from core.database.tables import Job, Recording, Run, Task
 from core.errors import Code, NotFound
 from core.i18n import catalogue
 from core.i18n.messages import N_
-from core.library.recordings import Recordings, visible_to
+from core.library.recordings import Recordings
 from core.monitor import failures
 from core.principal import Principal
 from core.queue import history
@@ -107,9 +108,11 @@ class Detail:
     log: list[str]
 
 
-def find(database: Database, who: Principal, wanted: Filter, *, offset: int = 0, limit: int = PAGE) -> Listed:
+def find(
+    database: Database, principal: Principal, criteria: Filter, *, offset: int = 0, limit: int = PAGE
+) -> Listed:
     """The jobs that fit, one page of them."""
-    fitting = _fitting(database, who, wanted)
+    fitting = _fitting(database, principal, criteria)
     some = fitting.with_only_columns(Job.id).order_by(None).limit(COUNTED).subquery()
     with database.read() as session:
         total = session.scalar(select(func.count()).select_from(some)) or 0
@@ -117,9 +120,9 @@ def find(database: Database, who: Principal, wanted: Filter, *, offset: int = 0,
     return Listed([Line(*row) for row in rows], total)
 
 
-def tasks(database: Database, who: Principal, wanted: Filter) -> list[str]:
+def tasks(database: Database, principal: Principal, criteria: Filter) -> list[str]:
     """The tasks of all jobs that fit, each once, however many there are."""
-    fitting = _fitting(database, who, wanted).with_only_columns(Job.task_id).order_by(None)
+    fitting = _fitting(database, principal, criteria).with_only_columns(Job.task_id).order_by(None)
     with database.read() as session:
         return list(session.scalars(fitting.distinct()))
 
@@ -139,15 +142,15 @@ class DetailSources(Protocol):
     ledger: Ledger
 
 
-def detail(sources: DetailSources, who: Principal, job_id: str) -> Detail:
+def detail(sources: DetailSources, principal: Principal, job_id: str) -> Detail:
     """One job with its task's timeline; NotFound if it is not there or not theirs."""
     with sources.database.read() as session:
         job = session.get(Job, job_id)
     if job is None:
         raise NotFound
-    task = sources.recordings.task(who, job.task_id)
-    recording = sources.recordings.get(who, task.recording_id)
-    log = logs.about(sources.settings.home / "run", job_id) if who.admin else []
+    task = sources.recordings.task(principal, job.task_id)
+    recording = sources.recordings.get(principal, task.recording_id)
+    log = logs.about(sources.settings.home / "run", job_id) if principal.admin else []
     usd = sources.ledger.of_recording(recording.id)
     return Detail(job, task, recording, _stages(sources.database, task.id), usd, log)
 
@@ -159,18 +162,22 @@ def _stages(database: Database, task_id: str) -> list[Stage]:
         return [Stage(job, [run for run in attempts if run.job_id == job.id]) for job in jobs]
 
 
-def _fitting(database: Database, who: Principal, wanted: Filter) -> Select[Job, Task, Recording]:
-    found = select(Job, Task, Recording).join(Task, Task.id == Job.task_id)
-    found = visible_to(found.join(Recording, Recording.id == Task.recording_id), who, Task)
-    for column, value in ((Job.state, wanted.state), (Job.kind, wanted.kind), (Task.engine, wanted.engine)):
-        found = found.where(column == value) if value else found
-    if wanted.recording:
-        found = found.where(Task.recording_id.in_(_titled(database, wanted.recording)))
-    if wanted.since:
-        found = found.where(Job.created_at >= wanted.since)
-    if wanted.error:
-        found = found.where(failures.is_one_of(_codes(database, wanted)))
-    return found
+def _fitting(database: Database, principal: Principal, criteria: Filter) -> Select[Job, Task, Recording]:
+    statement = select(Job, Task, Recording).join(Task, Task.id == Job.task_id)
+    statement = visible_to(statement.join(Recording, Recording.id == Task.recording_id), principal, Task)
+    for column, value in (
+        (Job.state, criteria.state),
+        (Job.kind, criteria.kind),
+        (Task.engine, criteria.engine),
+    ):
+        statement = statement.where(column == value) if value else statement
+    if criteria.recording:
+        statement = statement.where(Task.recording_id.in_(_titled(database, criteria.recording)))
+    if criteria.since:
+        statement = statement.where(Job.created_at >= criteria.since)
+    if criteria.error:
+        statement = statement.where(failures.is_one_of(_codes(database, criteria)))
+    return statement
 
 
 def _titled(database: Database, part: str) -> list[str]:
@@ -183,12 +190,12 @@ def _titled(database: Database, part: str) -> list[str]:
         return list(session.scalars(some.order_by(Recording.created_at.desc()).limit(COUNTED)))
 
 
-def _codes(database: Database, wanted: Filter) -> Sequence[Code]:
+def _codes(database: Database, criteria: Filter) -> Sequence[Code]:
     """Of errors whose sentence, in English or the language of whoever asks, has this part."""
-    part = wanted.error.casefold()
+    part = criteria.error.casefold()
     return [
         code
         for code in failures.codes(database)
-        if part in catalogue.gettext(code.message, wanted.language).casefold()
+        if part in catalogue.gettext(code.message, criteria.language).casefold()
         or part in code.message.casefold()
     ]

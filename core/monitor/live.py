@@ -7,65 +7,71 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from core.database.database import Database
 from core.database.states import TaskStatus
 from core.errors import Code, code_of
 from core.i18n import catalogue
 from core.i18n.catalogue import gettext
-from core.monitor import decisions, monitor
+from core.monitor import alarms, decisions, failures, monitor
+from core.monitor.alarms import Alarm, AlarmSources
 from core.monitor.monitor import Delayed, Now, Running, Waiting
-from core.principal import EVERYONE, PAGES, Principal
+from core.principal import Principal
 from core.queue.queues import QUEUES
 
 FRESH_S = 1.0
-PURPOSES = {"live-admin": EVERYONE, "live": Principal(PAGES)}
-"""What a page's ticket is for, and what it may see with it."""
 Shown = dict[str, Any]
-
-
-def purpose(who: Principal) -> str:
-    """What a ticket for somebody like this is for."""
-    return "live-admin" if who.admin else "live"
 
 
 class Board:
     """The same board for everybody who may see the same, in the same language."""
 
-    def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
-        self._database = database
+    def __init__(self, sources: AlarmSources, clock: Callable[[], float] = time.monotonic) -> None:
+        self._sources = sources
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: dict[tuple[Principal, str], tuple[float, Shown]] = {}
 
-    def show(self, who: Principal, language: str) -> Shown:
+    def show(self, principal: Principal, language: str) -> Shown:
         """Sections of lines, and a stamp that changes with anything worth drawing anew."""
         with self._lock:
-            made_at, shown = self._kept.get((who, language), (-FRESH_S, {}))
+            made_at, facts = self._kept.get((principal, language), (-FRESH_S, {}))
             if self._clock() >= made_at + FRESH_S:
-                shown = draw(self._database, who, language)
-                self._kept[who, language] = (self._clock(), shown)
-            return shown
+                facts = draw(self._sources, principal, language)
+                self._kept[principal, language] = (self._clock(), facts)
+            return facts
 
 
-def draw(database: Database, who: Principal, language: str) -> Shown:
+def draw(sources: AlarmSources, principal: Principal, language: str) -> Shown:
     """The board as it is now."""
-    now = monitor.now(database, who)
+    database = sources.database
+    now = monitor.now(database, principal)
     return {
         "stamp": monitor.stamp(database),
         "decisions": decisions.stamp(database),
-        "notice": _notice(now, language),
+        "tally": {
+            "open": monitor.open_tasks(database, principal),
+            "needs": failures.count(database, principal),
+        },
+        "alarms": [_alarm(one, language) for one in alarms.look(sources, principal)],
         "running": [_running(one, language) for one in now.running],
         "waiting": [_waiting(one, language) for one in now.waiting],
         "delayed": [_delayed(one, language) for one in now.delayed],
         "summary": _summary(now, language),
+        "pace": now.pace_s if any(now.pace_s) else [],
         "batches": _batches(now, language),
     }
 
 
-def _notice(now: Now, language: str) -> str:
-    if not now.workers:
-        return gettext("No worker is running: work waits until the tool is started with make run.", language)
-    return ""
+def _alarm(alarm: Alarm, language: str) -> Shown:
+    explanation = alarms.sentences(alarm, language)
+    since = "" if alarm.since is None else catalogue.duration(max(0.0, time.time() - alarm.since), language)
+    return {
+        "kind": alarm.kind,
+        "says": explanation.says,
+        "since": gettext("for {time}", language, time=since) if since else "",
+        "tried": explanation.tried,
+        "fix": explanation.fix,
+        "view": alarms.VIEWS[alarm.kind],
+    }
 
 
 def _summary(now: Now, language: str) -> str:
@@ -112,18 +118,21 @@ def _waiting(one: Waiting, language: str) -> Shown:
         catalogue.ngettext("{n} job", "{n} jobs", one.jobs, language),
         gettext("{time} of sound", language, time=catalogue.duration(one.audio_s, language)),
         gettext("the oldest waits {time}", language, time=catalogue.duration(max(0.0, one.age_s), language)),
+        gettext("empty in {time}", language, time=catalogue.duration(one.empty_s, language))
+        if one.empty_s
+        else "",
         gettext("paused", language) if one.paused else "",
     ]
     return {"title": gettext(QUEUES.get(one.queue, one.queue), language), "facts": _joined(facts)}
 
 
 def _delayed(one: Delayed, language: str) -> Shown:
-    asked = code_of(one.job.error) is Code.ORDER_HELD
+    is_question = code_of(one.job.error) is Code.ORDER_HELD
     return {
         "id": one.job.id,
-        "task": "" if asked else one.task.id,
+        "task": "" if is_question else one.task.id,
         "title": one.recording.title,
-        "facts": gettext("waits for a decision", language) if asked else _joined(_why(one, language)),
+        "facts": gettext("waits for a decision", language) if is_question else _joined(_why(one, language)),
         "progress": None,
     }
 

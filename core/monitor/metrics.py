@@ -20,11 +20,14 @@ from core.billing.ledger import Ledger
 from core.database.database import Database
 from core.database.states import JobKind, Measure, RunOutcome
 from core.database.tables import Batch
-from core.monitor import monitor
+from core.monitor import failures, monitor
+from core.monitor.alarms import SILENT_S
+from core.orders.batches import Batches
 from core.orders.transcript_purchases import RemoteTranscription
 from core.principal import EVERYONE
 from core.queue import history, workers
-from core.queue.history import STEPS, Total, upto
+from core.queue.history import STEPS, Total, step_limit_s
+from core.queue.jobs import JobQueue
 from core.queue.queues import QUEUES
 
 HIGHEST_STEP = 96
@@ -38,6 +41,8 @@ class MetricSources(Protocol):
 
     database: Database
     ledger: Ledger
+    job_queue: JobQueue
+    batches: Batches
     remote_transcription: RemoteTranscription
 
 
@@ -78,9 +83,20 @@ def _queues(sources: MetricSources) -> Iterator[Metric]:
     running = GaugeMetricFamily(
         "stenogram_jobs_running", "Jobs that a worker has in hand.", value=len(now.running)
     )
-    held = len(sources.remote_transcription.orders.held())
-    asked = GaugeMetricFamily("stenogram_orders_held", "Orders that wait for a person's word.", value=held)
-    yield from (depth, age, sound, paused, running, asked)
+    held_count = len(sources.remote_transcription.orders.held())
+    held_orders = GaugeMetricFamily(
+        "stenogram_orders_held", "Orders that wait for a person's word.", value=held_count
+    )
+    stuck = sum(silent for _, silent in sources.job_queue.running(SILENT_S).values())
+    silent = GaugeMetricFamily(
+        "stenogram_jobs_silent", "Running jobs without any progress for 15 minutes.", value=stuck
+    )
+    failed = GaugeMetricFamily(
+        "stenogram_recordings_failed",
+        "Recordings whose newest work failed.",
+        value=failures.count(sources.database, EVERYONE),
+    )
+    yield from (depth, age, sound, paused, running, held_orders, silent, failed)
 
 
 def _jobs(totals: Sequence[Total]) -> Iterator[Metric]:
@@ -105,16 +121,19 @@ def _jobs(totals: Sequence[Total]) -> Iterator[Metric]:
         (Measure.WAIT, "How long they had waited."),
     ):
         family = HistogramMetricFamily(f"stenogram_job_{measure}_seconds", says, labels=labels)
-        for which, found in steps[measure].items():
-            family.add_metric(which, _buckets(found), sum(total_s for _, _, total_s in found))
+        for which, values in steps[measure].items():
+            family.add_metric(which, _buckets(values), sum(total_s for _, _, total_s in values))
         yield family
 
 
 def _buckets(steps: Iterable[tuple[int, int, float]]) -> list[tuple[str, float]]:
     """Counts up to each bound."""
-    known = list(steps)
-    below = [(f"{upto(bound):g}", float(sum(n for step, n, _ in known if step <= bound))) for bound in BOUNDS]
-    return [*below, ("+Inf", float(sum(n for _, n, _ in known)))]
+    bounds = list(steps)
+    below = [
+        (f"{step_limit_s(bound):g}", float(sum(n for step, n, _ in bounds if step <= bound)))
+        for bound in BOUNDS
+    ]
+    return [*below, ("+Inf", float(sum(n for _, n, _ in bounds)))]
 
 
 def _speed(sources: MetricSources, totals: Sequence[Total]) -> Iterator[Metric]:
@@ -146,6 +165,10 @@ def _money(sources: MetricSources) -> Iterator[Metric]:
         for state, n in session.execute(select(Batch.state, func.count()).group_by(Batch.state)):
             batches.add_metric([state], n)
     yield batches
+    late = sources.batches.view.late()
+    yield GaugeMetricFamily(
+        "stenogram_batches_late", "Batches under way longer than BATCH_DEADLINE_H.", value=len(late)
+    )
 
 
 def _workers(sources: MetricSources) -> Iterator[Metric]:
@@ -153,9 +176,12 @@ def _workers(sources: MetricSources) -> Iterator[Metric]:
     memory = GaugeMetricFamily(
         "stenogram_worker_memory_bytes", "Memory of a worker.", labels=["worker", "queue"]
     )
-    seen = workers.alive(sources.database)
+    hung = GaugeMetricFamily("stenogram_workers_silent", "Workers without a sign of life.", labels=["queue"])
+    quiet = workers.silent(sources.database)
+    living = workers.alive(sources.database)
     for queue in QUEUES:
-        alive.add_metric([queue], sum(worker.queue == queue for worker in seen))
-    for worker in seen:
+        alive.add_metric([queue], len(workers.serving(living, queue)))
+        hung.add_metric([queue], len(workers.serving(quiet, queue)))
+    for worker in living:
         memory.add_metric([worker.name, worker.queue], worker.rss_bytes)
-    yield from (alive, memory)
+    yield from (alive, memory, hung)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,10 +12,10 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from core.database.database import Database
-from core.database.states import JOB_UNFINISHED, JobKind, JobState, TaskStatus
+from core.database.owned import visible_to
+from core.database.states import JOB_UNFINISHED, TASK_UNFINISHED, JobKind, JobState, TaskStatus
 from core.database.tables import Batch, Job, Recording, Run, Segment, Task, Transcript, Worker
 from core.i18n.messages import N_
-from core.library.recordings import visible_to
 from core.orders.batch_store import LIVE
 from core.principal import Principal
 from core.queue import history, queues, workers
@@ -24,6 +26,7 @@ KINDS: Mapping[str, str] = {
     JobKind.DIARIZE: N_("Finding speakers"),
     JobKind.INDEX: N_("Indexing words"),
     JobKind.EMBED: N_("Indexing meaning"),
+    JobKind.RETRANSCRIBE: N_("Listening once more"),
 }
 """What each kind of job does, for people."""
 
@@ -63,6 +66,8 @@ class Waiting:
     """How long the oldest waits."""
     audio_s: float
     paused: bool = False
+    empty_s: float | None = None
+    """Until it is empty, as fast as jobs of its kind usually go; None while nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ class Now:
     paused: set[str]
     batches: int
     """Batches of vectors under way."""
+    pace_s: list[float]
+    """Seconds of sound transcribed in each minute of the last hour, the oldest first."""
 
     @property
     def active(self) -> bool:
@@ -94,32 +101,36 @@ class Now:
         return bool(self.running or self.waiting)
 
 
-def now(database: Database, who: Principal) -> Now:
+def now(database: Database, principal: Principal) -> Now:
     """What runs and waits."""
     at = time.time()
     alive = workers.alive(database)
     with database.read() as session:
-        held = queues.paused(session)
-        running = _running(session, who)
-        ears = [worker.queue for worker in alive if worker.queue not in held]
+        paused_queues = queues.paused(session)
+        running = _running(session, principal)
+        ears = [worker.queue for worker in alive if worker.queue not in paused_queues]
         return Now(
             running=running,
-            waiting=_waiting(session, who, at, held),
-            delayed=[Delayed(*row) for row in session.execute(_delayed(who, at))],
+            waiting=_waiting(session, principal, at, paused_queues, alive),
+            delayed=[Delayed(*row) for row in session.execute(_delayed(principal, at))],
             workers=alive,
             done_in_s=_done_in_s(session, ears, max((one.left_s or 0.0 for one in running), default=0.0)),
-            paused=held,
+            paused=paused_queues,
             batches=_batches(session),
+            pace_s=history.pace(session, at),
         )
 
 
 def stamp(database: Database) -> str:
-    """Changes when a job begins, ends or is put off, or a queue is paused. Cheap."""
+    """Changes when a job begins, ends or is put off, a batch moves or was asked about, a queue is paused."""
     last = select(func.max(Run.ended_at))
     moving = select(Job.state, func.count(), func.max(Job.started_at)).where(Job.state.in_(JOB_UNFINISHED))
     with database.read() as session:
         counted = [tuple(row) for row in session.execute(moving.group_by(Job.state))]
-        return f"{session.scalar(last)} {counted} {sorted(queues.paused(session))}"
+        batches = select(Batch.state, func.count(), func.sum(Batch.good), func.sum(Batch.poll_count))
+        ordered = [tuple(row) for row in session.execute(batches.group_by(Batch.state).order_by(Batch.state))]
+        now = f"{session.scalar(last)} {counted} {ordered} {sorted(queues.paused(session))}"
+    return hashlib.sha256(now.encode()).hexdigest()[:16]  # others may see that something changed, not what
 
 
 def active(database: Database) -> bool:
@@ -129,13 +140,22 @@ def active(database: Database) -> bool:
         return session.scalar(moving) is not None
 
 
-def _jobs(who: Principal) -> Select[Job, Task, Recording]:
+def open_tasks(database: Database, principal: Principal) -> int:
+    """How many tasks wait or run. Cheap."""
+    counted = select(func.count()).select_from(Task).where(Task.status.in_(TASK_UNFINISHED))
+    with database.read() as session:
+        return session.scalar(visible_to(counted, principal, Task)) or 0
+
+
+def _jobs(principal: Principal) -> Select[Job, Task, Recording]:
     joined = select(Job, Task, Recording).join(Task, Task.id == Job.task_id)
-    return visible_to(joined.join(Recording, Recording.id == Task.recording_id), who, Task)
+    return visible_to(joined.join(Recording, Recording.id == Task.recording_id), principal, Task)
 
 
-def _running(session: Session, who: Principal) -> list[Running]:
-    rows = session.execute(_jobs(who).where(Job.state == JobState.RUNNING).order_by(Job.started_at)).all()
+def _running(session: Session, principal: Principal) -> list[Running]:
+    rows = session.execute(
+        _jobs(principal).where(Job.state == JobState.RUNNING).order_by(Job.started_at)
+    ).all()
     speeds = _speeds(session, {task.transcript_id for job, task, _ in rows if job.kind == JobKind.TRANSCRIBE})
     return [Running(job, task, rec, *speeds.get(task.transcript_id, (None, None))) for job, task, rec in rows]
 
@@ -166,7 +186,9 @@ def _speed(
     return speed, (rest_s or 0.0) / speed
 
 
-def _waiting(session: Session, who: Principal, at: float, held: set[str]) -> list[Waiting]:
+def _waiting(
+    session: Session, principal: Principal, at: float, paused_queues: set[str], alive: Sequence[Worker]
+) -> list[Waiting]:
     counted = visible_to(
         select(
             Job.queue,
@@ -178,11 +200,25 @@ def _waiting(session: Session, who: Principal, at: float, held: set[str]) -> lis
         .join(Recording, Recording.id == Task.recording_id)
         .where(Job.state == JobState.READY, Job.run_at <= at)
         .group_by(Job.queue),
-        who,
+        principal,
         Task,
     )
-    rows = session.execute(counted.order_by(Job.queue))
-    return [Waiting(queue, n, at - oldest, audio_s, queue in held) for queue, n, oldest, audio_s in rows]
+    rows = session.execute(counted.order_by(Job.queue)).all()
+    usual_s = history.usual_s(session, at - history.DAY) if rows else {}
+    hands = Counter(worker.queue for worker in alive)
+    return [
+        Waiting(
+            queue,
+            n,
+            at - oldest,
+            audio_s,
+            queue in paused_queues,
+            n * usual_s[queue] / hands[queue]
+            if queue in usual_s and hands[queue] and queue not in paused_queues
+            else None,
+        )
+        for queue, n, oldest, audio_s in rows
+    ]
 
 
 def _done_in_s(session: Session, ears: Sequence[str], least_s: float) -> float | None:
@@ -203,6 +239,6 @@ def _batches(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(Batch).where(Batch.state.in_(LIVE))) or 0
 
 
-def _delayed(who: Principal, at: float) -> Select[Job, Task, Recording]:
-    later = _jobs(who).where(Job.state == JobState.READY, Job.run_at > at)
+def _delayed(principal: Principal, at: float) -> Select[Job, Task, Recording]:
+    later = _jobs(principal).where(Job.state == JobState.READY, Job.run_at > at)
     return later.order_by(Job.run_at).limit(SHOWN)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from core.audit import audited
 from core.billing import Limit, Price, shipped
+from core.database.database import Database
+from core.database.states import AuditAction, AuditSubject
 from core.database.tables import Breaker
 from core.embedding.embedders.gemini import refuses_key
 from core.errors import GEMINI, OBJECT_STORE, Code, NotFound, ProviderRefused, Rejected, StenogramError
@@ -14,7 +18,8 @@ from core.http_client import Answer, HttpClient, error_message
 from core.i18n.messages import N_
 from core.orders.breakers import Breakers, ProviderAccount
 from core.orders.pictures import Pictures
-from core.settings import Settings
+from core.principal import Principal
+from core.settings import Settings, keep_secret
 from core.speech.engine import Readiness
 from core.speech.engines.fireworks import FireworksEngine
 from core.speech.engines.groq import GroqEngine
@@ -92,50 +97,65 @@ class _Known:
 
 def all(settings: Settings, breakers: Breakers) -> list[Provider]:  # noqa: A001 - `providers.all` reads as it should
     """Every provider, as it stands. Asks nobody."""
-    return [_provider(known, breakers.state(known.name)) for known in _known(settings)]
+    return [_provider(provider, breakers.state(provider.name)) for provider in _known(settings)]
 
 
-def test(settings: Settings, breakers: Breakers, name: str) -> Tested:
-    """Make the cheapest real call, and remember how it went. Raise NotFound for an unknown name."""
-    known = next((known for known in _known(settings) if known.name == name), None)
-    if known is None:
+@audited(AuditAction.CHANGED, AuditSubject.INSTALLATION, "name", outside_database=True)
+def keep_key(
+    principal: Principal,
+    database: Database,  # noqa: ARG001 - where it is recorded
+    name: str,
+    key: str,
+    file: Path,
+) -> None:
+    """Write a provider's key into a file of settings. Raises AdminsOnly, and what `keep_secret` raises."""
+    principal.must_administer()
+    keep_secret(name, key, file)
+
+
+@audited(AuditAction.CHANGED, AuditSubject.INSTALLATION, "name")
+def test(principal: Principal, settings: Settings, breakers: Breakers, name: str) -> Tested:
+    """Make the cheapest real call, and remember how it went. Raises AdminsOnly, NotFound."""
+    principal.must_administer()
+    provider = next((provider for provider in _known(settings) if provider.name == name), None)
+    if provider is None:
         raise NotFound
-    if not known.readiness.ready:
-        return Tested(False, error=Rejected(Code.PROVIDER_NOT_READY, reason=known.readiness.reason))
+    if not provider.readiness.ready:
+        return Tested(False, error=Rejected(Code.PROVIDER_NOT_READY, reason=provider.readiness.reason))
     try:
-        latency_s = known.ask()
+        latency_s = provider.ask()
     except StenogramError as error:
-        breakers.failed_test(name, error, known.line.fingerprint)
+        breakers.failed_test(name, error, provider.line.fingerprint)
         return Tested(False, error=error)
-    breakers.worked(name, latency_s, known.line.fingerprint)
+    breakers.worked(name, latency_s, provider.line.fingerprint)
     return Tested(True, latency_s)
 
 
-def _provider(known: _Known, breaker: Breaker) -> Provider:
-    same_key = breaker.fingerprint in ("", known.line.fingerprint)
-    state, message, facts = _state(known, breaker if same_key else Breaker(failures=0, refused=False))
+def _provider(provider: _Known, breaker: Breaker) -> Provider:
+    same_key = breaker.fingerprint in ("", provider.line.fingerprint)
+    state, message, facts = _state(provider, breaker if same_key else Breaker(failures=0, refused=False))
     book = shipped()
     return Provider(
-        known.name,
-        known.title,
+        provider.name,
+        provider.title,
         state,
         message,
         facts,
-        known.line.setting,
-        known.key,
+        provider.line.setting,
+        provider.key,
         breaker.tested_at if same_key else None,
         breaker.latency_s if same_key else None,
-        tuple(price for price in book.prices if price.provider == known.book),
-        tuple(limit for limit in book.limits if limit.provider == known.book),
+        tuple(price for price in book.prices if price.provider == provider.book),
+        tuple(limit for limit in book.limits if limit.provider == provider.book),
     )
 
 
-def _state(known: _Known, breaker: Breaker) -> tuple[State, str, Mapping[str, object]]:
+def _state(provider: _Known, breaker: Breaker) -> tuple[State, str, Mapping[str, object]]:
     error = breaker.error or {"message": "", "facts": {}}
-    if known.withdrawn:
-        return "withdrawn", known.readiness.reason, {}
-    if not known.readiness.ready:
-        return "missing", known.readiness.reason, {}
+    if provider.withdrawn:
+        return "withdrawn", provider.readiness.reason, {}
+    if not provider.readiness.ready:
+        return "missing", provider.readiness.reason, {}
     if breaker.refused:
         return "refused", error["message"], error["facts"]
     if breaker.error:
