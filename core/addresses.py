@@ -30,13 +30,13 @@ def is_public(address: str) -> bool:
 
     An IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) is judged by the IPv4 address.
     """
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped:
-            return is_public(str(found.ipv4_mapped))
-        if found not in GLOBAL_UNICAST:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped:
+            return is_public(str(ip.ipv4_mapped))
+        if ip not in GLOBAL_UNICAST:
             return False
-    return found.is_global and not found.is_multicast and not any(found in network for network in NOT_PUBLIC)
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in NOT_PUBLIC)
 
 
 def may_be_public(host: str) -> bool:
@@ -55,8 +55,8 @@ async def public_addresses(host: str, port: int, *, anywhere: bool = False) -> l
 
     Raises OSError if there are none, PrivateAddressError if any of them is not public.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    infos = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in infos))
     if not anywhere and not all(map(is_public, addresses)):
         raise PrivateAddressError(host)
     return addresses

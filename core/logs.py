@@ -21,8 +21,8 @@ SECRET = re.compile(
     r"|(?<=//)[^/\s:@]+:[^/\s@]+(?=@)"
 )
 """Keys of ours, of providers, and passwords in addresses."""
-QUIET = ("httpx", "uvicorn.access")
-"""Loggers that tell of every request."""
+QUIET = ("httpx", "uvicorn.access", "alembic.runtime.plugins")
+"""Loggers that tell of every request, or of every part of a library."""
 READ_BYTES = 2_000_000
 SHOWN = 200
 
@@ -41,7 +41,7 @@ def concerning(**ids: str) -> Iterator[None]:
 
 def masked(text: str) -> str:
     """The text without what looks like a key."""
-    return SECRET.sub(lambda found: f"{found[1]}_…" if found[1] else "…", text)
+    return SECRET.sub(lambda match: f"{match[1]}_…" if match[1] else "…", text)
 
 
 class Lines(logging.Formatter):
@@ -86,7 +86,7 @@ def _configuration(*, readable: bool, file: Path | None) -> dict[str, object]:
         handlers["file"] = {"class": "logging.FileHandler", "filename": str(file), "formatter": "lines"}
     known = [
         logger.name
-        for logger in logging.root.manager.loggerDict.values()
+        for logger in logging.root.manager.loggerDict.copy().values()  # other threads import meanwhile
         if isinstance(logger, logging.Logger)
     ]
     return {
@@ -107,18 +107,18 @@ def _configuration(*, readable: bool, file: Path | None) -> dict[str, object]:
 
 def about(folder: Path, job_id: str) -> list[str]:
     """The last lines of all logs in a folder that are about this job, in order of time."""
-    found: list[str] = []
+    lines: list[str] = []
     for path in folder.glob("*.log"):
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - READ_BYTES))
-            found += [line for line in file.read().decode(errors="replace").splitlines() if job_id in line]
-    return sorted(_readable(line) for line in found)[-SHOWN:]
+            lines += [line for line in file.read().decode(errors="replace").splitlines() if job_id in line]
+    return sorted(_readable(line) for line in lines)[-SHOWN:]
 
 
 def _readable(line: str) -> str:
     try:
-        known = json.loads(line)
-        text = f"{known['time']} {known['level']} {known['message']}"
-        return f"{text}\n{known['traceback']}" if "traceback" in known else text
+        entry = json.loads(line)
+        text = f"{entry['time']} {entry['level']} {entry['message']}"
+        return f"{text}\n{entry['traceback']}" if "traceback" in entry else text
     except (ValueError, KeyError, TypeError):
         return masked(line)

@@ -15,7 +15,7 @@ import os
 import re
 import tempfile
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -33,6 +33,7 @@ from pydantic_settings import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
+ENV_FILE = ROOT / ".env"
 SOCKET_PATH_BYTES = 100
 """Unix sockets allow 104 (macOS) to 108 bytes (Linux)."""
 
@@ -59,7 +60,11 @@ OF_NETWORKS = "IP addresses or networks split by commas, such as 10.0.0.0/8"
 OF_DATABASE = "sqlite:///file or postgresql+psycopg://user:password@host/name"
 OF_BROKER = "redis://host:6379/0, rediss:// or unix://"
 OF_INDEX = "a folder or s3://bucket/prefix"
+OF_BUCKETS = "s3://bucket/prefix, several split by commas"
 OF_BUCKET = "s3://bucket/prefix"
+OF_HEADER = "the name of a header, such as X-Forwarded-User"
+KEY = r"[A-Za-z0-9_.:+/=-]{16,400}"
+"""What a key of a provider may look like: nothing that a line of `.env` would have to quote."""
 WEB = r"^(https?://[^\s/]+\S*)?$"
 
 
@@ -73,19 +78,19 @@ class SettingsInvalid(Exception):
 
 def wrong(name: str, value: object, allowed: str) -> str:
     """The sentence for a wrong value of a setting; a password in an address is not repeated."""
-    shown = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", str(value))
-    shown = "".join(letter if letter.isprintable() else "?" for letter in shown)
-    shown = shown if len(shown) <= SHOWN else shown[:SHOWN] + "…"
-    return f"{name.upper()}={shown}: must be {allowed}."
+    masked = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", str(value))
+    masked = "".join(letter if letter.isprintable() else "?" for letter in masked)
+    masked = masked if len(masked) <= SHOWN else masked[:SHOWN] + "…"
+    return f"{name.upper()}={masked}: must be {allowed}."
 
 
-def _each(look: Callable[[str], object]) -> AfterValidator:
-    """Every part of a list split by commas must pass; `look` raises ValueError for a wrong one."""
+def _each(validate: Callable[[str], object]) -> AfterValidator:
+    """Every part of a list split by commas must pass; `validate` raises ValueError for a wrong one."""
 
     def check(value: str) -> str:
         for part in value.split(","):
             if part.strip():
-                look(part.strip())
+                validate(part.strip())
         return value
 
     return AfterValidator(check)
@@ -93,10 +98,10 @@ def _each(look: Callable[[str], object]) -> AfterValidator:
 
 def _host(name: str) -> str:
     """An IP address, or a name; digits and dots alone are an address."""
-    bare = name.strip("[]")
-    if ":" in bare or re.fullmatch(r"[\d.]+", bare):
-        ipaddress.ip_address(bare)
-    elif not re.fullmatch(r"(\*\.)?[\w-]{1,63}(\.[\w-]{1,63})*\.?", bare):
+    bare_host = name.strip("[]")
+    if ":" in bare_host or re.fullmatch(r"[\d.]+", bare_host):
+        ipaddress.ip_address(bare_host)
+    elif not re.fullmatch(r"(\*\.)?[\w-]{1,63}(\.[\w-]{1,63})*\.?", bare_host):
         raise ValueError(name)
     return name
 
@@ -105,10 +110,16 @@ def _network(text: str) -> object:
     return ipaddress.ip_network(text, strict=False)
 
 
+def _bucket(text: str) -> None:
+    if not text.startswith("s3://") or not re.fullmatch(BUCKETS, text):
+        raise ValueError(text)
+
+
 Slots = Annotated[int, Field(ge=1, le=256)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Pause = Annotated[float, Field(gt=0, le=7 * 24 * 3600, allow_inf_nan=False)]
 Wait = Annotated[float, Field(ge=0, le=366 * 24 * 3600, allow_inf_nan=False)]
+Header = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]*$", description=OF_HEADER)]
 Url = Annotated[str, Field(pattern=WEB, description="an address that begins with https:// or http://")]
 
 
@@ -134,8 +145,8 @@ class _Fireworks(JsonConfigSettingsSource):
     """`config/fireworks_creds.json`, where some installations keep that provider's key."""
 
     def _read_file(self, file_path: Path | Traversable) -> dict[str, Any]:
-        told = _read(super()._read_file, file_path)
-        return {f"fireworks_{name}": told[name] for name in ("api_key", "account_id") if told.get(name)}
+        values = _read(super()._read_file, file_path)
+        return {f"fireworks_{name}": values[name] for name in ("api_key", "account_id") if values.get(name)}
 
 
 class _Secrets(TomlConfigSettingsSource):
@@ -150,7 +161,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         frozen=True,
-        env_file=ROOT / ".env",
+        env_file=ENV_FILE,
         toml_file=ROOT / ".streamlit" / "secrets.toml",
         json_file=ROOT / "config" / "fireworks_creds.json",
         env_ignore_empty=True,
@@ -163,6 +174,22 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[str, _each(_host), Field(description=OF_HOSTS)] = ""
     trusted_proxies: Annotated[str, _each(_network), Field(description=OF_NETWORKS)] = ""
 
+    oidc_issuer: Url = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: SecretStr = SecretStr("")
+    oidc_redirect_url: Url = ""
+    oidc_scopes: str = "openid email profile"
+    oidc_groups_claim: str = "groups"
+    oidc_admins: str = ""
+    oidc_members: str = ""
+    oidc_readers: str = ""
+    proxy_user_header: Header = ""
+    proxy_groups_header: Header = ""
+    public_links: bool = False
+    default_sharing: Literal["everybody", "private"] = "everybody"
+    sign_in_h: Annotated[float, Field(gt=0, le=YEAR_H, allow_inf_nan=False)] = 12
+    pages_open: bool = False
+
     database_url: Annotated[str, Field(pattern=DATABASES, description=OF_DATABASE)] = ""
     redis_url: Annotated[str, Field(pattern=BROKERS, description=OF_BROKER)] = ""
     lancedb_uri: Annotated[str, Field(pattern=INDEXES, description=OF_INDEX)] = ""
@@ -170,15 +197,19 @@ class Settings(BaseSettings):
     workers_gpu: Annotated[int, Field(ge=0, le=256)] = 1
     workers_cpu: Slots = 1
     workers_io: Slots = 1
-    worker_restart_after: Count = 50
+    worker_restart_after: Count = 1000
 
     engine: str = "auto"
+    spoken_language: Annotated[
+        str, Field(pattern=r"^(auto|[a-z]{2,3})$", description="auto, or a language's code such as ru")
+    ] = "auto"
     engine_auto_remote: bool = False
     gigaam_model: str = "v3_e2e_rnnt"
     gigaam_dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
     gigaam_compile: bool = False
     whisper_model: str = "base"
     models_dir: str = ""
+    speakers: Literal["auto", "off"] = "auto"
     speaker_models: str = ""
 
     embedding_model: str = "gemini-embedding-2"
@@ -237,10 +268,29 @@ class Settings(BaseSettings):
     api_callbacks_anywhere: bool = False
     key_pepper: SecretStr = SecretStr("")
 
+    smtp_host: Annotated[str, Field(pattern=r"^[\w.:\[\]-]*$", description="a mail server's name")] = ""
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_from: str = ""
+
     import_roots: str = ""
+    import_buckets: Annotated[str, _each(_bucket), Field(description=OF_BUCKETS)] = ""
+    export_roots: str = ""
+    export_buckets: Annotated[str, _each(_bucket), Field(description=OF_BUCKETS)] = ""
+    watch_every_s: Pause = 60
+    feeds_every_s: Pause = 1800
+    links_anywhere: bool = False
+    link_max_s: Pause = 3600
     share_results: bool = True
+    cache_max_bytes: Annotated[int, Field(ge=0, le=MOST_BYTES)] = 50 * 1024**3
+    bin_days: Annotated[int, Field(ge=0, le=36_600)] = 30
+    audit_keep_days: Annotated[int, Field(ge=30, le=3660)] = 365
     vector_cache_days: Annotated[int, Field(ge=0, le=36_600)] = 30
     pages_read_only: bool = False
+    search_log: bool = False
+    search_clicks: bool = False
 
     @property
     def home(self) -> Path:
@@ -277,6 +327,23 @@ class Settings(BaseSettings):
         return self.lancedb_uri or str(self.home / "lancedb")
 
     @property
+    def has_shared_index(self) -> bool:
+        """Whether other machines can reach the index, too."""
+        return "://" in self.index
+
+    @property
+    def index_bucket_options(self) -> dict[str, str]:
+        """The `S3_*` settings as LanceDB takes them; those that are not set come from its environment."""
+        options = {
+            "access_key_id": self.s3_access_key.get_secret_value(),
+            "secret_access_key": self.s3_secret_key.get_secret_value(),
+            "endpoint": self.s3_endpoint_url,
+            "region": self.s3_region or ("us-east-1" if self.s3_endpoint_url else ""),
+        }
+        named = {name: value for name, value in options.items() if value}
+        return {**named, "allow_http": "true"} if named and self.index.startswith("s3://") else {}
+
+    @property
     def bucket(self) -> str:
         """`s3://bucket/prefix` for media and pictures, or nothing for the folder in home."""
         named = f"s3://{self.yandex_bucket_name}" if self.yandex_bucket_name else ""
@@ -285,14 +352,51 @@ class Settings(BaseSettings):
     @property
     def served_hosts(self) -> tuple[str, ...]:
         """Names that a request may call this installation by: `HOST`, this machine's, `ALLOWED_HOSTS`."""
-        own = f"[{self.host}]" if ":" in self.host else self.host
+        own_host = f"[{self.host}]" if ":" in self.host else self.host
         named = (part.strip() for part in self.allowed_hosts.split(","))
-        return own, "localhost", "127.0.0.1", "[::1]", *(part for part in named if part)
+        return own_host, "localhost", "127.0.0.1", "[::1]", *(part for part in named if part)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody but this machine, and proxies on it, reach the pages."""
+        host = self.host.strip("[]")
+        address = host[:1].isdigit() or ":" in host
+        return ipaddress.ip_address(host).is_loopback if address else host == "localhost"
+
+    @property
+    def private(self) -> bool:
+        """Whether nobody but this machine's people reach the pages: on loopback, and no proxy is named."""
+        return self.is_loopback and not self.allowed_hosts.strip() and not self.trusted_proxies.strip()
+
+    @property
+    def redirect_url(self) -> str:
+        """Where the OpenID provider sends people back to."""
+        return self.oidc_redirect_url or f"http://{self.served_hosts[0]}:{self.port}/oauth2callback"
+
+    @property
+    def requires_sign_in(self) -> bool:
+        """Whether people sign in, here or at a proxy; else whoever reaches the pages acts as admin."""
+        return bool(self.oidc_issuer or self.proxy_user_header)
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """Server folders that may be read; none unless `IMPORT_ROOTS` names them, split by colons."""
-        return tuple(Path(part).expanduser().resolve() for part in self.import_roots.split(":") if part)
+        return _folders(self.import_roots)
+
+    @property
+    def writable_folders(self) -> tuple[Path, ...]:
+        """Server folders that results may be written to: `EXPORT_ROOTS`, likewise."""
+        return _folders(self.export_roots)
+
+    @property
+    def readable_buckets(self) -> tuple[str, ...]:
+        """What of buckets may be read: each `s3://bucket/prefix`, without a slash at its end."""
+        return _buckets(self.import_buckets)
+
+    @property
+    def writable_buckets(self) -> tuple[str, ...]:
+        """What of buckets results may be written to, likewise."""
+        return _buckets(self.export_buckets)
 
     @classmethod
     def settings_customise_sources(
@@ -306,6 +410,29 @@ class Settings(BaseSettings):
         """The order in which a setting is looked for; the first that has it wins."""
         files = (_Secrets(settings_cls), _Fireworks(settings_cls))
         return init_settings, env_settings, dotenv_settings, *files
+
+
+def _folders(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part).expanduser().resolve() for part in text.split(":") if part)
+
+
+def _buckets(text: str) -> tuple[str, ...]:
+    return tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+
+
+def keep_secret(name: str, value: str, file: Path) -> None:
+    """Write a key into a file of settings, in place of what it had; only the file's owner may read it.
+
+    It counts when the tool starts anew. Raises ValueError for what is no key, OSError where the file
+    cannot be written.
+    """
+    if not re.fullmatch(KEY, value):
+        raise ValueError("no key")
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    others = [line for line in lines if not re.match(rf"\s*(export\s+)?{name}\s*=", line, re.IGNORECASE)]
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, encoding="utf-8", delete=False) as part:
+        part.write("\n".join([*others, f"{name}={value}"]) + "\n")
+    Path(part.name).replace(file)
 
 
 def load() -> Settings:
@@ -324,7 +451,28 @@ def load() -> Settings:
     except OSError as error:
         allowed = f"a folder that can be written ({error.strerror})"
         raise SettingsInvalid(wrong("stenogram_home", settings.home, allowed)) from None
+    if contradictions := [*_unsafe(settings)]:
+        raise SettingsInvalid(*contradictions)
     return settings
+
+
+def _unsafe(settings: Settings) -> Iterator[str]:
+    """What lets people in who were not meant, or nobody: a sentence for each."""
+    if not settings.is_loopback and not settings.requires_sign_in and not settings.pages_open:
+        yield (
+            f"HOST={settings.host} can be reached from elsewhere, and nobody would be asked who they are: "
+            "set OIDC_ISSUER or PROXY_USER_HEADER, or PAGES_OPEN=true to let everybody in as admin."
+        )
+    if settings.oidc_issuer and settings.proxy_user_header:
+        yield "OIDC_ISSUER and PROXY_USER_HEADER are two ways to sign in: set one of them."
+    if settings.oidc_issuer and not (settings.oidc_client_id and settings.oidc_client_secret):
+        yield "OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET, as the provider gave them."
+    if settings.proxy_user_header and not settings.trusted_proxies.strip():
+        yield "PROXY_USER_HEADER needs TRUSTED_PROXIES: from elsewhere it is not believed."
+    if settings.requires_sign_in and not (
+        settings.oidc_admins or settings.oidc_members or settings.oidc_readers
+    ):
+        yield "Nobody could come in: name people or groups in OIDC_ADMINS, OIDC_MEMBERS or OIDC_READERS."
 
 
 def allowed(name: str) -> str:
@@ -364,10 +512,10 @@ def _sentence(error: Any) -> str:
     name = str(error["loc"][0]).lower()
     fields = Settings.model_fields
     aliases = {
-        str(alias): known
-        for known, field in fields.items()
+        str(alias): field_name
+        for field_name, field in fields.items()
         for alias in getattr(field.validation_alias, "choices", ())
     }
-    known = aliases.get(name, name)
-    value = "***" if fields[known].annotation is SecretStr else error["input"]
-    return wrong(name, value, allowed(known))
+    field_name = aliases.get(name, name)
+    value = "***" if fields[field_name].annotation is SecretStr else error["input"]
+    return wrong(name, value, allowed(field_name))

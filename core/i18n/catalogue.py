@@ -12,14 +12,14 @@ import io
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from gettext import GNUTranslations, NullTranslations
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel.core import Locale, parse_locale
-from babel.dates import format_skeleton, format_time
+from babel.dates import format_date, format_skeleton, format_time
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
@@ -59,15 +59,18 @@ def translate_fact(fact: object, language: str) -> object:
     """A fact; where it is an English phrase of ours, in this language."""
     if isinstance(fact, str):
         for pattern, translation in _phrases(language):
-            if found := pattern.fullmatch(fact):
-                return translation.format_map(_facts(found.groupdict(), language))
+            if match := pattern.fullmatch(fact):
+                facts = match.groupdict()
+                if re.fullmatch(r"\d+\.\d+", facts.get("n") or ""):
+                    facts["n"] = number(float(facts["n"]), language, 3)
+                return translation.format_map(_facts(facts, language))
     return fact
 
 
 def language(accept_language: str | None, default: str = "en") -> str:
     """The language of ours that fits an Accept-Language header or a locale best."""
-    wishes = [_parse_tag(part) for part in (accept_language or "").split(",") if part.strip()]
-    for _, code in sorted(wishes, key=lambda options: -options[0]):
+    preferences = [_parse_tag(part) for part in (accept_language or "").split(",") if part.strip()]
+    for _, code in sorted(preferences, key=lambda options: -options[0]):
         if code in LANGUAGES:
             return code
     return default
@@ -78,20 +81,24 @@ def number(value: float, language: str, digits: int = 0) -> str:
     return str(format_decimal(round(value, digits), locale=language, decimal_quantization=False))
 
 
-def percent(share: float, language: str) -> str:
-    """A share of 1 as whole percents."""
-    return str(format_percent(share, locale=language))
+def percent(share: float, language: str, digits: int = 0) -> str:
+    """A share of 1 as percents, with at most so many digits after the point."""
+    pattern = Locale(language).percent_formats[None].pattern
+    return str(format_percent(share, pattern.replace("0", "0." + "#" * digits if digits else "0"), language))
 
 
-def money(usd: float) -> str:
-    """US dollars, with as many digits as a small amount needs; written alike in every language."""
-    pattern = "#,##0." + "0" * cents(usd)
-    return "$" + str(format_decimal(usd, format=pattern, locale="en"))
+def money(usd: float, language: str = "en", sign: str = "$", digits: int | None = None) -> str:
+    """An amount, with as many digits as it needs if it is small: "$1,234.50", "1 234,50 $"."""
+    finest = 0 if abs(usd) >= 1 else cents(usd) - 1  # three digits that count
+    pattern = "#,##0.00" + "#" * finest if digits is None else "#,##0." + "0" * digits
+    amount = str(format_decimal(usd, format=pattern.rstrip("."), locale=language))
+    before = language == "en" and sign == "$"
+    return f"{sign}{amount}" if before else f"{amount}\u00a0{sign}"
 
 
 def cents(amount: float) -> int:
     """Digits after the point that an amount of money needs: two, more if it is small."""
-    return 2 if amount >= 1 or amount == 0 else min(6, 1 - math.floor(math.log10(amount)))
+    return 2 if abs(amount) >= 1 or amount == 0 else min(6, 1 - math.floor(math.log10(abs(amount))))
 
 
 def language_name(code: str, language: str) -> str:
@@ -112,8 +119,8 @@ def _language_name(code: str, language: str) -> str:
     return str(Locale(language).languages.get(code, code))
 
 
-def _capital(said: str) -> str:
-    return said[:1].upper() + said[1:]
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def duration(seconds: float | None, language: str) -> str:
@@ -131,6 +138,16 @@ def duration(seconds: float | None, language: str) -> str:
     if minutes % 60 == 0:
         return gettext("{h} h", language, h=number(minutes // 60, language))
     return gettext("{h} h {min} min", language, h=number(minutes // 60, language), min=minutes % 60)
+
+
+def wait(seconds: float | None, language: str) -> str:
+    """How long until something is ready: as `duration`, but from a day on in days: "1 d 7 h"."""
+    hours = 0 if seconds is None else round(seconds / 3600)
+    if seconds is None or hours < 24:
+        return duration(seconds, language)
+    if hours % 24 == 0 or hours >= 240:
+        return gettext("{d} d", language, d=number(round(hours / 24), language))
+    return gettext("{n} d {h} h", language, n=hours // 24, h=hours % 24)
 
 
 def size(size_bytes: float, language: str) -> str:
@@ -151,29 +168,35 @@ def moment(unix: float | None, language: str, timezone: str | None, *, now: floa
     """A time of day where the reader is: "today 14:05", "3 Nov, 9:30", "3 Nov 2025, 9:30"."""
     if unix is None:
         return NOTHING
-    zone = _zone(timezone)
+    zone = zone_of(timezone)
     then = datetime.fromtimestamp(unix, zone)
     today = datetime.now(zone) if now is None else datetime.fromtimestamp(now, zone)
-    time = format_time(then, format="short", tzinfo=zone, locale=_british(language))
+    time = format_time(then, format="short", tzinfo=zone, locale=_babel_locale(language))
     if then.date() == today.date():
         return gettext("today {time}", language, time=time)
     if then.date() == today.date() - timedelta(days=1):
         return gettext("yesterday {time}", language, time=time)
     skeleton = "dMMM" if then.year == today.year else "yMMMd"
-    return f"{format_skeleton(skeleton, then, tzinfo=zone, locale=_british(language))}, {time}"
+    return f"{format_skeleton(skeleton, then, tzinfo=zone, locale=_babel_locale(language))}, {time}"
 
 
 def day(date: date, language: str) -> str:
     """A date: "3 Nov 2025"."""
-    return str(format_skeleton("yMMMd", date, locale=_british(language)))
+    return str(format_skeleton("yMMMd", date, locale=_babel_locale(language)))
 
 
-def _british(language: str) -> str:
+def month(name: str, language: str) -> str:
+    """A month by its number, as `2026-11`: "Nov 2026"."""
+    return str(format_date(date.fromisoformat(f"{name}-01"), "LLL yyyy", locale=_babel_locale(language)))
+
+
+def _babel_locale(language: str) -> str:
     """Days before months and hours to 24, in English too."""
     return "en_GB" if language == "en" else language
 
 
-def _zone(name: str | None) -> Any:
+def zone_of(name: str | None) -> tzinfo:
+    """A time zone by its name; UTC for none, or one that nobody knows."""
     try:
         return ZoneInfo(name) if name else UTC
     except (ZoneInfoNotFoundError, ValueError):
