@@ -11,21 +11,35 @@ from fastapi.openapi.utils import get_openapi
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import (
+    audit,
+    bulk,
     classic,
+    destinations,
     docs,
     estimate,
+    forms,
+    links,
     live,
     metrics,
+    moments,
     monitor,
     openai,
     problems,
     recordings,
+    recycle_bin,
+    retranscriptions,
+    saved_searches,
     search,
+    sharing,
+    sources,
+    speakers,
     state,
     tasks,
     uploads,
+    utterances,
+    words,
 )
-from api.callers import ApiState
+from api.callers import SAFE, ApiState
 from api.guard import Guard, for_programs
 from core.application import Application
 from core.monitor.live import Board
@@ -34,9 +48,21 @@ from jobs.installation import application
 VERSION = "0.1.0"
 ROUTERS = (
     tasks.router,
+    bulk.router,
     recordings.router,
     recordings.sound_router,
+    sharing.router,
+    links.router,
+    recycle_bin.router,
+    speakers.router,
+    utterances.router,
+    retranscriptions.router,
+    words.router,
     search.router,
+    moments.router,
+    saved_searches.router,
+    sources.router,
+    destinations.router,
     estimate.router,
     uploads.router,
     openai.router,
@@ -45,6 +71,7 @@ ROUTERS = (
     live.router,
     metrics.router,
     monitor.router,
+    audit.router,
     docs.router,
 )
 
@@ -55,6 +82,7 @@ def build(application: Callable[[], Application]) -> FastAPI:
     api.state.api_state = ApiState(application)
     api.state.board = functools.cache(Board)
     api.add_middleware(uploads.SpeaksTus)
+    api.add_middleware(forms.SmallBodies)
     problems.install(api)
     for router in ROUTERS:
         api.include_router(router)
@@ -70,8 +98,13 @@ def _description(api: FastAPI) -> dict[str, Any]:
         schemas["Problem"] = problems.Problem.model_json_schema()
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        for operation in (operation for path in schema["paths"].values() for operation in path.values()):
+        operations = [each for path in schema["paths"].values() for each in path.items()]
+        for method, operation in operations:
+            if operation.get("security") and method.upper() not in SAFE:
+                operation["responses"].setdefault("403", problems.refusals(403)[403])
             operation["responses"].pop("422", None)
+            if "requestBody" in operation:
+                operation["responses"].setdefault("413", problems.refusals(413)[413])
         api.openapi_schema = schema
     return api.openapi_schema
 
@@ -95,5 +128,5 @@ class Dispatcher:
 
     async def _choose(self, scope: Scope, receive: Receive, send: Send) -> None:
         """By the first part of the path."""
-        ours = scope["type"] == "http" and for_programs(scope["path"])
-        await (api if ours else self._pages)(scope, receive, send)
+        is_api = scope["type"] == "http" and for_programs(scope["path"])
+        await (api if is_api else self._pages)(scope, receive, send)

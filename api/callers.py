@@ -17,18 +17,20 @@ from starlette.concurrency import run_in_threadpool
 
 from api.problems import language_of
 from core.application import Application
+from core.audit import refused
+from core.clients import keys
 from core.clients.answers import Answers
-from core.clients.keys import UPLOAD
 from core.clients.rate_limits import Limit
+from core.database.states import AuditSubject
 from core.errors import KeyRefused
 from core.monitor.health import Health
-from core.principal import PAGES, Principal
+from core.principal import Door, Principal
 
 HEADER = APIKeyHeader(name="X-API-Key", auto_error=False, description="A key made with `make key NAME=x`.")
 BEARER = HTTPBearer(auto_error=False, description="The same key, for clients that only know bearers.")
 WRONG_KEYS_PER_MIN = 30
-PAGE = Principal(PAGES)
-"""A page that uploads: it may go on with the pages' uploads and with no others."""
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,15 @@ class Caller:
     """Whoever holds the key of this request, and what they may be told."""
 
     application: Application
-    who: Principal
+    principal: Principal
     language: str
+    visitor: str = ""
+    """Which visit to the pages, where it is one that uploads."""
 
     @property
     def answers(self) -> Answers:
         """What they are told, in their language."""
-        return Answers(self.application, self.who, self.language)
+        return Answers(self.application, self.principal, self.language)
 
 
 @dataclass
@@ -88,28 +92,38 @@ async def identify(
     key: Annotated[str | None, Security(HEADER)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)],
 ) -> Caller:
-    """Who this is. Raises KeyRefused, or TooMany for those who guess keys."""
+    """Who this is. Raises KeyRefused, ReadOnly where something would change, TooMany for guessers."""
     api_state: ApiState = request.app.state.api_state
     journey = api_state.open()
-    shown = key or (bearer.credentials if bearer else "")
-    who = journey.keys.recall(shown) or await run_in_threadpool(journey.keys.check, shown)
-    if who is None:
-        if shown:
+    credential = key or (bearer.credentials if bearer else "")
+    principal = journey.keys.recall(credential) or await run_in_threadpool(journey.keys.check, credential)
+    if principal is None:
+        if credential:
             api_state.limits.strangers.take(request.client.host if request.client else "")
+            await run_in_threadpool(_record_refused_key, journey, credential)
         raise KeyRefused
-    request.state.language = who.language
-    return Caller(journey, who, language_of(request))
+    request.state.principal, request.state.language = principal, principal.language
+    if request.method not in SAFE:
+        principal.must_write()
+    return Caller(journey, principal, language_of(request))
+
+
+def _record_refused_key(application: Application, credential: str) -> None:
+    """Record that a key was refused: the id of one that looks like ours."""
+    stranger = Principal("", door=Door.API)
+    of_key = AuditSubject.KEY, keys.id_of(credential)
+    refused(application.database, stranger, *of_key, KeyRefused())
 
 
 async def asking(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Caller:
     """A caller with an ordinary request. Raises TooMany."""
-    request.app.state.api_state.limits.requests.take(caller.who.owner)
+    request.app.state.api_state.limits.requests.take(caller.principal.owner)
     return caller
 
 
 async def uploading(request: Request, caller: Annotated[Caller, Depends(identify)]) -> Caller:
     """A caller who brings a file. Raises TooMany."""
-    request.app.state.api_state.limits.uploads.take(caller.who.owner)
+    request.app.state.api_state.limits.uploads.take(caller.principal.owner)
     return caller
 
 
@@ -121,15 +135,16 @@ async def sending(
 ) -> Caller:
     """A caller who goes on with an upload, which is not counted; or a page, which has a ticket."""
     journey: Application = request.app.state.api_state.open()
-    if x_upload_ticket and journey.keys.admits(x_upload_ticket, UPLOAD):
-        return Caller(journey, PAGE, language_of(request))
+    if uploader := journey.keys.uploader(x_upload_ticket):
+        owner, visitor = uploader
+        return Caller(journey, Principal(owner), language_of(request), visitor)
     return await identify(request, key, bearer)
 
 
 async def bringing(request: Request, caller: Annotated[Caller, Depends(sending)]) -> Caller:
     """A caller, or a page, who begins an upload. Raises TooMany for callers."""
-    if caller.who is not PAGE:
-        request.app.state.api_state.limits.uploads.take(caller.who.owner)
+    if not caller.visitor:
+        request.app.state.api_state.limits.uploads.take(caller.principal.owner)
     return caller
 
 

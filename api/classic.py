@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from api.callers import Asking, Uploading
 from api.orders import Order, form
 from api.problems import refusals
-from api.tasks import Name, bring
+from api.tasks import Name, accept_upload
 from core.clients.answers import MESSAGES, Answers
 from core.database.states import TaskStatus
 
@@ -48,26 +48,28 @@ class Finished(BaseModel):
 
 @router.post(
     "/transcribe/",
-    openapi_extra=form(task={"type": "string", "default": "transcribe"}),
+    openapi_extra=form(),
     responses=refusals(400, 401, 409, 413, 415, 429, 503, 507),
 )
 async def begin(
     request: Request,
     caller: Uploading,
-    language: Annotated[str, Query(max_length=10)] = "ru",
-    task: Literal["transcribe"] = "transcribe",  # noqa: ARG001 - the only thing that can be asked for
+    language: Annotated[str, Query(max_length=10)] = "",
+    task: Literal["transcribe", "translate"] = "transcribe",
     idempotency_key: Name = "",
 ) -> Begun:
     """Upload a recording; its text will be at `/transcribe/{task_id}`."""
-    made = await bring(request, caller, Order(language=language), idempotency_key)
+    created = await accept_upload(request, caller, Order(language=language, task=task), idempotency_key)
     answers: Answers = caller.answers
-    return Begun(task_id=made.id, message=await run_in_threadpool(answers.gettext, MESSAGES[made.status]))
+    return Begun(
+        task_id=created.id, message=await run_in_threadpool(answers.gettext, MESSAGES[created.status])
+    )
 
 
 @router.get("/transcribe/{task_id}", responses=refusals(401, 404, 429))
 def look(task_id: str, caller: Asking) -> Finished | Unfinished:
     """The text, or how far it is."""
-    status = caller.application.recordings.task(caller.who, task_id).status
+    status = caller.application.recordings.task(caller.principal, task_id).status
     if status != TaskStatus.COMPLETED:
         return Unfinished(task_id=task_id, status=STATUSES[status])
     result = caller.answers.result(task_id)

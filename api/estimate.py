@@ -24,17 +24,24 @@ def estimate(
     tokens_per_document: Number = None,
     sync_price: Number = None,
     batch_price: Number = None,
-    language: Annotated[str, Query(max_length=10)] = "ru",
+    language: Annotated[str, Query(max_length=10)] = "",
     times_per_year: Number = None,
     ready_by_s: Number = None,
     at_most_usd: Number = None,
     currency: Annotated[str, Query(max_length=3)] = "USD",
+    by: Annotated[str, Query(max_length=80, description="Who transcribes in `comparison`.")] = "",
+    waiting_usd_per_hour: Number = None,
 ) -> dict[str, Any]:
     """Say either `hours` of sound or `documents` of `tokens_per_document`; prices are USD per 1M tokens.
 
-    `auto` is the engine that a recording in this language would get now if none is named, and why.
+    `comparison` is the work at once and by batch: both bills with their parts and what they still need, what
+    batch saves, and which to take where an hour of waiting is worth `waiting_usd_per_hour`. `ways` are the
+    few routes that matter, with how well they recognise. `auto` is the engine that a recording in this
+    language would get now if none is named, and why. Where the language is `auto` (as it is, unless
+    SPOKEN_LANGUAGE was set), that is the one that may cost most.
     """
-    told = application.estimates.estimate(
+    language = language or application.settings.spoken_language
+    result = application.estimates.estimate(
         hours=hours,
         documents=documents,
         tokens_per_document=tokens_per_document,
@@ -45,5 +52,7 @@ def estimate(
         ready_by_s=ready_by_s,
         at_most_usd=at_most_usd,
         currency=currency,
+        by=by,
+        waiting_usd_per_hour=waiting_usd_per_hour,
     )
-    return {**told, "auto": caller.answers.choice(TranscriptionOptions(language=language))}
+    return {**result, "auto": caller.answers.choice(TranscriptionOptions(language=language))}

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.errors import BadRequest, Code, TooLarge
+from core.i18n.messages import N_
 from core.storage.blobs import Blob, Store, Upload
 
 PIECE_BYTES = 1 << 20
@@ -18,6 +22,36 @@ FIELDS_BYTES = 64 * 1024
 """Room for everything in a form that is not the file: fields, their names, headers and boundaries."""
 SILENCE_S = 30.0
 """A sender that is silent for longer has gone."""
+TOO_LARGE = N_("The body of this request is larger than 64 KiB.")
+BODY = "stenogram.body"
+
+
+@dataclass
+class _Body:
+    """What is known of the body of a request while it comes in."""
+
+    received_bytes: int = 0
+    is_streamed: bool = False
+
+
+class SmallBodies:
+    """Bodies that nobody reads as a stream are small: the framework keeps them before it asks for a key."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """413 with the first byte over the limit."""
+        body = scope[BODY] = _Body()
+
+        async def bounded() -> Message:
+            message = await receive()
+            body.received_bytes += len(message.get("body", b""))
+            if body.received_bytes > FIELDS_BYTES and not body.is_streamed:
+                raise HTTPException(413, TOO_LARGE)
+            return message
+
+        await self._app(scope, bounded, send)
 
 
 class Form:
@@ -117,15 +151,25 @@ async def receive(request: Request, store: Store) -> tuple[Blob, Form]:
 
 
 async def pieces(request: Request) -> AsyncIterator[bytes]:
-    """The body in pieces of about a megabyte, so that a thread is asked seldom."""
+    """The body in pieces of about a megabyte, so that a thread is asked seldom.
+
+    What had arrived when the sender fell silent (BadRequest) or went (ClientDisconnect) is given before
+    the error is raised.
+    """
+    request.scope.setdefault(BODY, _Body()).is_streamed = True
     waiting = bytearray()
     stream = request.stream()
-    while True:
+    interrupted: Exception | None = None
+    while interrupted is None:
         try:
             async with asyncio.timeout(SILENCE_S):
                 arrived = await anext(stream, None)
-        except TimeoutError as error:
-            raise BadRequest(Code.UPLOAD_INTERRUPTED) from error
+        except TimeoutError:
+            interrupted = BadRequest(Code.UPLOAD_INTERRUPTED)
+            continue
+        except ClientDisconnect as error:
+            interrupted = error
+            continue
         if arrived is None:
             break
         waiting += arrived
@@ -134,6 +178,8 @@ async def pieces(request: Request) -> AsyncIterator[bytes]:
             waiting.clear()
     if waiting:
         yield bytes(waiting)
+    if interrupted:
+        raise interrupted
 
 
 def expected(request: Request) -> int:

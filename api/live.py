@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from api.callers import Here
 from core.errors import KeyRefused
-from core.monitor.live import PURPOSES, Board
+from core.monitor.live import Board
 
 router = APIRouter(include_in_schema=False)
 
@@ -24,11 +24,11 @@ def live(
     if_none_match: Annotated[str, Header(max_length=100)] = "",
 ) -> Response:
     """The board, or 304 while it is the one that the page has. Raises KeyRefused without a good ticket."""
-    who = next((who for what, who in PURPOSES.items() if application.keys.admits(x_ticket, what)), None)
-    if who is None:
+    viewer = application.keys.board_viewer(x_ticket)
+    if viewer is None:
         raise KeyRefused
-    board: Board = request.app.state.board(application.database)
-    body = json.dumps(board.show(who, language), ensure_ascii=False).encode()
+    board: Board = request.app.state.board(application)
+    body = json.dumps(board.show(viewer, language), ensure_ascii=False).encode()
     tag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
     if tag == if_none_match:
         return Response(status_code=304, headers={"ETag": tag})

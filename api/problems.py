@@ -15,14 +15,18 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from core import errors
+from core.audit import is_refusal, refused
 from core.database.failures import FAILURES, is_mistake, unavailable
+from core.database.states import AuditSubject
 from core.errors import NotReady, StenogramError, Unavailable
 from core.i18n import catalogue
 from core.i18n.messages import N_
+from core.storage.blobs import of_disk
 
 log = logging.getLogger("stenogram.api")
 
@@ -34,6 +38,9 @@ STATUS: dict[type[StenogramError], int] = {
     errors.NotFound: 404,
     errors.KeyRefused: 401,
     errors.AdminsOnly: 403,
+    errors.ReadOnly: 403,
+    errors.SignInNeeded: 401,
+    errors.NotInvited: 403,
     errors.Conflict: 409,
     errors.Withdrawn: 409,
     errors.Unavailable: 503,
@@ -76,6 +83,11 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"description": HTTPStatus(status).phrase, "content": schema} for status in statuses}
 
 
+def example(answer: object) -> dict[int | str, dict[str, Any]]:
+    """An answer as the documentation shows it."""
+    return {200: {"content": {"application/json": {"example": answer}}}}
+
+
 def status_of(error: StenogramError) -> int:
     """The status code of an error."""
     return next(STATUS[parent] for parent in type(error).__mro__ if parent in STATUS)
@@ -92,9 +104,10 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(StenogramError, _ours)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _unknown)
-    api.add_exception_handler(ClientDisconnect, _gone)
+    api.add_exception_handler(ClientDisconnect, _client_disconnected)
     for failure in FAILURES:
         api.add_exception_handler(failure, _database)
+    api.add_exception_handler(OSError, _disk)
     api.add_exception_handler(Exception, _broken)
 
 
@@ -107,17 +120,32 @@ def _answer(
     task_status: str | None = None,
     reason: str | None = None,
 ) -> JSONResponse:
+    return answer(request.url.path, status, code, detail, headers, task_status, reason)
+
+
+def answer(
+    path: str,
+    status: int,
+    code: str,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    task_status: str | None = None,
+    reason: str | None = None,
+) -> JSONResponse:
+    """A problem at this path; `detail` is a sentence in the reader's language."""
     title = HTTPStatus(status).phrase
     problem = Problem(
         title=title, status=status, detail=detail, code=code, task_status=task_status, reason=reason
     )
-    if request.url.path.startswith("/v1/"):
+    if path.startswith("/v1/"):
         problem.error = {"message": detail, "type": title, "code": code}
     return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
 async def _ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StenogramError)
+    if is_refusal(error) and hasattr(request.state, "principal"):
+        await run_in_threadpool(_record, request, error)
     status, headers = status_of(error), dict[str, str]()
     if isinstance(error, Unavailable) and status in {429, 503}:
         headers["Retry-After"] = str(round(error.retry_after_s or RETRY_AFTER_S))
@@ -128,6 +156,15 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
     task_status = str(error.facts.get("status")) if isinstance(error, NotReady) else None
     detail = catalogue.translate_error(error, language_of(request))
     return _answer(request, status, _code(error), detail, headers, task_status, error.code.value)
+
+
+def _record(request: Request, error: StenogramError) -> None:
+    """What the caller may not, by the first id in the address."""
+    name, object_id = next(iter(request.path_params.items()), ("", ""))
+    kind = name.removesuffix("_id")
+    subject = AuditSubject(kind) if kind in set(AuditSubject) else AuditSubject.INSTALLATION
+    database = request.app.state.api_state.open().database
+    refused(database, request.state.principal, subject, str(object_id), error)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
@@ -143,8 +180,7 @@ async def _unknown(request: Request, error: Exception) -> JSONResponse:
     sentence = SENTENCES.get(error.status_code, error.detail)
     detail = catalogue.gettext(sentence, language_of(request))
     headers = dict(error.headers) if error.headers else None
-    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-    return _answer(request, error.status_code, code, detail, headers)
+    return _answer(request, error.status_code, code_of(error.status_code), detail, headers)
 
 
 async def _database(request: Request, error: Exception) -> JSONResponse:
@@ -155,13 +191,26 @@ async def _database(request: Request, error: Exception) -> JSONResponse:
     return await _ours(request, unavailable(error))
 
 
+async def _disk(request: Request, error: Exception) -> JSONResponse:
+    """The disk is full, read-only or gone, wherever that was met first."""
+    assert isinstance(error, OSError)
+    disk_error = of_disk(error, request.app.state.api_state.open().settings.home)
+    log.error("the disk" if disk_error else "it broke", exc_info=error)
+    return await (_ours(request, disk_error) if disk_error else _broken(request, error))
+
+
 async def _broken(request: Request, _error: Exception) -> JSONResponse:
     return _answer(request, 500, "broken", catalogue.gettext(SENTENCES[500], language_of(request)))
 
 
-async def _gone(_request: Request, _error: Exception) -> Response:
+async def _client_disconnected(_request: Request, _error: Exception) -> Response:
     """Nobody is there to read it; what had arrived of an upload is deleted already."""
     return Response(status_code=400)
+
+
+def code_of(status: int) -> str:
+    """The code of an error that is known by its status alone."""
+    return HTTPStatus(status).phrase.lower().replace(" ", "_")
 
 
 def _code(error: StenogramError) -> str:

@@ -5,51 +5,57 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
 
-from api.callers import Asking, Here
+from api.callers import Asking, Here, Uploading
+from api.forms import receive
+from api.orders import file_form, fingerprint
 from api.problems import refusals
 from api.tasks import Limit, Name, Offset
 from core.clients.answers import RecordingAnswer, RecordingList
 from core.clients.idempotency import IdempotentRequest
+from core.database.owned import Right
 from core.database.states import EmbeddingMode
-from core.errors import KeyRefused
-from core.i18n import catalogue
+from core.errors import KeyRefused, NotFound
 from core.library.recordings import TranscriptionOptions
-from core.principal import EVERYONE
-from core.transcripts import export
-from core.transcripts.speakers import MAX_NAME, SpeakerSummary
+from core.media.tracks import CHOICE
+from core.speech.language import AUTO
+from core.speech.speakers.finder import SPEAKERS
+from core.transcripts import export, importing
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
 sound_router = APIRouter(include_in_schema=False)
 
 Words = Annotated[str, Query(max_length=500)]
 
-SOUND_TYPES = {
-    "mp3": "audio/mpeg",
-    "wav": "audio/wav",
-    "flac": "audio/flac",
-    "ogg": "audio/ogg",
-    "mov": "video/mp4",
-    "matroska": "video/webm",
-    "webm": "video/webm",
-    "aac": "audio/aac",
-    "amr": "audio/amr",
-    "asf": "video/x-ms-asf",
-    "avi": "video/x-msvideo",
-    "aiff": "audio/aiff",
-}
-"""By the first name that the decoder gives a container; players look at the bytes anyway."""
-
 
 @router.get("/recordings", responses=refusals(400, 401, 429))
 def recordings(
-    caller: Asking, words: Words = "", tag: Words = "", limit: Limit = 50, offset: Offset = 0
+    caller: Asking,
+    words: Words = "",
+    tag: Words = "",
+    limit: Limit = 50,
+    offset: Offset = 0,
+    sort: Literal["newest", "oldest", "recorded", "title", "longest", "shortest", "largest"] = "newest",
 ) -> RecordingList:
-    """Your recordings, newest first; `words` looks in titles and file names."""
-    return caller.answers.recordings(words, tag, limit, offset)
+    """Your recordings; `words` looks in titles and file names."""
+    return caller.answers.recordings(words, tag, limit, offset, sort)
+
+
+@router.post(
+    "/recordings/{recording_id}/sound",
+    openapi_extra=file_form("The sound or video that the transcript is of."),
+    responses=refusals(400, 401, 404, 409, 413, 415, 429, 503, 507),
+)
+async def attach(recording_id: str, request: Request, caller: Uploading) -> RecordingAnswer:
+    """Give a recording that was brought as a transcript its sound; 409 where it has sound."""
+    intake, answers = caller.application.intake, caller.answers
+    await run_in_threadpool(caller.application.recordings.get, caller.principal, recording_id, Right.WRITE)
+    blob, sent = await receive(request, caller.application.blobs)
+    await run_in_threadpool(intake.attach, caller.principal, recording_id, blob, sent.filename or "")
+    return await run_in_threadpool(answers.recording, recording_id)
 
 
 @router.get("/recordings/{recording_id}", responses=refusals(401, 404, 429))
@@ -59,42 +65,7 @@ def recording(recording_id: str, caller: Asking) -> RecordingAnswer:
 
 
 @dataclass(frozen=True)
-class SpeakerList:
-    """The speakers of a recording, in order of their first words."""
-
-    speakers: list[SpeakerSummary]
-    error: str | None
-    """Why nobody could be found, where that is so."""
-
-
-class Naming(BaseModel):
-    """What to call a speaker; empty: nothing any more."""
-
-    name: str = Field(max_length=MAX_NAME)
-
-
-@router.get("/recordings/{recording_id}/speakers", responses=refusals(401, 404, 429))
-def speakers(recording_id: str, caller: Asking) -> SpeakerList:
-    """Who speaks, and for how long; nobody where speakers were not looked for."""
-    row = caller.application.recordings.get(caller.who, recording_id)
-    store, transcript_id = caller.application.speakers, row.transcript_id or ""
-    error = store.error(transcript_id)
-    said = catalogue.translate_error(error, caller.language) if error else None
-    return SpeakerList(store.summaries(recording_id, transcript_id), said)
-
-
-@router.patch("/recordings/{recording_id}/speakers/{label}", responses=refusals(400, 401, 404, 429))
-def name_speaker(recording_id: str, label: str, naming: Naming, caller: Asking) -> SpeakerList:
-    """Name a speaker; results and exports say the name from then on."""
-    row = caller.application.recordings.get(caller.who, recording_id)
-    transcript_id = row.transcript_id or ""
-    caller.application.speakers.rename(recording_id, transcript_id, label, naming.name)
-    caller.application.exports.export(row, transcript_id)
-    return speakers(recording_id, caller)
-
-
-@dataclass(frozen=True)
-class Again:
+class NewTranscriptAnswer:
     """The answer to asking for another transcript."""
 
     task_id: str
@@ -112,28 +83,44 @@ class Again:
 )
 def transcribe(
     recording_id: str,
+    request: Request,
     caller: Asking,
     use_batch_api: bool = False,
     engine: Annotated[str, Query(max_length=50)] = "",
     language: Annotated[str, Query(max_length=10)] = "",
     deadline_h: Annotated[float | None, Query(gt=0, le=48)] = None,
+    tracks: Annotated[str, Query(pattern=CHOICE)] = "",
+    speakers: Annotated[str, Query(pattern=SPEAKERS)] = "",
     force: bool = False,
+    keep_corrections: bool = True,
     idempotency_key: Name = "",
-) -> Again:
+) -> NewTranscriptAnswer:
     """Transcribe a recording that is here; by batch it is cheaper and may take a day.
 
     An engine that has a batch mode (`groq`, `fireworks`) works in it; with others vectors go by batch, and
-    those that are not there after `deadline_h` hours are made then.
+    those that are not there after `deadline_h` hours are made then. `keep_corrections`: where the same
+    words are heard again, they read as corrected; what does not fit stands in `earlier` of the corrections.
     """
-    known = caller.application.recordings.get(caller.who, recording_id)
-    spoken = language or known.language
+    recording = caller.application.recordings.get(caller.principal, recording_id)
+    spoken = language or (AUTO if recording.language_probability is not None else recording.language)
     options = TranscriptionOptions(
-        language=spoken, engine=engine, embedding_mode=EmbeddingMode.SYNC, deadline_h=deadline_h, force=force
+        language=spoken,
+        engine=engine,
+        embedding_mode=EmbeddingMode.SYNC,
+        deadline_h=deadline_h,
+        tracks="" if tracks == "auto" else tracks,
+        speakers=speakers,
+        force=force,
+        keep_corrections=keep_corrections,
     )
-    asked = IdempotentRequest(idempotency_key, f"{recording_id}|{options}|{use_batch_api}")
+    idempotency = IdempotentRequest(
+        idempotency_key, fingerprint(recording_id, request.query_params.multi_items())
+    )
     options = caller.application.intake.by_batch(options) if use_batch_api else options
-    task = caller.application.client_intake.transcribe_again(caller.who, recording_id, options, asked)
-    return Again(
+    task = caller.application.client_intake.transcribe_again(
+        caller.principal, recording_id, options, idempotency
+    )
+    return NewTranscriptAnswer(
         task_id=task.id,
         batch_id=caller.answers.task(task.id).batch_id,
         mode="batch_api" if use_batch_api else "sync_api",
@@ -144,15 +131,25 @@ def transcribe(
 
 
 @sound_router.get("/sound/{recording_id}")
-def sound(recording_id: str, application: Here, ticket: str = "") -> FileResponse:
-    """The bytes of a recording for a player, which can send no key but has a ticket; ranges are served."""
-    if not application.keys.admits(ticket, recording_id):
+def sound(recording_id: str, application: Here, ticket: str = "", download: bool = False) -> FileResponse:
+    """A recording for a player, which can send no key but has a ticket; ranges are served.
+
+    Where browsers do not play or seek its bytes, it is a copy that they do. `download`: its own bytes, as a
+    file.
+    """
+    listener = application.keys.listener(ticket, recording_id)
+    if listener is None:
         raise KeyRefused
-    row = application.recordings.get(EVERYONE, recording_id)
+    service = application.recordings
+    row = (service.download if download else service.listen)(listener, recording_id)
+    if row.format in importing.FORMATS:
+        raise NotFound
     headers = {
-        "Content-Disposition": export.disposition(row.filename, inline=True),
+        "Content-Disposition": export.disposition(row.filename, inline=not download),
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "private, max-age=3600",
     }
-    kind = SOUND_TYPES.get(row.format.partition(",")[0], "application/octet-stream")
-    return FileResponse(application.blobs.path(row.sha256), media_type=kind, headers=headers)
+    if download:
+        return FileResponse(application.blobs.path(row.sha256), headers=headers)
+    file, kind = application.playback.file(row.sha256, row.format)
+    return FileResponse(file, media_type=kind, headers=headers)

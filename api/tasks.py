@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.callers import Asking, Caller, Uploading
-from api.forms import receive
+from api.forms import Form, receive
 from api.orders import Order, fingerprint, form, order
 from api.problems import refusals
 from core.clients import webhooks
@@ -37,36 +37,44 @@ Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 async def transcribe(
     request: Request,
     caller: Uploading,
-    wishes: Annotated[Order, Query()],
+    query: Annotated[Order, Query()],
     idempotency_key: Name = "",
 ) -> Accepted:
     """Upload a recording and have it transcribed. Accepted once bytes and task are on disk.
 
     The same `Idempotency-Key` with the same request gives the same task for 24 hours.
     """
-    task = await bring(request, caller, wishes, idempotency_key)
+    task = await accept_upload(request, caller, query, idempotency_key)
     return await run_in_threadpool(caller.answers.accepted, task)
 
 
-async def bring(request: Request, caller: Caller, wishes: Order, name: str = "") -> Task:
+async def accept_upload(request: Request, caller: Caller, query: Order, name: str = "") -> Task:
     """The task of an uploaded file, wanted as the address and the form say."""
     blob, sent = await receive(request, caller.application.blobs)
-    wanted = order(wishes.model_dump(exclude_unset=True), sent.fields)
-    return await run_in_threadpool(submit, caller, blob, sent.filename or "", wanted, name)
+    options = order(query.model_dump(exclude_unset=True), sent.fields)
+    idempotency = IdempotentRequest(name, digest(request, blob, sent), options.callback_url)
+    return await run_in_threadpool(submit, caller, blob, sent.filename or "", options, idempotency)
 
 
-def submit(caller: Caller, blob: Blob, filename: str, wanted: Order, name: str = "") -> Task:
+def digest(request: Request, blob: Blob, sent: Form) -> str:
+    """Of everything that a form brought, and its address."""
+    fields = [(field, value) for field, values in sent.fields.items() for value in values]
+    return fingerprint(blob.sha256, [*request.query_params.multi_items(), *fields])
+
+
+def submit(caller: Caller, blob: Blob, filename: str, options: Order, idempotency: IdempotentRequest) -> Task:
     """The task of bytes that are in the store, with everything that was asked for besides."""
-    check(caller, wanted)
-    asked = IdempotentRequest(name, fingerprint(blob, wanted), wanted.callback_url)
-    return caller.application.client_intake.submit(caller.who, blob, filename, wanted.options(), asked)
+    check(caller, options)
+    return caller.application.client_intake.submit(
+        caller.principal, blob, filename, options.options(), idempotency
+    )
 
 
-def check(caller: Caller, wanted: Order) -> None:
+def check(caller: Caller, options: Order) -> None:
     """Refuse what cannot be done with any recording: callback address, engine, language, lane."""
-    if wanted.callback_url:
-        webhooks.check(wanted.callback_url, anywhere=caller.application.settings.api_callbacks_anywhere)
-    caller.application.intake.check(wanted.options())
+    if options.callback_url:
+        webhooks.check(options.callback_url, anywhere=caller.application.settings.api_callbacks_anywhere)
+    caller.application.intake.check(options.options())
 
 
 @router.get("/callback-secret", responses=refusals(401, 429))
@@ -75,7 +83,7 @@ def secret(caller: Asking) -> dict[str, str]:
 
     `header` and `secret` (HMAC-SHA256 over `<t>.<body>`) are deprecated.
     """
-    former = caller.application.keys.secret(caller.who.owner)
+    former = caller.application.keys.secret(caller.principal.owner)
     signing = webhooks.signing_secret(former)
     return {"signing_secret": signing, "header": webhooks.SIGNATURE, "secret": former}
 
@@ -110,9 +118,11 @@ def result(task_id: str, caller: Asking) -> Result:
     },
 )
 def download(task_id: str, caller: Asking, format: Format = "txt") -> Response:  # noqa: A002 - its public name
-    """The transcript as a file to keep."""
+    """The transcript as a file to keep; `X-Stenogram-Warnings` names codes of what to know about it."""
     file = caller.answers.file(task_id, format)
     headers = {"Content-Disposition": export.disposition(file.name), "X-Content-Type-Options": "nosniff"}
+    if file.warnings:
+        headers["X-Stenogram-Warnings"] = ", ".join(file.warnings)
     return Response(file.content, media_type=file.media_type, headers=headers)
 
 

@@ -1,4 +1,4 @@
-"""Uploads that may be interrupted: the tus 1.0 protocol (https://tus.io), with creation and termination.
+"""Uploads that may be interrupted: the tus 1.0 protocol (https://tus.io), with its extensions.
 
 Metadata are `filename` and the fields of an order. The last PATCH makes the task; its id stands in
 `Stenogram-Task-Id` then, and whenever the upload is asked about. Why no library serves it stands in
@@ -19,13 +19,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.callers import Bringing, Caller, Here, Sending
 from api.forms import expected, pieces
-from api.orders import order
+from api.orders import fingerprint, order
 from api.problems import refusals
 from api.tasks import check, submit
+from core.clients.idempotency import IdempotentRequest
 from core.database.tables import Resumable
 from core.errors import BadRequest, Code, Conflict, Rejected, UnreadableMedia
 from core.i18n.messages import N_
 from core.principal import Principal
+from core.storage.resumable import HELD
 
 VERSION = "1.0.0"
 PREFIX = "/api/v1/uploads"
@@ -35,6 +37,8 @@ WRONG_VERSION = N_("This server speaks version 1.0.0 of tus.")
 WRONG_CONTENT = N_("Send pieces as application/offset+octet-stream.")
 
 Length = Annotated[int, Header(ge=0, le=1 << 62)]
+MaybeLength = Annotated[int | None, Header(alias="upload-length", ge=0, le=1 << 62)]
+Defer = Annotated[int | None, Header(ge=1, le=1)]
 Metadata = Annotated[str, Header(max_length=8000)]
 
 
@@ -47,13 +51,13 @@ class SpeaksTus:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Add the header on the way out."""
 
-        async def tell(message: Message) -> None:
+        async def respond(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["Tus-Resumable"] = VERSION
             await send(message)
 
-        ours = scope["type"] == "http" and scope["path"].startswith(PREFIX)
-        await self._app(scope, receive, tell if ours else send)
+        is_tus = scope["type"] == "http" and scope["path"].startswith(PREFIX)
+        await self._app(scope, receive, respond if is_tus else send)
 
 
 def speaks(tus_resumable: Annotated[str, Header(max_length=20)]) -> None:
@@ -77,7 +81,7 @@ def abilities(application: Here) -> Response:
         status_code=204,
         headers={
             "Tus-Version": VERSION,
-            "Tus-Extension": "creation,termination",
+            "Tus-Extension": "creation,creation-defer-length,termination",
             "Tus-Max-Size": f"{application.settings.upload_max_bytes}",
         },
     )
@@ -96,13 +100,20 @@ def abilities(application: Here) -> Response:
         **refusals(400, 401, 409, 412, 413, 415, 429, 503, 507),
     },
 )
-def create(caller: Bringing, upload_length: Length, upload_metadata: Metadata = "") -> Response:
-    """Announce an upload."""
+def create(
+    caller: Bringing,
+    upload_length: MaybeLength = None,
+    upload_defer_length: Defer = None,
+    upload_metadata: Metadata = "",
+) -> Response:
+    """Announce an upload; with `Upload-Defer-Length: 1` its length is said by a later PATCH."""
     facts = _facts(upload_metadata)
     check(caller, order(facts, {}))
-    if not upload_length:
+    if upload_length is None and upload_defer_length is None:
+        raise BadRequest(Code.UPLOAD_LENGTH_MISSING)
+    if upload_length == 0:
         raise UnreadableMedia(Code.FILE_EMPTY)
-    row = caller.application.resumable_uploads.begin(caller.who, upload_length, facts)
+    row = caller.application.resumable_uploads.begin(caller.principal, upload_length, facts, caller.visitor)
     return Response(status_code=201, headers={"Location": f"{PREFIX}/{row.id}"})
 
 
@@ -115,13 +126,13 @@ def create(caller: Bringing, upload_length: Length, upload_metadata: Metadata = 
 def progress(upload_id: str, caller: Sending) -> Response:
     """How many bytes have arrived; and the task, once all have and nobody is finishing the upload."""
     uploads = caller.application.resumable_uploads
-    row = uploads.get(caller.who, upload_id)
+    row = uploads.get(caller.principal, upload_id)
     if row.task_id is None and uploads.offset(row) >= row.size_bytes:
         with uploads.claim(upload_id) as claimed:
-            row = uploads.get(caller.who, upload_id)
+            row = uploads.get(caller.principal, upload_id)
             if claimed and row.task_id is None:
                 _finished(caller, row)
-                row = uploads.get(caller.who, upload_id)
+                row = uploads.get(caller.principal, upload_id)
     headers = _progress(caller, row, row.task_id)
     return Response(headers={**headers, "Cache-Control": "no-store"})
 
@@ -142,16 +153,24 @@ def progress(upload_id: str, caller: Sending) -> Response:
         **refusals(400, 401, 404, 409, 412, 413, 415, 503, 507),
     },
 )
-async def append(upload_id: str, request: Request, caller: Sending, upload_offset: Length) -> Response:
-    """Go on with an upload. The last piece makes the task."""
+async def append(
+    upload_id: str,
+    request: Request,
+    caller: Sending,
+    upload_offset: Length,
+    upload_length: MaybeLength = None,
+) -> Response:
+    """Go on with an upload, and say its length if that was deferred. The last piece makes the task."""
     if request.headers.get("content-type", "") != CONTENT:
         raise HTTPException(415, WRONG_CONTENT)
     uploads = caller.application.resumable_uploads
-    await run_in_threadpool(uploads.get, caller.who, upload_id)
+    await run_in_threadpool(uploads.get, caller.principal, upload_id)
     with uploads.claim(upload_id) as claimed:
         if not claimed:
             raise Conflict(Code.UPLOAD_IN_USE)
-        row = await run_in_threadpool(uploads.get, caller.who, upload_id)
+        row = await run_in_threadpool(uploads.get, caller.principal, upload_id)
+        if upload_length is not None and row.task_id is None:
+            row = await run_in_threadpool(uploads.fix_length, row, upload_length)
         with uploads.appending(row, upload_offset, expected(request)) as file:
             try:
                 async for piece in pieces(request):
@@ -166,23 +185,29 @@ async def append(upload_id: str, request: Request, caller: Sending, upload_offse
 def stop(upload_id: str, caller: Sending) -> None:
     """Stop an upload and forget what has arrived. A task that it became stays."""
     caller.application.resumable_uploads.forget(
-        caller.application.resumable_uploads.get(caller.who, upload_id)
+        caller.application.resumable_uploads.get(caller.principal, upload_id)
     )
 
 
 def _finished(caller: Caller, row: Resumable) -> str | None:
-    """The task that a complete upload becomes, the same one whenever asked; None while bytes are missing.
+    """The task that a complete upload becomes, the same one whenever asked.
 
-    Whoever calls it has claimed the upload.
+    None while bytes are missing, or where a page holds it. Whoever calls it has claimed the upload.
     """
     uploads = caller.application.resumable_uploads
     if uploads.offset(row) < row.size_bytes:
         return None
-    owner = Caller(caller.application, Principal(row.owner), caller.language)
     facts = uploads.facts(row)
+    if row.visitor and facts.get(HELD):
+        return None
+    owner = Caller(caller.application, Principal(row.owner), caller.language)
     try:
         blob = uploads.store(row)
-        task = submit(owner, blob, facts.get("filename", ""), order(facts, {}), f"upload {row.id}")
+        options = order(facts, {})
+        idempotency = IdempotentRequest(
+            f"upload {row.id}", fingerprint(blob.sha256, facts.items()), options.callback_url
+        )
+        task = submit(owner, blob, facts.get("filename", ""), options, idempotency)
     except Rejected:  # what may pass, as a database that is locked, leaves the bytes for the next call
         uploads.forget(row)
         raise
@@ -192,8 +217,10 @@ def _finished(caller: Caller, row: Resumable) -> str | None:
 
 def _progress(caller: Caller, row: Resumable, task_id: str | None) -> dict[str, str]:
     arrived = row.size_bytes if task_id else caller.application.resumable_uploads.offset(row)
-    told = {"Upload-Offset": f"{arrived}", "Upload-Length": f"{row.size_bytes}"}
-    return {**told, TASK: task_id} if task_id else told
+    headers = {"Upload-Offset": f"{arrived}", "Upload-Length": f"{row.size_bytes}"}
+    if caller.application.resumable_uploads.is_deferred(row):
+        headers = {"Upload-Offset": f"{arrived}", "Upload-Defer-Length": "1"}
+    return {**headers, TASK: task_id} if task_id else headers
 
 
 def _facts(metadata: str) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """The API as programs see it, behind a real server: bring a recording, follow it, find it, hear it.
 
-What is refused stands in `test_api_refusals`, whose it is in `test_api_strangers`, what is promised beyond
+What is refused stands in `test_api_refusals`, whose it is in `test_api_anonymous`, what is promised beyond
 one request in `test_api_promises`, interrupted uploads in `test_api_uploads`.
 """
 
@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from core.database.tables import Payment
+from core.principal import EVERYONE
 from core.settings import ROOT
 from tests import drive
 from tests.conftest import DATA
@@ -100,13 +101,13 @@ def test_the_same_bytes_are_not_transcribed_twice(served, clip):
     with served.client() as first, served.client() as other:
         done(served, first, clip)
         again = upload(first, clip)
-        theirs = upload(other, clip)
+        other_task = upload(other, clip)
 
         assert again.json()["status"] == "completed"
         assert again.json()["estimated_seconds"] == 0
         assert len(drive.ready(served.app)) == 1
         drive.perform_all(served.app)
-        assert other.get(f"/api/v1/tasks/{theirs.json()['task_id']}/result").status_code == 200
+        assert other.get(f"/api/v1/tasks/{other_task.json()['task_id']}/result").status_code == 200
 
 
 def test_tasks_are_listed_newest_first(served, clip):
@@ -152,22 +153,22 @@ def test_a_task_is_cancelled_and_tried_again(served, me, clip):
 
 def test_a_moment_is_found_by_a_word_and_leads_to_the_player(served, me, clip):
     task_id = done(served, me, clip)
-    said = me.get(f"/api/v1/tasks/{task_id}/result").json()
-    word = max(said["transcription"].split(), key=len)
+    result = me.get(f"/api/v1/tasks/{task_id}/result").json()
+    word = max(result["transcription"].split(), key=len)
 
-    found = me.get("/api/v1/search", params={"q": word}).json()
+    search_result = me.get("/api/v1/search", params={"q": word}).json()
 
-    assert found["total"] == len(found["results"]) >= 1
-    moment = found["results"][0]
-    assert moment["recording_id"] == said["recording_id"]
+    assert search_result["total"] == len(search_result["results"]) >= 1
+    moment = search_result["results"][0]
+    assert moment["recording_id"] == result["recording_id"]
     assert moment["filename"] == "meeting.wav"
     assert word in moment["text"]
     assert moment["why"] in {"words", "both"}
-    assert moment["link"].startswith(f"/recording?id={said['recording_id']}&t=")
+    assert moment["link"].startswith(f"/recording?id={result['recording_id']}&t=")
 
 
 def test_messages_follow_the_reader(served, clip):
-    russian = served.app.keys.make("бот", language="ru")
+    russian = served.app.keys.make(EVERYONE, "бот", language="ru")
     with served.client(russian) as me:
         upload(me, clip)
         default = me.get("/api/v1/tasks/nothing").json()["detail"]
@@ -182,12 +183,12 @@ def test_messages_follow_the_reader(served, clip):
 def test_work_goes_on_while_the_client_polls(served, clip):
     with served.client() as me, working(served.app):
         task_id = upload(me, clip, force="true").json()["task_id"]
-        seen = []
-        while not seen or seen[-1]["status"] in {"queued", "processing"}:
-            seen.append(me.get(f"/api/v1/tasks/{task_id}").json())
+        statuses = []
+        while not statuses or statuses[-1]["status"] in {"queued", "processing"}:
+            statuses.append(me.get(f"/api/v1/tasks/{task_id}").json())
 
-    assert seen[-1]["status"] == "completed"
-    assert [s["progress"] for s in seen] == sorted(s["progress"] for s in seen)
+    assert statuses[-1]["status"] == "completed"
+    assert [s["progress"] for s in statuses] == sorted(s["progress"] for s in statuses)
 
 
 # What is odd but allowed
@@ -234,7 +235,7 @@ def test_a_large_upload_takes_no_memory(tmp_path):
             f"Content-Length: {len(before) + 300_000_000 + len(after)}\r\n\r\n"
         )
         with (
-            watched_memory() as seen,
+            watched_memory() as memory,
             recording.open("rb") as file,
             socket.create_connection((host, int(port))) as line,
         ):
@@ -244,24 +245,24 @@ def test_a_large_upload_takes_no_memory(tmp_path):
             answer = line.recv(65536)
 
     assert answer.startswith(b"HTTP/1.1 202 "), answer
-    assert len(seen) > 5
-    assert max(seen) - seen[0] < 64 << 20
+    assert len(memory) > 5
+    assert max(memory) - memory[0] < 64 << 20
 
 
 @contextmanager
 def watched_memory():
     """Resident bytes of this process, looked at again and again."""
     process, stop = psutil.Process(), threading.Event()
-    seen = [process.memory_info().rss]
+    samples = [process.memory_info().rss]
 
-    def look():
+    def sample():
         while not stop.wait(0.02):
-            seen.append(process.memory_info().rss)
+            samples.append(process.memory_info().rss)
 
-    watcher = threading.Thread(target=look)
+    watcher = threading.Thread(target=sample)
     watcher.start()
     try:
-        yield seen
+        yield samples
     finally:
         stop.set()
         watcher.join()
@@ -272,7 +273,9 @@ def watched_memory():
 
 def test_a_player_with_a_ticket_hears_any_part(served, me, clip):
     recording_id = upload(me, clip).json()["recording_id"]
-    address = f"{served.url}/sound/{recording_id}?ticket={served.app.keys.ticket(recording_id)}"
+    address = (
+        f"{served.url}/sound/{recording_id}?ticket={served.app.keys.sound_ticket(EVERYONE, recording_id)}"
+    )
 
     whole = httpx.get(address)
     part = httpx.get(address, headers={"Range": "bytes=100-199"})
@@ -288,7 +291,7 @@ def test_without_a_ticket_nothing_is_heard(served, me, clip):
     recording_id = upload(me, clip).json()["recording_id"]
 
     problem(me.get(f"/sound/{recording_id}"), 401)
-    problem(me.get(f"/sound/{recording_id}?ticket={served.app.keys.ticket('another')}"), 401)
+    problem(me.get(f"/sound/{recording_id}?ticket={served.app.keys.sound_ticket(EVERYONE, 'another')}"), 401)
 
 
 # What needs no key
@@ -300,6 +303,7 @@ def test_health_names_each_part_and_needs_no_key(served):
     assert state.status_code == 200
     body = state.json()
     assert set(body["parts"]) == {
+        "batches",
         "database",
         "broker",
         "workers",
@@ -336,15 +340,42 @@ def test_the_description_promises_one_shape_of_errors(served):
 
 
 def test_the_readme_names_every_address(served):
-    told = (ROOT / "README.md").read_text(encoding="utf-8").partition("## API")[2]
+    documented = (ROOT / "README.md").read_text(encoding="utf-8").partition("## API")[2]
 
     for path in httpx.get(f"{served.url}/openapi.json").json()["paths"]:
         last = path.removesuffix("/{upload_id}").rpartition("/")[2]
-        assert f"/{last}" in told, path
+        assert f"/{last}" in documented, path
 
 
 def test_the_first_page_of_the_api_leads_on(served):
-    about = httpx.get(f"{served.url}/api").json()
+    description = httpx.get(f"{served.url}/api").json()
 
-    assert about["name"] == "Stenogram"
-    assert about["links"]["documentation"] == "/docs"
+    assert description["name"] == "Stenogram"
+    assert description["links"]["documentation"] == "/docs"
+
+
+VTT = """WEBVTT
+
+00:01.000 --> 00:04.000
+<v Анна>Добрый день, договор готов.</v>
+
+00:04.500 --> 00:06.000
+<v Пётр>Отправьте его завтра.
+"""
+
+
+def test_a_transcript_without_sound_is_found_and_takes_its_sound_later(served, me, clip):
+    task = me.post("/api/v1/transcribe", files={"file": ("call.vtt", VTT.encode())}).json()
+    drive.perform_all(served.app)
+
+    result = me.get(f"/api/v1/tasks/{task['task_id']}/result").json()
+    assert "договор готов" in result["transcription"]
+    results = me.get("/api/v1/search", params={"q": "договор", "mode": "words"}).json()["results"]
+    assert [each["recording_id"] for each in results] == [result["recording_id"]]
+
+    address = f"/api/v1/recordings/{result['recording_id']}/sound"
+    problem(me.post(address, files={"file": ("a.wav", b"no sound")}), 415)
+    sent = {"file": ("call.wav", clip.read_bytes())}
+    assert me.post(address, files=sent).is_success
+    problem(me.post(address, files=sent), 409)
+    problem(me.post("/api/v1/recordings/nobody/sound", files=sent), 404)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import openai
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from core.application import Application
 from core.orders import batch_names
@@ -52,8 +54,12 @@ def workshop(tmp_path, clip):
 
 def script(name: str, served: Served, **replaced: str) -> str:
     text = (CLIENTS / name).read_text(encoding="utf-8")
-    known = {ADDRESS: served.url, "your_api_key_here": served.app.keys.make("client"), **replaced}
-    for placeholder, value in known.items():
+    replacements = {
+        ADDRESS: served.url,
+        "your_api_key_here": served.app.keys.make(EVERYONE, "client"),
+        **replaced,
+    }
+    for placeholder, value in replacements.items():
         assert placeholder in text or placeholder in replaced
         text = text.replace(placeholder, value)
     return text
@@ -83,10 +89,10 @@ def test_the_python_class_runs_to_the_end(served, workshop):
     (workshop / "client.py").write_text(script("client.py.txt", served), encoding="utf-8")
 
     with working(served.app):
-        said = run([sys.executable, "client.py"], workshop)
+        output = run([sys.executable, "client.py"], workshop)
 
-    assert "✓ Готово! Время обработки:" in said
-    assert (workshop / "transcription.txt").read_text(encoding="utf-8") in said
+    assert "✓ Готово! Время обработки:" in output
+    assert (workshop / "transcription.txt").read_text(encoding="utf-8") in output
     assert len((workshop / "transcription.txt").read_text(encoding="utf-8").split()) > 3
 
 
@@ -95,9 +101,9 @@ def test_the_bash_script_runs_to_the_end(served, workshop):
     (workshop / "transcribe.sh").write_text(script("transcribe.sh", served), encoding="utf-8")
 
     with working(served.app):
-        said = run(["bash", "transcribe.sh", "audio.mp3"], workshop)
+        output = run(["bash", "transcribe.sh", "audio.mp3"], workshop)
 
-    assert "Статус: completed - 100%" in said
+    assert "Статус: completed - 100%" in output
     assert len((workshop / "result.txt").read_text(encoding="utf-8").split()) > 3
 
 
@@ -139,9 +145,9 @@ def test_the_javascript_client_uploads(served, workshop):
     inside = f"(async () => {{{script('upload.js', served)}}})()"
     (workshop / "upload.js").write_text(inside, encoding="utf-8")
 
-    said = run(["node", "upload.js"], workshop)
+    output = run(["node", "upload.js"], workshop)
 
-    assert re.fullmatch(r"Task ID: [0-9a-f]{32}\n", said)
+    assert re.fullmatch(r"Task ID: [0-9a-f]{32}\n", output)
 
 
 # The small form
@@ -180,7 +186,7 @@ def test_the_small_form_says_what_failed(served, tmp_path):
 @pytest.fixture
 def official(served):
     with openai.OpenAI(
-        base_url=f"{served.url}/v1", api_key=served.app.keys.make("openai"), max_retries=0
+        base_url=f"{served.url}/v1", api_key=served.app.keys.make(EVERYONE, "openai"), max_retries=0
     ) as client:
         yield client
 
@@ -230,6 +236,55 @@ def test_the_official_client_understands_refusals(served, official, clip, tmp_pa
     assert "tlh" in str(language.value)
 
 
+def test_the_official_client_reads_the_text_while_it_comes(served, official):
+    meeting = DATA / "en_meeting.opus"
+    with working(served.app):
+        stream = official.audio.transcriptions.create(
+            model="gigaam-v3_ctc", language="ru", file=meeting, stream=True
+        )
+        events = list(stream)
+
+    *deltas, done = events
+    assert {event.type for event in deltas} == {"transcript.text.delta"}
+    assert done.type == "transcript.text.done"
+    assert "".join(event.delta for event in deltas) == done.text
+    assert len(done.text.split()) > 10
+
+
+def test_a_stream_that_fails_says_so(served, official, clip):
+    stream = official.audio.transcriptions.create(model="auto", file=clip, stream=True, language="ru")
+    (task, *_) = served.app.recordings.tasks(EVERYONE)[1]
+    served.app.tasks.cancel(EVERYONE, task.id)
+
+    with pytest.raises(openai.APIError, match="cancelled"):
+        list(stream)
+
+
+def test_a_stream_whose_database_goes_away_says_so(served, official, clip, monkeypatch):
+    stream = official.audio.transcriptions.create(model="auto", file=clip, stream=True, language="ru")
+
+    def gone(*_: object) -> None:
+        raise OperationalError("SELECT", {}, sqlite3.OperationalError("database is locked"))
+
+    monkeypatch.setattr(served.app.recordings, "task", gone)
+    with pytest.raises(openai.APIError, match="database"):
+        list(stream)
+
+
+def test_what_cannot_be_streamed_is_refused(official, clip):
+    with pytest.raises(openai.BadRequestError, match="json, text, diarized_json"):
+        official.audio.transcriptions.create(model="auto", file=clip, stream=True, response_format="srt")
+
+
+def test_the_official_client_lists_the_engines(official):
+    names = [model.id for model in official.models.list()]
+
+    assert {"auto", "whisper-base"} <= set(names)
+    assert official.models.retrieve("auto").id == "auto"
+    with pytest.raises(openai.NotFoundError):
+        official.models.retrieve("gpt-unheard-of")
+
+
 # Beyond uploads
 
 
@@ -266,12 +321,12 @@ def test_a_batch_has_our_name_until_the_provider_gives_it_one(tmp_path, clip):
             recording_id = upload(me, clip, language="ru").json()["recording_id"]
             once = {"Idempotency-Key": "once"}
             address = f"/api/v1/recordings/{recording_id}/transcribe?use_batch_api=true"
-            asked = me.post(address, headers=once).json()
-            task = asked["check_status_url"]
+            answer = me.post(address, headers=once).json()
+            task = answer["check_status_url"]
 
-            assert (asked["mode"], asked["batch_id"]) == ("batch_api", f"batch_{asked['task_id']}")
+            assert (answer["mode"], answer["batch_id"]) == ("batch_api", f"batch_{answer['task_id']}")
             drive.perform_all(app)
-            assert me.get(task).json()["batch_id"] == asked["batch_id"]
+            assert me.get(task).json()["batch_id"] == answer["batch_id"]
             assert (me.get(task).json()["lane"], me.get(task).json()["meaning"]) == ("batch", "waiting")
 
             app.batches.tick()
@@ -279,16 +334,16 @@ def test_a_batch_has_our_name_until_the_provider_gives_it_one(tmp_path, clip):
             assert batch.name.startswith("batches/")
             assert me.get(task).json()["batch_id"] == batch.name
             assert me.post(address, headers=once).json() == {
-                **asked,
+                **answer,
                 "batch_id": batch.name,
                 "status": "completed",
             }
 
             batching.run(app, gemini)
             assert me.get(task).json()["meaning"] == "done"
-            told = {one["task_id"]: one["batch_id"] for one in me.get("/api/v1/tasks").json()["tasks"]}
-            assert told.pop(asked["task_id"]) == batch.name
-            assert set(told.values()) == {None}
+            batch_ids = {one["task_id"]: one["batch_id"] for one in me.get("/api/v1/tasks").json()["tasks"]}
+            assert batch_ids.pop(answer["task_id"]) == batch.name
+            assert set(batch_ids.values()) == {None}
 
 
 def test_a_batch_that_another_recording_pays_for_is_named_too(tmp_path):
@@ -300,24 +355,29 @@ def test_a_batch_that_another_recording_pays_for_is_named_too(tmp_path):
         app.batches.tick()
         _, tasks = app.recordings.tasks(EVERYONE)
 
-        told = batch_names.of_tasks(app.database, tasks)
+        names = batch_names.of_tasks(app.database, tasks)
 
-    assert set(told.values()) == {batch.name for batch in batching.batches(app)}
-    assert set(told) == {task.id for task in tasks}
+    assert set(names.values()) == {batch.name for batch in batching.batches(app)}
+    assert set(names) == {task.id for task in tasks}
 
 
-def test_an_estimate_is_that_of_the_cost_page(served):
-    with served.client() as me:
-        told = me.get("/api/v1/estimate?documents=1000000&tokens_per_document=500").json()
+def test_an_estimate_is_that_of_the_cost_page(tmp_path):
+    """Of a fresh installation: what was recognised in others moves the figures."""
+    with serve(Application(Settings(stenogram_home=tmp_path))) as served, served.client() as me:
+        estimate = me.get("/api/v1/estimate?documents=1000000&tokens_per_document=500").json()
         own = me.get(
             "/api/v1/estimate?documents=10&tokens_per_document=1000000&sync_price=0.15&batch_price=0.075"
         ).json()
         hours = me.get("/api/v1/estimate?hours=100").json()
+        query = "hours=500&by=groq/whisper-large-v3&waiting_usd_per_hour=5&times_per_year=12"
+        compared = me.get(f"/api/v1/estimate?{query}").json()["comparison"]
 
-        assert told.pop("auto")["engine"]
-        assert told == served.app.estimates.estimate(documents="1000000", tokens_per_document="500")
+        assert estimate.pop("auto")["engine"]
+        assert estimate == served.app.estimates.estimate(documents="1000000", tokens_per_document="500")
         assert own["embedding"]["sync_usd"] == "1.5"
         assert own["embedding"]["batch_usd"] == "0.75"
-        assert {"embedding", "transcription", "routes"} <= set(hours)
+        assert {"embedding", "transcription", "routes", "comparison", "scenarios", "ways"} <= set(hours)
+        assert (compared["sync"]["usd"], compared["batch"]["usd"]) == ("57.228", "28.614")
+        assert (compared["take"], compared["worth_until_usd"]) == ("sync", "1.3182")
         for wrong in ("", "?hours=1&documents=2", "?hours=-1", "?hours=many", "?hours=1e9", "?documents=1.5"):
             assert "pattern" not in problem(me.get(f"/api/v1/estimate{wrong}"), 400)["detail"]

@@ -12,6 +12,7 @@ import time
 import httpx
 
 from core.application import Application
+from core.principal import EVERYONE
 from core.settings import ROOT, Settings
 from tests.installation import cut
 
@@ -51,7 +52,7 @@ def send_until_killed(url, key, sound, seed, accepted):
 def test_every_accepted_file_and_task_outlives_a_kill(tmp_path):
     sound = cut(tmp_path).read_bytes()
     home = tmp_path / "home"
-    key = Application(Settings(stenogram_home=home)).keys.make("test")
+    key = Application(Settings(stenogram_home=home)).keys.make(EVERYONE, "test")
     server, url = start(home)
     accepted: dict[str, str] = {}
     senders = [

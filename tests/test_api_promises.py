@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import http.server
@@ -23,9 +22,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import update
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from api.orders import Order
 from core.clients import webhooks
 from core.database.tables import Callback, IdempotencyKey, Recording, Task
 from core.errors import BadRequest
+from core.principal import EVERYONE
 from tests import drive
 from tests.installation import generous, problem, upload
 from tests.serve import serve
@@ -69,10 +70,10 @@ def test_the_same_name_for_another_request_is_refused(me, clip):
 
 
 def test_names_of_requests_belong_to_their_key(served, me, clip):
-    mine = bring(me, clip, "a").json()["task_id"]
+    my_task = bring(me, clip, "a").json()["task_id"]
 
     with served.client() as other:
-        assert bring(other, clip, "a").json()["task_id"] != mine
+        assert bring(other, clip, "a").json()["task_id"] != my_task
 
 
 def test_twenty_equal_requests_at_once_are_one_task(me, clip):
@@ -106,7 +107,7 @@ def silence(n: int) -> bytes:
 def test_first_uploads_of_the_same_bytes_at_once_are_one_recording(tmp_path, database_url):
     """By one key and by another, with and without a name for the request, in every kind of database."""
     with serve(generous(tmp_path, database_url=database_url)) as served, ThreadPoolExecutor(6) as pool:
-        mine, theirs = (served.app.keys.make(name) for name in ("mine", "theirs"))
+        my_key, their_key = (served.app.keys.make(EVERYONE, name) for name in ("mine", "theirs"))
 
         def send(n, key, name):
             with served.client(key) as client:
@@ -114,7 +115,14 @@ def test_first_uploads_of_the_same_bytes_at_once_are_one_recording(tmp_path, dat
                 return client.post("/api/v1/transcribe", files={"file": silence(n)}, headers=named)
 
         for n in range(2):
-            senders = [(mine, ""), (mine, ""), (theirs, ""), (theirs, ""), (mine, f"{n}"), (mine, f"{n}")]
+            senders = [
+                (my_key, ""),
+                (my_key, ""),
+                (their_key, ""),
+                (their_key, ""),
+                (my_key, f"{n}"),
+                (my_key, f"{n}"),
+            ]
             sent = list(pool.map(lambda who, n=n: send(n, *who), senders))
             assert [answer.status_code for answer in sent] == [202] * 6, [answer.text for answer in sent]
             recordings = [answer.json()["recording_id"] for answer in sent]
@@ -122,13 +130,44 @@ def test_first_uploads_of_the_same_bytes_at_once_are_one_recording(tmp_path, dat
             assert sent[4].json()["task_id"] == sent[5].json()["task_id"]
         drive.perform_all(served.app)
 
-        for key, number in ((mine, 3), (theirs, 2)):
+        for key, number in ((my_key, 3), (their_key, 2)):
             with served.client(key) as client:
-                told = client.get("/api/v1/tasks?limit=500").json()
-                assert told["total"] == 2 * number
-                assert {task["status"] for task in told["tasks"]} == {"completed"}
+                tasks = client.get("/api/v1/tasks?limit=500").json()
+                assert tasks["total"] == 2 * number
+                assert {task["status"] for task in tasks["tasks"]} == {"completed"}
                 assert client.get("/api/v1/recordings").json()["total"] == 2
         served.app.database.close()
+
+
+def test_a_field_that_a_newer_version_understands_makes_no_other_request(me, clip, monkeypatch):
+    """The same bytes on the wire before and after an upgrade, here of a default."""
+    first = bring(me, clip, "a", title="call").json()["task_id"]
+
+    monkeypatch.setattr(Order.model_fields["subtitles"], "default", True)
+    Order.model_rebuild(force=True)
+    try:
+        assert bring(me, clip, "a", title="call").json()["task_id"] == first
+    finally:
+        monkeypatch.undo()
+        Order.model_rebuild(force=True)
+
+
+def test_a_name_from_before_the_upgrade_still_has_its_task(served, me, clip):
+    first = bring(me, clip, "a").json()["task_id"]
+    with served.app.database.write() as session:
+        session.execute(update(IdempotencyKey).values(body=""))  # as the revision of the database leaves it
+
+    assert bring(me, clip, "a").json()["task_id"] == first
+
+
+def test_the_same_request_for_another_transcript_is_one_task(me, clip):
+    recording_id = bring(me, clip, "a").json()["recording_id"]
+    again = f"/api/v1/recordings/{recording_id}/transcribe"
+    first, second = (me.post(f"{again}?force=true", headers={"Idempotency-Key": "b"}) for _ in range(2))
+
+    assert first.json()["task_id"] == second.json()["task_id"]
+    other = me.post(f"{again}?force=true&language=ru", headers={"Idempotency-Key": "b"})
+    assert problem(other, 409)["code"] == "conflict"
 
 
 def test_after_a_day_a_name_means_nothing(served, me, clip):
@@ -195,12 +234,12 @@ def test_the_end_of_a_task_is_told_once_and_signed(served, me, clip, listen):
 
     [(path, headers, body)] = listener.heard
     assert path == "/ended?of=tasks"
-    told = json.loads(body)
-    assert (told["task_id"], told["status"]) == (accepted["task_id"], "completed")
-    assert told == me.get(f"/api/v1/tasks/{accepted['task_id']}").json()
+    payload = json.loads(body)
+    assert (payload["task_id"], payload["status"]) == (accepted["task_id"], "completed")
+    assert payload == me.get(f"/api/v1/tasks/{accepted['task_id']}").json()
     secrets = me.get("/api/v1/callback-secret").json()
     assert headers["webhook-id"] == accepted["task_id"]
-    assert Webhook(secrets["signing_secret"]).verify(body, headers) == told
+    assert Webhook(secrets["signing_secret"]).verify(body, headers) == payload
     with pytest.raises(WebhookVerificationError):
         Webhook(secrets["signing_secret"]).verify(body + b" ", headers)
 
@@ -295,8 +334,8 @@ def test_public_addresses_are_taken(url):
 
 def call(url, *, anywhere=False):
     """Make one call without a task: None, or what went wrong."""
-    one = webhooks._Call("task", url, b"{}", webhooks.sign("00" * 32, "task", b"{}", time.time()))
-    return asyncio.run(webhooks._all([one], anywhere=anywhere))[0]
+    one = webhooks.Call("task", url, b"{}", webhooks.sign("00" * 32, "task", b"{}", time.time()))
+    return webhooks.post_all([one], anywhere=anywhere)[0]
 
 
 def test_a_name_that_leads_into_a_private_network_is_not_called(listen):
@@ -345,12 +384,14 @@ def certificate(folder, name):
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
-    made = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-    made = made.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(hours=1))
-    made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    builder = (
+        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    )
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(hours=1))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
     pem = serialization.Encoding.PEM
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / name).write_bytes(made.sign(key, hashes.SHA256()).public_bytes(pem) + secret)
+    (folder / name).write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(pem) + secret)
     return folder / name
 
 
@@ -442,18 +483,20 @@ def test_the_fourth_task_of_a_key_waits_and_is_not_refused(tmp_path, clip):
     ):
         rung: list[str] = []
         served.app.job_queue.notifier = lambda _queue, _kind, job_id: rung.append(job_id)
-        mine = [upload(me, clip, force="true").json()["task_id"] for _ in range(4)]
-        theirs = upload(other, clip, force="true").json()["task_id"]
+        my_tasks = [upload(me, clip, force="true").json()["task_id"] for _ in range(4)]
+        their_task = upload(other, clip, force="true").json()["task_id"]
         jobs = {job.task_id: job.id for job in drive.ready(served.app)}
 
-        claims = {task: served.app.job_queue.claim(job, "worker") for task, job in jobs.items()}
+        claims = [served.app.job_queue.claim(job, "worker") for job in jobs.values()]
 
-        assert [claims[task] is not None for task in (*mine, theirs)] == [True, True, True, False, True]
-        assert me.get(f"/api/v1/tasks/{mine[3]}").json()["status"] == "queued"
+        claimed = {claim.task_id for claim in claims if claim}
+        assert their_task in claimed
+        (waiting,) = set(my_tasks) - claimed
+        assert me.get(f"/api/v1/tasks/{waiting}").json()["status"] == "queued"
         rung.clear()
-        me.post(f"/api/v1/tasks/{mine[0]}/cancel")
-        assert rung == [jobs[mine[3]]]
-        assert served.app.job_queue.claim(jobs[mine[3]], "worker") is not None
+        me.post(f"/api/v1/tasks/{(claimed - {their_task}).pop()}/cancel")
+        assert jobs[waiting] in rung
+        assert served.app.job_queue.claim(jobs[waiting], "worker") is not None
 
 
 def test_waiting_tasks_of_a_busy_key_are_not_woken_in_vain(tmp_path, clip):

@@ -28,8 +28,8 @@ QUIET = settings(max_examples=6, deadline=None, suppress_health_check=list(Healt
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    with serve(generous(tmp_path_factory.mktemp("tus"), upload_max_bytes=3_000_000)) as served:
+def served(tmp_path_factory, kept_in):
+    with serve(generous(tmp_path_factory.mktemp("tus"), **kept_in, upload_max_bytes=3_000_000)) as served:
         yield served
 
 
@@ -72,14 +72,14 @@ class Client:
     def finish(self) -> str:
         """Send until there is a task; its id."""
 
-        def look() -> str | None:
+        def probe() -> str | None:
             answer = self.ask()
             at = int(answer.headers["upload-offset"])
             if at < len(self.content):
                 self.send(at, self.content[at:])
             return answer.headers.get(TASK)
 
-        return until(look, 60, "a task")
+        return until(probe, 60, "a task")
 
 
 def begin(me: httpx.Client, content: bytes) -> str:
@@ -94,11 +94,11 @@ def test_one_after_another_the_bytes_are_those_that_were_taken(served, clip, ste
     content = clip.read_bytes()
     with served.client(**TUS) as me:
         client = Client(me, begin(me, content), content)
-        taken = 0
+        offset = 0
         for how, size in steps:
             client.write(how, size)
-            taken = min(len(content), taken + size) if how == "on" else taken
-            assert client.ask().headers["upload-offset"] == f"{taken}"
+            offset = min(len(content), offset + size) if how == "on" else offset
+            assert client.ask().headers["upload-offset"] == f"{offset}"
         task_id = client.finish()
 
         assert me.get("/api/v1/tasks").json()["total"] == 1
@@ -159,3 +159,27 @@ def assert_whole(served, task_id: str, content: bytes) -> None:
     assert recording.sha256 == hashlib.sha256(content).hexdigest()
     assert served.app.blobs.path(recording.sha256).read_bytes() == content
     assert not list((served.app.settings.home / "uploads").iterdir())
+
+
+def test_a_length_may_be_said_last(served, clip):
+    """As while something is recorded (creation-defer-length); once said it stands."""
+    content = clip.read_bytes()
+    with served.client(**TUS) as me:
+        assert me.post("/api/v1/uploads").status_code == 400
+        told = {"Upload-Defer-Length": "1", "Upload-Metadata": "language ZW4="}
+        client = Client(me, me.post("/api/v1/uploads", headers=told).headers["location"], content)
+        client.send(0, content[:5000])
+        asked = client.ask().headers
+        assert (asked["upload-offset"], asked["upload-defer-length"]) == ("5000", "1")
+        assert "upload-length" not in asked
+
+        def last(offset: int, length: int, piece: bytes = b"") -> httpx.Response:
+            headers = {**PIECE, "Upload-Offset": f"{offset}", "Upload-Length": f"{length}"}
+            return me.patch(client.address, headers=headers, content=piece)
+
+        assert last(5000, 4999).status_code == 409
+        assert last(5000, 3_000_001).status_code == 413
+        assert last(5000, len(content), content[5000:6000]).status_code == 204
+        assert last(6000, len(content) + 1).status_code == 409
+        task_id = client.finish()
+    assert_whole(served, task_id, content)

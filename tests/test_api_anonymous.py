@@ -5,20 +5,26 @@ Every address of the description is tried, with ids of another key.
 
 from __future__ import annotations
 
+import base64
+import itertools
 import re
+from urllib.parse import quote
 
 import httpx
 import pytest
 
+from core.principal import EVERYONE
 from tests.installation import done, generous, problem, upload
 from tests.serve import serve
 
+SPOKEN = {"name": "x", "source": "speaker_1", "target": "new", "start_s": 0}
+"""Whatever an operation on speakers and voices asks for."""
 TUS = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory):
-    with serve(generous(tmp_path_factory.mktemp("strangers"))) as served:
+def served(tmp_path_factory, kept_in):
+    with serve(generous(tmp_path_factory.mktemp("strangers"), **kept_in)) as served:
         yield served
 
 
@@ -36,18 +42,29 @@ def owned(served, clip):
 
 
 def addresses(served, ids):
-    """Method and address of every operation with an id in it, with every id."""
-    described = httpx.get(f"{served.url}/openapi.json").json()["paths"]
-    for path, operations in described.items():
+    """Method and address of every operation with an id in it, with every id, and what may be sent there."""
+    described = httpx.get(f"{served.url}/openapi.json").json()
+    for path, operations in described["paths"].items():
         if "{" not in path:
             continue
         for id_ in ids:
-            for method in operations:
-                yield method.upper(), re.sub(r"\{\w+\}", id_, path)
+            for method, operation in operations.items():
+                address = re.sub(r"\{\w+\}", id_, path.replace("{n}", "1"))
+                yield method.upper(), address, _sent(described, operation)
+
+
+def _sent(described, operation):
+    """The example of a body of JSON, else bytes, where the operation takes a body."""
+    content_types = operation.get("requestBody", {}).get("content", {})
+    if "application/json" not in content_types:
+        return {"content": b"x"} if content_types else {}
+    name = content_types["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    example = described["components"]["schemas"][name].get("examples", [SPOKEN])[0]
+    return {"json": example, "headers": {"Content-Type": "application/json"}}
 
 
 def everything(served):
-    with served.client(served.app.keys.make("boss", admin=True)) as admin:
+    with served.client(served.app.keys.make(EVERYONE, "boss", admin=True)) as admin:
         tasks, recordings = admin.get("/api/v1/tasks").json(), admin.get("/api/v1/recordings").json()
     return tasks["tasks"], recordings["recordings"]
 
@@ -56,11 +73,8 @@ def test_a_stranger_gets_404_everywhere_and_changes_nothing(served, owned):
     before = everything(served)
     tried = 0
     with served.client(**TUS) as stranger:
-        for method, address in addresses(served, [*owned.values(), "0" * 32]):
-            body = {"content": b"x"}
-            if "/speakers/" in address:
-                body = {"json": {"name": "x"}, "headers": {"Content-Type": "application/json"}}
-            answer = stranger.request(method, address, **(body if method == "PATCH" else {}))
+        for method, address, body in addresses(served, [*owned.values(), "0" * 32]):
+            answer = stranger.request(method, address, **body)
             assert answer.status_code == 404, (method, address, answer.text)
             tried += 1
 
@@ -70,10 +84,10 @@ def test_a_stranger_gets_404_everywhere_and_changes_nothing(served, owned):
 
 def test_not_found_is_the_same_for_what_is_another_s_and_for_what_is_not(served, owned):
     with served.client() as stranger:
-        theirs = problem(stranger.get(f"/api/v1/tasks/{owned['task_id']}"), 404)
+        other_problem = problem(stranger.get(f"/api/v1/tasks/{owned['task_id']}"), 404)
         nothing = problem(stranger.get(f"/api/v1/tasks/{'0' * 32}"), 404)
 
-    assert theirs == nothing
+    assert other_problem == nothing
 
 
 def test_lists_and_searches_of_a_stranger_are_empty(served, owned):
@@ -83,21 +97,83 @@ def test_lists_and_searches_of_a_stranger_are_empty(served, owned):
 
 
 def test_a_revoked_key_is_a_stranger_at_once(served):
-    key = served.app.keys.make("gone")
+    key = served.app.keys.make(EVERYONE, "gone")
     with served.client(key) as client:
         assert client.get("/api/v1/tasks").status_code == 200
-        served.app.keys.revoke(key[4:12])
+        served.app.keys.revoke(EVERYONE, key[4:12])
         problem(client.get("/api/v1/tasks"), 401)
 
 
 @pytest.mark.parametrize("id_", ["..", "%2e%2e", "%27%20OR%201=1%20--", "%00", "я", "a" * 5000])
 def test_no_id_breaks_anything(served, owned, id_):
     with served.client(**TUS) as me:
-        for method, address in addresses(
+        for method, address, _ in addresses(
             served, [id_.replace("'", "%27").replace(" ", "%20").replace("\0", "%00")]
         ):
             answer = me.request(method, served.url + address)
             assert answer.status_code in {400, 404, 405}, (method, address, answer.text)
+
+
+NASTY = [
+    "\0",
+    "a\0b",
+    "'; DROP TABLE tasks; --",
+    "%",
+    "_",
+    "\\",
+    "\ud800",
+    "я" * 5000,
+    "9" * 40,
+    "-1",
+    "{}",
+    "NaN",
+]
+REACHING_RECORDS = {"title", "tags", "callback_url"}
+"""The fields whose text is kept as it is: the others are compared with a list before a database sees them."""
+
+
+def _asked(served, path: str) -> list[str]:
+    """What the description says one may ask there."""
+    described = httpx.get(f"{served.url}/openapi.json").json()["paths"][f"/api/v1/{path}"]["get"]
+    return [each["name"] for each in described["parameters"] if each["in"] == "query"]
+
+
+@pytest.mark.parametrize("path", ["search", "tasks", "recordings", "estimate", "monitor"])
+def test_nothing_that_is_asked_breaks_anything(served, path):
+    names = _asked(served, path)
+    assert names
+    with served.client(served.app.keys.make(EVERYONE, "boss", admin=True)) as admin:
+        for name, nasty in itertools.product(names, NASTY):
+            value = quote(nasty.encode("utf-8", "surrogatepass"))
+            answer = admin.get(f"/api/v1/{path}?{name}={value}")
+            assert answer.status_code in {200, 400, 404}, (name, nasty[:20], answer.text)
+
+
+@pytest.mark.parametrize("field", ["title", "tags", "language", "engine", "callback_url", "speakers", "lane"])
+def test_nothing_that_is_told_breaks_anything(served, me, clip, field):
+    if not served.app.database.has_local_clock and field not in REACHING_RECORDS:
+        pytest.skip("refused before any database is asked")
+    boundary = "--b\r\nContent-Disposition: form-data; name="
+    for nasty in NASTY:
+        value = nasty.encode("utf-8", "surrogatepass")
+        body = f'{boundary}"{field}"\r\n\r\n'.encode() + value
+        body += f'\r\n{boundary}"file"; filename="a{nasty[:200]}.wav"\r\n\r\n'.encode(
+            "utf-8", "surrogatepass"
+        )
+        body += clip.read_bytes() + b"\r\n--b--\r\n"
+        kind = {"Content-Type": "multipart/form-data; boundary=b", "Idempotency-Key": ascii(nasty)[:100]}
+
+        answer = me.post("/api/v1/transcribe", content=body, headers=kind)
+
+        assert answer.status_code in {202, 400}, (nasty[:20], answer.text)
+        encoded = base64.b64encode(value).decode()
+        if len(encoded) < 7000:
+            headers = {
+                **TUS,
+                "Upload-Length": "10",
+                "Upload-Metadata": f"{field} {encoded},filename {encoded}",
+            }
+            assert me.post("/api/v1/uploads", headers=headers).status_code in {201, 400}, nasty[:20]
 
 
 def test_those_who_guess_keys_are_slowed_down(tmp_path):
@@ -146,7 +222,7 @@ def test_a_key_that_is_none_opens_nothing(served, key):
 
 
 def test_a_key_may_come_as_a_bearer(served):
-    key = served.app.keys.make("bearer")
+    key = served.app.keys.make(EVERYONE, "bearer")
 
     with served.client("", Authorization=f"Bearer {key}") as client:
         del client.headers["X-API-Key"]
@@ -156,7 +232,7 @@ def test_a_key_may_come_as_a_bearer(served):
 def test_an_admin_sees_all_and_others_only_theirs(served, me, clip):
     task_id = upload(me, clip).json()["task_id"]
 
-    with served.client() as other, served.client(served.app.keys.make("boss", admin=True)) as admin:
+    with served.client() as other, served.client(served.app.keys.make(EVERYONE, "boss", admin=True)) as admin:
         problem(other.get(f"/api/v1/tasks/{task_id}"), 404)
         assert other.get("/api/v1/tasks").json()["total"] == 0
         assert admin.get(f"/api/v1/tasks/{task_id}").status_code == 200
@@ -164,8 +240,8 @@ def test_an_admin_sees_all_and_others_only_theirs(served, me, clip):
 
 def test_nobody_finds_what_others_said(served, me, clip):
     task_id = done(served, me, clip)
-    said = me.get(f"/api/v1/tasks/{task_id}/result").json()
+    result = me.get(f"/api/v1/tasks/{task_id}/result").json()
 
     with served.client() as other:
-        assert other.get("/api/v1/search", params={"q": said["transcription"]}).json()["total"] == 0
-        problem(other.get("/api/v1/search", params={"q": "a", "recording_id": said["recording_id"]}), 404)
+        assert other.get("/api/v1/search", params={"q": result["transcription"]}).json()["total"] == 0
+        problem(other.get("/api/v1/search", params={"q": "a", "recording_id": result["recording_id"]}), 404)
