@@ -7,6 +7,7 @@ length, and believes every X-Forwarded-For of this machine.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator
@@ -23,6 +24,9 @@ from core import logs
 from core.settings import ROOT
 from jobs.entry import explained
 from jobs.installation import application
+from jobs.pulse import beat_forever
+from pages.components.sessions import Sessions, sign_in_secrets
+from pages.components.shell import Shell
 
 
 def _log() -> None:
@@ -30,23 +34,27 @@ def _log() -> None:
 
 
 @asynccontextmanager
-async def _logging(_app: object) -> AsyncIterator[None]:
-    """Once more when all of Streamlit is loaded: it gives each of its loggers a handler of its own."""
-    _log()
+async def _living(_app: object) -> AsyncIterator[None]:
+    """Tells the runner that requests can be answered, as long as the loop turns."""
+    _log()  # once more: all of Streamlit is loaded now, and gives each of its loggers a handler of its own
+    beating = asyncio.create_task(beat_forever())
     yield
+    beating.cancel()
 
 
 with explained():
     settings = application().settings
+    secrets = sign_in_secrets(application())
 config.set_option("server.allowedHosts", [host.strip("[]") for host in settings.served_hosts])
 app = st.App(
     ROOT / "pages" / "_frame.py",
-    middleware=[Middleware(Dispatcher)],
+    middleware=[Middleware(Dispatcher), Middleware(Sessions), Middleware(Shell)],
+    secrets=secrets,
     exception_handlers={500: broken_page},
-    lifespan=_logging,
+    lifespan=_living,
 )
 _log()
 threading.Thread(target=application().warm_up, daemon=True).start()
 
 if __name__ == "__main__":
-    uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, **server.options(settings))
+    uvicorn.run(app, host=settings.host, port=settings.port, log_config=None, **server.options())

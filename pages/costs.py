@@ -1,15 +1,18 @@
-"""Costs: what will it cost, when is it ready, and what did it come to."""
+"""Costs: sync or batch, by which way, what it comes to, and what it came to."""
 
 import streamlit as st
 
 from core.errors import StenogramError
-from pages.components import charts, plan, plan_exports, prices, proof
+from pages.components import charts, compared, figures, plan, plan_exports, prices, proof, recommended, sheet
 from pages.components.common import gettext, translate_error
 
 plan.settle()
-with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    st.title(gettext("Costs"), anchor=False, width="content")
+figures.style()
+with st.container(key="costs-head"):
+    st.title(gettext("Costs"), anchor=False)
     view = plan.choose("view", plan.VIEWS)
+    workload = plan.ask() if view in ("plan", "sheet") else None
+plan.carry()
 
 if view == "proof":
     proof.draw()
@@ -19,31 +22,37 @@ if view == "prices":
     prices.draw()
     st.stop()
 
-asked = plan.ask()
-if asked is None:
+if workload is None:
     st.stop()
 
 try:
-    answer = plan.answered(asked)
+    answer = plan.answered(workload)
+    both = answer.compared(st.session_state["who"])
 except StenogramError as error:
     st.error(translate_error(error))
     st.stop()
 
 plan_exports.show_prices_of_link()
-plan.result(answer)
+if view == "sheet":
+    sheet.draw(answer, both)
+    st.stop()
+
+compared.side_by_side(answer, both)
+compared.suppose(answer)
 plan.run(answer)
 
-st.subheader(gettext("Every way"), anchor=False)
-plan.ways(answer)
+if answer.work.audio_s:
+    st.header(gettext("The ways that matter"), anchor=False)
+    recommended.that_matter(answer)
+recommended.all_of_them(answer)
 
-st.subheader(gettext("Price against time"), anchor=False)
-charts.deadline(answer)
+st.header(gettext("Price against time"), anchor=False)
+charts.price_and_time(answer)
 
-with st.expander(gettext("Search by meaning: now or in a batch?")):
-    charts.lanes(answer)
-with st.expander(gettext("What matters most")):
-    charts.tornado(answer)
+compared.four_scenarios(answer)
+
 with st.expander(gettext("What it stands on")):
+    charts.tornado(answer)
     plan.ground(answer)
 with st.expander(gettext("Take it along")):
     plan_exports.export(answer, plan.SCENARIO)

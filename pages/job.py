@@ -8,11 +8,11 @@ from core.monitor import job_list
 from jobs.installation import application
 from pages.components import history
 from pages.components.common import gettext, plain, translate_error
-from pages.components.live import actions, attempt, who
+from pages.components.live import actions, attempt, principal
 
 app = application()
 try:
-    detail = job_list.detail(app, who(), st.query_params.get("id", ""))
+    detail = job_list.detail(app, principal(), st.query_params.get("id", ""))
 except StenogramError as error:
     st.title(translate_error(error), anchor=False)
     st.page_link("monitor.py", label=gettext("Monitor"), icon=":material/arrow_back:")
@@ -43,10 +43,10 @@ if actions().allowed:
             attempt(lambda: actions().retry([task.id]))
             st.rerun()
 
-st.subheader(gettext("Timeline"), anchor=False)
+st.header(gettext("Timeline"), anchor=False)
 history.timeline(detail.stages)
 
-if job.traceback and who().admin:
+if job.traceback and principal().admin:
     with st.expander(gettext("Traceback")):
         st.code(job.traceback, language=None)
 

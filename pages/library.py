@@ -3,50 +3,58 @@
 import streamlit as st
 
 from core.library import views
+from core.library.recordings import NEWEST
 from core.monitor import monitor
 from jobs.installation import application
-from pages.components import common
-from pages.components.common import WHO, gettext
+from pages.components import address, bulk, common, recycle_bin
+from pages.components.common import current_principal, gettext
 
 PAGE = 20
 database = application().database
 
+if st.query_params.get("view") == "bin":
+    recycle_bin.view()
+    st.stop()
+
 st.title(gettext("Library"), anchor=False)
-if gone := st.session_state.pop("deleted", ""):
-    st.toast(gettext("“{title}” is deleted.", title=common.plain(gone)), icon=":material/delete:")
+recycle_bin.undo()
 
-if not views.totals(database, WHO).recordings:
-    st.write(gettext("There are no recordings yet."))
-    st.page_link("upload.py", label=gettext("Upload the first recording"), icon=":material/upload:")
+if not views.totals(database, current_principal()).recordings:
+    common.nothing_yet()
+    recycle_bin.link()
     st.stop()
 
-with st.container(horizontal=True):
-    title = st.text_input(
-        gettext("Title"),
-        placeholder=gettext("Part of a title"),
-        label_visibility="collapsed",
-        icon=":material/search:",
-        key="title",
-        bind="query-params",
+with st.container(horizontal=True, vertical_alignment="center"):
+    title = address.text(
+        "title", gettext("Title"), placeholder=gettext("Part of a title"), icon=":material/search:"
     )
-    states = {"": gettext("Any state"), **common.translated(monitor.STATUSES)}
-    status = st.selectbox(
-        gettext("State"), states, format_func=states.__getitem__, label_visibility="collapsed"
-    )
-    tags = {"": gettext("Any tag"), **{tag: tag for tag in views.tags(database, WHO)}}
-    tag = st.selectbox(gettext("Tag"), tags, format_func=tags.__getitem__, label_visibility="collapsed")
+    states = {"": gettext("Any state"), **common.translated({**monitor.STATUSES, **views.NEEDS})}
+    status = address.choice("state", gettext("State"), states)
+    sort = address.choice("sort", gettext("Order"), common.translated(views.SORTS), usual=NEWEST)
+    tags = {"": gettext("Any tag"), **{tag: tag for tag in views.tags(database, current_principal())}}
+    tag = address.choice("tag", gettext("Tag"), tags)
+    shapes = {"": gettext("List"), "table": gettext("Table")}
+    shape = address.segments("view", gettext("View"), shapes, usual="")
+bulk.folders(tag)
 
-total, _ = views.cards(database, WHO, words=title, tag=tag, status=status, limit=0)
-
-if not total:
-    st.write(gettext("No recording fits this filter."))
+if shape == "table":
+    bulk.table_view(title, tag, status)
+    recycle_bin.link()
     st.stop()
 
-page = 1
-rows = st.container()
-if total > PAGE:
-    page = st.pagination(-(-total // PAGE), key="page")
-
-with rows:
-    st.caption(common.ngettext("{n} recording", "{n} recordings", total))
-    common.live_rows(title=title, tag=tag, status=status, limit=PAGE, offset=PAGE * (page - 1))
+page = address.page("page")
+offset = PAGE * (page - 1)
+head = st.container()
+total = common.live_rows(title=title, tag=tag, status=status, sort=sort, limit=PAGE, offset=offset)
+with head:
+    if total:
+        st.caption(common.ngettext("{n} recording", "{n} recordings", total))
+    else:
+        st.write(gettext("No recording fits this filter."))
+        st.page_link("library.py", label=gettext("All recordings"), icon=":material/filter_alt_off:")
+address.pages("page", -(-total // PAGE))
+_, shown = views.cards(
+    database, current_principal(), words=title, tag=tag, status=status, sort=sort, limit=PAGE, offset=offset
+)
+bulk.several([card.recording for card in shown])
+recycle_bin.link()

@@ -5,56 +5,47 @@ import functools
 import streamlit as st
 
 from core.errors import StenogramError
-from core.library import moments, views
+from core.library import moments as searching
+from core.library import views
 from jobs.installation import application
-from pages.components import common
-from pages.components.common import WHO, gettext, language, plain, translate_error
+from pages.components import address, common, moments, saved_searches, search_filters
+from pages.components.common import current_principal, gettext, language, translate_error
 
 app = application()
-totals = views.totals(app.database, WHO)
+totals = views.totals(app.database, current_principal())
 
-st.title(gettext("Search"), anchor=False)
+st.title(gettext("Search"), anchor=False, help=gettext(common.OPERATORS))
 
-question = st.text_input(
-    gettext("Search"),
-    placeholder=gettext("What was said?"),
-    label_visibility="collapsed",
-    icon=":material/search:",
-    max_chars=2000,
-    key="q",
-    bind="query-params",
+if not totals.recordings:
+    common.nothing_yet()
+    st.stop()
+
+question = address.text(
+    "q", gettext("Search"), placeholder=gettext("What was said?"), icon=":material/search:", most=2000
 )
-modes = common.translated(common.MODES)
-mode = st.segmented_control(
-    gettext("How to search"),
-    list(modes),
-    default="hybrid",
-    required=True,
-    format_func=modes.__getitem__,
-    label_visibility="collapsed",
-    key="mode",
-)
+with st.container(horizontal=True, vertical_alignment="center", key="filters"):
+    modes = common.translated(common.MODES)
+    mode = address.segments("mode", gettext("How to search"), modes, usual="hybrid")
+    speaker = moments.speaker(app.passages.speakers(current_principal()))
+    sort = address.choice("sort", gettext("Order"), common.translated(moments.SORTS), usual="best")
+    search_filters.choose(question)
+search_filters.active(question, mode)
 st.caption(common.coverage(totals))
 
-if not question.strip():
+if saved := st.query_params.get("saved", ""):
+    saved_searches.seen(saved)
+if not (question.strip() or speaker):
+    saved_searches.all_of_them()
     st.stop()
+if not question.strip():
+    question = f'speaker:"{speaker}"'
 
 try:
     with st.spinner(gettext("Searching…")):
-        find = functools.partial(moments.find, app.searcher, app.recordings, WHO)
-        found = find(question, mode=mode, limit=30, language=language())
+        find = functools.partial(searching.find, app.searcher, app.recordings, current_principal())
+        result = find(question, mode=mode, limit=30, speaker=speaker, language=language(), sort=sort)
 except StenogramError as error:
     st.error(translate_error(error))
     st.stop()
 
-answers = [result for result in found.results if result.answer]
-nearest = [result for result in found.results if not result.answer]
-if not found.total:
-    st.write(gettext("Nothing was found. Try other words."))
-if found.notice:
-    st.info(plain(found.notice))
-marked = " ".join([question, *(each.read for each in found.instead)])
-common.groups(views.grouped(answers, marked))
-if nearest:
-    st.markdown(gettext("Less certain:") if answers else gettext("Nothing says that; nearest by meaning:"))
-    common.groups(views.grouped(nearest, marked), key="nearest")
+moments.results(result, question, mode)

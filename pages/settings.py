@@ -3,57 +3,38 @@
 import streamlit as st
 
 from jobs.installation import application
-from pages.components import common, embedder, providers
-from pages.components.common import facts, gettext, translate_fact
+from pages.components import api_keys, common, destinations, embedder, notifications, providers, voices
+from pages.components.common import gettext
 
 app = application()
 common.admins_only()
 st.title(gettext("Settings"), anchor=False)
 
-st.subheader(gettext("Engines"), anchor=False)
-for engine in app.engines.values():
-    readiness = engine.readiness()
-    with common.tight():
-        with common.line():
-            st.markdown(translate_fact(engine.title), width="stretch")
-            st.badge(**common.readiness(readiness))
-        st.caption(facts(common.language_names(engine.languages), translate_fact(readiness.reason)))
+st.header(gettext("Engines"), anchor=False)
+providers.engines()
 
-st.subheader(gettext("Search by meaning"), anchor=False)
+st.header(gettext("Search by meaning"), anchor=False)
 embedder.active()
 embedder.banner()
 
 if app.model_downloads.all():
-    st.subheader(gettext("Models to download"), anchor=False)
+    st.header(gettext("Models to download"), anchor=False)
     providers.models()
 
-st.subheader(gettext("Providers"), anchor=False)
+st.header(gettext("Providers"), anchor=False)
 providers.draw()
+voices.setting()
 
-st.subheader(gettext("API keys"), anchor=False)
-for key in app.keys.all():
-    with common.tight():
-        with common.line():
-            st.text(key.name, width="stretch")
-            if key.revoked_at:
-                st.badge(gettext("Revoked"), color="gray")
-            else:
-                with st.popover(gettext("Revoke"), type="tertiary", key=f"ask-{key.id}"):
-                    st.write(gettext("Programs with this key are refused from then on."))
-                    if st.button(gettext("Revoke for good"), type="primary", key=f"revoke-{key.id}"):
-                        app.keys.revoke(key.id)
-                        st.rerun()
-        st.caption(common.about_key(key))
+st.header(gettext("API keys"), anchor=False)
+api_keys.draw()
 
-with st.form("key", clear_on_submit=True):
-    name = st.text_input(gettext("Name of a new key"), max_chars=60)
-    admin = st.checkbox(gettext("May see and change everything"))
-    if st.form_submit_button(gettext("Create key")) and name.strip():
-        st.session_state["made"] = app.keys.make(name.strip(), admin=admin, language=common.language())
-        st.rerun()
-if made := st.session_state.pop("made", ""):
-    st.success(gettext("Keep this key now: it cannot be shown again."))
-    st.code(made, language=None)
+st.header(gettext("Results and calls"), anchor=False)
+destinations.draw()
+destinations.deliveries()
 
-st.subheader(gettext("This installation"), anchor=False)
-st.dataframe(common.installation(), hide_index=True)
+st.header(gettext("Notifications"), anchor=False)
+notifications.draw()
+
+st.header(gettext("This installation"), anchor=False)
+st.page_link("audit.py", label=gettext("Audit trail: who did what here"), icon=":material/policy:")
+common.table(common.installation())

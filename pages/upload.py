@@ -6,48 +6,52 @@ import streamlit as st
 
 from core.library import views
 from jobs.installation import application
-from pages.components import common, embedder, transcription_form, uploader
+from pages.components import common, embedder, file_intake, sharing, transcription_form, uploader, ways
 from pages.components.common import gettext
+from pages.components.transcription_form import ChosenOptions
 
 app = application()
-round_ = st.session_state.setdefault("round", 0)
 
-common.admins_only()
+common.changers_only()
 st.title(gettext("Upload"), anchor=False)
+
+if draw := ways.choose():
+    draw()
+    st.stop()
 
 with st.container():  # what is sent below goes on when this grows
     embedder.banner()
     if sent := st.session_state.get("outcomes"):
-        common.outcomes(sent)
+        file_intake.outcomes(sent)
         st.space("small")
-        st.subheader(gettext("Upload more"), anchor=False)
+        st.header(gettext("Upload more"), anchor=False)
 
-dropped = common.dropped(f"files-{round_}")
-folder = ""
-if app.settings.folders:
-    folders = {"": gettext("No folder"), **{str(path): str(path) for path in app.settings.folders}}
-    folder = st.selectbox(
-        gettext("Or a folder of the server"), folders, format_func=folders.__getitem__, key=f"folder-{round_}"
-    )
-files = [*dropped, *(views.in_folder(folder, app.settings.folders) if folder else [])]
+zone = st.container(key="zone")
+dropped = uploader.dropped()
+folder = uploader.folder()
+files = [
+    *(file for each in dropped for file in each.recordings),
+    *(views.in_folder(folder, app.settings.folders) if folder else []),
+]
 
-language, engine, ready = common.engine("upload", common.language())
+language, engine, ready = common.engine("upload", app.settings.spoken_language)
 
 with st.expander(gettext("More")):
     options = transcription_form.more(one=len(files) < 2)
+    options = replace(options, everybody=sharing.of_new("upload-sharing"))
 
-options, many = replace(options, language=language, engine=engine), 0
+form = ChosenOptions(replace(options, language=language, engine=engine))
+ready = ready and transcription_form.possible(form.options)
 with st.container():
     if ready:
-        options, many = transcription_form.draw(files, options)
+        form = transcription_form.draw(files, form.options)
 
-label = gettext("Go on") if files else gettext("Transcribe")
-if many:
-    label = common.ngettext("Transcribe {n} file", "Transcribe {n} files", many)
-if st.button(label, type="primary", disabled=not (files and ready), key="transcribe"):
-    st.session_state["outcomes"] = common.take(files, options)
-    st.session_state["round"] += 1
+label = transcription_form.label(form, bool(files and ready))
+if st.button(label, type="primary", disabled=not form.many, key="transcribe"):
+    outcomes = file_intake.take(files, form.options)
+    uploader.taken(dropped, outcomes)
+    st.session_state["outcomes"] = outcomes
     st.rerun()
 
-if ready:
-    uploader.draw(options)
+with zone:
+    uploader.draw(dropped, form.about)

@@ -19,8 +19,8 @@ def _served(app):
     installation.serve(None)
 
 
-@pytest.mark.parametrize(("locale", "said"), [("en-GB", "restore the backup"), ("ru-RU", "резервную копию")])
-def test_a_damaged_database_is_a_sentence_on_a_page(monkeypatch, locale, said):
+@pytest.mark.parametrize(("locale", "text"), [("en-GB", "restore the backup"), ("ru-RU", "резервную копию")])
+def test_a_damaged_database_is_a_sentence_on_a_page(monkeypatch, locale, text):
     def damaged(*_, **__):
         error = sqlite3.DatabaseError("database disk image is malformed: /srv/secret")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
@@ -34,4 +34,4 @@ def test_a_damaged_database_is_a_sentence_on_a_page(monkeypatch, locale, said):
     at.run()
 
     assert not at.exception
-    assert said in "\n".join(error.value for error in at.error)
+    assert text in "\n".join(error.value for error in at.error)

@@ -12,7 +12,7 @@ from core.i18n import catalogue
 from core.planning import plans
 from core.planning.plans import Archive, Candidate, Found
 from jobs.installation import application
-from pages.components import common
+from pages.components import common, file_intake
 from pages.components.common import duration, facts, gettext, ngettext, translate_error
 
 SHOW_EVERY = 25
@@ -22,12 +22,15 @@ SHOW_EVERY = 25
 def ask() -> list[Candidate]:
     """Files that were dropped, and those of a folder once somebody says so."""
     app = application()
-    candidates = plans.dropped(common.dropped("plan-files"))
+    candidates = plans.dropped(file_intake.dropped("plan-files"))
     if not app.settings.folders:
         return candidates
     with st.container(horizontal=True, vertical_alignment="bottom"):
         folder = st.text_input(
-            gettext("Or a folder of the server"), str(app.settings.folders[0]), key="plan-folder"
+            gettext("Or a folder of the server"),
+            str(app.settings.folders[0]),
+            key="plan-folder",
+            help=gettext("One that IMPORT_ROOTS allows. Its files are read where they are, and left there."),
         )
         if st.button(gettext("Read the folder"), key="read-folder"):
             st.session_state["plan-reading"] = folder
@@ -72,6 +75,14 @@ def looked(candidates: Sequence[Candidate]) -> Archive | None:
     return archive
 
 
+def none_readable() -> bool:
+    """Whether every file that was looked at last was refused."""
+    archive: Archive | None = st.session_state.get("plan-archive")
+    if archive is None or not archive.found:
+        return False
+    return len(archive.left_out("refused")) == len(archive.found)
+
+
 def _read_again() -> None:
     st.session_state.pop("plan-names", None)
 
@@ -104,15 +115,15 @@ def _described(archive: Archive) -> dict[str, Any] | None:
                 )
     if not archive.fresh:
         if sent := st.session_state.get("plan-outcomes"):
-            common.outcomes(sent)
+            file_intake.outcomes(sent)
         else:
             st.info(gettext("Nothing here is new."))
         return None
     return {"durations_s": lengths_s, **_speech(archive, sum(lengths_s))}
 
 
-def _counted(found: Sequence[Found], one: str, many: str) -> str:
-    return ngettext(one, many, len(found)) if found else ""
+def _counted(files: Sequence[Found], one: str, many: str) -> str:
+    return ngettext(one, many, len(files)) if files else ""
 
 
 def _speech(archive: Archive, sound_s: float) -> dict[str, Any]:

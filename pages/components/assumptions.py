@@ -57,18 +57,18 @@ def about(each: Assumption) -> str:
     kind, _, variant = each.name.partition(":")
     if each.about == each.name:
         return gettext("speed of {engine}, times real time", engine=variant)
-    said = str(catalogue.translate_fact(each.about, common.language()))
-    return f"{said} ({variant})" if variant in SPOKEN and kind != "chars_per_token" else said
+    text = str(catalogue.translate_fact(each.about, common.language()))
+    return f"{text} ({variant})" if variant in SPOKEN and kind != "chars_per_token" else text
 
 
 def sample(spoken_language: str) -> None:
     """Tokens counted by the provider on texts like yours, on request."""
-    if not common.may_change():
+    if not common.may_administer():
         return
     app = application()
     counted = app.estimates.samples.known(spoken_language)
-    if said := st.session_state.pop("sample-error", None):
-        st.error(said)
+    if message := st.session_state.pop("sample-error", None):
+        st.error(message)
     if counted:
         with common.line():
             st.caption(_counted(counted), width="stretch")
@@ -76,7 +76,13 @@ def sample(spoken_language: str) -> None:
                 gettext("Undo"), key="drop-sample", type="tertiary", on_click=_drop, args=(spoken_language,)
             )
     label = gettext("A sample of your texts")
-    st.text_area(label, key="sample", placeholder=gettext("Empty: the newest passages here"), height=80)
+    st.text_area(
+        label,
+        key="sample",
+        placeholder=gettext("Empty: the newest passages here"),
+        height=80,
+        help=gettext("A page of what your people say is enough: it makes the count right for texts like it."),
+    )
     st.button(
         gettext("Count its tokens"),
         key="count-sample",
@@ -100,13 +106,13 @@ def _counted(counted: Counted) -> str:
 def _count(spoken_language: str) -> None:
     samples = application().estimates.samples
     try:
-        samples.count(spoken_language, st.session_state.get("sample") or "")
+        samples.count(common.current_principal(), spoken_language, st.session_state.get("sample") or "")
     except StenogramError as error:
         st.session_state["sample-error"] = common.translate_error(error)
 
 
 def _drop(spoken_language: str) -> None:
-    application().estimates.samples.drop(spoken_language)
+    application().estimates.samples.drop(common.current_principal(), spoken_language)
 
 
 def columns() -> dict[str, Any]:
@@ -114,7 +120,7 @@ def columns() -> dict[str, Any]:
     return {
         "name": None,
         "about": st.column_config.TextColumn(gettext("What is assumed"), width="medium"),
-        "value": st.column_config.NumberColumn(gettext("Value")),
+        "value": st.column_config.NumberColumn(gettext("Value"), format="localized"),
         "unit": gettext("Unit"),
         "source": st.column_config.TextColumn(gettext("Source"), width="large"),
     }

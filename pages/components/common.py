@@ -1,39 +1,45 @@
-"""What pages share: the visitor's language and time, harmless labels, rows of recordings, live views."""
+"""What pages share: the visitor's language and time, rights, harmless labels, rows of recordings, live views."""
 
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
-from streamlit.typing import UploadedFile
 
-from core.database.states import EmbeddingStatus, TaskStatus
-from core.database.tables import Key
-from core.errors import AdminsOnly, StenogramError
+from core import spreadsheets
+from core.billing import is_under_a_cent
+from core.clients import people
+from core.clients.people import Identity
+from core.database.states import DateKind, EmbeddingStatus, TaskStatus
+from core.database.tables import Key, Recording, utc
+from core.errors import AdminsOnly, ReadOnly, SignInNeeded, StenogramError
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.library import views
-from core.library.recordings import TranscriptionOptions
-from core.library.views import Card, Group, Hit, Outcome, Totals
+from core.library.recordings import NEWEST, TranscriptionOptions, recorded
+from core.library.views import Card, Totals
 from core.monitor import monitor
-from core.principal import EVERYONE
+from core.principal import PAGES, Principal
 from core.speech.engine import Readiness
+from core.speech.language import AUTO, HOUSE, UNDETERMINED
 from core.transcripts import export
 from jobs.installation import application
 
-WHO = EVERYONE
-"""The pages act as admin."""
 LIVE_S = 2.5
-PAGE_BYTES = 200e6
-"""What the page's uploader takes: it holds files in memory."""
+SIGNS = {"USD": "$", "RUB": "₽"}
+"""Of the currencies in which money is shown."""
 LANGUAGE = "lang"
+LINK = "link"
+"""Names a link to one recording in an address."""
+LANGUAGE_COOKIE = "stenogram_language"
+"""Written by the browser when somebody touches the switch (`shell.js`)."""
 Colour = Literal["blue", "red", "gray", "orange"]
 COLOURS: dict[str, Colour] = {
     TaskStatus.PROCESSING: "blue",
@@ -48,20 +54,17 @@ MEANINGS: dict[str, str] = {
     EmbeddingStatus.FAILED: N_("found by words; by meaning failed"),
 }
 SILENT = N_("no speech was found")
+OPERATORS = N_(
+    'Words are found in all their forms. "In quotation marks": exactly so. -word: without it. tag:calls, '
+    "before:2026-11-05, after:2026-10: only recordings with this tag, or of that time. lang:ru, engine:whisper, "
+    "longer:10, shorter:60 (minutes), in:interviews (a collection): only such recordings. speaker:Anna: what Anna "
+    "says."
+)
 MODES = {
     "hybrid": N_("Meaning and words"),
     "meaning": N_("Meaning"),
     "words": N_("Words"),
 }
-WHY = {"meaning": N_("by meaning"), "words": N_("by words"), "both": N_("by meaning and words")}
-HOW = {
-    "layout": N_("other keyboard layout"),
-    "sound": N_("as it sounds"),
-    "fuzzy": N_("misspelt"),
-    "any": N_("some of the words"),
-    "substring": N_("part of a word"),
-}
-SPEAKERS = export.CHANNELS
 
 line = functools.partial(st.container, horizontal=True, vertical_alignment="center", wrap=False)
 """Things side by side, on a telephone too."""
@@ -69,26 +72,71 @@ tight = functools.partial(st.container, gap="xxsmall")
 """Things that belong together."""
 
 
+def identity() -> Identity | None:
+    """Whom the provider, or the proxy, has proved this visitor to be."""
+    settings = application().settings
+    if settings.proxy_user_header:
+        headers = st.context.headers
+        groups = headers.get(settings.proxy_groups_header, "") if settings.proxy_groups_header else ""
+        return people.of_headers(headers.get(settings.proxy_user_header, ""), groups)
+    if settings.oidc_issuer and st.user.is_logged_in:
+        return people.of_claims(st.user.to_dict(), settings)
+    return None
+
+
+def current_principal() -> Principal:
+    """As whom this visitor acts. Raises SignInNeeded, also when their session has ended meanwhile.
+
+    Who comes by a link sees what that is for and nothing else, whoever they are here. Raises NotFound.
+    """
+    app, token = application(), st.query_params.get(LINK, "")
+    if not token:
+        return app.people.principal(identity())
+    try:
+        visitor = app.people.principal(identity())
+    except SignInNeeded:
+        visitor = None
+    return app.links.open(token, visitor, st.context.ip_address or "")
+
+
+def sound_ticket(recording_id: str) -> str:
+    """Leave for the player to hear a recording, for as long as this visitor is signed in and may see it."""
+    return application().keys.sound_ticket(current_principal(), recording_id)
+
+
 def may_change() -> bool:
-    """Whether whoever looks at the pages may change anything, as an admin may."""
-    return not application().settings.pages_read_only
+    """Whether this visitor may change anything: their own, and what others let them change."""
+    return not current_principal().read_only
+
+
+def may_administer() -> bool:
+    """Whether this visitor may change what concerns all: keys, providers, prices, the work of others."""
+    return current_principal().may_administer
+
+
+def changers_only() -> None:
+    """Go no further for those who may only look."""
+    if not may_change():
+        _stop(ReadOnly())
 
 
 def admins_only() -> None:
-    """Go no further for those who may only look."""
-    if not may_change():
-        st.title(translate_error(AdminsOnly()), anchor=False)
-        st.stop()
+    """Go no further for others than admins."""
+    if not may_administer():
+        _stop(AdminsOnly())
+
+
+def _stop(error: StenogramError) -> None:
+    st.title(translate_error(error), anchor=False)
+    st.stop()
 
 
 def settle_language() -> None:
-    """The switch decides, before it was touched the link, else the visitor's own; links carry a choice on."""
-    own = catalogue.language(st.context.locale)
-    st.session_state.setdefault(LANGUAGE, catalogue.language(st.query_params.get(LANGUAGE), own))
-    if language() != own:
-        st.query_params[LANGUAGE] = language()
-    else:
-        st.query_params.pop(LANGUAGE, None)
+    """What the visitor chose, else what the link says, else their browser's own."""
+    cookie_language = st.context.cookies.get(LANGUAGE_COOKIE, "")
+    browser_language = catalogue.language(st.context.locale)
+    linked = st.query_params.get(LANGUAGE, cookie_language)
+    st.session_state.setdefault(LANGUAGE, catalogue.language(linked, browser_language))
 
 
 def language() -> str:
@@ -126,9 +174,19 @@ def duration(seconds: float | None) -> str:
     return catalogue.duration(seconds, language())
 
 
+def wait(seconds: float | None) -> str:
+    """How long until something is ready; from a day on in days."""
+    return catalogue.wait(seconds, language())
+
+
 def moment(unix: float | None) -> str:
     """When, on the visitor's clock."""
     return catalogue.moment(unix, language(), st.context.timezone)
+
+
+def month(name: str) -> str:
+    """A month by its number, as people call it."""
+    return catalogue.month(name, language())
 
 
 def plain(text: str) -> str:
@@ -147,45 +205,62 @@ def number(value: float, digits: int = 0) -> str:
     return catalogue.number(value, language(), digits)
 
 
+def money(amount: Decimal | float | None, currency: str = "USD") -> str:
+    """Money in cents, with the digits of the language; less than a cent is said so."""
+    if amount is None:
+        return catalogue.NOTHING
+    if is_under_a_cent(amount):
+        return gettext("Less than a cent") if currency == "USD" else gettext("Less than a kopeck")
+    return catalogue.money(float(amount), language(), SIGNS[currency], digits=2)
+
+
+def price(amount: Decimal | float | None) -> str:
+    """Money within a line."""
+    text = money(amount)
+    return text[:1].lower() + text[1:]
+
+
 def size(size_bytes: float) -> str:
     """A size in decimal units."""
     return catalogue.size(size_bytes, language())
 
 
-def dropped(key: str) -> list[UploadedFile]:
-    """Files that were dropped here or chosen. The widget's own words are English only, so ours cover them."""
-    texts = {"choose": gettext("Choose files"), "drop": gettext("or drop them here")}
-    variables = "".join(f"--{name}: {json.dumps(text, ensure_ascii=False)};" for name, text in texts.items())
-    with st.container(key="drop"):
-        st.html(f"<style>:root {{{variables}}}</style>")
-        label = gettext("Sound or video, up to {size} each", size=size(PAGE_BYTES))
-        return st.file_uploader(label, accept_multiple_files=True, key=key)
-
-
-def tags(given: Sequence[str] = ()) -> tuple[str, ...]:
-    """Ask for tags, known or new ones."""
-    known = views.tags(application().database, WHO)
+def tags(preset: Sequence[str] = ()) -> tuple[str, ...]:
+    """Ask for tags, known or new ones; `preset` may be no recording's."""
+    all_tags = list(dict.fromkeys((*views.tags(application().database, current_principal()), *preset)))
     hint = gettext("Choose or type")
-    chosen = st.multiselect(
-        gettext("Tags"), known, given, placeholder=hint, accept_new_options=True, max_selections=20
+    selected = st.multiselect(
+        gettext("Tags"), all_tags, preset, placeholder=hint, accept_new_options=True, max_selections=20
     )
-    return tuple(chosen)
+    return tuple(selected)
 
 
-def seconds(given: str | None) -> float:
-    """A place in a recording from a link; 0 for nonsense."""
+def seconds(text: str | None) -> float | None:
+    """A place in a recording from a link; None where it names none."""
     try:
-        return max(0.0, float(given or 0))
+        return max(0.0, float(text)) if text else None
     except ValueError:
-        return 0.0
+        return None
+
+
+def note_opened(recording_id: str) -> None:
+    """Keep that this recording was opened from an answer of the search, once a visit."""
+    question, place = st.query_params.get("asked", ""), st.query_params.get("place", "")
+    opened = st.session_state.setdefault("opened", set())
+    if question and place.isdecimal() and (question, recording_id, place) not in opened:
+        opened.add((question, recording_id, place))
+        play_s = seconds(st.query_params.get("t")) or 0.0
+        application().search_log.opened(question[:1000], recording_id, play_s, min(int(place[:6]), 10_000))
 
 
 def engine(key: str, spoken: str) -> tuple[str, str, bool]:
     """Ask for language and engine, and say which engine that means and why. False: it cannot work."""
     app = application()
-    language_ = _spoken_language(key, spoken)
     titles = {name: _engine_title(name) for name in ("", *app.engines)}
-    name = st.selectbox(gettext("Engine"), titles, format_func=titles.__getitem__, key=f"{key}-engine")
+    left, right = st.columns(2)
+    with left:
+        language_ = _spoken_language(key, spoken)
+    name = right.selectbox(gettext("Engine"), titles, format_func=titles.__getitem__, key=f"{key}-engine")
     try:
         choice = app.intake.choose_engine(TranscriptionOptions(language=language_, engine=name))
     except StenogramError as error:
@@ -195,18 +270,21 @@ def engine(key: str, spoken: str) -> tuple[str, str, bool]:
     return language_, name, True
 
 
-def _spoken_language(key: str, spoken: str) -> str:
-    """Every language that an engine here could hear now; few of them side by side."""
+def spoken_languages() -> dict[str, str]:
+    """Every language that an engine here could transcribe now, by name; those of the house first."""
     ready = (engine for engine in application().engines.values() if engine.readiness().ready)
-    heard = dict.fromkeys(("ru", "en", *(code for engine in ready for code in engine.languages)))
-    names = {code: catalogue.language_name(code, language()) for code in heard}
-    default = spoken if spoken in names else "ru"
-    label, key = gettext("Spoken language"), f"{key}-language"
-    if len(names) > 3:
-        first = list(names).index(default)
-        return st.selectbox(label, names, first, format_func=names.__getitem__, key=key)
-    return st.segmented_control(
-        label, list(names), default=default, required=True, format_func=names.__getitem__, key=key
+    codes = {code for engine in ready for code in engine.languages} - set(HOUSE)
+    names = {code: catalogue.language_name(code, language()) for code in codes}
+    others = sorted(names.items(), key=lambda item: item[1])
+    return {code: catalogue.language_name(code, language()) for code in HOUSE} | dict(others)
+
+
+def _spoken_language(key: str, spoken: str) -> str:
+    """`auto`, or a language of `spoken_languages`; `spoken` is offered first."""
+    names = {AUTO: gettext("Identified by listening"), **spoken_languages()}
+    first = list(names).index(spoken) if spoken in names else 0
+    return st.selectbox(
+        gettext("Spoken language"), names, first, format_func=names.__getitem__, key=f"{key}-language"
     )
 
 
@@ -218,11 +296,55 @@ def _engine_title(name: str) -> str:
     return gettext(template, title=engine.title)
 
 
+def engine_name(name: str) -> str:
+    """An engine as people call it, for tables and fields; a name that is known no more stays."""
+    engine = application().engines.get(name)
+    return str(catalogue.translate_fact(engine.title, language())) if engine else name
+
+
+def icon_button(label: str, icon: str, key: str, **options: Any) -> bool:
+    """A button that shows its icon alone; its label is there for those who do not see, and on pointing."""
+    return bool(
+        st.button(label, icon=f":material/{icon}:", key=f"icon-{key}", help=label, type="tertiary", **options)
+    )
+
+
+def icon_popover(label: str, icon: str, key: str) -> Any:
+    """The same for what opens."""
+    return st.popover(label, icon=f":material/{icon}:", key=f"icon-{key}", help=label, type="tertiary")
+
+
+SIGNED = re.compile(r"[+−-][\d\s.,]+%?")
+"""A number, which a spreadsheet may well compute."""
+
+
+def table(rows: Sequence[Any] | pd.DataFrame, **options: Any) -> Any:
+    """A table to look at. Its toolbar saves it as CSV, in which nothing is to be computed."""
+    options = {"placeholder": ""} | options  # instead of "None"
+    return st.dataframe(pd.DataFrame(rows).map(harmless_cell), hide_index=True, **options)
+
+
+def harmless_cell(value: object) -> object:
+    """What a spreadsheet would compute, so that it does not."""
+    if isinstance(value, str) and not SIGNED.fullmatch(value):
+        return spreadsheets.harmless(value, spreadsheets.JOINER)
+    return value
+
+
 def language_names(languages: Sequence[str] | None) -> str:
     """Languages by their names."""
     if languages is None:
         return gettext("any language")
+    if list(languages) == [AUTO]:
+        return gettext("Identified by listening")
     return catalogue.language_names(languages, language())
+
+
+def nothing_yet() -> None:
+    """Say that there are no recordings, and lead to where they come from."""
+    st.write(gettext("There are no recordings yet."))
+    if may_change():
+        st.page_link("upload.py", label=gettext("Upload the first recording"), icon=":material/upload:")
 
 
 def facts(*parts: str) -> str:
@@ -241,28 +363,40 @@ def live(show: Callable[[], bool], *, moving: bool) -> None:
     draw()
 
 
-def live_rows(*, title: str = "", tag: str = "", status: str = "", limit: int, offset: int = 0) -> int:
-    """Recordings that fit, kept up to date while work on them goes on. How many fit in all."""
-    database = application().database
-    find = functools.partial(
-        views.cards, database, WHO, words=title, tag=tag, status=status, limit=limit, offset=offset
+def live_rows(
+    *,
+    title: str = "",
+    tag: str = "",
+    status: str = "",
+    sort: str = NEWEST,
+    limit: int,
+    offset: int = 0,
+    part: str = "",
+) -> int:
+    """Recordings that fit, kept up to date while work on them goes on. How many fit in all.
+
+    `part` names this list where a page has two.
+    """
+    fitting = functools.partial(
+        views.cards, application().database, current_principal(), words=title, tag=tag, status=status
     )
+    find = functools.partial(fitting, sort=sort, limit=limit, offset=offset)
     total, cards = find()
-    live(lambda: rows(find()[1]), moving=any(card.active for card in cards))
+    live(lambda: rows(find()[1], part), moving=any(card.active for card in cards))
     return total
 
 
-def rows(cards: Sequence[Card]) -> bool:
+def rows(cards: Sequence[Card], part: str = "") -> bool:
     """Recordings, one under the other; each opens on a click. Whether work on any goes on."""
     for card in cards:
-        row(card)
+        row(card, part)
     return any(card.active for card in cards)
 
 
-def row(card: Card) -> None:
+def row(card: Card, part: str = "") -> None:
     """One recording: title, what is known of it, and where its work stands unless it is done."""
     recording = card.recording
-    with tight(key=f"row-{recording.id}"):
+    with tight(key=f"row-{part}{recording.id}"):
         with line():
             st.page_link(
                 "recording.py",
@@ -274,9 +408,18 @@ def row(card: Card) -> None:
             )
             if card.status != TaskStatus.COMPLETED:
                 st.badge(gettext(monitor.STATUSES[card.status]), color=COLOURS[card.status])
-        st.caption(about(card))
+        st.caption(facts(about(card), _identified_language(card)))
         if card.active and card.task:
             st.progress(card.task.progress, gettext(monitor.KINDS.get(card.task.stage, "Waiting")))
+
+
+def _identified_language(card: Card) -> str:
+    """The language of a recording with how sure that is, as soon as it was identified; "" before."""
+    recording = card.recording
+    if recording.language in {AUTO, UNDETERMINED}:
+        return ""
+    name, sure = catalogue.language_name(recording.language, language()), recording.language_probability
+    return name if sure is None else f"{name}, {catalogue.percent(sure, language())}"
 
 
 def about(card: Card) -> str:
@@ -284,7 +427,7 @@ def about(card: Card) -> str:
     recording = card.recording
     return facts(
         duration(recording.duration_s),
-        moment(recording.created_at),
+        dated(recording),
         gettext(SILENT if card.silent else MEANINGS[recording.embedding_status])
         if recording.transcript_id
         else "",
@@ -292,9 +435,41 @@ def about(card: Card) -> str:
     )
 
 
-def readiness(found: Readiness) -> dict[str, Any]:
+def wall_clock(at: float, kind: DateKind | None) -> datetime:
+    """A time of a table without its zone: an instant on the visitor's clock, anything else as it was written."""
+    zone = catalogue.zone_of(st.context.timezone if kind in {None, DateKind.INSTANT} else None)
+    return datetime.fromtimestamp(at, zone).replace(tzinfo=None)
+
+
+def date_format() -> str:
+    """How tables write days, as moment.js puts it."""
+    return "DD.MM.YYYY" if language() == "ru" else "D MMM YYYY"
+
+
+def day_field() -> str:
+    """How fields write days."""
+    return "DD.MM.YYYY" if language() == "ru" else "DD/MM/YYYY"
+
+
+def dated(recording: Recording) -> str:
+    """When it was recorded, a time without a zone as it was written; else when it was published, or brought."""
+    when = recorded(recording)
+    if when is None and recording.published_at:
+        return gettext("published {time}", time=moment(recording.published_at))
+    if when is None:
+        return moment(recording.created_at)
+    if when.kind == DateKind.DAY:
+        time = catalogue.day(utc(when.at).date(), language())
+    elif when.kind == DateKind.LOCAL:
+        time = catalogue.moment(when.at, language(), None)
+    else:
+        time = moment(when.at)
+    return gettext("recorded {time}", time=time)
+
+
+def readiness(ready: Readiness) -> dict[str, Any]:
     """What a badge says of an engine."""
-    if found.ready:
+    if ready.ready:
         return {"label": gettext("Works"), "color": "green"}
     return {"label": gettext("Not ready"), "color": "gray"}
 
@@ -307,107 +482,46 @@ def about_key(key: Key) -> str:
     return facts(
         f"`gam_{key.id}_…`",
         gettext("admin") if key.admin else "",
+        gettext("may look") if key.read_only else "",
+        gettext("until {time}", time=moment(key.expires_at)) if key.expires_at else "",
         gettext("made {time}", time=moment(key.created_at)),
         used,
     )
 
 
+def author(owner: str) -> str:
+    """Who did something: somebody who signed in, a program by its key, or whoever was at the pages."""
+    visitor = current_principal()
+    if owner == PAGES:
+        return gettext("the pages")
+    names = {key.id: key.name for key in application().keys.all(visitor)}
+    return (names | application().people.known(visitor)).get(owner) or gettext("a program")
+
+
 def installation() -> pd.DataFrame:
     """Places, limits and versions of this installation."""
     settings = application().settings
-    known = {
+    facts = {
         gettext("Data folder"): str(settings.home),
         gettext("Server folders that may be read"): ", ".join(map(str, settings.folders)) or gettext("none"),
         gettext("Largest upload"): size(settings.upload_max_bytes),
-        gettext("Through the pages"): size(PAGE_BYTES),
     }
     versions = {name: version(name) for name in ("streamlit", "dramatiq", "torch", "lancedb", "google-genai")}
-    return pd.DataFrame({**known, **versions}.items(), columns=[gettext("What"), gettext("Value")])
+    return pd.DataFrame({**facts, **versions}.items(), columns=[gettext("What"), gettext("Value")])
 
 
 def coverage(totals: Totals) -> str:
     """How much of everything a search can find."""
-    known = {"words": duration(totals.words_s), "total": duration(totals.total_s)}
+    facts = {"words": duration(totals.words_s), "total": duration(totals.total_s)}
     if not totals.meaning_s:
-        return gettext("{words} of {total} can be searched, by words only.", **known)
-    known |= {
+        return gettext("{words} of {total} can be searched, by words only.", **facts)
+    facts |= {
         "meaning": duration(totals.meaning_s),
         "embedder": translate_fact(application().active_embedder.searched().title),
     }
-    return gettext("{words} of {total} can be searched, {meaning} of it by meaning: {embedder}.", **known)
-
-
-def groups(found: Sequence[Group], key: str = "group") -> None:
-    """Moments under the title of their recording; a click on the time plays there."""
-    for group in found:
-        with st.container(border=True, key=f"{key}-{group.recording_id}"):
-            st.page_link(
-                "recording.py",
-                label=f"**{plain(group.title)}**",
-                query_params={"id": group.recording_id},
-                help="",
-            )
-            for n, hit in enumerate(group.hits):
-                with st.container(
-                    horizontal=True, wrap=False, gap="small", key=f"hit-{key}-{group.recording_id}-{n}"
-                ):
-                    st.page_link(
-                        "recording.py",
-                        label=catalogue.clock(hit.play_s),
-                        icon=":material/play_arrow:",
-                        query_params={"id": group.recording_id, "t": f"{hit.play_s:.1f}"},
-                        help=gettext("Play from here"),
-                    )
-                    with tight():
-                        st.markdown("".join(_marked(piece, marked) for piece, marked in hit.pieces))
-                        st.caption(facts(speaker(hit.speaker), _reason(hit), _also(hit)))
-
-
-def _reason(hit: Hit) -> str:
-    """Why it was found, and how loosely its words were read."""
-    return f"{gettext(WHY[hit.why])} ({gettext(HOW[hit.how])})" if hit.how in HOW else gettext(WHY[hit.why])
-
-
-def _also(hit: Hit) -> str:
-    many = ngettext("also in {n} recording", "also in {n} recordings", len(hit.also_in))
-    return many if hit.also_in else ""
-
-
-def _marked(piece: str, marked: bool) -> str:
-    """Blanks stay outside: Markdown marks no text that begins or ends with one."""
-    text = plain(piece)
-    before, after = " " * piece[:1].isspace(), " " * piece[-1:].isspace()
-    return f"{before}:primary-background[{text}]{after}" if marked and text else f"{before}{text}{after}"
+    return gettext("{words} of {total} can be searched, {meaning} of it by meaning: {embedder}.", **facts)
 
 
 def speaker(channel: str) -> str:
     """Who speaks on a channel of a call."""
-    return gettext(SPEAKERS[channel]) if channel in SPEAKERS else plain(channel)
-
-
-def outcomes(found: Sequence[Outcome]) -> None:
-    """What became of each file that was sent."""
-    for outcome in found:
-        if outcome.error:
-            st.error(translate_error(outcome.error), title=plain(outcome.filename), icon=":material/block:")
-    ids = dict.fromkeys(outcome.recording_id for outcome in found if outcome.recording_id)
-    find = functools.partial(views.chosen, application().database, WHO, list(ids))
-    live(lambda: rows(find()), moving=any(card.active for card in find()))
-
-
-def take(files: Sequence[Any], options: TranscriptionOptions) -> list[Outcome]:
-    """Take files in, one after the other, with a bar that says how far."""
-    bar = st.progress(0.0)
-    found = []
-    for n, file in enumerate(files):
-        bar.progress(
-            n / len(files),
-            gettext("{n} of {total}: {name}", n=n + 1, total=len(files), name=plain(file.name)),
-        )
-        app = application()
-        if isinstance(file, Path):
-            found.append(views.take_path(app.intake, WHO, file, options))
-        else:
-            found.append(views.take_in(app.intake, WHO, file, file.name, options))
-    bar.empty()
-    return found
+    return plain(export.channel_name(channel, language()))

@@ -13,7 +13,20 @@ from core.orders.covers import LIVE
 from core.orders.pictures import MOST_PROMPT, PictureOptions
 from jobs.installation import application
 from pages.components import common
-from pages.components.common import gettext, may_change, ngettext, translate_error, translate_fact
+from pages.components.common import (
+    current_principal,
+    gettext,
+    may_change,
+    ngettext,
+    translate_error,
+    translate_fact,
+)
+
+
+def offered(recording: Recording) -> bool:
+    """Whether there is anything to do with pictures here: somebody set them up, or some were made."""
+    covers = application().covers
+    return covers.pictures.readiness().ready or bool(covers.of(recording.id))
 
 
 def form(recording: Recording) -> None:
@@ -32,7 +45,7 @@ def form(recording: Recording) -> None:
         if not st.form_submit_button(gettext("Make pictures"), type="primary", disabled=not readiness.ready):
             return
         try:
-            covers.ask(recording.id, prompts.splitlines(), PictureOptions(""))
+            covers.ask(current_principal(), recording.id, prompts.splitlines(), PictureOptions(""))
         except StenogramError as error:
             st.error(translate_error(error))
         else:
@@ -42,23 +55,23 @@ def form(recording: Recording) -> None:
 def pictures(recording: Recording) -> None:
     """Finished pictures, and how many of those that were asked for last are ready."""
     covers = application().covers
-    found = covers.of(recording.id)
-    if found:
+    rows = covers.of(recording.id)
+    if rows:
         show = functools.partial(_pictures, recording.id)
-        common.live(show, moving=any(cover.state in LIVE for cover in found))
+        common.live(show, moving=any(cover.state in LIVE for cover in rows))
 
 
 def _pictures(recording_id: str) -> bool:
     covers = application().covers
-    found = covers.of(recording_id)
-    series = covers.series(found[0].series)
+    rows = covers.of(recording_id)
+    series = covers.series(rows[0].series)
     if not series.ended or series.failed:
         ready = gettext("{done} of {total} pictures are ready", done=series.successful, total=series.total)
         if series.ended:
             st.warning(ready, icon=":material/image:")
         else:
             st.progress((series.successful + series.failed) / series.total, ready)
-    if (failed := next((one for one in found if one.state == OrderState.FAILED), None)) and failed.error:
+    if (failed := next((one for one in rows if one.state == OrderState.FAILED), None)) and failed.error:
         st.caption(translate_error(failed.error))
     if picture := covers.picture(recording_id):
         st.image(picture, width=220)
@@ -75,7 +88,7 @@ def waiting_for_batch(recording: Recording) -> None:
         label = gettext("Make the vectors now, at the full price")
         if may_change() and st.button(label, type="tertiary", key="lane-now"):
             try:
-                application().batches.change_mode(recording.id, EmbeddingMode.SYNC)
+                application().batches.change_mode(current_principal(), recording.id, EmbeddingMode.SYNC)
             except StenogramError as error:
                 st.error(translate_error(error))
             else:

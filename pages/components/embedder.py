@@ -23,7 +23,7 @@ FREE = N_("Switch for free")
 def banner() -> None:
     """The change that the settings ask for, or how far it is; nothing if all is as they say."""
     active = application().active_embedder
-    if common.may_change() and (offer := active.offer()) is not None:
+    if common.may_administer() and (offer := active.offer()) is not None:
         _offer(offer)
     elif active.change() is not None:
         common.live(_progress, moving=True)
@@ -40,7 +40,7 @@ def _offer(offer: Offer) -> None:
         with st.container(horizontal=True):
             for mode, usd in offer.usd.items():
                 template = FREE if usd == 0 else SWITCH[mode]
-                price = catalogue.NOTHING if usd is None else catalogue.money(float(usd))
+                price = catalogue.NOTHING if usd is None else catalogue.money(float(usd), common.language())
                 label = gettext(template, usd=plain(price))
                 if st.button(
                     label,
@@ -52,7 +52,7 @@ def _offer(offer: Offer) -> None:
 
 def _switch(mode: EmbeddingMode) -> None:
     try:
-        application().active_embedder.switch(mode)
+        application().active_embedder.switch(common.current_principal(), mode)
     except StenogramError as error:  # somebody else was faster
         st.error(translate_error(error))
     else:

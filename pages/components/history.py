@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 
 import altair as alt
@@ -12,13 +11,14 @@ import streamlit as st
 from core.database.database import Database
 from core.database.states import EmbeddingMode, JobKind, JobState, RunOutcome
 from core.database.tables import Run, utc
-from core.i18n.catalogue import money
+from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.monitor import job_list, monitor
 from core.monitor.job_list import Detail, Stage
 from core.queue import history
 from core.queue.history import DAY, Past, Timing
 from core.queue.queues import QUEUES
+from pages.components import address, charts, common
 from pages.components.common import (
     duration,
     facts,
@@ -29,6 +29,7 @@ from pages.components.common import (
     plain,
     tight,
     translate_error,
+    translated,
 )
 
 PERIODS = {
@@ -47,7 +48,7 @@ COLOURS: dict[str, str] = {
     RunOutcome.FAILED: "#D1603D",
     RunOutcome.CANCELLED: "#8A9A98",
 }
-FORMATS = {"hour": "%H:%M", "day": "%H:%M", "week": "%d.%m", "month": "%d.%m"}
+FORMATS = {"hour": "%H:%M", "day": "%H:%M", "week": "%-d %b", "month": "%-d %b"}
 HEIGHT = 220
 MODES: dict[str, str] = {EmbeddingMode.SYNC: N_("Now"), EmbeddingMode.BATCH: N_("In a batch")}
 
@@ -62,47 +63,31 @@ def took(seconds: float | None) -> str:
 def show_history(database: Database) -> None:
     """What ended within a period, by outcome, and how long it took by kind of work."""
     with st.container(horizontal=True):
-        period = _choose("period", {name: gettext(text) for name, text in PERIODS.items()}, first="day")
-        queue = _choose(
-            "queue", {"": gettext("Any queue"), **{name: gettext(text) for name, text in QUEUES.items()}}
+        period = address.choice(
+            "period", gettext("Time"), translated(PERIODS), usual="day", key="past-period"
         )
-        kind = _choose(
-            "work", {"": gettext("Any work"), **{k: gettext(text) for k, text in monitor.KINDS.items()}}
-        )
+        queues = {"": gettext("Any queue"), **translated(QUEUES)}
+        queue = address.choice("queue", gettext("Queue"), queues, key="past-queue")
+        kinds = {"": gettext("Any work"), **translated(monitor.KINDS)}
+        kind = address.choice("work", gettext("Work"), kinds, key="past-work")
     past = history.past(database, period, time.time(), queue, kind)
     if not past.slots:
         st.caption(gettext("Nothing ended in this time."))
         return
-    rate = gettext("{n} h of sound an hour", n=number(past.audio_h_per_h, digits(past.audio_h_per_h)))
+    rate = gettext("{time} of sound an hour", time=duration(past.audio_h_per_h * 3600))
     st.caption(facts(gettext("Transcribed on average: {rate}", rate=rate)))
-    st.altair_chart(_ends(past, period), key="ends")
-    st.altair_chart(_sound(past, period), key="sound")
-    st.dataframe(pd.DataFrame([_as_row(timing) for timing in past.timings]), hide_index=True)
-
-
-def digits(value: float) -> int:
-    """Two, or as many as show the first two that are not 0."""
-    return max(2, 1 - math.floor(math.log10(value))) if value > 0 else 2
-
-
-def _choose(name: str, options: dict[str, str], first: str = "") -> str:
-    given = st.query_params.get(name, first)
-    index = list(options).index(given if given in options else first)
-    chosen = str(
-        st.selectbox(
-            name,
-            options,
-            index,
-            format_func=options.__getitem__,
-            key=f"past-{name}",
-            label_visibility="collapsed",
-        )
+    charts.show(_ends(past, period), "ends", HEIGHT)
+    charts.show(_sound(past, period), "sound", HEIGHT)
+    right = st.column_config.TextColumn(alignment="right")
+    counted = [timing for timing in past.timings if timing.done or timing.failed or timing.cancelled]
+    common.table(
+        [_as_row(timing, twice=[one.kind for one in counted].count(timing.kind) > 1) for timing in counted],
+        column_config={gettext(title): right for title in TEXTS},
     )
-    if chosen != first and st.query_params.get(name) != chosen:
-        st.query_params[name] = chosen
-    elif chosen == first:
-        st.query_params.pop(name, None)
-    return chosen
+
+
+TEXTS = (N_("Ran: 50%, 95%"), N_("Waited: 50%, 95%"), N_("Speed"))
+"""Columns of numbers that are written with their units."""
 
 
 def _ends(past: Past, period: str) -> alt.Chart:
@@ -143,7 +128,7 @@ def _bars(frame: pd.DataFrame, past: Past, period: str) -> alt.Chart:
     scale = alt.Scale(type="utc" if days else "time", domain=ends)
     axis = alt.Axis(format=FORMATS[period], labelOverlap=True, grid=False)
     start = alt.X("at:T", title=None, scale=scale, axis=axis)
-    bars: alt.Chart = alt.Chart(frame, height=HEIGHT).mark_bar().encode(x=start, x2="until:T")
+    bars: alt.Chart = alt.Chart(frame).mark_bar().encode(x=start, x2="until:T")
     return bars
 
 
@@ -151,14 +136,16 @@ def _end(outcome: str) -> str:
     return RunOutcome.FAILED if outcome == RunOutcome.QUARANTINED else outcome
 
 
-def _as_row(timing: Timing) -> dict[str, object]:
+def _as_row(timing: Timing, *, twice: bool) -> dict[str, object]:
+    """Work that two queues do says which of them."""
+    work = gettext(monitor.KINDS.get(timing.kind, timing.kind))
     return {
-        gettext("Work"): gettext(monitor.KINDS.get(timing.kind, timing.kind)),
+        gettext("Work"): f"{work}, {gettext(QUEUES.get(timing.queue, timing.queue))}" if twice else work,
         gettext("Done"): timing.done,
         gettext("Failed"): timing.failed,
         gettext("Cancelled"): timing.cancelled,
-        gettext("Ran: 50 %, 95 %"): f"{took(timing.run_p50_s)}, {took(timing.run_p95_s)}",
-        gettext("Waited: 50 %, 95 %"): f"{took(timing.wait_p50_s)}, {took(timing.wait_p95_s)}",
+        gettext("Ran: 50%, 95%"): f"{took(timing.run_p50_s)}, {took(timing.run_p95_s)}",
+        gettext("Waited: 50%, 95%"): f"{took(timing.wait_p50_s)}, {took(timing.wait_p95_s)}",
         gettext("Speed"): f"{number(timing.speed, 1)}×"
         if timing.kind == JobKind.TRANSCRIBE and timing.speed
         else "",
@@ -179,7 +166,9 @@ def about(detail: Detail) -> str:
         gettext("engine {name}", name=plain(task.engine)),
         language_names([task.language]),
         gettext(MODES[task.embedding_mode]),
-        gettext("cost {usd}", usd=plain(money(float(detail.usd)))) if detail.usd else gettext("cost nothing"),
+        gettext("cost {usd}", usd=plain(catalogue.money(float(detail.usd), common.language())))
+        if detail.usd
+        else gettext("cost nothing"),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
@@ -11,9 +12,10 @@ import streamlit as st
 from core.errors import StenogramError
 from core.monitor import live
 from core.monitor.actions import Actions
-from core.principal import EVERYONE, PAGES, Principal
+from core.principal import Principal
 from jobs.installation import application
-from pages.components.common import gettext, language, may_change, translate_error
+from pages.components import common
+from pages.components.common import gettext, language, translate_error
 
 HERE = Path(__file__).parent
 
@@ -25,28 +27,37 @@ _board = st.components.v2.component(
 )
 
 
-def who() -> Principal:
+def principal() -> Principal:
     """Who looks at the monitor: an admin, or somebody who may only look."""
-    return EVERYONE if may_change() else Principal(PAGES)
+    visitor = common.current_principal()
+    return replace(visitor, admin=visitor.may_administer)
 
 
 def actions() -> Actions:
     """What they may do."""
-    return Actions(application(), who())
+    return Actions(application(), principal())
 
 
 def board() -> None:
     """What runs and waits, kept up to date by the browser itself."""
-    told = _follow(sections=True)
-    if task_id := told.get("cancel"):
+    event = _follow("board")
+    if task_id := event.get("cancel"):
         attempt(functools.partial(actions().cancel, [task_id]))
-    if task_id := told.get("retry"):
+    if task_id := event.get("retry"):
         attempt(functools.partial(actions().retry, [task_id]))
+
+
+def alarms(*, quiet: bool = False) -> str:
+    """What is wrong now, the worst on top, or that all is well (`quiet`: nothing then).
+
+    The view of the monitor that somebody wants to deal with it in, once; else "".
+    """
+    return _follow("alarms", quiet=quiet).get("open", "").partition(" ")[0]
 
 
 def follow() -> None:
     """Nothing to see: has the part of the page around it drawn anew when work begins or ends."""
-    _follow(sections=False)
+    _follow("follow")
 
 
 def button(label: str, key: str, step: Callable[[], object], *, quiet: bool = False) -> None:
@@ -64,30 +75,41 @@ def attempt(step: Callable[[], object]) -> None:
         st.error(translate_error(error))
 
 
-def _follow(*, sections: bool) -> dict[str, str]:
+def _follow(part: str, *, quiet: bool = False) -> dict[str, str]:
     app = application()
     result = _board(
-        key="board" if sections else "follow",
+        key=part,
         data={
-            "sections": sections,
-            "first": live.draw(app.database, who(), language()) if sections else None,
-            "ticket": app.keys.ticket(live.purpose(who())),
+            "part": part,
+            "quiet": quiet,
+            "first": live.draw(app, principal(), language()) if part != "follow" else None,
+            "ticket": app.keys.board_ticket(principal()),
             "language": language(),
             "may": actions().allowed,
-            "labels": {
-                "running": gettext("In work"),
-                "idle": gettext("Nothing is running. Work begins when a recording is uploaded."),
-                "waiting": gettext("Waiting"),
-                "delayed": gettext("Postponed"),
-                "cancel": gettext("Cancel"),
-                "retry": gettext("Try now"),
-            },
+            "labels": _labels(),
         },
         on_cancel_change=_nothing,
         on_retry_change=_nothing,
+        on_open_change=_nothing,
         on_changed_change=_nothing,
     )
-    return {name: str(getattr(result, name, None) or "") for name in ("cancel", "retry")}
+    return {name: str(getattr(result, name, None) or "") for name in ("cancel", "retry", "open")}
+
+
+def _labels() -> dict[str, str]:
+    return {
+        "running": gettext("In work"),
+        "idle": gettext("Nothing is running. Work begins when a recording is uploaded."),
+        "waiting": gettext("Waiting"),
+        "delayed": gettext("Postponed"),
+        "cancel": gettext("Cancel"),
+        "retry": gettext("Try now"),
+        "well": gettext("All is well."),
+        "open": gettext("Open"),
+        "more": gettext("And {n} more", n="{n}"),
+        "pace": gettext("Last hour"),
+        "heard": gettext("{n} min of sound transcribed within the last hour, a bar for each minute", n="{n}"),
+    }
 
 
 def _nothing() -> None:

@@ -19,17 +19,20 @@ from core.monitor.health import Coverage
 from core.queue import workers
 from core.queue.periodic import EVERY_S, TITLES
 from core.queue.queues import QUEUES
+from core.search.log import Summary
 from jobs.installation import application, notifier
-from pages.components import decisions
+from pages.components import address, decisions
 from pages.components.batches import show_batches
 from pages.components.common import (
     duration,
     facts,
     gettext,
+    icon_popover,
     language,
     line,
     moment,
     ngettext,
+    number,
     plain,
     size,
     tight,
@@ -37,14 +40,18 @@ from pages.components.common import (
     translate_fact,
 )
 from pages.components.history import show_history, took
-from pages.components.job_list import carried, show_jobs
-from pages.components.live import actions, board, button, follow, who
+from pages.components.job_list import show_jobs
+from pages.components.live import actions, board, button, follow, principal
 
+SEARCHES_S = 7 * 86_400.0
+BATCHES_S = 5.0
+"""Ages and times to the next look go on while nothing else happens."""
 PARTS = {
     "database": N_("Database"),
     "broker": N_("Queue broker"),
     "workers": N_("Workers"),
     "work": N_("Work"),
+    "batches": N_("Batches"),
     "index": N_("Search index"),
     "storage": N_("Storage"),
     "disk": N_("Disk"),
@@ -54,25 +61,15 @@ PARTS = {
 
 def view() -> str:
     """Which view; the link carries it."""
-    given = st.query_params.get("view", "")
-    chosen = st.segmented_control(
-        gettext("View"),
-        list(VIEWS),
-        default=given if given in VIEWS else "now",
-        required=True,
-        format_func=lambda name: gettext(VIEWS[name][0]),
-        label_visibility="collapsed",
-        key="view",
-    )
-    carried("view", "" if chosen == "now" else str(chosen))
-    return str(chosen)
+    titles = {name: gettext(title) for name, (title, _) in VIEWS.items()}
+    return address.segments("view", gettext("View"), titles, usual="now")
 
 
 def show(name: str) -> None:
     """Draw a view, anew when work begins or ends."""
     draw = VIEWS[name][1]
 
-    @st.fragment
+    @st.fragment(run_every=BATCHES_S if name == "batches" else None)
     def shown() -> None:
         draw()
         if draw is not _now:
@@ -94,10 +91,10 @@ def _history() -> None:
 
 
 def _failures() -> None:
-    found = failures.groups(application().database, who())
-    if not found:
+    groups = failures.groups(application().database, principal())
+    if not groups:
         st.caption(gettext("Nothing has failed."))
-    for n, group in enumerate(found):
+    for n, group in enumerate(groups):
         _group(n, group)
 
 
@@ -129,24 +126,26 @@ def _group(n: int, group: Group) -> None:
 
 def _workers() -> None:
     app = application()
-    now = monitor.now(app.database, who())
+    now = monitor.now(app.database, principal())
     busy: dict[str, list[str]] = {}
     for one in now.running:
         busy.setdefault(one.job.worker, []).append(plain(one.recording.title))
     devices = workers.devices(app.database)
     waiting = {one.queue: one for one in now.waiting}
-    st.subheader(gettext("Queues"), anchor=False)
+    st.header(gettext("Queues"), anchor=False)
     for queue, title in QUEUES.items():
         _queue(queue, title, waiting[queue].jobs if queue in waiting else 0, paused=queue in now.paused)
-    st.subheader(gettext("Workers"), anchor=False)
+    st.header(gettext("Workers"), anchor=False)
     if not now.workers:
         st.caption(gettext("No worker is running: work waits until the tool is started with make run."))
+    for worker in workers.silent(app.database):
+        _silent(worker, ", ".join(busy.get(worker.name, [])))
     for worker in now.workers:
         device = devices.get(worker.host, "") if worker.queue == "gpu" else ""
         _worker(worker, ", ".join(busy.get(worker.name, [])), device)
-    st.subheader(gettext("Routines"), anchor=False)
+    st.header(gettext("Routines"), anchor=False)
     for periodic_task in app.periodic_tasks.all():
-        _chore(periodic_task)
+        _periodic_row(periodic_task)
 
 
 def _queue(queue: str, title: str, jobs: int, *, paused: bool) -> None:
@@ -158,7 +157,7 @@ def _queue(queue: str, title: str, jobs: int, *, paused: bool) -> None:
             st.caption(facts(waits, state))
         if not actions().allowed:
             return
-        with st.popover("", icon=":material/more_horiz:", key=f"ask-queue-{queue}", type="tertiary"):
+        with icon_popover(gettext("Actions"), "more_horiz", f"ask-queue-{queue}"):
             if paused:
                 button(gettext("Resume"), f"resume-{queue}", lambda: actions().resume(queue))
             else:
@@ -181,11 +180,23 @@ def _worker(worker: Worker, doing: str, device: str) -> None:
             if worker.requested_action == RequestedAction.DRAIN
             else ("drain", gettext("Drain"))
         )
-        with st.popover("", icon=":material/more_horiz:", key=f"ask-worker-{worker.name}", type="tertiary"):
-            button(label, f"{options}-{worker.name}", lambda: actions().tell(worker.name, options))
+        with icon_popover(gettext("Actions"), "more_horiz", f"ask-worker-{worker.name}"):
+            button(label, f"{options}-{worker.name}", lambda: actions().request_action(worker.name, options))
             button(
-                gettext("Restart"), f"restart-{worker.name}", lambda: actions().tell(worker.name, "restart")
+                gettext("Restart"),
+                f"restart-{worker.name}",
+                lambda: actions().request_action(worker.name, "restart"),
             )
+
+
+def _silent(worker: Worker, doing: str) -> None:
+    """One that was not heard for a while: it hangs, or its machine is away."""
+    with line(key=f"row-worker-{worker.name}"):
+        with tight(width="stretch"):
+            st.markdown(facts(gettext(QUEUES.get(worker.queue, worker.queue)), doing))
+            text = gettext("seen {time} ago", time=duration(max(0.0, time.time() - worker.seen_at)))
+            st.caption(facts(text, plain(worker.name)))
+        st.badge(gettext("No sign of life"), color="red")
 
 
 def _about_worker(worker: Worker) -> list[str]:
@@ -204,11 +215,11 @@ def _about_worker(worker: Worker) -> list[str]:
     ]
 
 
-def _chore(periodic_task: PeriodicTask) -> None:
+def _periodic_row(periodic_task: PeriodicTask) -> None:
     with line(key=f"row-chore-{periodic_task.name}"):
         with tight(width="stretch"):
             st.markdown(gettext(TITLES.get(periodic_task.name, periodic_task.name)))
-            st.caption(facts(*_about_chore(periodic_task)))
+            st.caption(facts(*_periodic_facts(periodic_task)))
         if actions().allowed:
             button(
                 gettext("Run now"),
@@ -218,7 +229,7 @@ def _chore(periodic_task: PeriodicTask) -> None:
             )
 
 
-def _about_chore(periodic_task: PeriodicTask) -> list[str]:
+def _periodic_facts(periodic_task: PeriodicTask) -> list[str]:
     every_s = EVERY_S.get(periodic_task.name)
     return [
         gettext("every {time}", time=duration(every_s)) if every_s else "",
@@ -227,7 +238,7 @@ def _about_chore(periodic_task: PeriodicTask) -> list[str]:
         else gettext("has not run yet"),
         gettext("took {time}", time=took(periodic_task.took_s)) if periodic_task.took_s is not None else "",
         gettext("at work") if periodic_task.worker else "",
-        gettext("failed: {what}", what=plain(periodic_task.error)) if periodic_task.error else "",
+        gettext("failed: {what}", what=translate_fact(periodic_task.error)) if periodic_task.error else "",
     ]
 
 
@@ -236,14 +247,15 @@ def _about_chore(periodic_task: PeriodicTask) -> list[str]:
 
 def _health() -> None:
     app = application()
-    _coverage(health.coverage(app.database, who()))
+    _coverage(health.coverage(app.database, principal()))
+    _searches(app.search_log.summary(SEARCHES_S))
     for part in health.check(app, notifier.ping).parts:
         with line(key=f"row-part-{part.name}"):
             with tight(width="stretch"):
                 st.markdown(gettext(PARTS.get(part.name, part.name)))
                 st.caption(translate_error(part.says))
             st.badge(gettext("Works") if part.ok else gettext("Broken"), color="green" if part.ok else "red")
-    st.subheader(gettext("What was done by hand"), anchor=False)
+    st.header(gettext("What was done by hand"), anchor=False)
     log = actions().log()
     if not log:
         st.caption(gettext("Nothing yet."))
@@ -251,18 +263,41 @@ def _health() -> None:
         _action(action)
 
 
-def _coverage(found: Coverage) -> None:
+def _coverage(coverage: Coverage) -> None:
     """What can be found of everything, and what waits for that."""
-    if found.total_s:
-        share = catalogue.percent(found.share, language())
-        waits = gettext("wait for search by meaning: {time}", time=duration(found.waiting_s))
+    if coverage.total_s:
+        share = catalogue.percent(coverage.share, language())
+        waits = gettext("wait for search by meaning: {time}", time=duration(coverage.waiting_s))
         st.caption(
             facts(
                 gettext("{share} of all hours are searchable", share=share),
-                gettext("found by meaning: {time}", time=duration(found.meaning_s)),
-                waits if found.waiting_s else "",
+                gettext("found by meaning: {time}", time=duration(coverage.meaning_s)),
+                waits if coverage.waiting_s else "",
             )
         )
+
+
+def _searches(summary: Summary) -> None:
+    """What was asked lately, and what nobody could answer."""
+    if not summary.asked:
+        return
+    share = catalogue.percent(summary.unanswered / summary.asked, language())
+    opened = ngettext("{n} answer opened", "{n} answers opened", summary.opened)
+    st.caption(
+        facts(
+            ngettext("{n} search in 7 days", "{n} searches in 7 days", summary.asked),
+            gettext("without an answer: {share}", share=share),
+            gettext("usually in {time}", time=took((summary.median_ms or 0) / 1000)),
+            opened if summary.opened else "",
+            gettext("usually at place {n}", n=number(round(summary.median_place or 0)))
+            if summary.opened
+            else "",
+        )
+    )
+    if summary.questions:
+        with st.expander(gettext("Questions without an answer")):
+            for question, times in summary.questions:
+                st.markdown(facts(plain(question), f"{number(times)} ×"))
 
 
 def _action(action: Action) -> None:

@@ -1,31 +1,38 @@
-"""The plan: what is asked, what it comes to by the best way, and what the others would be."""
+"""The plan: what is asked, kept in the link, and how its answer is said."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
-import pandas as pd
 import streamlit as st
 
-from core.billing import Answer, Note, Quote, Usd
-from core.billing.stages import NOT_READY
+from core.billing import Answer, Book, Note, Quote, Usd, is_under_a_cent
+from core.billing.stages import Leg
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.planning.estimates import SPOKEN
 from core.planning.plans import Archive
 from jobs.installation import application
-from pages.components import archive_files, assumptions, common, plan_exports
-from pages.components.common import duration, facts, gettext, ngettext
+from pages.components import address, archive_files, assumptions, common, file_intake, plan_exports
+from pages.components.common import gettext
 
 VIEWS = {
     "plan": N_("Estimate"),
+    "sheet": N_("On one page"),
     "proof": N_("What it came to"),
     "prices": N_("Prices"),
 }
-BY = {"hours": N_("Hours of sound"), "files": N_("Files"), "documents": N_("Texts")}
+BY = {"hours": N_("Hours a month"), "files": N_("Files"), "documents": N_("Documents")}
+MONTHS = 12
+HOURS = (10, 20, 50, 100, 200, 300, 500, 750, 1000, 2000, 5000, 10_000)
+WAITS_USD = (0.0, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
+AS_IN_BOOK = -1.0
+"""What waiting is worth while nobody has said: as the assumptions have it."""
+LONGEST_NAME = 80
+"""Letters of a transcriber's name in a link."""
 READY = {
     "": N_("no matter when"),
     "3600": N_("within an hour"),
@@ -37,11 +44,13 @@ READY = {
 SCENARIO: dict[str, Any] = {
     "view": "plan",
     "by": "hours",
-    "hours": 100.0,
+    "hours": 500.0,
     "documents": 1000,
     "tokens": 500,
     "times": 1,
     "spoken": "ru",
+    "who": "",
+    "wait": AS_IN_BOOK,
     "ready": "",
     "most": 0.0,
     "currency": "USD",
@@ -49,37 +58,58 @@ SCENARIO: dict[str, Any] = {
 }
 """What a link carries, with what holds where it says nothing."""
 CHOICES: dict[str, Collection[str]] = {"view": VIEWS, "by": BY, "ready": READY, "spoken": SPOKEN}
-ROW_PX = 84
-"""Rows this high break their texts into lines, up to four."""
-SIGNS = {"USD": "$", "RUB": "₽"}
+WRITTEN = "costs-address"
+"""What the page itself has put into the address."""
 KEPT: Literal["session"] = "session"
 """What was chosen is there again after something else was looked at; without this the browser forgets it."""
-PARTS = {
-    "purchase, written off": N_("wear"),
-    "electricity": N_("electricity"),
-    "GPU at work": N_("GPU at work"),
-    "GPU starting and idle": N_("GPU starting and idle"),
-    "transcription": N_("transcription"),
-    "embedding": N_("vectors"),
-}
 
 
 def settle() -> None:
-    """What a link says holds until it is changed here; nonsense in it counts as nothing."""
+    """What an address says holds until it is changed here; nonsense in it counts as nothing.
+
+    An address that says nothing, as the menu's, brings back what was chosen before.
+    """
+    written = st.session_state.get(WRITTEN, {})
     for name, usual in SCENARIO.items():
-        if name not in st.session_state:
-            st.session_state[name] = _read(name, st.query_params.get(name), usual)
+        value = st.query_params.get(name)
+        moved = value is not None and value != written.get(name) and not address.overtaken()
+        if st.session_state.get(name) is None or moved or not _is_one(name, st.session_state[name]):
+            st.session_state[name] = _read(name, value, usual)
+        address.tell(name)
 
 
-def _read(name: str, given: str | None, usual: Any) -> Any:
-    if given is None:
+def carry() -> None:
+    """Write what differs from the usual into the address, so that it can be kept, sent, and come back to."""
+    other = plan_exports.scenario(SCENARIO)
+    for name in SCENARIO:
+        if name in other and st.query_params.get(name) != other[name]:
+            st.query_params[name] = other[name]
+        elif name not in other and name in st.query_params:
+            del st.query_params[name]
+        address.know(name)
+    st.session_state[WRITTEN] = other
+
+
+def _is_one(name: str, value: object) -> bool:
+    """Whether a choice is one of this page's; another page may have one of the same name."""
+    return (
+        not isinstance(SCENARIO[name], str)
+        or name in ("own", "who")
+        or value in CHOICES.get(name, common.SIGNS)
+    )
+
+
+def _read(name: str, text: str | None, usual: Any) -> Any:
+    if text is None:
         return usual
     if name == "own":
-        return plan_exports.prices_of_link(given)
+        return plan_exports.prices_of_link(text)
+    if name == "who":
+        return text[:LONGEST_NAME]
     if isinstance(usual, str):
-        return given if given in CHOICES.get(name, SIGNS) else usual
+        return text if text in CHOICES.get(name, common.SIGNS) else usual
     try:
-        number = float(given)
+        number = float(text)
     except ValueError:
         return usual
     return type(usual)(number) if math.isfinite(number) and abs(number) < 2**53 else usual
@@ -87,14 +117,14 @@ def _read(name: str, given: str | None, usual: Any) -> Any:
 
 def choose(name: str, choices: Mapping[str, str]) -> str:
     """One of a few ways to look at it."""
-    shown = common.translated(choices)
-    st.session_state.setdefault(name, next(iter(shown)))
+    labels = common.translated(choices)
+    st.session_state.setdefault(name, next(iter(labels)))
     return str(
         st.segmented_control(
             gettext("View"),
-            list(shown),
+            list(labels),
             required=True,
-            format_func=shown.__getitem__,
+            format_func=labels.__getitem__,
             key=name,
             label_visibility="collapsed",
             persist_state=KEPT,
@@ -104,49 +134,125 @@ def choose(name: str, choices: Mapping[str, str]) -> str:
 
 def ask() -> dict[str, Any] | None:
     """What shall be priced; None while there is nothing yet."""
-    by = choose("by", BY)
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        by = choose("by", BY)
+        choose("currency", common.SIGNS)
     amount = {"hours": _hours, "files": _files, "documents": _documents}[by]()
-    with st.container(horizontal=True):
-        ready = common.translated(READY)
-        st.selectbox(
-            gettext("Ready"), list(ready), format_func=ready.__getitem__, key="ready", persist_state=KEPT
-        )
-        sign = SIGNS[st.session_state["currency"]]
-        st.number_input(
-            gettext("At most, {sign} (0: any price)", sign=sign),
-            step=1.0,
-            format="%g",
-            key="most",
-            persist_state=KEPT,
-        )
-        st.segmented_control(
-            gettext("Currency"),
-            list(SIGNS),
-            format_func=SIGNS.__getitem__,
-            required=True,
-            key="currency",
-            persist_state=KEPT,
-        )
-    return None if amount is None else {**amount, **_wishes()}
+    return None if amount is None else {**amount, **_options()}
 
 
 def _hours() -> dict[str, Any]:
-    with st.container(horizontal=True):
-        st.number_input(gettext("Hours of sound"), step=10.0, format="%g", key="hours", persist_state=KEPT)
+    st.session_state["hours-slider"] = min(HOURS, key=lambda each: abs(each - st.session_state["hours"]))
+    number, slider, spoken = st.columns([2, 3, 3], vertical_alignment="bottom")
+    number.number_input(
+        gettext("Hours of sound"),
+        step=10.0,
+        format="%g",
+        key="hours",
+        persist_state=KEPT,
+        help=gettext("How much is recorded in a month. Silence counts too: services bill whole recordings."),
+    )
+    slider.select_slider(
+        gettext("Hours a month"),
+        HOURS,
+        format_func=common.number,
+        key="hours-slider",
+        on_change=_slid,
+        args=("hours",),
+        label_visibility="collapsed",
+    )
+    with spoken:
         _spoken()
-    return {"hours": st.session_state["hours"]}
+    return {"hours": st.session_state["hours"], "times_per_year": MONTHS}
+
+
+def _slid(name: str) -> None:
+    st.session_state[name] = float(st.session_state[f"{name}-slider"])
 
 
 def _documents() -> dict[str, Any]:
-    with st.container(horizontal=True):
-        st.number_input(gettext("Texts"), step=100, key="documents", persist_state=KEPT)
-        st.slider(gettext("Tokens a text"), 50, 4000, step=50, key="tokens", persist_state=KEPT)
-        st.slider(gettext("Indexed anew, times a year"), 1, 52, key="times", persist_state=KEPT)
+    columns = st.columns(3)
+    columns[0].number_input(
+        gettext("Documents"),
+        step=100,
+        key="documents",
+        persist_state=KEPT,
+        help=gettext("Texts that are there already: only their vectors are bought. A passage counts as one."),
+    )
+    columns[1].slider(
+        gettext("Tokens a document"),
+        50,
+        4000,
+        step=50,
+        key="tokens",
+        persist_state=KEPT,
+        help=gettext("A token is a piece of a word: a Russian word has about two. 500 are a page of text."),
+    )
+    columns[2].slider(
+        gettext("Indexed anew, times a year"),
+        1,
+        52,
+        key="times",
+        persist_state=KEPT,
+        help=gettext("Each time all vectors are bought again, as after a change of the model."),
+    )
     return {
         "documents": st.session_state["documents"],
         "tokens_per_document": st.session_state["tokens"],
         "times_per_year": st.session_state["times"],
     }
+
+
+def waiting(book: Book) -> None:
+    """What an hour of waiting is worth: decides between sync and batch."""
+    now = _worth(book)
+    steps = sorted({*WAITS_USD, now})
+    st.session_state["wait-slider"] = now
+    rate = float(book.assume(f"{st.session_state['currency'].lower()}_per_usd").value)
+    sign = common.SIGNS[st.session_state["currency"]]
+
+    def shown(usd: float) -> str:
+        return catalogue.money(usd * rate, common.language(), sign)
+
+    st.select_slider(
+        gettext("What an hour of waiting is worth to you"),
+        steps,
+        format_func=shown,
+        key="wait-slider",
+        on_change=_slid,
+        args=("wait",),
+        help=gettext(
+            "What it costs you that a recording is found by meaning an hour later. "
+            "Nothing for an archive, much for a call centre that reacts the same day."
+        ),
+    )
+
+
+def _worth(book: Book) -> float:
+    usd_per_hour = float(st.session_state["wait"])
+    return usd_per_hour if usd_per_hour >= 0 else float(book.assume("waiting_usd_per_hour").value)
+
+
+def limits() -> None:
+    """What a way has to keep to be in the list."""
+    ready = common.translated(READY)
+    columns = st.columns(2)
+    columns[0].selectbox(
+        gettext("Ready"),
+        list(ready),
+        format_func=ready.__getitem__,
+        key="ready",
+        persist_state=KEPT,
+        help=gettext("Ways that are later than that once in ten times are left out of the list."),
+    )
+    columns[1].number_input(
+        gettext("At most, {sign} (0: any price)", sign=common.SIGNS[st.session_state["currency"]]),
+        step=1.0,
+        format="%g",
+        key="most",
+        persist_state=KEPT,
+        help=gettext("Ways that cost more are left out of the list."),
+    )
 
 
 def _spoken() -> None:
@@ -158,20 +264,23 @@ def _spoken() -> None:
         format_func=spoken.__getitem__,
         key="spoken",
         persist_state=KEPT,
+        help=gettext("Engines differ by language, and Russian has more tokens a word than English."),
     )
 
 
-def _wishes() -> dict[str, Any]:
-    wishes: dict[str, Any] = {
+def _options() -> dict[str, Any]:
+    options: dict[str, Any] = {
         "language": st.session_state["spoken"],
         "currency": st.session_state["currency"],
     }
+    if (worth := float(st.session_state["wait"])) >= 0:
+        options["waiting_usd_per_hour"] = worth
     if st.session_state["ready"]:
-        wishes["ready_by_s"] = st.session_state["ready"]
+        options["ready_by_s"] = st.session_state["ready"]
     if most := st.session_state["most"]:
         rate = application().estimates.book(own=st.session_state["own"]).assume("rub_per_usd").value
-        wishes["at_most_usd"] = Decimal(str(most)) / (rate if wishes["currency"] == "RUB" else 1)
-    return wishes
+        options["at_most_usd"] = Decimal(str(most)) / (rate if options["currency"] == "RUB" else 1)
+    return options
 
 
 def _files() -> dict[str, Any] | None:
@@ -183,97 +292,50 @@ def _files() -> dict[str, Any] | None:
 # The answer
 
 
-def answered(asked: Mapping[str, Any]) -> Answer:
+def answered(workload: Mapping[str, Any]) -> Answer:
     """The one function that pages and programs ask."""
-    return application().estimates.answer(**asked, own=st.session_state["own"])
+    return application().estimates.answer(**workload, own=st.session_state["own"])
 
 
-def cash(answer: Answer, usd: Decimal | None) -> str:
-    """Money in the currency of the answer, or that nobody knows."""
+def cash(answer: Answer, usd: Decimal | None, *, exact: bool = False) -> str:
+    """Money in the currency of the answer, in cents, or that nobody knows; `exact` with all its digits."""
     if usd is None:
         return catalogue.NOTHING
-    if answer.currency == "USD":
-        return catalogue.money(float(usd))
-    rate = answer.book.assume(f"{answer.currency.lower()}_per_usd").value
-    amount = float(usd * rate)
-    return f"{common.number(amount, catalogue.cents(amount) if amount < 100 else 0)}\u00a0{SIGNS[answer.currency]}"
+    amount = usd * answer.book.assume(f"{answer.currency.lower()}_per_usd").value
+    if exact:
+        return catalogue.money(float(amount), common.language(), common.SIGNS[answer.currency])
+    return common.money(amount, answer.currency)
 
 
-def result(answer: Answer) -> None:
-    """The answer to the page's question."""
-    best = answer.best or _would_be(answer)
-    if best is None:
-        st.warning(gettext("No way fits. The list below says why for each."), icon=":material/block:")
-        return
-    if answer.best is None:
-        st.info(gettext("No way can be taken from here yet. This is what it would come to."))
-    with st.container(border=True):
-        with st.container(horizontal=True):
-            st.metric(gettext("Price"), cash(answer, best.total_usd))
-            st.metric(gettext("Usually ready in"), duration(best.p50_s))
-            st.metric(gettext("9 times in 10 within"), duration(best.p90_s))
-        with common.tight():
-            st.markdown(f"**{route(answer, best)}**")
-            st.caption(facts(*_split(answer, best), *_dated(answer, best)))
-            if best.blocked:
-                st.caption(remark(answer, best.blocked))
-            st.caption(" ".join(remark(answer, each) for each in best.notes))
-
-
-def _would_be(answer: Answer) -> Quote | None:
-    """The cheapest way that only waits to be set up here, if no wish stands against it."""
-    waiting = {out.id for out in answer.choice.out if len(out.reasons) == 1}
-    ways = (quote for quote in answer.quotes if quote.id in waiting and quote.blocked)
-    return next((quote for quote in ways if quote.blocked and quote.blocked.code == NOT_READY), None)
-
-
-def _dated(answer: Answer, quote: Quote) -> list[str]:
-    """How old the prices are that a way is paid by, and the rate that turns them into roubles."""
-    lane = "batch" if quote.lane == "batch" else "sync"
-    asked = ((quote.engine, quote.engine_model, quote.mode), ("gemini", quote.embedder, lane))
-    prices = [price for key in asked if (price := answer.book.price(*key))]
-    said = []
+def dated(answer: Answer, legs: Sequence[Leg]) -> list[str]:
+    """How old the prices are that a bill is paid by, and the rate that turns them into roubles."""
+    keys = ((leg.provider, leg.model, leg.mode) for leg in legs)
+    prices = [price for key in keys if (price := answer.book.price(*key))]
+    lines = []
     if prices:
         day = catalogue.day(min(price.read_on for price in prices), common.language())
-        said.append(gettext("prices as of {day}", day=day))
+        lines.append(gettext("prices as of {day}", day=day))
     if answer.currency != "USD":
         rate = answer.book.assume(f"{answer.currency.lower()}_per_usd")
-        source = common.plain(str(catalogue.translate_fact(rate.source, common.language())))
-        said.append(
-            gettext(
-                "{rate} ₽ for a dollar: {source}", rate=common.number(float(rate.value), 2), source=source
-            )
-        )
-    return said
-
-
-def _split(answer: Answer, quote: Quote) -> list[str]:
-    """Price by part, and what decides the time."""
-    said = [
-        f"{gettext(PARTS.get(part.name, part.name))} {common.plain(cash(answer, part.usd))}"
-        for part in quote.parts
-        if part.usd
-    ]
-    if quote.bound_by and quote.p50_s:
-        said.append(gettext("the time is set by: {bound}", bound=quote.bound_by))
-    yearly = answer.embedding.yearly_sync_usd
-    if answer.work.documents and yearly != answer.embedding.sync_usd:
-        by_lane = answer.embedding.yearly_batch_usd if quote.lane == "batch" else yearly
-        said.append(gettext("a year: {usd}", usd=common.plain(cash(answer, by_lane))))
-    return said
+        source = str(catalogue.translate_fact(rate.source, common.language()))
+        value = common.number(float(rate.value), 2)
+        lines.append(gettext("{rate} ₽ for a dollar: {source}", rate=value, source=source))
+    return lines
 
 
 def route(answer: Answer, quote: Quote) -> str:
     """A way in words: who transcribes, and how vectors are made."""
-    meaning = {
-        "words": gettext("found by words"),
-        "local": gettext("meaning: here"),
-    }.get(quote.embedder)
-    if meaning is None:
-        title = f"{answer.book.provider('gemini').title}"
-        lane = gettext("in a batch") if quote.lane == "batch" else gettext("now")
-        meaning = gettext("meaning: {title}, {lane}", title=title, lane=lane)
-    return meaning if not quote.engine else f"{common.plain(_engine(answer, quote))} → {meaning}"
+    meaning = vectors(answer, quote)
+    return meaning if not quote.engine else f"{common.plain(transcriber(answer, quote))} → {meaning}"
+
+
+def vectors(answer: Answer, quote: Quote) -> str:
+    """How a way makes recordings found by meaning."""
+    here = {"words": gettext("found by words"), "local": gettext("vectors made here")}.get(quote.embedder)
+    if here is not None:
+        return here
+    lane = gettext("in a batch") if quote.lane == "batch" else gettext("now")
+    return gettext("vectors: {title}, {lane}", title=answer.book.provider("gemini").title, lane=lane)
 
 
 def routes_by_id() -> dict[str, str]:
@@ -282,17 +344,11 @@ def routes_by_id() -> dict[str, str]:
     return {quote.id: route(answer, quote).replace("\\", "") for answer in answers for quote in answer.quotes}
 
 
-def _engine(answer: Answer, quote: Quote) -> str:
-    app = application()
+def transcriber(answer: Answer, quote: Quote) -> str:
+    """Who transcribes, and how."""
     if not quote.mode:
-        name = app.estimates.engine(quote, answer.work.language)
         device = gettext("own GPU") if quote.engine_model == "gpu" else gettext("own processor")
-        title = (
-            str(catalogue.translate_fact(app.engines[name].title, common.language()))
-            if name in app.engines
-            else "GigaAM"
-        )
-        return f"{title.partition(' (')[0]}, {device}"
+        return f"{own_title(quote.engine)}, {device}"
     title = answer.book.provider(quote.engine).title
     modes = {
         "sync": "",
@@ -303,82 +359,50 @@ def _engine(answer: Answer, quote: Quote) -> str:
     return ", ".join(filter(None, (f"{title} {quote.engine_model}", modes.get(quote.mode, quote.mode))))
 
 
+def own_title(engine: str) -> str:
+    """An engine of this machine, by its name in the price book."""
+    if engine.startswith("whisper-"):
+        return f"Whisper {engine.removeprefix('whisper-')}"
+    engines = application().engines
+    title = next((each.title for name, each in engines.items() if name.startswith(engine)), engine)
+    return str(catalogue.translate_fact(title, common.language())).partition(" (")[0]
+
+
 def run(answer: Answer) -> None:
     """Take the files of the plan through its route, and remember what was promised."""
-    known: Archive | None = st.session_state.get("plan-archive")
+    archive: Archive | None = st.session_state.get("plan-archive")
     if not common.may_change() or st.session_state["by"] != "files":
         return
-    if known is None or not known.fresh or answer.best is None:
+    if archive is None or not archive.fresh or answer.best is None:
         return
     if st.button(gettext("Run this plan"), type="primary", key="run"):
         app = application()
         options = app.estimates.options(answer.best, answer.work.language)
-        sources: list[Any] = [each.candidate.source for each in known.fresh]
-        outcomes = common.take(sources, options)
-        taken = [outcome.recording_id for outcome in outcomes if outcome.recording_id]
-        app.estimates.keep(answer.best, answer.size.tokens, taken)
+        sources: list[Any] = [each.candidate.source for each in archive.fresh]
+        outcomes = file_intake.take(sources, options)
+        recording_ids = [outcome.recording_id for outcome in outcomes if outcome.recording_id]
+        app.estimates.keep(answer.best, answer.size.tokens, recording_ids)
         st.session_state["plan-outcomes"] = outcomes
         st.session_state.pop("plan-names", None)
         st.rerun()
 
 
-def ways(answer: Answer) -> None:
-    """Every route: those that fit, and the others with the reason why not."""
-    why = {out.id: out.reasons for out in answer.choice.out}
-    fitting = [quote for quote in answer.quotes if quote.id not in why]
-    others = [quote for quote in answer.quotes if quote.id in why]
-    config = _columns()
-    if fitting:
-        rows = [_row(answer, quote) for quote in fitting]
-        order = ("price", "p50", "p90", "way")
-        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=config, column_order=order)
-    with st.expander(ngettext("{n} way does not fit: why", "{n} ways do not fit: why", len(others))):
-        rows = [
-            {**_row(answer, quote), "why": " ".join(_sentence(answer, each) for each in why[quote.id])}
-            for quote in others
-        ]
-        config["way"]["width"], config["why"]["width"], order = 170, 300, ("price", "p90", "way", "why")
-        st.dataframe(
-            pd.DataFrame(rows),
-            hide_index=True,
-            column_config=config,
-            column_order=order,
-            row_height=ROW_PX,
-        )
-
-
-def remark(answer: Answer, said: Note) -> str:
+def remark(answer: Answer, note: Note) -> str:
     """A remark of the price book, for a person, harmless where Markdown is read."""
-    return common.plain(_sentence(answer, said))
+    return common.plain(sentence(answer, note))
 
 
-def _sentence(answer: Answer, said: Note) -> str:
+def sentence(answer: Answer, note: Note) -> str:
     """What our code says is translated by its template, what the book says as a fact."""
-    paid = {name: cash(answer, usd.amount) for name, usd in said.facts.items() if isinstance(usd, Usd)}
-    told = catalogue.translate_error(
-        {"message": said.message, "facts": {**said.facts, **paid}}, common.language()
+    paid = {
+        name: cash(answer, usd.amount, exact=is_under_a_cent(usd.amount))
+        for name, usd in note.facts.items()
+        if isinstance(usd, Usd)
+    }
+    message = catalogue.translate_error(
+        {"message": note.message, "facts": {**note.facts, **paid}}, common.language()
     )
-    return str(catalogue.translate_fact(told, common.language()))
-
-
-def _row(answer: Answer, quote: Quote) -> dict[str, object]:
-    return {
-        "way": route(answer, quote).replace("\\", ""),
-        "price": cash(answer, quote.total_usd),
-        "p50": duration(quote.p50_s),
-        "p90": duration(quote.p90_s),
-    }
-
-
-def _columns() -> dict[str, Any]:
-    right = {"alignment": "right", "width": 92}
-    return {
-        "way": st.column_config.TextColumn(gettext("Way"), width=360),
-        "price": st.column_config.TextColumn(gettext("Price"), **right),  # type: ignore[arg-type]
-        "p50": st.column_config.TextColumn(gettext("Usually"), **right),  # type: ignore[arg-type]
-        "p90": st.column_config.TextColumn(gettext("At most"), help=gettext("9 times in 10"), **right),  # type: ignore[arg-type]
-        "why": st.column_config.TextColumn(gettext("Why not"), width="large"),
-    }
+    return str(catalogue.translate_fact(message, common.language()))
 
 
 def ground(answer: Answer) -> None:
@@ -393,5 +417,5 @@ def ground(answer: Answer) -> None:
         )
     )
     assumptions.sample(answer.work.language)
-    st.dataframe(assumptions.table(answer.book), hide_index=True, column_config=assumptions.columns())
+    common.table(assumptions.table(answer.book), column_config=assumptions.columns())
     st.caption(gettext("Change any of it under “Prices”."))

@@ -41,7 +41,17 @@ def _forget() -> None:
     st.query_params.pop("own", None)
 
 
-def export(answer: Answer, scenario: Mapping[str, Any]) -> None:
+def scenario(usual: Mapping[str, Any]) -> dict[str, str]:
+    """What was chosen here and differs from the usual, as an address says it."""
+    values = {name: st.session_state[name] for name in usual if name in st.session_state}
+    return {name: _written(value) for name, value in values.items() if value != usual[name]}
+
+
+def _written(value: object) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def export(answer: Answer, usual: Mapping[str, Any]) -> None:
     """The whole table for a spreadsheet or a program, and a link that reproduces the scenario."""
     described = json.dumps(billing.described(answer), ensure_ascii=False, indent=1)
     with st.container(horizontal=True):
@@ -49,7 +59,7 @@ def export(answer: Answer, scenario: Mapping[str, Any]) -> None:
         st.download_button(gettext("For programs (JSON)"), described, "estimate.json", "application/json")
     own = links.packed(answer.book)
     st.caption(_about(own, bool(links.own(answer.book))))
-    st.code(_link(own, scenario), language=None, wrap_lines=True)
+    st.code(_link(own, usual), language=None, wrap_lines=True)
 
 
 def _about(own: str, has_own: bool) -> str:
@@ -60,9 +70,9 @@ def _about(own: str, has_own: bool) -> str:
     return gettext("A link to this very question:")
 
 
-def _link(own: str, scenario: Mapping[str, Any]) -> str:
+def _link(own: str, usual: Mapping[str, Any]) -> str:
     """The address of this page with what differs from the usual."""
-    said = {name: st.session_state[name] for name in scenario if name in st.session_state} | {"own": own}
-    other = {name: value for name, value in said.items() if value != scenario[name]}
+    values = {name: value for name, value in scenario(usual).items() if name != "own"}
+    other = {**values, **({"own": own} if own else {})}
     base = str(st.context.url or "").partition("?")[0]
     return f"{base}?{urlencode(other)}" if other else base

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Literal
 
-import pandas as pd
 import streamlit as st
 
 from core.billing import Limit, Price
@@ -14,7 +13,9 @@ from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.monitor import providers
 from core.monitor.providers import STATES, Provider
+from core.settings import ENV_FILE
 from core.speech.downloads import Download
+from core.speech.engine import Engine
 from jobs.installation import application
 from pages.components import common, prices
 from pages.components.common import (
@@ -22,6 +23,7 @@ from pages.components.common import (
     gettext,
     language,
     moment,
+    ngettext,
     plain,
     size,
     translate_error,
@@ -43,9 +45,33 @@ LIMITS = {
     "at_once": N_("batches at once"),
 }
 PLACES = {
-    "gigaam": N_("Without a network: put {address} into {folder}"),
-    "local": N_("Without a network: fetch {address} elsewhere and name its folder in LOCAL_EMBEDDING_MODEL"),
+    "gigaam": N_("Put {address} into {folder}."),
+    "local": N_("Fetch {address} elsewhere and name its folder in LOCAL_EMBEDDING_MODEL."),
+    "whisper": N_("Put the files of {address} into {folder}."),
 }
+
+
+def engines() -> None:
+    """What can transcribe now; what would have to be set up first is folded away."""
+    engines = application().engines.values()
+    for engine in engines:
+        if engine.readiness().ready:
+            _engine(engine)
+    missing = [engine for engine in engines if not engine.readiness().ready]
+    if missing:
+        title = ngettext("{n} engine is not set up", "{n} engines are not set up", len(missing))
+        with st.expander(title, key="engines-missing", type="compact"):
+            for engine in missing:
+                _engine(engine)
+
+
+def _engine(engine: Engine) -> None:
+    readiness = engine.readiness()
+    with common.tight():
+        with common.line():
+            st.markdown(translate_fact(engine.title), width="stretch")
+            st.badge(**common.readiness(readiness))
+        st.caption(facts(common.language_names(engine.languages), translate_fact(readiness.reason)))
 
 
 def draw() -> None:
@@ -75,15 +101,63 @@ def _provider(provider: Provider) -> None:
         st.caption(_why(provider))
     if provider.state not in ("missing", "withdrawn"):
         _test(provider.name)
+    elif provider.name == "gemini" and not application().settings.gemini_api_key.get_secret_value():
+        enter_key()
     if provider.prices or provider.limits:
         with st.expander(gettext("Prices and limits"), key=f"prices-{provider.name}", type="compact"):
             _prices_and_limits(provider)
 
 
+def enter_key() -> None:
+    """Take a Gemini key where nobody else reaches the pages, else say where to write it. Never shows it."""
+    if st.session_state.get("gemini-kept"):
+        st.success(gettext("The key is kept in .env: start the tool anew, and it is used."))
+        return
+    with st.popover(gettext("Enter it"), type="tertiary", icon=":material/key:"):
+        if application().settings.private:
+            _key_form()
+        else:
+            st.write(
+                gettext(
+                    "Others reach these pages, too. Write this line into the file .env beside the README, "
+                    "with your key, and start the tool anew:"
+                )
+            )
+            st.code("GEMINI_API_KEY=…", language=None)
+
+
+def _key_form() -> None:
+    with st.form("gemini-key", clear_on_submit=True, border=False):
+        typed = st.text_input(
+            gettext("Gemini key"),
+            type="password",
+            max_chars=400,
+            autocomplete="off",
+            key="gemini-typed",
+            help=gettext(
+                "You get one at aistudio.google.com, under “API keys”. It is written into the file .env and "
+                "shown nowhere."
+            ),
+        )
+        if not st.form_submit_button(gettext("Keep the key"), type="primary"):
+            return
+    try:
+        providers.keep_key(
+            common.current_principal(), application().database, "GEMINI_API_KEY", typed.strip(), ENV_FILE
+        )
+    except ValueError:
+        st.error(gettext("This is no key: it has at least 16 letters and digits, and no spaces."))
+    except OSError:
+        st.error(gettext("The file .env beside the README cannot be written."))
+    else:
+        st.session_state["gemini-kept"] = True
+        st.rerun()
+
+
 def _why(provider: Provider) -> str:
     """A sentence by its template, or a reason of ours by its phrase."""
-    said = catalogue.translate_error({"message": provider.message, "facts": provider.facts}, language())
-    return plain(str(catalogue.translate_fact(said, language())))
+    reason = catalogue.translate_error({"message": provider.message, "facts": provider.facts}, language())
+    return plain(str(catalogue.translate_fact(reason, language())))
 
 
 def _test(name: str) -> None:
@@ -91,7 +165,12 @@ def _test(name: str) -> None:
         with st.spinner(gettext("Asking…")):
             st.session_state["tested"] = (
                 name,
-                providers.test(application().settings, application().remote_transcription.breakers, name),
+                providers.test(
+                    common.current_principal(),
+                    application().settings,
+                    application().remote_transcription.breakers,
+                    name,
+                ),
             )
         st.rerun()
     tested, found = st.session_state.get("tested", ("", None))
@@ -105,11 +184,10 @@ def _test(name: str) -> None:
 
 def _prices_and_limits(provider: Provider) -> None:
     if provider.prices:
-        rows = pd.DataFrame([_price(price) for price in provider.prices])
-        st.dataframe(rows, hide_index=True, column_config=_columns())
+        common.table([_price(price) for price in provider.prices], column_config=_columns())
     if provider.limits:
-        rows = pd.DataFrame([row for limit in provider.limits for row in _limit(limit)])
-        st.dataframe(rows, hide_index=True, column_config=_columns())
+        rows = [row for limit in provider.limits for row in _limit(limit)]
+        common.table(rows, column_config=_columns())
 
 
 def _price(price: Price) -> dict[str, object]:
@@ -118,7 +196,7 @@ def _price(price: Price) -> dict[str, object]:
         "what": facts(price.model, _mode(price.mode)),
         "price": catalogue.NOTHING
         if price.price is None
-        else f"{price.price.normalize():f} {price.currency}",
+        else f"{common.number(float(price.price), 6)} {price.currency}",
         "unit": str(catalogue.translate_fact(price.unit, language())),
         "state": gettext("withdrawn") if ended else gettext("old") if price.stale(date.today()) else "",
         "day": price.read_on,
@@ -127,7 +205,7 @@ def _price(price: Price) -> dict[str, object]:
 
 
 def _limit(limit: Limit) -> list[dict[str, object]]:
-    known = {name: getattr(limit, name) for name in LIMITS}
+    figures = {name: getattr(limit, name) for name in LIMITS}
     return [
         {
             "what": facts(
@@ -137,7 +215,7 @@ def _limit(limit: Limit) -> list[dict[str, object]]:
             "day": limit.read_on,
             "source": limit.source,
         }
-        for name, value in known.items()
+        for name, value in figures.items()
         if value is not None and (name, value) != ("texts_per_call", 1)
     ]
 
@@ -153,7 +231,7 @@ def _columns() -> dict[str, Any]:
         "unit": gettext("For"),
         "state": gettext("State"),
         "limit": st.column_config.TextColumn(gettext("Limit")),
-        "day": st.column_config.DateColumn(gettext("Read on")),
+        "day": st.column_config.DateColumn(gettext("Read on"), format=common.date_format()),
         "source": st.column_config.TextColumn(gettext("Source"), width="large"),
     }
 
@@ -161,45 +239,65 @@ def _columns() -> dict[str, Any]:
 # Models that are brought here
 
 
-def models() -> None:
-    """Models that the settings name, with a download that goes on by itself."""
+def models(kind: str = "") -> None:
+    """Models that can be brought here, with a download that goes on by itself; of one `kind` without a title."""
     downloads = application().model_downloads
+
+    def selected_downloads() -> list[Download]:
+        return [one for one in downloads.all() if kind in ("", one.kind)]
 
     def show() -> bool:
-        found = downloads.all()
-        for one in found:
-            _model(one)
-        return any(one.state == "asked" for one in found)
+        downloads = selected_downloads()
+        for one in downloads:
+            _model(one, titled=not kind)
+        if not kind:
+            st.caption(gettext("WHISPER_MODEL names the Whisper that transcribes, GIGAAM_MODEL the GigaAM."))
+        return any(one.state == "asked" for one in downloads)
 
-    common.live(show, moving=any(one.state == "asked" for one in downloads.all()))
+    common.live(show, moving=any(one.state == "asked" for one in selected_downloads()))
 
 
-def _model(one: Download) -> None:
-    downloads = application().model_downloads
+def _model(one: Download, *, titled: bool) -> None:
+    place = gettext(PLACES[one.kind], address=one.address, folder=plain(one.folder))
     with common.tight(key=f"model-{one.name.replace('/', '-')}"):
         with common.line():
-            st.markdown(translate_fact(one.title), width="stretch")
-            if one.state == "here":
-                st.badge(gettext("Downloaded"), color="green")
-            elif one.state == "asked":
-                if st.button(gettext("Stop"), type="tertiary", key=f"stop-{one.name}"):
-                    downloads.stop(one.name)
-                    st.rerun()
-            elif st.button(gettext("Download"), type="tertiary", key=f"bring-{one.name}"):
-                downloads.ask(one.name)
-                st.rerun()
+            if titled:
+                _title(one)
+            _download_row(one, place)
         if one.state == "asked":
             _progress(one)
         elif one.error and one.state == "failed":
             st.error(translate_error(one.error))
-        if one.state in ("missing", "failed"):
-            place = PLACES[one.kind]
-            st.caption(gettext(place, address=one.address, folder=plain(one.folder)))
+        if one.state in ("missing", "failed") and one.kind != "whisper":  # of those there are eight
+            with st.expander(gettext("Without a network"), key=f"by-hand-{one.name}", type="compact"):
+                st.caption(place)
+
+
+def _download_row(one: Download, place: str) -> None:
+    """Its state, or the button that changes it."""
+    downloads = application().model_downloads
+    if one.state == "here":
+        st.badge(gettext("Downloaded"), color="green")
+    elif one.state == "asked":
+        if st.button(gettext("Stop"), type="tertiary", key=f"stop-{one.name}"):
+            downloads.stop(common.current_principal(), one.name)
+            st.rerun()
+    elif st.button(gettext("Download"), key=f"bring-{one.name}", help=place):
+        downloads.ask(common.current_principal(), one.name)
+        st.rerun()
+
+
+def _title(one: Download) -> None:
+    """Its name, with size and licence as far as they are known."""
+    with common.tight():
+        st.markdown(translate_fact(one.title))
+        if about := facts(size(one.size_bytes) if one.size_bytes else "", one.licence):
+            st.caption(about)
 
 
 def _progress(one: Download) -> None:
     if not one.total_bytes:
         st.progress(0.0, gettext("The download begins…"))
         return
-    said = gettext("{done} of {total}", done=size(one.done_bytes), total=size(one.total_bytes))
-    st.progress(min(1.0, one.done_bytes / one.total_bytes), facts(plain(one.file), said))
+    label = gettext("{done} of {total}", done=size(one.done_bytes), total=size(one.total_bytes))
+    st.progress(min(1.0, one.done_bytes / one.total_bytes), facts(plain(one.file), label))

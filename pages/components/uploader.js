@@ -23,37 +23,103 @@ class Refused extends Error {}
 class Sender {
   constructor(root) {
     this.list = root.querySelector(".list");
+    this.zone = root.querySelector(".zone");
     this.pick = root.querySelector(".pick");
     this.button = root.querySelector(".choose");
+    this.all = root.querySelector(".all");
+    this.items = [];
     this.queue = Promise.resolve();
     this.button.onclick = () => this.pick.click();
     this.pick.onchange = () => {
-      const { title, ...rest } = this.data.order;
-      const order = this.pick.files.length > 1 ? rest : this.data.order;
-      for (const file of this.pick.files) this.add(file, order);
+      this.addAll(this.pick.files);
       this.pick.value = "";
     };
+    for (const name of ["dragenter", "dragover", "dragleave", "drop"])
+      this.zone.addEventListener(name, (event) => {
+        event.preventDefault();
+        this.zone.classList.toggle("over", name === "dragenter" || name === "dragover");
+      });
+    this.zone.addEventListener("drop", (event) => this.addAll(event.dataTransfer.files));
   }
 
-  show(data, tell) {
+  show(data, send) {
     this.data = data;
-    this.tell = tell;
+    this.tell = send;
     this.button.textContent = data.labels.choose;
+    for (const name of ["drop", "hint"]) this.zone.querySelector(`.${name}`).textContent = data.labels[name];
+    const known = new Set(data.rows.map((row) => row.id));
+    this.items = this.items.filter((item) => !known.has(item.id)); // Python has it: it stands among the rows
+    this.draw();
   }
 
-  add(file, order) {
-    const { labels } = this.data;
-    const item = { file, order: { ...order, filename: file.name }, stopped: false };
-    const row = element("div", "file");
-    item.bar = element("progress", "bar");
-    item.bar.max = file.size || 1;
-    item.bar.value = 0;
-    item.stop = element("button", "stop", labels.stop);
-    item.state = element("div", "state", labels.queued);
-    item.stop.onclick = () => this.halt(item);
-    row.append(element("div", "name", file.name), item.stop, item.bar, item.state);
-    this.list.append(row);
+  addAll(files) {
+    for (const file of files) {
+      const item = { file, order: { filename: file.name, [this.data.held]: "1" }, bytes: 0 };
+      this.items.push(item);
+      this.start(item);
+    }
+    this.draw();
+  }
+
+  start(item) {
+    Object.assign(item, { state: this.data.labels.queued, failed: false });
     this.queue = this.queue.then(() => this.send(item)).catch((error) => this.end(item, error.message));
+  }
+
+  // One list: what Python knows, then what is still on its way.
+  draw() {
+    const { labels, rows } = this.data;
+    const drawn = rows.map((row) => this.row(row.name, row.facts, row.wrong, row.id ? [this.remover(row)] : []));
+    for (const item of this.items) {
+      const buttons = [this.remover(item)];
+      if (item.failed) {
+        const again = element("button", "again", labels.again);
+        again.onclick = () => {
+          this.start(item);
+          this.draw();
+        };
+        buttons.unshift(again);
+      }
+      item.row = this.row(item.file.name, item.state, item.failed, buttons);
+      drawn.push(item.row);
+    }
+    this.list.replaceChildren(...drawn);
+    this.total();
+  }
+
+  row(name, facts, wrong, buttons) {
+    const row = element("li", buttons.length ? "file" : "file inner");
+    row.append(element("div", "name", name), ...buttons, element("div", wrong ? "state wrong" : "state", facts));
+    return row;
+  }
+
+  remover(one) {
+    const button = element("button", "remove", "×");
+    button.setAttribute("aria-label", this.data.labels.remove.replace("{name}", one.name || one.file.name));
+    button.onclick = () => (one.file ? this.halt(one) : this.tell("removed", `${one.id} ${Date.now()}`));
+    return button;
+  }
+
+  say(item, text) {
+    item.state = text;
+    if (item.row) item.row.querySelector(".state").textContent = text;
+    this.total();
+  }
+
+  // One bar for all that is on its way.
+  total() {
+    const all = this.items.filter((item) => !item.failed);
+    const sent = all.filter((item) => item.id);
+    this.all.hidden = all.length === sent.length;
+    const size = all.reduce((sum, item) => sum + item.file.size, 0) || 1;
+    const bytes = all.reduce((sum, item) => sum + (item.id ? item.file.size : item.bytes), 0);
+    Object.assign(this.all.querySelector(".bar"), { max: size, value: bytes });
+    const { language, labels } = this.data;
+    const percent = new Intl.NumberFormat(language, { style: "percent" }).format(Math.min(1, bytes / size));
+    const counts = [sent.length, all.length].map((n) => new Intl.NumberFormat(language).format(n));
+    const text = labels.all.replace("{n}", counts[0]).replace("{all}", counts[1]).replace("{percent}", percent);
+    const state = this.all.querySelector(".state");
+    if (state.textContent !== text) state.textContent = text;
   }
 
   halt(item) {
@@ -61,31 +127,39 @@ class Sender {
     item.request?.abort();
     if (item.place) this.ask("DELETE", item.place).catch(() => {});
     localStorage.removeItem(this.memory(item));
-    this.end(item, this.data.labels.stopped);
+    this.items = this.items.filter((other) => other !== item);
+    this.draw();
+    this.report();
   }
 
   end(item, text) {
-    item.stop.remove();
-    item.state.textContent = item.stopped ? this.data.labels.stopped : text;
+    if (item.stopped) return;
+    Object.assign(item, { failed: true, state: text });
+    this.draw();
+    this.report();
+  }
+
+  // Python is told when all have arrived, so that it looks at them once.
+  report() {
+    const sent = this.items.filter((item) => item.id).map((item) => item.id);
+    if (sent.length && this.items.every((item) => item.id || item.failed)) this.tell("sent", JSON.stringify(sent));
   }
 
   memory(item) {
-    return `upload ${item.file.name} ${item.file.size} ${item.file.lastModified} ${JSON.stringify(item.order)}`;
+    return `upload ${item.file.name} ${item.file.size} ${item.file.lastModified}`;
   }
 
   async send(item) {
     if (item.stopped) return;
     if (item.file.size > this.data.most) throw new Refused(this.data.labels.large);
     item.place = localStorage.getItem(this.memory(item));
-    let failures = 0;
-    for (let task = null; !item.stopped; ) {
+    for (let failures = 0; !item.stopped; ) {
       try {
-        task = item.place ? await this.goOn(item) : await this.create(item);
-        failures = 0;
-        if (!task) continue;
-        localStorage.removeItem(this.memory(item));
-        this.end(item, this.data.labels.done);
-        this.tell(task);
+        if (!item.place) await this.create(item);
+        if (!(await this.goOn(item))) continue;
+        item.id = item.place.split("/").pop();
+        this.say(item, this.data.labels.done);
+        this.report();
         return;
       } catch (error) {
         if (item.stopped) return;
@@ -93,7 +167,7 @@ class Sender {
           localStorage.removeItem(this.memory(item));
           throw error;
         }
-        item.state.textContent = this.data.labels.waiting;
+        this.say(item, this.data.labels.waiting);
         await sleep(PAUSES_MS[Math.min(failures++, PAUSES_MS.length - 1)]);
       }
     }
@@ -107,31 +181,30 @@ class Sender {
     });
     item.place = new URL(answer.getResponseHeader("Location"), location.href).pathname;
     localStorage.setItem(this.memory(item), item.place);
-    return null;
   }
 
-  // Sends all that is missing; the task when the last piece has arrived.
+  // Sends all that is missing; whether all has arrived.
   async goOn(item) {
-    let answer = await this.ask("HEAD", item.place, {}, null, item);
-    if (answer.status === 404 || answer.status === 410) {
+    const answer = await this.ask("HEAD", item.place, {}, null, item);
+    if (answer.status === 404 || answer.status === 410 || answer.getResponseHeader(TASK)) {
       item.place = null;
-      return null;
+      return false;
     }
     let at = Number(answer.getResponseHeader("Upload-Offset"));
     while (at < item.file.size && !item.stopped) {
       const piece = item.file.slice(at, at + PIECE_BYTES);
       const headers = { "Upload-Offset": String(at), "Content-Type": "application/offset+octet-stream" };
-      answer = await this.ask("PATCH", item.place, headers, piece, item, (sent) => this.progress(item, at + sent));
-      at = Number(answer.getResponseHeader("Upload-Offset"));
+      const moved = (sent) => this.progress(item, at + sent);
+      at = Number((await this.ask("PATCH", item.place, headers, piece, item, moved)).getResponseHeader("Upload-Offset"));
       this.progress(item, at);
     }
-    return answer.getResponseHeader(TASK);
+    return !item.stopped;
   }
 
   progress(item, bytes) {
     const percent = new Intl.NumberFormat(this.data.language, { style: "percent" });
-    item.bar.value = bytes;
-    item.state.textContent = percent.format(Math.min(1, bytes / item.file.size));
+    item.bytes = bytes;
+    this.say(item, percent.format(Math.min(1, bytes / item.file.size)));
   }
 
   // XMLHttpRequest, because fetch tells nothing of how far a body is sent.
@@ -165,5 +238,6 @@ class Sender {
 
 export default function ({ parentElement, data, setTriggerValue }) {
   if (!senders.has(parentElement)) senders.set(parentElement, new Sender(parentElement));
-  senders.get(parentElement).show(data, (task) => setTriggerValue("sent", task));
+  senders.get(parentElement).show(data, setTriggerValue);
+  (parentElement.host || parentElement).setAttribute("data-drawn", "");
 }

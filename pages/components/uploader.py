@@ -1,24 +1,39 @@
-"""Large files: sent by the browser itself in pieces, so that a broken connection costs only one."""
+"""The drop zone: files of any size, sent by the browser itself in pieces, so that a broken connection costs one piece."""
 
 from __future__ import annotations
 
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import streamlit as st
 
-from core.clients.keys import UPLOAD
-from core.library.recordings import TranscriptionOptions
+from core.errors import StenogramError
+from core.library import archives
+from core.library.archives import Member
 from core.library.views import Outcome
+from core.storage.resumable import HELD, HeldFile
 from jobs.installation import application
-from pages.components.common import PAGE_BYTES, WHO, gettext, language, size
+from pages.components.common import current_principal, gettext, language, ngettext, size, translate_error
 
 HERE = Path(__file__).parent
 ADDRESS = "/api/v1/uploads"
+IDS = "held files"
+"""Uploads that this visit has made, in order."""
+ROUND = "round"
+"""Counts what was sent: a field with another key is a new one."""
 HTML = """
 <div class="sender">
-  <input class="pick" type="file" multiple hidden>
-  <button class="choose" type="button"></button>
-  <div class="list"></div>
+  <div class="zone">
+    <input class="pick" type="file" multiple hidden>
+    <button class="choose" type="button"></button>
+    <span class="drop"></span>
+    <span class="hint"></span>
+  </div>
+  <div class="all" hidden><progress class="bar"></progress><div class="state" role="status"></div></div>
+  <ul class="list"></ul>
 </div>
 """
 
@@ -30,61 +45,147 @@ _sender = st.components.v2.component(
 )
 
 
-def draw(options: TranscriptionOptions) -> None:
-    """Choose large files; they go on their way at once, as the page says now."""
+@dataclass(frozen=True)
+class Row:
+    """One file of the list below the zone."""
+
+    id: str
+    """Empty for what came out of an archive or a folder, and cannot be taken out alone."""
+    name: str
+    facts: str = ""
+    wrong: bool = False
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A file that has arrived, and the recordings in it: itself, or those of an archive, or none and why."""
+
+    file: HeldFile
+    recordings: Sequence[HeldFile | Member]
+    error: str = ""
+
+
+def dropped() -> list[Dropped]:
+    """The files that have arrived and wait."""
+    held_files = application().resumable_uploads.held(current_principal(), st.session_state.get(IDS, []))
+    return [_unpacked(file) for file in held_files]
+
+
+def folder() -> str:
+    """A folder of the server whose files are to be taken; empty: none, or none may be read."""
+    allowed = application().settings.folders
+    if not allowed:
+        return ""
+    folders = {"": gettext("No folder"), **{str(path): str(path) for path in allowed}}
+    key = f"folder-{st.session_state.setdefault(ROUND, 0)}"
+    label = gettext("Or a folder of the server")
+    return str(st.selectbox(label, folders, format_func=folders.__getitem__, key=key))
+
+
+def draw(files: Sequence[Dropped], about: Mapping[tuple[str, int], list[tuple[str, bool]]]) -> None:
+    """The zone, and the list of what is in it; `about` says by name and size what is known of each."""
     app = application()
     most = app.settings.upload_max_bytes
-    with st.expander(gettext("Files over {size}", size=size(PAGE_BYTES)), icon=":material/cloud_upload:"):
-        st.caption(
-            gettext("Up to {size} each. They are sent in pieces and go on after a break.", size=size(most))
-        )
-        told = _sender(
-            key="sender",
-            data={
-                "address": ADDRESS,
-                "ticket": app.keys.ticket(UPLOAD),
-                "most": most,
-                "language": language(),
-                "order": _order(options),
-                "labels": _labels(),
-            },
-            on_sent_change=lambda: None,
-        )
-    if told.sent:
-        _take(str(told.sent))
+    event = _sender(
+        key="sender",
+        data={
+            "address": ADDRESS,
+            "ticket": app.keys.upload_ticket(current_principal(), visitor()),
+            "most": most,
+            "held": HELD,
+            "language": language(),
+            "rows": [asdict(row) for each in files for row in _rows(each, about)],
+            "labels": _labels(most),
+        },
+        on_sent_change=_nothing,
+        on_removed_change=_nothing,
+    )
+    if event.sent:
+        keep(json.loads(str(event.sent)))
+    if event.removed:
+        _remove(str(event.removed).partition(" ")[0])
 
 
-def _order(options: TranscriptionOptions) -> dict[str, str]:
-    known = {
-        "language": options.language,
-        "engine": options.engine,
-        "lane": options.embedding_mode.lane if options.embedding_mode else "",
-        "deadline_h": str(options.deadline_h or ""),
-        "title": options.title,
-        "tags": ",".join(options.tags),
-        "split_channels": "true" if options.split_channels else "",
-        "subtitles": "true" if options.subtitles else "",
-    }
-    return {name: value for name, value in known.items() if value}
+def taken(files: Sequence[Dropped], outcomes: Sequence[Outcome]) -> None:
+    """What was taken in leaves the list, and the folder is chosen no more; what was refused stays."""
+    st.session_state[ROUND] = st.session_state.get(ROUND, 0) + 1
+    refused = {outcome.filename for outcome in outcomes if outcome.error}
+    for each in files:
+        if not refused & {recording.name for recording in each.recordings}:
+            _remove(each.file.id, again=False)
 
 
-def _take(task_id: str) -> None:
-    """A file has arrived: it stands with the others that were sent."""
-    recording_id = application().recordings.task(WHO, task_id).recording_id
-    outcomes = st.session_state.get("outcomes", [])
-    if recording_id not in {outcome.recording_id for outcome in outcomes}:
-        st.session_state["outcomes"] = [*outcomes, Outcome("", recording_id)]
+def _unpacked(file: HeldFile) -> Dropped:
+    with file.path.open("rb") as content:
+        if not archives.is_archive(content, file.name):
+            return Dropped(file, [file])
+    try:
+        most = application().settings.upload_max_bytes
+        return Dropped(file, archives.members(file.path.open("rb"), file.name, most))
+    except StenogramError as error:
+        return Dropped(file, [], translate_error(error).replace("\\", ""))
+
+
+def _rows(each: Dropped, about: Mapping[tuple[str, int], list[tuple[str, bool]]]) -> list[Row]:
+    if list(each.recordings) == [each.file]:
+        return [Row(each.file.id, each.file.name, *_next(about, each.file))]
+    n = len(each.recordings)
+    facts = each.error or ngettext("{n} recording", "{n} recordings", n)
+    inner = [Row("", file.name, *_next(about, file)) for file in each.recordings]
+    return [Row(each.file.id, each.file.name, facts, bool(each.error)), *inner]
+
+
+def _next(
+    about: Mapping[tuple[str, int], list[tuple[str, bool]]], file: HeldFile | Member
+) -> tuple[str, bool]:
+    """What is known of a file; of two with one name and size each in its turn."""
+    details = about.get((file.name, file.size))
+    return details.pop(0) if details else (size(file.size), False)
+
+
+def keep(ids: Sequence[str]) -> None:
+    """Files have arrived."""
+    mine = st.session_state.setdefault(IDS, [])
+    if new := [id_ for id_ in ids if id_ not in mine]:
+        st.session_state[IDS] = [*mine, *new]
         st.rerun()
 
 
-def _labels() -> dict[str, str]:
+def _remove(id_: str, *, again: bool = True) -> None:
+    """Somebody does not want a file after all, or it has become a recording."""
+    uploads = application().resumable_uploads
+    stored_ids = st.session_state.get(IDS, [])
+    if id_ not in stored_ids:
+        return
+    st.session_state[IDS] = [other for other in stored_ids if other != id_]
+    if uploads.held(current_principal(), [id_]):
+        uploads.forget(uploads.get(current_principal(), id_))
+    if again:
+        st.rerun()
+
+
+def visitor() -> str:
+    """A number for this visit, so that what one visitor leaves unfinished is in nobody else's way."""
+    return str(st.session_state.setdefault("visitor", secrets.token_hex(8)))
+
+
+def _nothing() -> None:
+    """A trigger needs somebody who listens; what it says is read where the component is drawn."""
+
+
+def _labels(most: int) -> dict[str, str]:
     return {
-        "choose": gettext("Choose and send large files"),
+        "choose": gettext("Choose files"),
+        "drop": gettext("or drop them here"),
+        "hint": gettext(
+            "Sound, video, transcripts (SRT, VTT), ZIP archives; up to {size} each", size=size(most)
+        ),
+        "all": gettext("{n} of {all} sent, {percent}", n="{n}", all="{all}", percent="{percent}"),
         "waiting": gettext("The connection is lost; it goes on by itself."),
         "refused": gettext("It was refused."),
         "large": gettext("It is larger than the limit."),
         "done": gettext("Sent"),
-        "stop": gettext("Stop"),
-        "stopped": gettext("Stopped"),
+        "remove": gettext("Remove {name}", name="{name}"),
+        "again": gettext("Try again"),
         "queued": gettext("Waiting"),
     }
