@@ -39,11 +39,11 @@ def test_all_that_is_copied_is_there_and_all_that_is_started_too():
 
 
 def test_every_instruction_is_one_that_docker_knows():
-    known = {"FROM", "ENV", "WORKDIR", "COPY", "RUN", "ARG", "USER", "CMD"}
+    instructions = {"FROM", "ENV", "WORKDIR", "COPY", "RUN", "ARG", "USER", "CMD"}
     joined = re.sub(r"\\\n", " ", DOCKERFILE)
     lines = [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
 
-    assert {line.split()[0] for line in lines} <= known
+    assert {line.split()[0] for line in lines} <= instructions
     assert lines[0].startswith("FROM ")
     assert lines.index("USER worker") < lines.index('CMD ["python", "-m", "deploy.runpod.handler"]')
 

@@ -54,8 +54,8 @@ def _earlier(order: Answer) -> Answer | None:
     """The answer to this order, if somebody has given it already."""
     if not order.get("done_url"):
         return None
-    found = store.ask("GET", order["done_url"], accept={403, 404}, most_bytes=AUDIO_BYTES)
-    return _fitting(found.json(), stored=True) if found.status == 200 else None
+    earlier = store.ask("GET", order["done_url"], accept={403, 404}, most_bytes=AUDIO_BYTES)
+    return _fitting(earlier.json(), stored=True) if earlier.status == 200 else None
 
 
 def _answer(order: Answer, listen: Listen) -> Answer:
@@ -92,14 +92,14 @@ def listen(engine: Engine, file: bytes, language: str) -> Answer:
         path.write_bytes(file)
         (mono,) = decode.decode(path, Path(folder) / "decoded", split_channels=False)
         sound = decode.waveform(mono)
-        parts = _heard(engine, sound, language)
+        parts = _segments(engine, sound, language)
         duration_s = len(sound) / SAMPLE_RATE
     text = " ".join(part["text"] for part in parts)
     facts = {"duration_s": round(duration_s, 3), "model": engine.name, "device": _device()}
     return {"text": text, "segments": parts, **facts}
 
 
-def _heard(engine: Engine, sound: Waveform, language: str) -> list[Answer]:
+def _segments(engine: Engine, sound: Waveform, language: str) -> list[Answer]:
     spans = vad.cut(vad.speech(sound), engine.max_segment_s, sound=sound)
     parts = []
     for first in range(0, len(spans), engine.batch_segments):
@@ -133,8 +133,8 @@ def main() -> None:
         print(*error.sentences, sep="\n", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from None
     engine = engines.choose(engines.all(settings), settings.engine, "ru").engine
-    hear = functools.partial(listen, engine)
-    runpod.serverless.start({"handler": lambda job: handle(job, hear)})
+    transcribe = functools.partial(listen, engine)
+    runpod.serverless.start({"handler": lambda job: handle(job, transcribe)})
 
 
 if __name__ == "__main__":
