@@ -25,6 +25,7 @@ import uvicorn
 
 from api import build
 from core.application import Application
+from core.principal import EVERYONE
 from core.settings import Settings
 
 RATE = 16_000
@@ -39,13 +40,13 @@ def recording(seconds: int, seed: int) -> bytes:
     return b"RIFF" + struct.pack("<I", len(sound) + 36) + b"WAVE" + head + sound
 
 
-def serve(home: str, tell: Connection) -> None:
+def serve(home: str, connection: Connection) -> None:
     """An installation that refuses nobody for asking often; tells its port and a key."""
     limits = {"api_uploads_per_min": 10_000, "api_requests_per_min": 10_000}
     app = Application(Settings(stenogram_home=Path(home), **limits))
     app.warm_up()
     listening = socket.create_server(("127.0.0.1", 0))
-    tell.send((listening.getsockname()[1], app.keys.make("bench")))
+    connection.send((listening.getsockname()[1], app.keys.make(EVERYONE, "bench")))
     uvicorn.Server(uvicorn.Config(build(lambda: app), log_level="error", lifespan="off")).run([listening])
 
 
@@ -97,19 +98,19 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=40)
     options.add_argument("--seconds", type=int, default=16)
-    asked = options.parse_args()
+    args = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        ours, theirs = multiprocessing.Pipe()
+        parent_end, child_end = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
-        server = context.Process(target=serve, args=(f"{folder}/home", theirs), daemon=True)
+        server = context.Process(target=serve, args=(f"{folder}/home", child_end), daemon=True)
         server.start()
-        port, key = ours.recv()
-        contents = [recording(asked.seconds, seed) for seed in range(asked.rounds)]
+        port, key = parent_end.recv()
+        contents = [recording(args.seconds, seed) for seed in range(args.rounds)]
         print(f"{len(contents[0]) / 1e6:.1f} MB{'':22}{'p50 ms':>9}{'p95 ms':>9}")
-        bare = report("bare fsync and rename", lambda n: bare_s(Path(folder), contents[n]), asked.rounds)
-        new = report("202, new bytes", lambda n: accepted_s(port, key, contents[n]), asked.rounds)
-        known = report("202, known bytes", lambda n: accepted_s(port, key, contents[n]), asked.rounds)
-        print(f"ratio to bare: {new / bare:.1f} new, {known / bare:.1f} known")
+        bare = report("bare fsync and rename", lambda n: bare_s(Path(folder), contents[n]), args.rounds)
+        new = report("202, new bytes", lambda n: accepted_s(port, key, contents[n]), args.rounds)
+        known_bytes = report("202, known bytes", lambda n: accepted_s(port, key, contents[n]), args.rounds)
+        print(f"ratio to bare: {new / bare:.1f} new, {known_bytes / bare:.1f} known")
         server.kill()
 
 

@@ -102,26 +102,26 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--model", default="")
     parser.add_argument("--repeats", type=int, default=3)
-    wanted = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        files = calls(wanted.calls, wanted.seconds, Path(folder))
-        if wanted.model:
+        files = calls(args.calls, args.seconds, Path(folder))
+        if args.model:
             (Path(folder) / "models").mkdir()
-            checkpoints.build(wanted.model, Path(folder) / "models", sounds=[checkpoints.noise(15)])
-        engine = f"gigaam-{wanted.model or 'toy'}"
-        warm, jobs = prepared(Path(folder) / "warm", files[:1], wanted.model, engine)
+            checkpoints.build(args.model, Path(folder) / "models", sounds=[checkpoints.noise(15)])
+        engine = f"gigaam-{args.model or 'toy'}"
+        warm, jobs = prepared(Path(folder) / "warm", files[:1], args.model, engine)
         work_off(warm, jobs, 1)
         count = cores.physical_cores()
-        print(f"{wanted.calls} calls of {wanted.seconds:.0f} s, {engine}, {count} cores")
+        print(f"{args.calls} calls of {args.seconds:.0f} s, {engine}, {count} cores")
         print("| jobs | x real time | a core |\n|---|---|---|")
         best: dict[int, tuple[float, float]] = {}
-        for turn in range(wanted.repeats):
-            for at_once in wanted.at_once:
+        for turn in range(args.repeats):
+            for at_once in args.at_once:
                 home = Path(folder) / f"{turn}-{at_once}"
-                app, jobs = prepared(home, files, wanted.model, engine)
+                app, jobs = prepared(home, files, args.model, engine)
                 best[at_once] = min(best.get(at_once, (9e9, 9e9)), work_off(app, jobs, at_once))
         for at_once, (wall_s, used_s) in best.items():
-            sound_s = wanted.calls * wanted.seconds
+            sound_s = args.calls * args.seconds
             print(f"| {at_once} at once | {sound_s / wall_s:,.0f} | {sound_s / used_s:,.0f} |")
 
 

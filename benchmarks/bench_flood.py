@@ -22,6 +22,7 @@ import uvicorn
 
 from api import build
 from core.application import Application
+from core.principal import EVERYONE
 from core.settings import Settings
 
 CONNECTIONS = 32
@@ -30,12 +31,12 @@ ASKS_A_KEY = 28
 PAUSE_S = 0.02
 
 
-def serve(home: str, tell: Connection) -> None:
+def serve(home: str, connection: Connection) -> None:
     """An installation with the usual limits; tells its port and keys, the first one for the flood."""
     app = Application(Settings(stenogram_home=Path(home)))
     config = uvicorn.Config(build(lambda: app), log_level="error", lifespan="off")
     listening = socket.create_server(("127.0.0.1", 0))
-    tell.send((listening.getsockname()[1], [app.keys.make(f"{n}") for n in range(40)]))
+    connection.send((listening.getsockname()[1], [app.keys.make(EVERYONE, f"{n}") for n in range(40)]))
     uvicorn.Server(config).run([listening])
 
 
@@ -66,20 +67,20 @@ def main() -> None:
     options.add_argument("--seconds", type=int, default=10)
     seconds: int = options.parse_args().seconds
     with tempfile.TemporaryDirectory() as folder:
-        ours, theirs = multiprocessing.Pipe()
+        parent_end, child_end = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
-        server = context.Process(target=serve, args=(folder, theirs), daemon=True)
+        server = context.Process(target=serve, args=(folder, child_end), daemon=True)
         server.start()
-        port, (flooding, *others) = ours.recv()
+        port, (flooding, *others) = parent_end.recv()
         url = f"http://127.0.0.1:{port}"
         another(url, others[-1:], 0.5)
         process = psutil.Process(server.pid)
         rss, busy = process.memory_info().rss, sum(process.cpu_times()[:2])
         wrk = flood(url, flooding, seconds)
         waits, statuses = another(url, others, seconds - 0.5)
-        told, _ = wrk.communicate()
+        output, _ = wrk.communicate()
         busy = sum(process.cpu_times()[:2]) - busy
-        print("\n".join(line for line in told.splitlines() if "requests in" in line or "Non-2xx" in line))
+        print("\n".join(line for line in output.splitlines() if "requests in" in line or "Non-2xx" in line))
         p50, p99 = waits[len(waits) // 2], waits[int(0.99 * (len(waits) - 1))]
         print(f"another key: {dict(statuses)}, p50 {p50:.0f} ms, p99 {p99:.0f} ms, most {waits[-1]:.0f} ms")
         grown = (process.memory_info().rss - rss) / 1e6

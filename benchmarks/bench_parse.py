@@ -40,7 +40,7 @@ def write(path: Path, lines: int, dim: int) -> None:
             file.write(f'{{"response": {response}, "key": "chunk_{n}"}}\n')
 
 
-def ours(path: Path, lines: int, dim: int) -> int:
+def parse_ours(path: Path, lines: int, dim: int) -> int:
     """Matched, checked, unit float32 blocks."""
     match = Match({f"chunk_{n}": 1 for n in range(lines)}, dim)
     return sum(len(vectors) for _, vectors in match.vectors(path))
@@ -75,12 +75,12 @@ def _peak_bytes() -> int:
 
 def run(read: Callable[[Path, int, int], int], path: Path, lines: int, dim: int) -> tuple[float, float]:
     """In a fresh process."""
-    mine, theirs = multiprocessing.Pipe()
+    parent_end, child_end = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(
-        target=measured, args=(theirs, read, path, lines, dim)
+        target=measured, args=(child_end, read, path, lines, dim)
     )
     process.start()
-    result: tuple[float, float] = mine.recv()
+    result: tuple[float, float] = parent_end.recv()
     process.join()
     return result
 
@@ -89,13 +89,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=10_000)
     parser.add_argument("--dim", type=int, default=3072)
-    wanted = parser.parse_args()
+    questions = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.jsonl"
-        write(path, wanted.lines, wanted.dim)
-        print(f"{wanted.lines} lines × {wanted.dim} numbers, {path.stat().st_size / 1e6:.0f} MB")
-        for name, read in (("core.orders.batch_results", ours), ("bare orjson.loads", bare)):
-            rounds = [run(read, path, wanted.lines, wanted.dim) for _ in range(ROUNDS)]
+        write(path, questions.lines, questions.dim)
+        print(f"{questions.lines} lines × {questions.dim} numbers, {path.stat().st_size / 1e6:.0f} MB")
+        for name, read in (("core.orders.batch_results", parse_ours), ("bare orjson.loads", bare)):
+            rounds = [run(read, path, questions.lines, questions.dim) for _ in range(ROUNDS)]
             speed = statistics.median(one[0] for one in rounds)
             extra = max(one[1] for one in rounds)
             print(f"{name:18} {speed:8.0f} lines/s   {extra:6.0f} MB extra memory")

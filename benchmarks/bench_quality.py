@@ -96,16 +96,16 @@ def filled(folder: Path, embedder: Embedder | None) -> Index:
 
 
 def score(query: Query, matches: list[Match]) -> Score:
-    found = [match.row.id for match in matches]
-    gains = [query.relevant.get(key, 0) for key in found[:10]]
+    ids = [match.row.id for match in matches]
+    gains = [query.relevant.get(key, 0) for key in ids[:10]]
     ideal = sorted(query.relevant.values(), reverse=True)[:10]
-    first = next((rank for rank, key in enumerate(found, 1) if key in query.relevant), None)
+    first = next((rank for rank, key in enumerate(ids, 1) if key in query.relevant), None)
     sure = bool(matches) and matches[0].sure
     count = len(query.relevant) or 1
     return Score(
         _dcg(gains) / (_dcg(ideal) or 1),
-        len({*found[:1]} & query.relevant.keys()) / min(1, count),
-        len({*found[:5]} & query.relevant.keys()) / count,
+        len({*ids[:1]} & query.relevant.keys()) / min(1, count),
+        len({*ids[:5]} & query.relevant.keys()) / count,
         1 / first if first else 0.0,
         sure,
     )
@@ -166,9 +166,9 @@ def main() -> None:
                 print(f"{kind:16}{len(scores):4}{numbers}")
             for query, scored, matches in results if options.misses else []:
                 if scored.ndcg < 0.99 and (query.kind != NO_ANSWER or scored.sure):
-                    found = [(m.row.id, m.why, m.how, round(m.score, 3)) for m in matches[:4]]
+                    best = [(m.row.id, m.why, m.how, round(m.score, 3)) for m in matches[:4]]
                     print(
-                        f"  {query.kind:12} {scored.ndcg:.2f} {query.text!r} {list(query.relevant)} ← {found}"
+                        f"  {query.kind:12} {scored.ndcg:.2f} {query.text!r} {list(query.relevant)} ← {best}"
                     )
 
 

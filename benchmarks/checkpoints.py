@@ -27,7 +27,9 @@ from core.speech.gigaam.transducer import Search
 
 RUSSIAN = (" ", *"абвгдежзийклмнопрстуфхцчшщъыьэюя")
 TOKENS_A_SECOND = {"letters": 12.0, "pieces": 5.0}
-PIECES = {"v3_e2e_ctc": 256, "v3_e2e_rnnt": 1024}
+MULTILINGUAL = (" ", "'", *"abcdefghijklmnopqrstuvwxyz", "ё", *RUSSIAN[1:], *"әғқңөұүһі")
+"""The 70 letters of the multilingual models, as public conversions list them; their order is not known."""
+PIECES = {"v1_rnnt": 512, "v3_e2e_ctc": 256, "v3_e2e_rnnt": 1024}
 
 V2_FEATURES = FeatureConfig(n_fft=400, win_length=400, center=True)
 V2_ENCODER = EncoderConfig(
@@ -36,9 +38,14 @@ V2_ENCODER = EncoderConfig(
 
 
 def describe(name: str, *, tiny: bool = False) -> ModelConfig:
-    """The published configuration of `v2_…` and `v3_…` models; tiny keeps all but the size."""
-    v2 = name.startswith("v2")
+    """The published configuration of a model; tiny keeps all but the size."""
+    v2 = name.startswith(("v1", "v2"))
     encoder = V2_ENCODER if v2 else EncoderConfig()
+    if name.startswith("v1"):
+        encoder = replace(encoder, self_attention_model="rel_pos")
+    if name.startswith("multilingual_large"):
+        encoder = replace(encoder, n_layers=24, d_model=1024)
+    letters = MULTILINGUAL if name.startswith("multilingual") else RUSSIAN
     shape = TransducerConfig() if "rnnt" in name else None
     if tiny:
         encoder = replace(encoder, d_model=64, n_layers=2, n_heads=4)
@@ -46,9 +53,9 @@ def describe(name: str, *, tiny: bool = False) -> ModelConfig:
         name=name,
         features=V2_FEATURES if v2 else FeatureConfig(),
         encoder=encoder,
-        num_classes=PIECES.get(name, len(RUSSIAN)) + 1,
+        num_classes=PIECES.get(name, len(letters)) + 1,
         transducer=shape,
-        vocabulary=None if name in PIECES else RUSSIAN,
+        vocabulary=None if name in PIECES else letters,
     )
 
 
@@ -62,7 +69,7 @@ def build(
     model = random_model(name, tiny=tiny, seed=seed, sounds=sounds)
     config = model.config
     path = folder / f"{name}.ckpt"
-    writing.save(config, _with_norms(writing.theirs(model.state_dict()), config), path)
+    writing.save(config, _with_norms(writing.to_checkpoint_layout(model.state_dict()), config), path)
     if name in PIECES:
         tokenizer_path(path).write_bytes(pieces(PIECES[name]))
     return path
@@ -118,7 +125,7 @@ def noise(seconds: int) -> Waveform:
     return (np.random.default_rng(0).normal(0, 1, len(swell)) * swell).astype(np.int16)
 
 
-def _quieten(model: Model, encoded: list[Tensor], wanted: float) -> None:
+def _quieten(model: Model, encoded: list[Tensor], target: float) -> None:
     """Find by bisection the bias on blank that lets about so many tokens through."""
     head = model.head.joint if isinstance(model.head, Transducer) else model.head.decoder_layers
     low, high, tried = head.bias[-1].item(), head.bias[-1].item() + 400, []
@@ -126,8 +133,8 @@ def _quieten(model: Model, encoded: list[Tensor], wanted: float) -> None:
         bias = (low + high) / 2
         head.bias[-1] = bias
         count = sum(_tokens(model, each) for each in encoded)
-        tried.append((abs(count - wanted), bias))
-        low, high = (bias, high) if count > wanted else (low, bias)
+        tried.append((abs(count - target), bias))
+        low, high = (bias, high) if count > target else (low, bias)
     head.bias[-1] = min(tried)[1]
 
 

@@ -26,10 +26,10 @@ def transducer(head: Transducer, encoded: Tensor, frames: int) -> Found:
     places: list[int] = []
     last, state = encoded.new_zeros(1, 1, head.embed.embedding_dim), None
     for frame in range(frames):
-        heard = head.enc(encoded[frame])
+        projected = head.enc(encoded[frame])
         for _ in range(MAX_SYMBOLS):
             predicted, following = head.lstm(last, state)
-            token = int(head.joint(torch.relu(heard + head.pred(predicted[0, 0]))).argmax())
+            token = int(head.joint(torch.relu(projected + head.pred(predicted[0, 0]))).argmax())
             if token == head.blank:
                 break
             tokens.append(token)
