@@ -30,8 +30,8 @@ def main() -> None:
         parts = sound[: len(sound) // (2 * RATE) * 2 * RATE].reshape(-1, 2 * RATE)
         with torch.inference_mode():
             encoder = networks.voices
-            found = encoder(encoder.features(torch.from_numpy(parts)))
-        return found.numpy().mean(0)
+            embedding = encoder(encoder.features(torch.from_numpy(parts)))
+        return embedding.numpy().mean(0)
 
     sounds = [each[0][: SECONDS * RATE] for each in readers(Path(sys.argv[1])).values()]
     long_enough = [sound for sound in sounds if len(sound) > 5 * RATE][:READERS]

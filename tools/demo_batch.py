@@ -42,18 +42,27 @@ def hand_in(app: Application) -> None:
             app.intake.accept(EVERYONE, file, path.name, replace(options, embedding_mode=EmbeddingMode.BATCH))
 
 
+def pinned(home: Path, emulator_url: str) -> dict[str, str]:
+    """What the demonstration sets, whatever else the settings say: nothing leaves this machine."""
+    return {
+        "STENOGRAM_HOME": str(home),
+        "DATABASE_URL": f"sqlite:///{home.absolute() / 'records.sqlite'}",
+        "LANCEDB_URI": str(home.absolute() / "lancedb"),
+        "ENGINE": "auto",
+        "ENGINE_AUTO_REMOTE": "false",
+        "GEMINI_API_KEY": EMULATED,
+        "GEMINI_BASE_URL": emulator_url,
+        "EMBEDDING_LANE": "batch",
+        "BATCH_MIN_SIZE": "1",
+        "BATCH_MAX_WAIT_S": "10",
+    }
+
+
 def main() -> int:
     """Run until Ctrl-C; the tool's exit code."""
     home = Path(os.environ.get("STENOGRAM_HOME") or HOME)
     with GeminiEmulator(home / "emulator", processing_s=PROCESSING_S) as emulator:
-        os.environ |= {
-            "STENOGRAM_HOME": str(home),
-            "GEMINI_API_KEY": EMULATED,
-            "GEMINI_BASE_URL": emulator.url,
-            "EMBEDDING_LANE": "batch",
-            "BATCH_MIN_SIZE": "1",
-            "BATCH_MAX_WAIT_S": "10",
-        }
+        os.environ |= pinned(home, emulator.url)
         with explained():
             app = Application(load())
         hand_in(app)

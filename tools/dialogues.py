@@ -34,12 +34,12 @@ def load(path: Path) -> Sound:
 
 def readers(folder: Path) -> dict[str, list[Sound]]:
     """Recordings of each reader: a folder a reader, or files named `<reader>-…`."""
-    found: dict[str, list[Sound]] = {}
+    sounds_by_reader: dict[str, list[Sound]] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix in {".flac", ".wav", ".mp3"}:
             reader = path.name.split("-", maxsplit=1)[0] if path.parent == folder else path.parent.name
-            found.setdefault(reader, []).append(load(path))
-    return found
+            sounds_by_reader.setdefault(reader, []).append(load(path))
+    return sounds_by_reader
 
 
 def telephone(sound: Sound) -> Sound:
@@ -108,20 +108,20 @@ def dialogue(
 
 def _turns(sounds: Sequence[Sound], rng: random.Random, at_most_s: float | None) -> list[Sound]:
     """A reader's recordings in pieces of 1 to 8 s."""
-    found: list[Sound] = []
+    turns: list[Sound] = []
     for sound in sounds:
         at = 0
         while at < len(sound):
             length = int(rng.uniform(1, 8) * RATE)
             length = len(sound) - at if len(sound) - at - length < RATE else length
-            found.append(sound[at : at + length])
+            turns.append(sound[at : at + length])
             at += length
-    rng.shuffle(found)
+    rng.shuffle(turns)
     if at_most_s is None:
-        return found
+        return turns
     kept: list[Sound] = []
     left = int(at_most_s * RATE)
-    for turn in found:
+    for turn in turns:
         if left <= 0:
             break
         kept.append(turn[: max(left, RATE)])

@@ -20,10 +20,11 @@ from urllib.parse import parse_qsl
 
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from jobs.stop import StopRequest
 from tools.gemini_emulator import faults
 from tools.gemini_emulator.wire import Answer, Request, say
 from tools.loopback import Server
-from tools.recognition import TranscribedSegment, hear
+from tools.recognition import TranscribedSegment, recognise
 
 DONE = {"drop", "hang", "drip", "truncate"}
 """Faults of the answer only: the call was carried out."""
@@ -75,10 +76,14 @@ class Emulator:
     """Calls that need no key."""
 
     def __init__(
-        self, *, key: str = "", hear: Callable[[bytes, str], TranscribedSegment] = hear, port: int = 0
+        self,
+        *,
+        key: str = "",
+        recognise: Callable[[bytes, str], TranscribedSegment] = recognise,
+        port: int = 0,
     ) -> None:
         self.key = key
-        self.hear = hear
+        self.recognise = recognise
         self.calls: list[Call] = []
         self.lock = threading.RLock()
         self._port = port
@@ -92,8 +97,8 @@ class Emulator:
         self, name: str, times: int | None = 1, *, call: str = "*", skip: int = 0, **options: object
     ) -> None:
         """Make something go wrong the next `times` times, or always with None."""
-        known = _DEFAULTS.get(name, {})
-        self._faults.append(_Fault(name, times, call, skip, {**known, **options}))
+        defaults = _DEFAULTS.get(name, {})
+        self._faults.append(_Fault(name, times, call, skip, {**defaults, **options}))
 
     def clear_faults(self) -> None:
         """From now on all goes well."""
@@ -138,8 +143,8 @@ class Emulator:
     def take(self, name: str) -> bool:
         """Whether a fault of this provider's own strikes now; it is used up once."""
         with self.lock:
-            struck = next((fault for fault in self._faults if fault.name == name), None)
-            return struck is not None and bool(self._use(struck))
+            active = next((fault for fault in self._faults if fault.name == name), None)
+            return active is not None and bool(self._use(active))
 
     def refuse_key(self) -> Answer:
         """How this provider refuses a key."""
@@ -148,20 +153,20 @@ class Emulator:
     def answer(self, request: Request) -> Answer:
         """Carry out one request, unless a fault prevents it."""
         name, request = self._recognise(request)
-        fault = self._strike(name)
+        fault = self._matching_fault(name)
         done = fault is None or fault.name in DONE
         answer = self._carry_out(name, request) if done else Answer(200, [])
         if fault is not None:
-            answer = self._spoilt(fault, answer)
-        struck = fault.name if fault else ""
+            answer = self._corrupted(fault, answer)
+        fault_name = fault.name if fault else ""
         key = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        self.calls.append(Call(name, f"{request.method} {request.path}", answer.status, struck, key))
+        self.calls.append(Call(name, f"{request.method} {request.path}", answer.status, fault_name, key))
         return answer
 
     def _recognise(self, request: Request) -> tuple[str, Request]:
         for name, method, pattern in self.CALLS:
-            if method == request.method and (found := re.fullmatch(pattern, request.path)):
-                return name, replace(request, names=found.groupdict())
+            if method == request.method and (match := re.fullmatch(pattern, request.path)):
+                return name, replace(request, names=match.groupdict())
         return "unknown", request
 
     def _carry_out(self, name: str, request: Request) -> Answer:
@@ -170,15 +175,15 @@ class Emulator:
         if self.key and name not in self.OPEN and not self._known(request):
             return self.refuse_key()
         try:
-            told: Answer = getattr(self, name)(request)
+            answer: Answer = getattr(self, name)(request)
         except Refused as refused:
             return refused.answer
-        return told
+        return answer
 
     def _known(self, request: Request) -> bool:
         return request.headers.get("Authorization", "").removeprefix("Bearer ") == self.key
 
-    def _strike(self, name: str) -> _Fault | None:
+    def _matching_fault(self, name: str) -> _Fault | None:
         with self.lock:
             for fault in self._faults:
                 if fault.name not in _DEFAULTS or not fnmatchcase(name, fault.call):
@@ -199,7 +204,7 @@ class Emulator:
     def _stopping(self) -> threading.Event:
         return self._server.stopping if self._server else threading.Event()
 
-    def _spoilt(self, fault: _Fault, answer: Answer) -> Answer:
+    def _corrupted(self, fault: _Fault, answer: Answer) -> Answer:
         match fault.name:
             case "busy":
                 wait = fault.options["retry_after"]
@@ -210,7 +215,7 @@ class Emulator:
             case "revoked":
                 refused = self.refuse_key()
                 return replace(refused, status=fault.options["code"])
-        return faults.strike(fault.name, fault.options, answer, self._stopping())
+        return faults.apply_fault(fault.name, fault.options, answer, self._stopping())
 
 
 def form(request: Request) -> tuple[dict[str, str], dict[str, bytes]]:
@@ -262,7 +267,7 @@ class _Parts:
 
 def serve(emulator: Emulator) -> None:
     """Run until SIGTERM or Ctrl-C, and say where."""
-    ended = threading.Event()
+    ended = StopRequest()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     with emulator:

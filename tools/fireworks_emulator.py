@@ -25,8 +25,8 @@ class FireworksEmulator(Emulator):
     """
 
     CALLS = (
-        ("transcribe", "POST", "/sync/v1/audio/transcriptions"),
-        ("create", "POST", "/batch/v1/audio/transcriptions"),
+        ("transcribe", "POST", "/sync/v1/audio/(?:transcriptions|translations)"),
+        ("create", "POST", "/batch/v1/audio/(?:transcriptions|translations)"),
         ("get", "GET", "/batch/v1/accounts/(?P<account>[^/]+)/batch_job/(?P<batch>[^/]+)"),
     )
 
@@ -53,7 +53,7 @@ class FireworksEmulator(Emulator):
 
     def transcribe(self, request: Request) -> Answer:
         fields, files = form(request)
-        return say(self._hear(fields, files["file"]))
+        return say(self._transcribe(fields, files["file"]))
 
     def create(self, request: Request) -> Answer:
         if request.query.get("endpoint_id") not in ("audio-prod", "audio-turbo"):
@@ -61,7 +61,7 @@ class FireworksEmulator(Emulator):
         fields, files = form(request)
         name = f"b-{secrets.token_hex(6)}"
         quirk = next((one for one in ("failed", "plain", "garbled") if self.take(one)), "")
-        body = json.dumps(self._hear(fields, files["file"]))
+        body = json.dumps(self._transcribe(fields, files["file"]))
         self.batches[name] = {"ends_at": self.now() + self.processing_s, "body": body, "quirk": quirk}
         return say(
             {
@@ -77,43 +77,43 @@ class FireworksEmulator(Emulator):
         one = self.batches.get(request.names["batch"])
         if one is None or request.names["account"] != self.account:
             raise _error(404, "not_found", "batch job not found")
-        told = {"status": "processing", "batch_id": request.names["batch"], "message": None}
+        payload = {"status": "processing", "batch_id": request.names["batch"], "message": None}
         if one["ends_at"] > self.now():
-            return say(told)
+            return say(payload)
         if one["quirk"] == "failed":
-            return say({**told, "status": "failed", "message": "audio could not be read"})
+            return say({**payload, "status": "failed", "message": "audio could not be read"})
         if one["quirk"] == "plain":
             text = json.loads(one["body"])["text"]
             kind = "text/plain; charset=utf-8"
-            return say({**told, "status": "completed", "content_type": kind, "body": text})
+            return say({**payload, "status": "completed", "content_type": kind, "body": text})
         body = one["body"][:20] if one["quirk"] == "garbled" else one["body"]
-        return say({**told, "status": "completed", "content_type": "application/json", "body": body})
+        return say({**payload, "status": "completed", "content_type": "application/json", "body": body})
 
-    def _hear(self, wanted: dict[str, str], file: bytes) -> dict[str, Any]:
-        if wanted.get("model") not in ("whisper-v3", "whisper-v3-turbo"):
+    def _transcribe(self, fields: dict[str, str], file: bytes) -> dict[str, Any]:
+        if fields.get("model") not in ("whisper-v3", "whisper-v3-turbo"):
             raise _error(400, "invalid_request_error", "unknown model")
         if len(file) > UPLOAD_BYTES:
             raise _error(413, "invalid_request_error", "file is larger than 1 GB")
-        heard = self.hear(file, wanted.get("language", "en"))
-        self.billed.append(wanted)
-        return _verbose(heard, wanted.get("language", "en"))
+        segments = self.recognise(file, fields.get("language", "en"))
+        self.billed.append(fields)
+        return _verbose(segments, fields.get("language", "en"))
 
 
-def _verbose(heard: TranscribedSegment, language: str) -> dict[str, Any]:
+def _verbose(parts: TranscribedSegment, language: str) -> dict[str, Any]:
     words = [
         {**word, "language": language, "probability": 0.98, "hallucination_score": 0.01}
-        for part in heard
+        for part in parts
         for word in part["words"]
     ]
     segments = [
         {"id": n, "start": part["start"], "end": part["end"], "text": part["text"], "language": language}
-        for n, part in enumerate(heard)
+        for n, part in enumerate(parts)
     ]
     return {
         "task": "transcribe",
         "language": language,
         "duration": 1.0,
-        "text": " ".join(part["text"] for part in heard),
+        "text": " ".join(part["text"] for part in parts),
         "words": words,
         "segments": segments,
     }
@@ -127,5 +127,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tools.fireworks_emulator")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--withdrawn", action="store_true", help="answer as since June 2026")
-    wanted = parser.parse_args()
-    serve(FireworksEmulator(port=wanted.port, withdrawn=wanted.withdrawn))
+    args = parser.parse_args()
+    serve(FireworksEmulator(port=args.port, withdrawn=args.withdrawn))

@@ -28,6 +28,7 @@ class GroqEmulator(Emulator):
     CALLS = (
         ("models", "GET", f"(?:{_V1}|/v1)/models"),
         ("transcribe", "POST", f"(?:{_V1}|/v1)/audio/transcriptions"),
+        ("translate", "POST", f"(?:{_V1}|/v1)/audio/translations"),
         ("upload", "POST", f"{_V1}/files"),
         ("content", "GET", f"{_V1}/files/(?P<file>[^/]+)/content"),
         ("create", "POST", f"{_V1}/batches"),
@@ -52,18 +53,31 @@ class GroqEmulator(Emulator):
         if len(request.body) > UPLOAD_BYTES:
             raise Refused(413, {"error": {"message": "Request Entity Too Large"}})
         self.forms.append(fields)
-        return say(self._hear(fields, files["file"]))
+        return say(self._transcribe(fields, files["file"]))
 
-    def _hear(self, wanted: dict[str, str], file: bytes) -> dict[str, Any]:
-        if wanted.get("model") not in MODELS:
-            raise Refused(404, {"error": {"message": f"The model {wanted.get('model')} does not exist."}})
+    def translate(self, request: Request) -> Answer:
+        fields, files = form(request)
+        self.forms.append(fields)
+        return say(self._translate(fields, files["file"]))
+
+    def _translate(self, fields: dict[str, str], file: bytes) -> dict[str, Any]:
+        """As strict as it is documented; the words are not English, but those of the sound."""
+        if "turbo" in fields.get("model", "") or fields.get("language", "en") != "en":
+            raise Refused(400, {"error": {"message": "not supported for translations"}})
+        if unknown := fields.keys() & {"timestamp_granularities", "timestamp_granularities[]"}:
+            raise Refused(400, {"error": {"message": f"unknown field {unknown.pop()}"}})
+        return {**self._transcribe({**fields, "language": "ru"}, file), "task": "translate", "words": None}
+
+    def _transcribe(self, fields: dict[str, str], file: bytes) -> dict[str, Any]:
+        if fields.get("model") not in MODELS:
+            raise Refused(404, {"error": {"message": f"The model {fields.get('model')} does not exist."}})
         try:
-            heard = self.hear(file, wanted.get("language", "en"))
+            segments = self.recognise(file, fields.get("language", "en"))
         except Exception as error:
             raise Refused(400, {"error": {"message": "could not process file"}}) from error
-        duration = heard[-1]["end"] if heard else 0.0
+        duration = segments[-1]["end"] if segments else 0.0
         self.billed.append(max(10.0, duration))
-        return verbose(heard, wanted.get("language", "en"), duration)
+        return verbose(segments, fields.get("language", "en"), duration)
 
     # Batches
 
@@ -81,15 +95,15 @@ class GroqEmulator(Emulator):
         return Answer(200, [self.files[request.names["file"]]], {"Content-Type": "application/jsonl"})
 
     def create(self, request: Request) -> Answer:
-        wanted = json.loads(request.body)
-        if wanted["input_file_id"] not in self.files:
+        payload = json.loads(request.body)
+        if payload["input_file_id"] not in self.files:
             raise Refused(400, {"error": {"message": "no such input file"}})
         name = f"batch_{secrets.token_hex(8)}"
         self.made[name] = {
             "id": name,
             "object": "batch",
-            "input_file_id": wanted["input_file_id"],
-            "metadata": wanted.get("metadata"),
+            "input_file_id": payload["input_file_id"],
+            "metadata": payload.get("metadata"),
             "ends_at": self.now() + self.processing_s,
             "status": "",
             "quirk": next((q for q in ("failed", "expired") if self.take(f"batch_{q}")), ""),
@@ -132,21 +146,22 @@ class GroqEmulator(Emulator):
                 one[field] = f"file_{secrets.token_hex(8)}"
                 self.files[one[field]] = "\n".join(rows).encode()
 
-    def _line(self, asked: dict[str, Any]) -> dict[str, Any]:
-        line = {"id": f"batch_req_{secrets.token_hex(4)}", "custom_id": asked["custom_id"]}
+    def _line(self, payload: dict[str, Any]) -> dict[str, Any]:
+        line = {"id": f"batch_req_{secrets.token_hex(4)}", "custom_id": payload["custom_id"]}
         if self.take("line_error"):
             return {**line, "response": None, "error": {"code": "server_error", "message": "try again"}}
         try:
-            with urlopen(asked["body"]["url"], timeout=20) as reply:  # noqa: S310 - on loopback
-                body = self._hear(asked["body"], reply.read())
+            with urlopen(payload["body"]["url"], timeout=20) as reply:  # noqa: S310 - on loopback
+                handler = self._translate if payload["url"].endswith("translations") else self._transcribe
+                body = handler(payload["body"], reply.read())
         except OSError as error:
             return {**line, "response": None, "error": {"code": "bad_url", "message": str(error)}}
         return {**line, "response": {"status_code": 200, "body": body}, "error": None}
 
 
-def verbose(heard: TranscribedSegment, language: str, duration: float) -> dict[str, Any]:
+def verbose(parts: TranscribedSegment, language: str, duration: float) -> dict[str, Any]:
     """OpenAI's verbose_json; words come without punctuation, as from Whisper."""
-    words = [{**word, "word": word["word"].strip(".,?!")} for part in heard for word in part["words"]]
+    words = [{**word, "word": word["word"].strip(".,?!")} for part in parts for word in part["words"]]
     segments = [
         {
             "id": n,
@@ -160,7 +175,7 @@ def verbose(heard: TranscribedSegment, language: str, duration: float) -> dict[s
             "compression_ratio": 1.2,
             "no_speech_prob": 0.01,
         }
-        for n, part in enumerate(heard)
+        for n, part in enumerate(parts)
     ]
     return {
         "task": "transcribe",

@@ -1,7 +1,12 @@
-"""Make the sample recordings in tests/data from text (needs espeak-ng, flite, sox and ffmpeg).
+"""Make the sample recordings in tests/data from text: `python -m tools.make_samples`.
 
-The Russian voices are espeak-ng's, the only ones that the toy model understands; the English ones
-are flite's. Both are made once and committed with their texts.
+Needs what is not needed otherwise, as the recordings are committed with their texts:
+`apt-get install festival festvox-ru flite espeak-ng sox ffmpeg` on Debian.
+
+What real engines hear is spoken by voices cut from people's recordings: festival's Russian one, festvox-ru
+(msu_ru_nsh_clunits, © 2005 Nickolay V. Shmyrev, BSD-like: use and distribution are free), and flite's
+English ones, slt and rms (CMU ARCTIC, free as well). espeak-ng's robot speaks only where the toy model
+listens, which understands nothing else: `ru_meeting` and `call_stereo`.
 """
 
 from __future__ import annotations
@@ -13,7 +18,33 @@ from pathlib import Path
 DATA = Path(__file__).resolve().parent.parent / "tests" / "data"
 
 Line = tuple[str, str]
-"""A voice (of espeak-ng with its speed, or of flite) and what it says."""
+"""A voice (of espeak-ng with its speed, of flite, or festival's) and what it says."""
+
+RUSSIAN = "festival"
+
+RU_PLANNING: list[Line] = [
+    (RUSSIAN, "Доброе утро, коллеги, начинаем совещание."),
+    (RUSSIAN, "Вот новый бюджет на следующий год."),
+    (RUSSIAN, "В этом месяце мы потратили слишком много денег на рекламу."),
+    (RUSSIAN, "Расходы на рекламу выросли почти в два раза, их надо сократить."),
+    (RUSSIAN, "Хорошо, второй вопрос касается нового договора."),
+    (RUSSIAN, "Если они согласятся, мы подпишем договор в пятницу."),
+    (RUSSIAN, "Вчера звонил наш самый крупный клиент."),
+    (RUSSIAN, "Он ждёт ответа от службы поддержки и очень недоволен."),
+    (RUSSIAN, "Надо позвонить ему сегодня и починить машину бесплатно."),
+    (RUSSIAN, "Я сегодня позвоню ему и отправлю мастера."),
+    (RUSSIAN, "Спасибо, в следующем месяце мы примем на работу трёх молодых инженеров."),
+    (RUSSIAN, "На этом всё, до встречи в понедельник."),
+]
+
+GUEST_MEETING: list[Line] = [
+    *RU_PLANNING[:4],
+    ("slt", "Good morning, and thank you for inviting me to your meeting."),
+    ("slt", "Our bank can lend you the money for the new building, if you sign the contract this month."),
+    ("slt", "I will send you the report and all the papers on Friday."),
+    *RU_PLANNING[4:7],
+]
+"""A meeting in Russian with a guest who speaks English."""
 
 RU_MEETING: list[Line] = [
     ("ru+f2 150", "Вчера вечером бухгалтерия подготовила новый бюджет и попросила всех высказать замечания."),
@@ -60,8 +91,19 @@ CALL_RIGHT: dict[int, Line] = {
     ),
 }
 
+RU_SIDE: dict[int, Line] = {
+    0: (RUSSIAN, "Алло, добрый день. Это служба поддержки завода, чем могу помочь?"),
+    2: (RUSSIAN, "Извините, я не говорю по-английски. Сейчас я переключу вас на переводчика."),
+    4: (RUSSIAN, "Пожалуйста, подождите одну минуту, он уже идёт."),
+}
+EN_SIDE: dict[int, Line] = {
+    1: ("slt", "Hello, I am calling about the machine that we bought from you last year."),
+    3: ("slt", "Thank you, I will wait. The machine is broken again, and we need a mechanic today."),
+}
+"""A call in two languages, one a channel."""
+
 NOISE = 0.0015
-"""Amplitude of the room: no recording is ever digitally silent, and the toy model never heard one."""
+"""Amplitude of the room: no recording of people is ever digitally silent."""
 
 
 def say(line: Line, path: Path) -> None:
@@ -71,9 +113,12 @@ def say(line: Line, path: Path) -> None:
     if voice.startswith("ru"):
         name, speed = voice.split()
         subprocess.run(["espeak-ng", "-v", name, "-s", speed, "-w", raw, text], check=True)
+    elif voice == RUSSIAN:
+        command = ["text2wave", "-eval", "(voice_msu_ru_nsh_clunits)", "-o", raw]
+        subprocess.run(command, input=text.encode(), check=True)
     else:
         subprocess.run(["flite", "-voice", voice, "-t", text, "-o", raw], check=True)
-    subprocess.run(["sox", raw, "-r", "16000", "-c", "1", "-b", "16", path], check=True)
+    subprocess.run(["sox", "-R", raw, "-r", "16000", "-c", "1", "-b", "16", path], check=True)
 
 
 def join(lines: list[Line], folder: Path, pause_s: float) -> Path:
@@ -93,21 +138,21 @@ def duration_s(wav: Path) -> float:
     return float(subprocess.run(["soxi", "-D", wav], check=True, capture_output=True, text=True).stdout)
 
 
-def encode(wav: Path, name: str) -> None:
+def encode(wav: Path, name: str, bits: str) -> None:
     """Write a WAV as opus into tests/data, without the date that would change every time."""
     target, noisy = DATA / name, wav.with_suffix(".noisy.wav")
     noise = ["sox", "-R", wav, "-p", "synth", "whitenoise", "vol", str(NOISE)]
     with subprocess.Popen(noise, stdout=subprocess.PIPE) as room:
         subprocess.run(["sox", "-m", "-v", "1", wav, "-v", "1", "-p", noisy], stdin=room.stdout, check=True)
-    command = ["ffmpeg", "-y", "-v", "error", "-i", noisy, "-c:a", "libopus", "-b:a", "64k"]
+    command = ["ffmpeg", "-y", "-v", "error", "-i", noisy, "-c:a", "libopus", "-b:a", bits]
     subprocess.run([*command, "-fflags", "+bitexact", "-flags", "+bitexact", target], check=True)
     print(f"{name}: {duration_s(wav):.1f} s, {target.stat().st_size / 1024:.0f} KiB")
 
 
-def meeting(name: str, lines: list[Line]) -> None:
+def meeting(name: str, lines: list[Line], bits: str = "24k") -> None:
     """A recording and the text that is spoken in it, a sentence a line."""
     with tempfile.TemporaryDirectory() as folder:
-        encode(join(lines, Path(folder), pause_s=0.9), f"{name}.opus")
+        encode(join(lines, Path(folder), pause_s=0.9), f"{name}.opus", bits)
     (DATA / f"{name}.txt").write_text("\n".join(text for _, text in lines) + "\n", encoding="utf-8")
 
 
@@ -127,21 +172,23 @@ def channel(lines: dict[int, Line], other: dict[int, Line], folder: Path) -> Pat
     return whole
 
 
-def call(name: str) -> None:
+def call(name: str, left: dict[int, Line], right: dict[int, Line], bits: str = "32k") -> None:
     """Two people on two channels, in turns."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        left = channel(CALL_LEFT, CALL_RIGHT, folder / "left")
-        right = channel(CALL_RIGHT, CALL_LEFT, folder / "right")
         both = folder / "both.wav"
-        subprocess.run(["sox", "-M", left, right, both], check=True)
-        encode(both, f"{name}.opus")
-    for side, lines in (("left", CALL_LEFT), ("right", CALL_RIGHT)):
+        sides = [channel(left, right, folder / "left"), channel(right, left, folder / "right")]
+        subprocess.run(["sox", "-M", *sides, both], check=True)
+        encode(both, f"{name}.opus", bits)
+    for side, lines in (("left", left), ("right", right)):
         text = "\n".join(text for _, (_, text) in sorted(lines.items()))
         (DATA / f"{name}.{side}.txt").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    meeting("ru_meeting", RU_MEETING)
-    meeting("en_meeting", EN_MEETING)
-    call("call_stereo")
+    meeting("ru_planning", RU_PLANNING)
+    meeting("en_meeting", EN_MEETING, "64k")
+    meeting("guest_meeting", GUEST_MEETING)
+    call("two_languages", RU_SIDE, EN_SIDE)
+    meeting("ru_meeting", RU_MEETING, "64k")
+    call("call_stereo", CALL_LEFT, CALL_RIGHT, "64k")

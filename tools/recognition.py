@@ -18,19 +18,19 @@ TranscribedSegment = list[dict[str, Any]]
 """Phrases in order: start, end (seconds), text, words (word, start, end)."""
 
 
-def hear(file: bytes, language: str) -> TranscribedSegment:
+def recognise(file: bytes, language: str) -> TranscribedSegment:
     """The phrases in a sound file of any format."""
     sound = decode(file)
     engine = _engine(language)
     spans = vad.cut(vad.speech(sound), engine.max_segment_s, sound=sound) if len(sound) else []
-    heard: TranscribedSegment = []
+    segments: TranscribedSegment = []
     for span in spans:
         piece = sound[int(span.start_s * SAMPLE_RATE) : int(span.end_s * SAMPLE_RATE)]
         (speech,) = engine.transcribe([piece], language)
         if speech.text:
             words = [_word(word, span.start_s) for word in speech.words]
-            heard.append({"start": span.start_s, "end": span.end_s, "text": speech.text, "words": words})
-    return heard
+            segments.append({"start": span.start_s, "end": span.end_s, "text": speech.text, "words": words})
+    return segments
 
 
 def decode(file: bytes) -> np.ndarray:

@@ -103,16 +103,16 @@ class RunPodEmulator(Emulator):
     def run(self, request: Request) -> Answer:
         if len(request.body) > PAYLOAD_BYTES:
             raise Refused(400, {"error": "exceeded max body size of 10MiB"})
-        told = json.loads(request.body)
-        if not isinstance(told.get("input"), dict):
+        payload = json.loads(request.body)
+        if not isinstance(payload.get("input"), dict):
             raise Refused(400, {"error": "input is missing"})
         now = self.now()
         starts_at = now + self.queue_s
         quirk = next((name for name in self.QUIRKS if self.take(name)), "")
         job = Job(
             f"{secrets.token_hex(8)}-u1",
-            told["input"],
-            told.get("policy") or {},
+            payload["input"],
+            payload.get("policy") or {},
             now,
             starts_at,
             starts_at + (1e9 if quirk == "stuck" else self.run_s),
@@ -190,7 +190,7 @@ class RunPodEmulator(Emulator):
     def _job_queue(self, job: Job) -> Any:
         match self.worker:
             case "gigaam":
-                return handle({"id": job.id, "input": job.order}, self._listen)
+                return handle({"id": job.id, "input": job.order}, self._transcribe)
             case "faster-whisper":
                 return self._whisper(job.order)
             case "sdxl":
@@ -199,40 +199,54 @@ class RunPodEmulator(Emulator):
                 return {"images": [{"filename": "a.png", "type": "base64", "data": PIXEL}]}
         raise AssertionError(self.worker)
 
-    def _listen(self, file: bytes, language: str) -> dict[str, Any]:
-        heard = self.hear(file, language)
-        return {"text": _text(heard), "segments": heard, "duration_s": 1.0, "model": "m", "device": "cpu"}
+    def _transcribe(self, file: bytes, language: str) -> dict[str, Any]:
+        segments = self.recognise(file, language)
+        return {
+            "text": _text(segments),
+            "segments": segments,
+            "duration_s": 1.0,
+            "model": "m",
+            "device": "cpu",
+        }
 
     def _whisper(self, order: dict[str, Any]) -> dict[str, Any]:
-        known = {"audio", "audio_base64", "model", "language", "transcription", "word_timestamps"}
-        if unknown := set(order) - known:
+        order_fields = {
+            "audio",
+            "audio_base64",
+            "model",
+            "language",
+            "transcription",
+            "word_timestamps",
+            "temperature",
+        }
+        if unknown := set(order) - order_fields:
             return {"error": f"Unexpected input. {', '.join(unknown)} is not a valid input option."}
         if "audio" in order:
             with urlopen(order["audio"], timeout=20) as reply:  # noqa: S310 - on loopback
                 file = reply.read()
         else:
             file = base64.b64decode(order["audio_base64"])
-        heard = self.hear(file, order["language"])
+        segments = self.recognise(file, order["language"])
         return {
             "segments": [
                 {"id": n, "start": part["start"], "end": part["end"], "text": f" {part['text']}"}
-                for n, part in enumerate(heard)
+                for n, part in enumerate(segments)
             ],
             "detected_language": order["language"],
-            "transcription": _text(heard),
-            "word_timestamps": [word for part in heard for word in part["words"]],
+            "transcription": _text(segments),
+            "word_timestamps": [word for part in segments for word in part["words"]],
             "device": "cuda",
             "model": order["model"],
         }
 
 
-def _text(heard: TranscribedSegment) -> str:
-    return " ".join(part["text"] for part in heard)
+def _text(segments: TranscribedSegment) -> str:
+    return " ".join(part["text"] for part in segments)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m tools.runpod_emulator")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--worker", default="gigaam", help="gigaam, faster-whisper, sdxl or comfyui")
-    wanted = parser.parse_args()
-    serve(RunPodEmulator(port=wanted.port, worker=wanted.worker))
+    args = parser.parse_args()
+    serve(RunPodEmulator(port=args.port, worker=args.worker))

@@ -19,15 +19,16 @@ from core.errors import StenogramError
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE
 from core.settings import ROOT, load
+from core.speech.language import AUTO
 from jobs import actors
 from jobs.entry import explained
 
 SAMPLES = ROOT / "tests" / "data"
 RECORDINGS = [
-    (SAMPLES / "ru_meeting.opus", TranscriptionOptions(title="Планёрка", language="ru", tags=("sample",))),
+    (SAMPLES / "ru_planning.opus", TranscriptionOptions(title="Совещание", language=AUTO, tags=("sample",))),
     (
         SAMPLES / "en_meeting.opus",
-        TranscriptionOptions(title="Monday meeting", language="en", tags=("sample",)),
+        TranscriptionOptions(title="Monday meeting", language=AUTO, tags=("sample",)),
     ),
 ]
 QUESTIONS = [
@@ -52,12 +53,12 @@ def show(app: Application, task: Task, done: threading.Event) -> None:
         bar.update(100 - bar.n)
 
 
-def work_off(app: Application, task: Task) -> None:
+def run_jobs_of(app: Application, task: Task) -> None:
     """Do the jobs of this task one after another."""
-    mine = select(Job).where(Job.task_id == task.id, Job.state == "ready")
+    statement = select(Job).where(Job.task_id == task.id, Job.state == "ready")
     while True:
         with app.database.read() as session:
-            job = session.scalars(mine).first()
+            job = session.scalars(statement).first()
         if job is None:
             return
         actors.perform(app, job.id)
@@ -72,10 +73,10 @@ def transcribe(app: Application, path: Path, options: TranscriptionOptions) -> N
     done = threading.Event()
     watcher = threading.Thread(target=show, args=(app, task, done))
     watcher.start()
-    work_off(app, task)
+    run_jobs_of(app, task)
     done.set()
     watcher.join()
-    text = " ".join(heard.text for heard in app.transcripts.segments(task.transcript_id))
+    text = " ".join(segment.text for segment in app.transcripts.segments(task.transcript_id))
     print(f"  “{text[:150]}…”")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import signal
-import threading
 from pathlib import Path
 
+from jobs.stop import StopRequest
 from tools.gemini_emulator.handle import GeminiEmulator
 from tools.gemini_emulator.store import SETTINGS
 
@@ -20,11 +20,11 @@ def main() -> None:
     parser.add_argument(
         "--processing-s", type=float, default=SETTINGS["processing_s"], help="life of a batch"
     )
-    wanted = parser.parse_args()
-    ended = threading.Event()
+    args = parser.parse_args()
+    ended = StopRequest()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    with GeminiEmulator(wanted.folder, wanted.port, processing_s=wanted.processing_s) as emulator:
+    with GeminiEmulator(args.folder, args.port, processing_s=args.processing_s) as emulator:
         print(emulator.url, flush=True)
         ended.wait()
 

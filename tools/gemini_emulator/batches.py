@@ -34,15 +34,15 @@ Line = tuple[str | None, str, int, dict[str, Any] | None]
 def create(store: Store, request: Request) -> Answer:
     """Accept a batch; every call makes a new one, as with Gemini."""
     model = texts.known_model(request)
-    wanted = request.json().get("batch", {})
-    source = wanted.get("inputConfig", {})
-    wishes = [_read_line(request, line) for line in _lines(store, source)]
-    _refuse_over_quota(store, [wish for wish, _ in wishes])
-    struck = store.take_faults("create", set(faults.VECTOR | faults.LINE | faults.LIFE))
-    flawed = texts.flaws(struck, [wish.key for wish, _ in wishes])
-    batch = _insert(store, model, wanted, source.get("fileName"), dict(struck))
-    for place, (wish, wrong) in enumerate(wishes):
-        texts.note(store, wish, wrong or flawed.get(place), batch)
+    payload = request.json().get("batch", {})
+    source = payload.get("inputConfig", {})
+    requests = [_read_line(request, line) for line in _lines(store, source)]
+    _refuse_over_quota(store, [item for item, _ in requests])
+    active_faults = store.take_faults("create", set(faults.VECTOR | faults.LINE | faults.LIFE))
+    flawed = texts.flaws(active_faults, [item.key for item, _ in requests])
+    batch = _insert(store, model, payload, source.get("fileName"), dict(active_faults))
+    for place, (item, wrong) in enumerate(requests):
+        texts.note(store, item, wrong or flawed.get(place), batch)
     return say(_operation(store, _find(store, request, batch)))
 
 
@@ -53,15 +53,15 @@ def get_batch(store: Store, request: Request) -> Answer:
 def list_batches(store: Store, request: Request) -> Answer:
     """The newest first, in pages, each batch from its own moment on."""
     size = int(min(int(request.query.get("pageSize", 50)), store.setting("page_size")))
-    found = store.rows(
+    rows = store.rows(
         "SELECT * FROM batches WHERE NOT deleted AND listed_at <= ? AND id < ? ORDER BY id DESC LIMIT ?",
         store.now(),
         int(request.query.get("pageToken", 1 << 60)),
         size + 1,
     )
-    operations = [_operation(store, batch, inlined=False) for batch in found[:size]]
-    page = {"operations": operations} if found else {}
-    return say(page | ({"nextPageToken": str(found[size - 1]["id"])} if len(found) > size else {}))
+    operations = [_operation(store, batch, inlined=False) for batch in rows[:size]]
+    page = {"operations": operations} if rows else {}
+    return say(page | ({"nextPageToken": str(rows[size - 1]["id"])} if len(rows) > size else {}))
 
 
 def cancel(store: Store, request: Request) -> Answer:
@@ -70,11 +70,11 @@ def cancel(store: Store, request: Request) -> Answer:
     quirks = json.loads(batch["quirks"])
     if batch["ends_at"] <= store.now() or "cancel_late" in quirks:
         return say({})
-    kept = quirks.get("cancel_keeps", {}).get("count", 0)
+    kept_count = quirks.get("cancel_keeps", {}).get("count", 0)
     store.rows(
         "UPDATE batches SET final = 'BATCH_STATE_CANCELLED', ends_at = ?, output = ? WHERE id = ?",
         store.now(),
-        kept > 0,
+        kept_count > 0,
         batch["id"],
     )
     store.rows(
@@ -83,7 +83,7 @@ def cancel(store: Store, request: Request) -> Answer:
         json.dumps({"name": "cancelled"}),
         batch["id"],
         batch["id"],
-        kept,
+        kept_count,
     )
     return say({})
 
@@ -112,18 +112,18 @@ def _lines(store: Store, source: dict[str, Any]) -> list[dict[str, Any]]:
     return [line | {"key": line.get("metadata", {}).get("key")} for line in inlined]
 
 
-def _read_line(request: Request, line: dict[str, Any]) -> tuple[texts.Wish, dict[str, Any] | None]:
+def _read_line(request: Request, line: dict[str, Any]) -> tuple[texts.EmbedRequest, dict[str, Any] | None]:
     """One line of input, and the error that its result will be if it makes no sense."""
     key = line.get("key")
     try:
-        return texts.read_wish(request, line.get("request", {}), key), None
+        return texts.read_embed_request(request, line.get("request", {}), key), None
     except Refusal as refusal:
         wrong = {"name": "error_line", "code": 3, "message": str(refusal), "field": "error"}
-        return texts.Wish(texts.known_model(request), "", 1, key=key), wrong
+        return texts.EmbedRequest(texts.known_model(request), "", 1, key=key), wrong
 
 
 def _insert(
-    store: Store, model: str, wanted: dict[str, Any], file: str | None, quirks: dict[str, dict[str, Any]]
+    store: Store, model: str, payload: dict[str, Any], file: str | None, quirks: dict[str, dict[str, Any]]
 ) -> int:
     now = store.now()
     takes_s = quirks.get("slow", {}).get("seconds", store.setting("processing_s"))
@@ -137,7 +137,7 @@ def _insert(
         "batches",
         name=secrets.token_hex(18),
         model=model,
-        display_name=wanted.get("displayName"),
+        display_name=payload.get("displayName"),
         file=file,
         created_at=now,
         starts_at=now + takes_s / 4,
@@ -150,11 +150,11 @@ def _insert(
     )
 
 
-def _refuse_over_quota(store: Store, wishes: list[texts.Wish]) -> None:
+def _refuse_over_quota(store: Store, requests: list[texts.EmbedRequest]) -> None:
     live = store.rows("SELECT id FROM batches WHERE ends_at > ?", store.now())
     waiting = "SELECT sum(tokens) AS tokens FROM texts JOIN batches ON batches.id = batch WHERE ends_at > ?"
     row = store.row(waiting, store.now())
-    enqueued = ((row and row["tokens"]) or 0) + sum(texts.tokens(wish.model, wish.text) for wish in wishes)
+    enqueued = ((row and row["tokens"]) or 0) + sum(texts.tokens(item.model, item.text) for item in requests)
     if len(live) >= store.setting("live_batches") or enqueued > store.setting("enqueued_tokens"):
         raise Refusal(429, "Resource has been exhausted (e.g. check quota).")
 

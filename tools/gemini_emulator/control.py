@@ -19,16 +19,16 @@ from tools.gemini_emulator.wire import Answer, Refusal, Request, say
 
 def answer(store: Store, request: Request) -> Answer:
     """Carry out one control request. Raise Refusal if it makes no sense."""
-    wanted: dict[str, Any] = json.loads(request.body or b"{}")
+    payload: dict[str, Any] = json.loads(request.body or b"{}")
     match request.method, request.path.removeprefix("/_control/"):
         case "POST", "faults":
-            _add_fault(store, wanted)
+            _add_fault(store, payload)
         case "DELETE", "faults":
             store.rows("DELETE FROM faults")
         case "POST", "clock":
-            store.change("clock_offset_s", store.setting("clock_offset_s") + wanted["advance_s"])
+            store.change("clock_offset_s", store.setting("clock_offset_s") + payload["advance_s"])
         case "POST", "settings":
-            _set(store, wanted)
+            _set(store, payload)
         case "GET", "ledger":
             return say(_ledger(store))
         case _:
@@ -36,17 +36,17 @@ def answer(store: Store, request: Request) -> Answer:
     return say({"now": store.now()})
 
 
-def _add_fault(store: Store, wanted: dict[str, Any]) -> None:
+def _add_fault(store: Store, payload: dict[str, Any]) -> None:
     try:
-        options = faults.full_options(wanted["name"], wanted.get("options", {}))
+        options = faults.full_options(payload["name"], payload.get("options", {}))
     except ValueError as error:
         raise Refusal(400, str(error)) from error
-    store.insert("faults", name=wanted["name"], times=wanted.get("times", 1), options=json.dumps(options))
+    store.insert("faults", name=payload["name"], times=payload.get("times", 1), options=json.dumps(options))
 
 
-def _set(store: Store, wanted: dict[str, float]) -> None:
+def _set(store: Store, payload: dict[str, float]) -> None:
     try:
-        for name, value in wanted.items():
+        for name, value in payload.items():
             store.change(name, value)
     except KeyError as error:
         raise Refusal(400, f"no setting {error}") from error
@@ -54,11 +54,11 @@ def _set(store: Store, wanted: dict[str, float]) -> None:
 
 def _ledger(store: Store) -> dict[str, object]:
     now = store.now()
-    found = {batch["id"]: batch for batch in store.rows("SELECT * FROM batches ORDER BY id")}
+    batches_by_id = {batch["id"]: batch for batch in store.rows("SELECT * FROM batches ORDER BY id")}
     lines = store.rows("SELECT * FROM texts ORDER BY id")
     texts = []
     for line in lines:
-        batch = found.get(line["batch"])
+        batch = batches_by_id.get(line["batch"])
         ready = batch is None or (batch["output"] and batch["ends_at"] <= now)
         own = {
             "batch": f"batches/{batch['name']}" if batch else None,
@@ -76,6 +76,6 @@ def _ledger(store: Store) -> dict[str, object]:
                 "state": batches.state(batch, now),
                 "deleted": bool(batch["deleted"]),
             }
-            for batch in found.values()
+            for batch in batches_by_id.values()
         ],
     }

@@ -64,7 +64,7 @@ def full_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     return defaults | options
 
 
-def strike(name: str, options: dict[str, Any], answer: Answer, stopping: Event) -> Answer:
+def apply_fault(name: str, options: dict[str, Any], answer: Answer, stopping: Event) -> Answer:
     """The answer as this fault leaves it."""
     return _STRIKES[name](answer, options, stopping)
 
@@ -77,7 +77,7 @@ def choose(options: dict[str, Any], keys: list[str | None], taken: Container[int
     return list(itertools.islice(free, options["count"]))
 
 
-def spoil(values: list[float], flaw: dict[str, Any] | None) -> list[Any]:
+def corrupt(values: list[float], flaw: dict[str, Any] | None) -> list[Any]:
     """A vector as its flaw leaves it."""
     match flaw and flaw["name"]:
         case "nan" | "inf" as name:
@@ -104,7 +104,7 @@ def _drop(answer: Answer, options: dict[str, Any], stopping: Event) -> Answer:
     return Answer(answer.status, body(), answer.headers)
 
 
-def _drip(answer: Answer, options: dict[str, Any], stopping: Event) -> Answer:
+def _send_slowly(answer: Answer, options: dict[str, Any], stopping: Event) -> Answer:
     def body() -> Iterator[bytes]:
         size = options["piece_bytes"]
         for piece in answer.body:
@@ -117,11 +117,11 @@ def _drip(answer: Answer, options: dict[str, Any], stopping: Event) -> Answer:
 
 def _truncate(answer: Answer, options: dict[str, Any], _: Event) -> Answer:
     def body() -> Iterator[bytes]:
-        kept = b""
+        sent_bytes = b""
         for piece in answer.body:
-            kept += piece
-            yield kept[: -options["lost_bytes"]]
-            kept = kept[-options["lost_bytes"] :]
+            sent_bytes += piece
+            yield sent_bytes[: -options["lost_bytes"]]
+            sent_bytes = sent_bytes[-options["lost_bytes"] :]
 
     return Answer(answer.status, body(), answer.headers)
 
@@ -161,7 +161,7 @@ _STRIKES: dict[str, Callable[[Answer, dict[str, Any], Event], Answer]] = {
     "refuse": _drop,
     "drop": _drop,
     "hang": _drop,
-    "drip": _drip,
+    "drip": _send_slowly,
     "busy": _busy,
     "error": _error,
     "html": _html,

@@ -19,15 +19,15 @@ _PIECE_BYTES = 1 << 20
 
 def start_upload(store: Store, request: Request) -> Answer:
     """Promise a place for a file; refuse a name that is taken (409)."""
-    wanted = request.json().get("file", {})
-    name = wanted.get("name") or f"files/{secrets.token_hex(6)}"
+    payload = request.json().get("file", {})
+    name = payload.get("name") or f"files/{secrets.token_hex(6)}"
     if not re.fullmatch(r"files/[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", name):
         raise Refusal(400, "File ID must be 1 to 40 lowercase letters, digits or inner dashes.")
     _refuse_if_taken(store, name)
     upload = secrets.token_hex(16)
     header = "X-Goog-Upload-Header-Content-Type"
-    mime_type = wanted.get("mimeType") or request.headers.get(header, "application/octet-stream")
-    file = {"name": name, "display_name": wanted.get("displayName"), "mime_type": mime_type}
+    mime_type = payload.get("mimeType") or request.headers.get(header, "application/octet-stream")
+    file = {"name": name, "display_name": payload.get("displayName"), "mime_type": mime_type}
     store.insert("uploads", id=upload, file=json.dumps(file), data=b"")
     url = f"http://{request.headers['Host']}{request.path}?upload_id={upload}&upload_protocol=resumable"
     return Answer(200, [], {"X-Goog-Upload-URL": url, "X-Goog-Upload-Status": "active"})
@@ -60,14 +60,14 @@ def list_files(store: Store, request: Request) -> Answer:
     """The newest first, in pages."""
     size = int(min(int(request.query.get("pageSize", 10)), store.setting("page_size")))
     before = int(request.query.get("pageToken", 1 << 60))
-    found = store.rows(
+    rows = store.rows(
         "SELECT * FROM files WHERE id < ? AND created_at > ? ORDER BY id DESC LIMIT ?",
         before,
         store.now() - LIFE_S,
         size + 1,
     )
-    page = {"files": [_describe(file, request) for file in found[:size]]} if found else {}
-    return say(page | ({"nextPageToken": str(found[size - 1]["id"])} if len(found) > size else {}))
+    page = {"files": [_describe(file, request) for file in rows[:size]]} if rows else {}
+    return say(page | ({"nextPageToken": str(rows[size - 1]["id"])} if len(rows) > size else {}))
 
 
 def delete_file(store: Store, request: Request) -> Answer:

@@ -107,18 +107,18 @@ class Control:
 
     def ledger(self) -> Ledger:
         """What the emulator was asked and what it charged, up to now."""
-        told = self._ask("GET", "ledger")
+        ledger = self._ask("GET", "ledger")
         return Ledger(
-            tuple(Call(**call) for call in told["calls"]),
-            tuple(Text(**text) for text in told["texts"]),
-            tuple(Batch(**batch) for batch in told["batches"]),
+            tuple(Call(**call) for call in ledger["calls"]),
+            tuple(Text(**text) for text in ledger["texts"]),
+            tuple(Batch(**batch) for batch in ledger["batches"]),
         )
 
     def _ask(self, method: str, what: str, value: object = None) -> Any:
         """Raise urllib.error.HTTPError if the emulator does not understand."""
         body = None if value is None else json.dumps(value).encode()
-        asked = HttpRequest(f"{self.url}/_control/{what}", body, method=method)  # noqa: S310 - loopback
-        with urlopen(asked) as answer:  # noqa: S310 - loopback
+        request = HttpRequest(f"{self.url}/_control/{what}", body, method=method)  # noqa: S310 - loopback
+        with urlopen(request) as answer:  # noqa: S310 - loopback
             return json.load(answer)
 
 

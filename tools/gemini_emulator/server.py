@@ -65,13 +65,13 @@ class GeminiServer(Server):
 
     def _answer_call(self, request: Request) -> Answer:
         call, run, request = _recognise(request)
-        struck = self.store.take_faults(call, set(faults.ANSWER), most=1)
+        active_faults = self.store.take_faults(call, set(faults.ANSWER), most=1)
         answer = Answer(200, [])
-        if not struck or struck[0][1]["done"]:
+        if not active_faults or active_faults[0][1]["done"]:
             answer = _carry_out(self.store, request, call, run)
-        for name, options in struck:
-            answer = faults.strike(name, options, answer, self.stopping)
-        fault = struck[0][0] if struck else None
+        for name, options in active_faults:
+            answer = faults.apply_fault(name, options, answer, self.stopping)
+        fault = active_faults[0][0] if active_faults else None
         path = f"{request.method} {request.path}"
         self.store.insert(
             "calls", at=self.store.now(), call=call, path=path, status=answer.status, fault=fault
@@ -84,8 +84,8 @@ def _recognise(request: Request) -> tuple[str, Callable[[Store, Request], Answer
     if "upload_id" in request.query:
         path += f"?upload_id={request.query['upload_id']}"
     for call, method, pattern, run in CALLS:
-        if method == request.method and (found := re.fullmatch(pattern, path)):
-            return call, run, replace(request, names=found.groupdict())
+        if method == request.method and (match := re.fullmatch(pattern, path)):
+            return call, run, replace(request, names=match.groupdict())
     raise Refusal(404, f"{request.method} {request.path} is nothing that Gemini answers.")
 
 

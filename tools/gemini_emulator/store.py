@@ -103,16 +103,16 @@ class Store:
         self, call: str, names: set[str], most: int | None = None
     ) -> list[tuple[str, dict[str, Any]]]:
         """The faults that strike this call now, at most so many; each is used up once."""
-        struck: list[tuple[str, dict[str, Any]]] = []
+        active: list[tuple[str, dict[str, Any]]] = []
         for row in self.rows("SELECT * FROM faults ORDER BY id"):
             options = json.loads(row["options"])
-            if row["name"] not in names or not fnmatchcase(call, options["call"]) or len(struck) == most:
+            if row["name"] not in names or not fnmatchcase(call, options["call"]) or len(active) == most:
                 continue
             if options["skip"]:
                 options["skip"] -= 1
                 self.rows("UPDATE faults SET options = ? WHERE id = ?", json.dumps(options), row["id"])
                 continue
-            struck.append((row["name"], options))
+            active.append((row["name"], options))
             self.rows("UPDATE faults SET times = times - 1 WHERE id = ?", row["id"])
         self.rows("DELETE FROM faults WHERE times = 0")
-        return struck
+        return active

@@ -22,7 +22,7 @@ _NORM_OF_001 = 0.58
 
 
 @dataclass(frozen=True)
-class Wish:
+class EmbedRequest:
     """One text that is to become one vector; however many parts it came in."""
 
     model: str
@@ -34,17 +34,17 @@ class Wish:
 
 def embed(store: Store, request: Request) -> Answer:
     """Sync vectors, one for each request in the list."""
-    wanted = request.json().get("requests", [])
-    if len(wanted) > MOST_TEXTS:
+    entries = request.json().get("requests", [])
+    if len(entries) > MOST_TEXTS:
         refused = f"at most {MOST_TEXTS} requests can be in one batch"
         raise Refusal(400, f"* BatchEmbedContentsRequest.requests: {refused}\n")
-    embeddings, usage = _embed_now(store, [read_wish(request, one) for one in wanted], "embed")
+    embeddings, usage = _embed_now(store, [read_embed_request(request, one) for one in entries], "embed")
     return say({"embeddings": embeddings, "usageMetadata": usage})
 
 
 def embed_one(store: Store, request: Request) -> Answer:
     """Sync vector of one text."""
-    embeddings, usage = _embed_now(store, [read_wish(request, request.json())], "embed_one")
+    embeddings, usage = _embed_now(store, [read_embed_request(request, request.json())], "embed_one")
     return say({"embedding": embeddings[0] if embeddings else {}, "usageMetadata": usage})
 
 
@@ -70,47 +70,51 @@ def known_model(request: Request) -> str:
     return name
 
 
-def read_wish(request: Request, wanted: dict[str, Any], key: str | None = None) -> Wish:
+def read_embed_request(request: Request, payload: dict[str, Any], key: str | None = None) -> EmbedRequest:
     """Understand an EmbedContentRequest. Raise Refusal (400) if its text or size makes no sense."""
-    config = wanted | wanted.get("embedContentConfig", {})
-    wish = Wish(
+    config = payload | payload.get("embedContentConfig", {})
+    embed_request = EmbedRequest(
         model=known_model(request),
-        text=_text(wanted.get("content", {})),
+        text=_text(payload.get("content", {})),
         dim=config.get("outputDimensionality") or MAX_DIM,
         task_type=config.get("taskType"),
         key=key,
     )
-    if not wish.text.strip():
+    if not embed_request.text.strip():
         raise Refusal(400, "* EmbedContentRequest.content: content is empty\n")
-    if not 0 < wish.dim <= MAX_DIM:
+    if not 0 < embed_request.dim <= MAX_DIM:
         raise Refusal(400, f"* EmbedContentRequest.output_dimensionality: must be 1 to {MAX_DIM}\n")
-    return wish
+    return embed_request
 
 
-def flaws(struck: Iterable[tuple[str, dict[str, Any]]], keys: list[str | None]) -> dict[int, dict[str, Any]]:
+def flaws(
+    active_faults: Iterable[tuple[str, dict[str, Any]]], keys: list[str | None]
+) -> dict[int, dict[str, Any]]:
     """What is wrong with which place, for those faults that strike single vectors or lines."""
     flawed: dict[int, dict[str, Any]] = {}
-    for name, options in struck:
+    for name, options in active_faults:
         if "keys" in options:
             places = faults.choose(options, keys, flawed)
             flawed |= {place: {"name": name, **options} for place in places}
     return flawed
 
 
-def note(store: Store, wish: Wish, flaw: dict[str, Any] | None, batch: int | None = None) -> int:
+def note(
+    store: Store, embed_request: EmbedRequest, flaw: dict[str, Any] | None, batch: int | None = None
+) -> int:
     """Write into the ledger that this text was accepted; how many tokens it counts."""
-    counted = tokens(wish.model, wish.text)
+    counted = tokens(embed_request.model, embed_request.text)
     store.insert(
         "texts",
         at=store.now(),
         batch=batch,
-        model=wish.model,
-        dim=wish.dim,
-        key=wish.key,
-        text=wish.text,
+        model=embed_request.model,
+        dim=embed_request.dim,
+        key=embed_request.key,
+        text=embed_request.text,
         tokens=counted,
-        truncated=counted < vectors.count_tokens(wish.text),
-        task_type=wish.task_type,
+        truncated=counted < vectors.count_tokens(embed_request.text),
+        task_type=embed_request.task_type,
         flaw=json.dumps(flaw) if flaw else None,
         usable=flaw is None or flaw["name"] == "duplicate",
     )
@@ -124,19 +128,19 @@ def tokens(model: str, text: str) -> int:
 
 def vector(model: str, text: str, dim: int, flaw: dict[str, Any] | None = None) -> list[Any]:
     """The values of a text's vector: unit length, except from -001 below its full size."""
-    seen = text[: _MODELS[model] * 3]
-    values = vectors.embed(seen, dim)
+    truncated = text[: _MODELS[model] * 3]
+    values = vectors.embed(truncated, dim)
     if model == "gemini-embedding-001" and dim < MAX_DIM:
         values = [value * _NORM_OF_001 for value in values]
-    return faults.spoil(values, flaw)
+    return faults.corrupt(values, flaw)
 
 
-def _embed_now(store: Store, wishes: list[Wish], call: str) -> tuple[list[object], object]:
-    flawed = flaws(store.take_faults(call, set(faults.VECTOR)), [wish.key for wish in wishes])
-    total = sum(note(store, wish, flawed.get(place)) for place, wish in enumerate(wishes))
+def _embed_now(store: Store, requests: list[EmbedRequest], call: str) -> tuple[list[object], object]:
+    flawed = flaws(store.take_faults(call, set(faults.VECTOR)), [item.key for item in requests])
+    total = sum(note(store, item, flawed.get(place)) for place, item in enumerate(requests))
     embeddings: list[object] = [
-        {"values": vector(wish.model, wish.text, wish.dim, flawed.get(place))}
-        for place, wish in enumerate(wishes)
+        {"values": vector(item.model, item.text, item.dim, flawed.get(place))}
+        for place, item in enumerate(requests)
         if flawed.get(place, {}).get("name") != "missing"
     ]
     details = [{"modality": "TEXT", "tokenCount": total}]
