@@ -7,11 +7,14 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+from streamlit.testing.v1 import AppTest
 
 from core.application import Application
 from core.media import decode
+from core.principal import PAGES, Principal
 from core.settings import Settings
 from core.speech.engines.gigaam import GigaAMEngine
+from core.storage.resumable import HELD
 from tests import drive
 from tests.clock import Clock
 from tests.conftest import DATA
@@ -32,6 +35,17 @@ def generous(home: Path, **settings: object) -> Application:
     """An installation that refuses nobody for asking often."""
     limits = {"api_uploads_per_min": 10_000, "api_requests_per_min": 1_000_000, "api_tasks_per_key": 100}
     return Application(Settings(stenogram_home=home, **{**limits, **settings}), clock=Clock())
+
+
+def bring(at: AppTest, app: Application, name: str, content: bytes) -> None:
+    """A file as it arrives from the drop zone of the upload page."""
+    uploads = app.resumable_uploads
+    row = uploads.begin(Principal(PAGES), len(content), {"filename": name, HELD: "1"}, "a visitor")
+    with uploads.claim(row.id), uploads.appending(row, 0) as file:
+        uploads.append(row, file, content)
+    if "held files" not in at.session_state:
+        at.session_state["held files"] = []
+    at.session_state["held files"] = [*at.session_state["held files"], row.id]
 
 
 def cut(folder: Path, sample: str = "en_meeting.opus", seconds: int = 3, start_s: int = 0) -> Path:

@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 
 from tests import batching
+from tests.processes import PROCESSES
 from tools.gemini_emulator import Control
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.preloaded"])
 STEP_S = 61.0
 PATIENT_ROUNDS = 50
 HOUR_S = 3600.0

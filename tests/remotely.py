@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import multiprocessing
 import os
 import re
 import wave
@@ -25,11 +24,10 @@ from core.settings import Settings
 from tests.clock import Clock
 from tests.conftest import DATA
 from tests.drive import perform_all
+from tests.processes import PROCESSES
 from tools.recognition import decode
 
 CANARY = "canary0f9c3b71d5"
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.remotely"])
 KILLED = -9
 
 
@@ -68,11 +66,11 @@ def now(app: Application, task: Task) -> Task:
 def job(app: Application, task: Task) -> Job:
     """The task's newest job."""
     with app.database.read() as session:
-        mine = select(Job).where(Job.task_id == task.id).order_by(Job.created_at.desc())
-        return session.scalars(mine).first()
+        statement = select(Job).where(Job.task_id == task.id).order_by(Job.created_at.desc())
+        return session.scalars(statement).first()
 
 
-def heard(app: Application, task: Task) -> str:
+def transcript_text(app: Application, task: Task) -> str:
     return " ".join(part.text for part in app.transcripts.segments(task.transcript_id))
 
 
@@ -82,7 +80,7 @@ def plain(text: str) -> str:
 
 def errors(app: Application, task: Task, name: str = "ru_meeting") -> float:
     """The share of wrong words."""
-    return jiwer.wer(plain((DATA / f"{name}.txt").read_text()), plain(heard(app, task)))
+    return jiwer.wer(plain((DATA / f"{name}.txt").read_text()), plain(transcript_text(app, task)))
 
 
 def traces(home: Path) -> list[str]:

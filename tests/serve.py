@@ -11,12 +11,18 @@ from dataclasses import dataclass
 
 import httpx
 import uvicorn
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
 
 from api import build
 from api.guard import Guard
 from api.server import options as server_options
 from core.application import Application
+from core.principal import EVERYONE
 from tests import drive
+
+PAGE = "/page"
+"""An empty page under the policy of the pages: what a browser may play there, it plays on ours."""
 
 
 @dataclass
@@ -28,7 +34,7 @@ class Served:
 
     def client(self, key: str | None = None, **headers: str) -> httpx.Client:
         """Somebody who calls it, with a new key unless one is given."""
-        key = self.app.keys.make("test") if key is None else key
+        key = self.app.keys.make(EVERYONE, "test") if key is None else key
         return httpx.Client(base_url=self.url, headers={"X-API-Key": key, **headers}, timeout=60)
 
 
@@ -37,8 +43,10 @@ def serve(app: Application) -> Iterator[Served]:
     """Serve until this is left."""
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
-    guarded = Guard(build(lambda: app), lambda: app.settings)
-    options = server_options(app.settings)
+    programs = build(lambda: app)
+    programs.add_route(PAGE, _page)
+    guarded = Guard(programs, lambda: app.settings)
+    options = server_options()
     server = uvicorn.Server(uvicorn.Config(guarded, log_level="warning", lifespan="off", **options))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
@@ -68,3 +76,7 @@ def working(app: Application) -> Iterator[None]:
     finally:
         stop.set()
         thread.join(60)
+
+
+def _page(_request: Request) -> HTMLResponse:
+    return HTMLResponse("<!doctype html><title>Page</title>")

@@ -1,9 +1,12 @@
-"""What people may do to work by hand, and what is written down of it; through real workers: test_by_hand."""
+"""What people may do to work by hand, and what is written down of it."""
 
 from __future__ import annotations
 
+import inspect
 import time
+from operator import attrgetter
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -50,7 +53,7 @@ def test_others_than_admins_may_look_and_not_act(app):
         lambda: onlooker.purge("cpu"),
         lambda: onlooker.pause("cpu"),
         lambda: onlooker.resume("cpu"),
-        lambda: onlooker.tell("w", "drain"),
+        lambda: onlooker.request_action("w", "drain"),
         lambda: onlooker.run_now("index"),
         lambda: onlooker.cancel_batch("b"),
         onlooker.send_batch,
@@ -60,6 +63,48 @@ def test_others_than_admins_may_look_and_not_act(app):
     assert app.recordings.task(EVERYONE, task).status == "queued"
     assert onlooker.log() == []
     assert len(job_list.find(app.database, ONLOOKER, Filter()).lines) == 1
+
+
+ADMIN_METHODS = (
+    "tariffs.set_price",
+    "tariffs.take_back_price",
+    "tariffs.set_limit",
+    "tariffs.take_back_limit",
+    "tariffs.set_figure",
+    "tariffs.take_back_figure",
+    "tariffs.set_cap",
+    "proof.set_cap",
+    "holds.take",
+    "estimates.samples.count",
+    "estimates.samples.drop",
+    "active_embedder.switch",
+    "model_downloads.ask",
+    "model_downloads.stop",
+    "keys.make",
+    "keys.rotate",
+    "keys.revoke",
+    "voices.turn",
+    "notifications.set",
+    "notifications.test",
+    "notifications.signing_secret",
+    "destinations.add",
+)
+"""What concerns all: the gate is in core, whichever door it is called by."""
+
+
+@pytest.mark.parametrize("who", [Principal("pages"), Principal("pages", admin=True, read_only=True)])
+def test_what_concerns_all_is_refused_in_core_to_others_than_admins(app, who):
+    for path in ADMIN_METHODS:
+        method = attrgetter(path)(app)
+        anything = [
+            name
+            for name, parameter in list(inspect.signature(method).parameters.items())[1:]
+            if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        ]
+        with pytest.raises(AdminsOnly):
+            method(principal=who, **dict.fromkeys(anything, MagicMock()))
+    assert app.tariffs.caps() == {}
+    assert app.keys.all(EVERYONE) == []
 
 
 def test_who_did_what_and_when_is_kept(app, act):
@@ -95,7 +140,7 @@ def test_every_action_is_written_down_also_where_it_changes_nothing(app, act):
         "purge": lambda: act.purge("cpu"),
         "retry_group": lambda: act.retry_group(Code.LIMIT_UNKNOWN, "prepare"),
         "delete": lambda: act.delete([task]),
-        "tell": lambda: act.tell("here/1", "drain"),
+        "request_action": lambda: act.request_action("here/1", "drain"),
         "run_now": lambda: act.run_now("index"),
         "cancel_batch": lambda: act.cancel_batch("b"),
         "finish_batch": lambda: act.finish_batch("b"),
@@ -109,7 +154,7 @@ def test_every_action_is_written_down_also_where_it_changes_nothing(app, act):
     for step in steps.values():
         step()
 
-    named = {"prioritise": "priority", "tell": "drain"}
+    named = {"prioritise": "priority", "request_action": "drain"}
     assert [action.what for action in reversed(act.log())] == [
         named.get(name, name.replace("_", " ")) for name in steps
     ]
@@ -120,7 +165,7 @@ def test_what_does_not_exist_cannot_be_acted_upon(act):
         lambda: act.pause("no such queue"),
         lambda: act.purge("no such queue"),
         lambda: act.run_now("no such routine"),
-        lambda: act.tell("nobody/1", "drain"),
+        lambda: act.request_action("nobody/1", "drain"),
     ):
         with pytest.raises(NotFound):
             step()
@@ -254,8 +299,8 @@ def test_jobs_are_found_by_what_they_are(app, tmp_path):
     fail(app, BadRequest(Code.ENGINE_UNKNOWN, name="tea", names="coffee"))
     engine = app.intake.choose_engine(TranscriptionOptions(language="en")).engine.name
 
-    def found(**wanted: object) -> set[tuple[str, str]]:
-        lines = job_list.find(app.database, EVERYONE, Filter(**wanted)).lines
+    def found(**criteria: object) -> set[tuple[str, str]]:
+        lines = job_list.find(app.database, EVERYONE, Filter(**criteria)).lines
         return {(line.recording.title, line.job.kind) for line in lines}
 
     assert ("meeting.wav", "transcribe") in found()

@@ -46,5 +46,5 @@ def test_who_watches_reads_plain_lines_and_the_file_gets_json(tmp_path):
         "library key gam_12345678_…",
         "made.later still here",
     ]
-    kept = [json.loads(line) for line in (tmp_path / "runner.log").read_text().splitlines()]
-    assert [line["message"] for line in kept] == ["key gam_12345678_…", "still here"]
+    records = [json.loads(line) for line in (tmp_path / "runner.log").read_text().splitlines()]
+    assert [line["message"] for line in records] == ["key gam_12345678_…", "still here"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import typing
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from core import settings as module
 from core.application import Application
 from core.settings import ROOT, Settings, SettingsInvalid, allowed, load
+from jobs.runner import refuse_elsewhere
 
 NUMBERS = {
     int: ["abc", "1.5", "-1", "1e99", "nan", "9" * 30],
@@ -27,9 +29,16 @@ BAD = {
     "port": ["0", "99999"],
     "allowed_hosts": ["a b", "https://x", "ok.example, 300.1.1.1"],
     "trusted_proxies": ["proxy", "10.0.0.0/33", "127.0.0.1, x"],
+    "oidc_issuer": ADDRESS,
+    "oidc_redirect_url": ADDRESS,
+    "proxy_user_header": ["X User", "X_User", "X-Имя"],
+    "proxy_groups_header": ["X Groups"],
+    "sign_in_h": ["0"],
     "database_url": ["nonsense", "mysql://x/y", "postgresql://x/y", "sqlite://x"],
     "redis_url": ["nonsense", "http://x", "redis://"],
     "lancedb_uri": ["ftp://x", "s3://", "http://x/y"],
+    "export_buckets": ["bucket", "https://b"],
+    "import_buckets": ["bucket", "s3://", "s3://a, https://b"],
     "storage_url": ["ftp://x", "s3://", "bucket", "https://bucket"],
     "workers_cpu": ["0"],
     "workers_io": ["0"],
@@ -38,6 +47,7 @@ BAD = {
     "batch_min_size": ["0"],
     "batch_poll_s": ["0"],
     "batch_deadline_h": ["0"],
+    "spoken_language": ["russian", "RU", "7"],
     "upload_max_bytes": ["0"],
     "monthly_cap_usd": ["ten", "-0.01", "nan", "inf", "1e99"],
     "stenogram_home": ["/etc/passwd", "/proc/stenogram"],
@@ -48,6 +58,7 @@ BAD = {
     "fireworks_base_url": ADDRESS,
     "fireworks_batch_url": ADDRESS,
     "s3_endpoint_url": ADDRESS,
+    "smtp_host": ["mail example", "smtp://x"],
 }
 ANY_TEXT = {
     "engine",  # of the engines there are: below
@@ -65,6 +76,15 @@ ANY_TEXT = {
     "s3_region",
     "yandex_bucket_name",
     "import_roots",
+    "oidc_client_id",
+    "oidc_scopes",
+    "oidc_groups_claim",
+    "oidc_admins",
+    "oidc_members",
+    "oidc_readers",
+    "export_roots",
+    "smtp_user",
+    "smtp_from",
 }
 """Names and folders: what they lead to is looked at where it is used, and says so."""
 
@@ -131,6 +151,7 @@ def test_a_wrong_value_is_one_sentence_with_name_value_and_what_is_allowed(bare,
     ],
 )
 def test_what_is_right_is_taken(bare, monkeypatch, name, value):
+    monkeypatch.setenv("PAGES_OPEN", "true")  # for a HOST that is not this machine's
     monkeypatch.setenv(name, value)
 
     assert str(getattr(load(), name.lower())) == value
@@ -183,11 +204,17 @@ PROGRAMS = {
 
 def ended(program: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     names = {name.upper() for name in Settings.model_fields}
-    kept = {name: value for name, value in os.environ.items() if name not in names}
+    base_environment = {name: value for name, value in os.environ.items() if name not in names}
     return subprocess.run(
         [sys.executable, *PROGRAMS[program]],
         cwd=ROOT,
-        env={**kept, "STENOGRAM_HOME": str(home), "PORT": "1", "PYTHONPATH": str(ROOT), **environment},
+        env={
+            **base_environment,
+            "STENOGRAM_HOME": str(home),
+            "PORT": "1",
+            "PYTHONPATH": str(ROOT),
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=120,
@@ -200,8 +227,8 @@ def test_every_program_ends_with_the_sentence_and_code_2(program, tmp_path):
     answer = ended(program, tmp_path / "home", API_RETENTION_H="-1")
 
     assert answer.returncode == 2, answer.stderr
-    said = answer.stderr.strip().splitlines()[-1]
-    assert said == "API_RETENTION_H=-1: must be a number from 0 to 878400 hours."
+    message = answer.stderr.strip().splitlines()[-1]
+    assert message == "API_RETENTION_H=-1: must be a number from 0 to 878400 hours."
     assert "Traceback" not in answer.stderr
 
 
@@ -219,7 +246,7 @@ def test_a_damaged_database_ends_every_program_with_what_to_do(program, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("ENGINE", "nope", "ENGINE=nope: must be one of auto, "),
         ("HOST", "192.0.2.1", "HOST=192.0.2.1: must be an IP address of this machine"),
@@ -227,21 +254,63 @@ def test_a_damaged_database_ends_every_program_with_what_to_do(program, tmp_path
         ("DATABASE_URL", "postgresql+psycopg://me@127.0.0.1:9/x", "The database does not answer."),
     ],
 )
-def test_what_only_shows_in_use_is_a_sentence_too(tmp_path, name, value, said):
-    answer = ended("runner", tmp_path / "home", **{"PORT": "18474", name: value})
+def test_what_only_shows_in_use_is_a_sentence_too(tmp_path, name, value, message):
+    answer = ended("runner", tmp_path / "home", **{"PORT": "18474", "PAGES_OPEN": "true", name: value})
 
     assert answer.returncode == 2, answer.stderr
-    assert said in answer.stderr
+    assert message in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_database_that_takes_a_connection_and_never_answers_is_a_sentence(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+psycopg://me@127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=2"
+        answer = ended("key", tmp_path / "home", DATABASE_URL=url)
+
+    assert answer.returncode == 2, answer.stderr
+    assert "The database does not answer." in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
 def test_nothing_but_the_entry_points_reads_the_environment():
     """`Settings()` there would be a traceback for what is a sentence elsewhere."""
-    found = [
+    readers = [
         str(path.relative_to(ROOT))
         for folder in ("core", "jobs", "api", "pages", "tools", "deploy")
         for path in (ROOT / folder).rglob("*.py")
         if "Settings()" in path.read_text(encoding="utf-8")
     ]
 
-    assert found == [str(Path(module.__file__).relative_to(ROOT))]
+    assert readers == [str(Path(module.__file__).relative_to(ROOT))]
+
+
+ELSEWHERE = {
+    "database_url": "postgresql+psycopg://me@db/x",
+    "redis_url": "redis://broker",
+    "storage_url": "s3://sounds",
+}
+
+
+@pytest.mark.parametrize(
+    ("queues", "given", "message"),
+    [
+        ([], {}, None),
+        (["gpu"], ELSEWHERE, None),
+        (["gpu"], {}, "need the same DATABASE_URL, REDIS_URL, STORAGE_URL as the pages"),
+        (["gpu"], ELSEWHERE | {"storage_url": ""}, "need the same STORAGE_URL as the pages"),
+        (["cpu"], ELSEWHERE, None),
+        (["gpu", "io"], ELSEWHERE, "need the same LANCEDB_URI as the pages"),
+        (["index"], ELSEWHERE | {"lancedb_uri": "index"}, "need the same LANCEDB_URI as the pages"),
+        (["cpu", "io"], ELSEWHERE | {"lancedb_uri": "s3://sounds/index"}, None),
+        (["fast"], ELSEWHERE, "There is no queue fast"),
+    ],
+)
+def test_a_queue_is_served_only_where_it_can_be(tmp_path, queues, given, message):
+    """With an index of its own, a machine of `io` indexed what nobody found."""
+    settings = Settings(stenogram_home=tmp_path, **given)
+
+    if message is None:
+        refuse_elsewhere(settings, queues)
+    else:
+        with pytest.raises(SystemExit, match=message):
+            refuse_elsewhere(settings, queues)

@@ -23,15 +23,18 @@ NEVER = {
 }
 """What each folder must not know."""
 
+DECODERS = ("sandbox", "container", "reading", "measuring", "decoding", "remuxing", "clipping")
+"""Modules of core.media that only the child process runs."""
 HOMES = {
-    "av": {"core/media/sandbox.py", "core/media/encode.py"},
-    "silero_vad": {"core/speech/vad.py"},
+    "av": {f"core/media/{module}.py" for module in (*DECODERS, "encode")},
     "faster_whisper": {"core/speech/engines/whisper_decoder.py"},
     "ctranslate2": {"core/speech/engines/whisper.py", "core/speech/engines/whisper_decoder.py"},
     "lancedb": {"core/search/index.py", "core/search/lance.py"},
     "sentence_transformers": {"core/embedding/embedders/local.py"},
     "google": {"core/embedding/embedders/gemini.py"},
-    "docx": {"core/transcripts/export/document.py"},
+    "docx": {"core/transcripts/export/document.py", "core/planning/sheet.py"},
+    "yt_dlp": {"core/sources/sites.py"},
+    "feedparser": {"core/sources/feeds.py"},
     "standardwebhooks": {"core/clients/webhooks.py"},
 }
 """Each foreign package has one home."""
@@ -111,7 +114,7 @@ def swallowed(source: str) -> list[str]:
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    found = []
+    findings = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler) and not isinstance(node.body[-1], ast.Raise):
             kinds = [node.type or ast.Name("Exception")]
@@ -120,8 +123,8 @@ def swallowed(source: str) -> list[str]:
         else:
             continue
         broad = sorted({kind for each in kinds for kind in flat(each, constants) if is_broad(kind)})
-        found += [f"line {node.lineno}: {', '.join(broad)}"] if broad else []
-    return found
+        findings += [f"line {node.lineno}: {', '.join(broad)}"] if broad else []
+    return findings
 
 
 def flat(kind: ast.expr, constants: dict[str, ast.expr]) -> list[str]:
@@ -171,14 +174,27 @@ def test_a_broad_handler_is_seen_by_whatever_name(handler):
 
 
 def test_every_setting_is_in_the_readme():
-    told = set(re.findall(r"`([A-Z][A-Z0-9_]{2,})`", README))
-    known = {field.upper() for field in Settings.model_fields}
+    documented = set(re.findall(r"`([A-Z][A-Z0-9_]{2,})`", README))
+    field_names = {field.upper() for field in Settings.model_fields}
 
-    assert known <= told, "settings the README does not tell of"
-    assert {word for word in told if "_" in word} <= known | {"PIP_FIND_LINKS"}, "settings that do not exist"
+    assert field_names <= documented, "settings the README does not tell of"
+    assert {word for word in documented if "_" in word} <= field_names | {"PIP_FIND_LINKS"}, (
+        "settings that do not exist"
+    )
 
 
 def test_every_make_target_the_readme_names_exists():
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
     assert set(re.findall(r"(?:^|`)make ([a-z][a-z-]*)", README, re.MULTILINE)) <= targets
+
+
+def test_only_the_child_opens_what_strangers_send():
+    decoders = {f"core.media.{module}" for module in DECODERS}
+    for path in FILES:
+        if path.stem in DECODERS and path.parent.name == "media":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                named = {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+                assert not named & decoders, name(path)

@@ -21,7 +21,7 @@ from jobs import actors
 from tests.around import Around
 from tests.drive import perform_all, ready
 from tests.installation import TOY
-from tests.test_journey import accept, done, heard
+from tests.test_pipeline import accept, done, transcript_text
 
 PATIENCE_S = 60
 SAMPLES = ("ru_meeting.opus", "call_stereo.opus")
@@ -60,37 +60,37 @@ def status(app: Application, task: Task) -> str:
 
 
 @pytest.fixture
-def alone(tmp_path):
+def single_texts(tmp_path):
     """What the two Russian samples say when each has the tool for itself."""
-    there = Application(Settings(stenogram_home=tmp_path / "alone"))
-    return [heard(there, done(there, accept(there, name))) for name in SAMPLES]
+    other_app = Application(Settings(stenogram_home=tmp_path / "alone"))
+    return [transcript_text(other_app, done(other_app, accept(other_app, name))) for name in SAMPLES]
 
 
-def test_two_recordings_at_once_say_what_each_says_alone(app, alone):
+def test_two_recordings_at_once_say_what_each_says_alone(app, single_texts):
     tasks = [accept(app, name) for name in SAMPLES]
 
     at_once(app, 2)
     perform_all(app)
 
-    assert [heard(app, task) for task in tasks] == alone
+    assert [transcript_text(app, task) for task in tasks] == single_texts
     assert [status(app, task) for task in tasks] == ["completed"] * 2
     (device,) = workers.devices(app.database).values()
     assert device.startswith("computes on the ")
 
 
-def test_cancelling_one_of_two_leaves_the_other_alone(app, alone):
+def test_cancelling_one_of_two_leaves_the_other_alone(app, single_texts):
     cancelled, other = [accept(app, name) for name in SAMPLES]
 
     at_once(app, 2, lambda: app.tasks.cancel(EVERYONE, cancelled.id))
     perform_all(app)
 
     assert status(app, cancelled) == "cancelled"
-    assert not heard(app, cancelled)
-    assert (heard(app, other), status(app, other)) == (alone[1], "completed")
+    assert not transcript_text(app, cancelled)
+    assert (transcript_text(app, other), status(app, other)) == (single_texts[1], "completed")
 
 
 def test_the_same_recording_of_two_owners_at_once_is_heard_once(app):
-    tasks = [accept(app, SAMPLES[0], who=Principal(name)) for name in ("anna", "boris")]
+    tasks = [accept(app, SAMPLES[0], principal=Principal(name)) for name in ("anna", "boris")]
 
     engine = at_once(app, 1)
     perform_all(app)
@@ -206,12 +206,12 @@ def noting(app: Application) -> tuple[Noting, Task]:
     return engine, task
 
 
-def test_the_next_segments_are_being_heard_while_the_last_are_written_down(app, alone):
+def test_the_next_segments_are_being_heard_while_the_last_are_written_down(app, single_texts):
     engine, task = noting(app)
 
     perform_all(app)
 
-    assert heard(app, task) == alone[0]
+    assert transcript_text(app, task) == single_texts[0]
     assert engine.written_when_asked == [0, *range(len(engine.written_when_asked) - 1)]
     assert len(engine.written_when_asked) > 2
 

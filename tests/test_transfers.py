@@ -14,7 +14,7 @@ from core.principal import EVERYONE
 from core.settings import Settings
 from core.storage import object_store
 from core.storage.object_store import PART_BYTES, ObjectStore
-from jobs.actors import WORKER
+from jobs.actors import worker_name
 from jobs.supervisor import SILENT_S
 from tests import batching, drive, remotely
 from tools.gemini_emulator import GeminiEmulator
@@ -80,12 +80,12 @@ def test_a_slow_line_to_the_store_is_not_taken_for_a_hung_worker(tmp_path, s3, m
     def slowly(parts):
         for part in parts:
             app.clock.ahead_s += 600
-            silences.append(app.job_queue.stuck(WORKER, SILENT_S))
+            silences.append(bool(app.job_queue.stuck([worker_name()], SILENT_S)))
             yield part
 
     whole = object_store._parts
     monkeypatch.setattr(object_store, "_parts", lambda *about: slowly(whole(*about)))
-    monkeypatch.setattr(app.sound, "of", lambda *_: (_ for _ in ()).throw(Rejected(Code.PART_TOO_LARGE)))
+    monkeypatch.setattr(app.sound, "decoded", lambda *_: (_ for _ in ()).throw(Rejected(Code.PART_TOO_LARGE)))
     task = accept_large(app)
     (job,) = drive.ready(app)
     drive.actors.perform(app, job.id)

@@ -70,12 +70,13 @@ class Tool:
             )
         before = self.output.stat().st_size
         until(lambda: b"is ready" in self.output.read_bytes()[before:] or self._gone(), READY_S, "the start")
-        if found := re.search(r"gam_\S+", self.output.read_text()):
-            self.key = found[0]
+        if match := re.search(r"gam_\S+", self.output.read_text()):
+            self.key = match[0]
 
-    def _gone(self) -> None:
+    def _gone(self) -> bool:
         if self.process.poll() is not None:
             raise AssertionError(f"it ended at once:\n{self.output.read_text()}")
+        return False
 
     def stop(self) -> float:
         """Ctrl-C; the seconds until all of it was gone."""
@@ -132,8 +133,31 @@ class Tool:
     def ended(self, task_id: str, timeout_s: float) -> dict:
         """The task, once it has ended."""
 
-        def look() -> dict | None:
+        def probe() -> dict | None:
             task = self.task(task_id)
             return task if task.get("status") in {"completed", "failed", "cancelled"} else None
 
-        return until(look, timeout_s, f"task {task_id} to end: {self.task(task_id)}")
+        return until(probe, timeout_s, f"task {task_id} to end: {self.task(task_id)}")
+
+
+class Pages(Tool):
+    """The pages and the API alone, on a home that a test has filled: ready in seconds, without workers."""
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        environment = {"STENOGRAM_HOME": str(self.home), "PORT": str(self.port), **self.environment}
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "app.py"],
+                cwd=ROOT,
+                env={**os.environ, **environment},
+                stdout=output,
+                stderr=output,
+            )
+        until(lambda: self._answers() or self._gone(), READY_S, "the pages")
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health/live").is_success
+        except httpx.TransportError:
+            return False
