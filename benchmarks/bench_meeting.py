@@ -105,7 +105,7 @@ def _turns(folder: Path, stretches: tuple[Stretch, ...]) -> Sound:
 def upload(page: Page, path: Path, language: str) -> str:
     """Send a file with no choice made; the id of the recording, once it is ready."""
     visit(page, "upload")
-    page.locator(".sender .pick").set_input_files(path)
+    page.locator("[data-drawn] .sender .pick").set_input_files(path)
     button = page.get_by_role("button", name=WORDS[language]["upload"])
     expect(button).to_be_enabled()
     button.focus()

@@ -154,7 +154,7 @@ def upload(page: Page, tool: Tool, paths: list[Path]) -> dict[str, str]:
     if done := ready():
         return done
     visit(page, "upload")
-    page.locator(".sender .pick").set_input_files(paths)
+    page.locator("[data-drawn] .sender .pick").set_input_files(paths)
     button = page.get_by_role("button", name=re.compile(r"^Расшифровать \d+ файл"))
     expect(button).to_be_enabled()
     button.click()

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import jiwer
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect, sync_playwright
 
 from tests.conftest import DATA
 from tests.tool import Tool, until
@@ -73,7 +73,7 @@ SAMPLES = {"ru_meeting": "Russian", "en_meeting": "English"}
 
 def upload(page: Page, name: str, spoken: str) -> str:
     visit(page, "upload")
-    page.locator(".sender .pick").set_input_files(DATA / f"{name}.opus")
+    choose(page, DATA / f"{name}.opus")
     page.get_by_test_id("stMain").get_by_role("combobox").first.click()
     page.get_by_role("option", name=spoken, exact=True).click()
     page.get_by_role("button", name="Transcribe 1 file").click()
@@ -82,6 +82,11 @@ def upload(page: Page, name: str, spoken: str) -> str:
     match = re.search(r"st-key-row-(\w+)", row.get_attribute("class") or "")
     assert match
     return match[1]
+
+
+def choose(page: Page, *paths: Path) -> None:
+    """Give files to the zone of the Upload page, once it listens."""
+    page.locator("[data-drawn] .sender .pick").set_input_files(paths)
 
 
 def visit(page: Page, path: str) -> None:
@@ -128,6 +133,35 @@ def test_an_uploaded_recording_is_transcribed_and_can_be_read(page, recordings, 
     reference = words((DATA / f"{name}.txt").read_text())
 
     assert jiwer.wer(reference, transcribed) <= 0.10
+
+
+def test_a_file_is_not_lost_when_a_language_is_chosen_while_it_is_reported(page):
+    """Streamlit replaces a script run by the next one, and what the first carried is gone with it."""
+    reports: list[str | bytes] = []
+    waiting: list[str | bytes] = []
+
+    def hold_the_report(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            if not reports and b'"event":"sent"' in bytes(message):
+                reports.append(message)
+                waiting.append(message)
+                return
+            for each in (*waiting, message):
+                server.send(each)
+            waiting.clear()
+
+        socket.on_message(pass_on)
+
+    page.route_web_socket("**/_stcore/stream", hold_the_report)
+    visit(page, "upload")
+    choose(page, DATA / "guest_meeting.opus")
+    until(lambda: page.wait_for_timeout(50) or waiting, 30, "the page to report the file")
+    page.get_by_test_id("stMain").get_by_role("combobox").first.click()
+    page.get_by_role("option", name="English", exact=True).click()
+
+    expect(page.get_by_role("button", name="Transcribe 1 file")).to_be_enabled()
 
 
 def test_no_page_wants_what_its_policy_forbids(page: Page):
@@ -227,7 +261,7 @@ def test_a_large_file_goes_on_after_a_broken_connection(page, recordings, tmp_pa
 
     page.route("**/api/v1/uploads/*", break_once)
     visit(page, "upload")
-    page.locator(".sender .pick").set_input_files([tmp_path / "большая встреча.opus", tmp_path / "notes.wav"])
+    choose(page, tmp_path / "большая встреча.opus", tmp_path / "notes.wav")
 
     listed = page.locator(".sender .file")
     expect(listed.filter(has_text="большая встреча.opus")).to_contain_text("here already")
@@ -241,7 +275,7 @@ def test_names_from_people_run_nothing(page, recordings, tmp_path):
     rude = tmp_path / "<img src=x onerror='window.hacked=1'> **b** [l](javascript:hacked=1).opus"
     shutil.copy(DATA / "call_stereo.opus", rude)
     visit(page, "upload")
-    page.locator(".sender .pick").set_input_files(rude)
+    choose(page, rude)
     page.get_by_role("button", name="Transcribe 1 file").click()
     expect(page.get_by_role("heading", name="Upload more")).to_have_count(1)
 

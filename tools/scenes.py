@@ -250,7 +250,7 @@ def _open(summary: str) -> Callable[[Page], None]:
 
 def _files(page: Page) -> None:
     names = ("ru_meeting.opus", "call_stereo.opus", "two_languages.opus")
-    page.locator(".sender .pick").set_input_files([*(SAMPLES / name for name in names), BROKEN])
+    page.locator("[data-drawn] .sender .pick").set_input_files([*(SAMPLES / name for name in names), BROKEN])
     page.wait_for_timeout(8000)
 
 

@@ -14,7 +14,7 @@ from core.monitor import live
 from core.monitor.actions import Actions
 from core.principal import Principal
 from jobs.installation import application
-from pages.components import common
+from pages.components import common, triggers
 from pages.components.common import gettext, language, translate_error
 
 HERE = Path(__file__).parent
@@ -40,10 +40,10 @@ def actions() -> Actions:
 
 def board() -> None:
     """What runs and waits, kept up to date by the browser itself."""
-    event = _follow("board")
-    if task_id := event.get("cancel"):
+    _follow("board")
+    while task_id := triggers.take("board", "cancel"):
         attempt(functools.partial(actions().cancel, [task_id]))
-    if task_id := event.get("retry"):
+    while task_id := triggers.take("board", "retry"):
         attempt(functools.partial(actions().retry, [task_id]))
 
 
@@ -52,7 +52,7 @@ def alarms(*, quiet: bool = False) -> str:
 
     The view of the monitor that somebody wants to deal with it in, once; else "".
     """
-    return _follow("alarms", quiet=quiet).get("open", "").partition(" ")[0]
+    return _follow("alarms", quiet=quiet).partition(" ")[0]
 
 
 def follow() -> None:
@@ -75,7 +75,8 @@ def attempt(step: Callable[[], object]) -> None:
         st.error(translate_error(error))
 
 
-def _follow(part: str, *, quiet: bool = False) -> dict[str, str]:
+def _follow(part: str, *, quiet: bool = False) -> str:
+    """Draw a part of the board; the view that somebody just asked to open: late, it would lead astray."""
     app = application()
     result = _board(
         key=part,
@@ -88,12 +89,12 @@ def _follow(part: str, *, quiet: bool = False) -> dict[str, str]:
             "may": actions().allowed,
             "labels": _labels(),
         },
-        on_cancel_change=_nothing,
-        on_retry_change=_nothing,
         on_open_change=_nothing,
         on_changed_change=_nothing,
+        on_cancel_change=triggers.kept(part, "cancel"),
+        on_retry_change=triggers.kept(part, "retry"),
     )
-    return {name: str(getattr(result, name, None) or "") for name in ("cancel", "retry", "open")}
+    return str(result.open or "")
 
 
 def _labels() -> dict[str, str]:

@@ -18,7 +18,15 @@ from core.library.moments import Moments
 from core.library.views import Group, Hit
 from core.search import operators
 from jobs.installation import application
-from pages.components import address, common, saved_searches, search_filters, search_hits, share_links
+from pages.components import (
+    address,
+    common,
+    saved_searches,
+    search_filters,
+    search_hits,
+    share_links,
+    triggers,
+)
 from pages.components.common import current_principal, gettext, plain, translate_error
 
 SORTS = {"best": N_("Best first"), "newest": N_("Newest first"), "oldest": N_("Oldest first")}
@@ -49,16 +57,16 @@ def speaker(people: Mapping[str, int]) -> str:
 
 def keep_selected(recording: Recording) -> None:
     """A button that keeps the words which are selected in the transcript."""
-    event = _keeper(
+    _keeper(
         key="keeper",
         data={
             "label": gettext("Keep the selected words"),
             "help": gettext("Select words of the transcript below, then keep them as a moment."),
         },
-        on_span_change=lambda: None,
+        on_span_change=triggers.kept("keeper", "span", recording.id),
     )
-    if event.span:
-        first_s, last_s = (float(each) for each in str(event.span).split())
+    if span := triggers.take("keeper", "span", recording.id):
+        first_s, last_s = (float(each) for each in str(span).split())
         end_s = _end_of_word(recording, last_s)
         keep(Stretch(recording.id, first_s, min(end_s, first_s + kept_moments.MOST_S)))
 

@@ -19,7 +19,7 @@ from core.library.views import Paragraph, Reading
 from core.monitor import monitor
 from core.transcripts import export, importing, warnings
 from jobs.installation import application
-from pages.components import common, decisions, speakers, text_edits
+from pages.components import common, decisions, speakers, text_edits, triggers
 from pages.components.common import (
     current_principal,
     gettext,
@@ -131,7 +131,7 @@ def _show(reading: Reading, view: SpeakersView, corrected: TextView, start_s: fl
     main = reading.transcript.language if reading.transcript else ""
     people = speakers.people(view.speakers)
     colours = {one["label"]: one["colour"] for one in people}
-    event = _player(
+    _player(
         key="player",
         data={
             "recording": recording.id,
@@ -161,10 +161,10 @@ def _show(reading: Reading, view: SpeakersView, corrected: TextView, start_s: fl
                 **speakers.labels(),
             },
         },
-        on_edit_change=lambda: None,
+        on_edit_change=triggers.kept("player", "edit", recording.id),
     )
-    if event.edit and may_change():
-        text_edits.change(recording.id, event.edit)
+    if (edit := triggers.take("player", "edit", recording.id)) and may_change():
+        text_edits.change(recording.id, edit)
 
 
 def _as_data(paragraph: Paragraph, colours: Mapping[str, int], main: str) -> dict[str, object]:

@@ -9,12 +9,10 @@ import streamlit as st
 
 from core.storage.resumable import HELD
 from jobs.installation import application
-from pages.components import uploader
+from pages.components import triggers, uploader
 from pages.components.common import current_principal, gettext, language
 
 HERE = Path(__file__).parent
-ARRIVED = "recorded"
-"""That something was just recorded here."""
 HTML = """
 <div class="recorder">
   <label class="naming"><span></span><input class="name" type="text" maxlength="150"></label>
@@ -42,7 +40,7 @@ _recorder = st.components.v2.component(
 
 def draw() -> None:
     """Record; what was recorded then waits beside the files of this visit."""
-    component_state = _recorder(
+    _recorder(
         key="recorder",
         data={
             "address": uploader.ADDRESS,
@@ -52,16 +50,16 @@ def draw() -> None:
             "language": language(),
             "labels": _labels(),
         },
-        on_recorded_change=lambda: None,
+        on_recorded_change=triggers.kept("recorder", "recorded"),
     )
-    if component_state.recorded:
-        st.session_state[ARRIVED] = True
-        uploader.keep(json.loads(str(component_state.recorded))["ids"])
 
 
 def arrived() -> bool:
     """Whether something was just recorded, said once."""
-    return bool(st.session_state.pop(ARRIVED, False))
+    recorded = triggers.take("recorder", "recorded")
+    if recorded:
+        uploader.keep(json.loads(recorded)["ids"])
+    return bool(recorded)
 
 
 def _labels() -> dict[str, str]:

@@ -4,6 +4,7 @@ const senders = new WeakMap();
 const PIECE_BYTES = 8 * 1024 * 1024;
 const PAUSES_MS = [1000, 2000, 5000, 10000, 30000];
 const TASK = "Stenogram-Task-Id";
+const MOST_REPORTS = 5;
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
@@ -50,6 +51,7 @@ class Sender {
     const known = new Set(data.rows.map((row) => row.id));
     this.items = this.items.filter((item) => !known.has(item.id)); // Python has it: it stands among the rows
     this.draw();
+    this.repeat();
   }
 
   addAll(files) {
@@ -139,10 +141,17 @@ class Sender {
     this.report();
   }
 
-  // Python is told when all have arrived, so that it looks at them once.
+  // Python is notified when all have arrived, so that it looks at them once.
   report() {
-    const sent = this.items.filter((item) => item.id).map((item) => item.id);
-    if (sent.length && this.items.every((item) => item.id || item.failed)) this.tell("sent", JSON.stringify(sent));
+    const sent = this.items.filter((item) => item.id);
+    if (!sent.length || !this.items.every((item) => item.id || item.failed)) return;
+    for (const item of sent) item.reports = (item.reports || 0) + 1;
+    this.tell("sent", JSON.stringify(sent.map((item) => item.id)));
+  }
+
+  // A report is lost where another click replaces the script run that carries it before that run begins.
+  repeat() {
+    if (this.items.some((item) => item.id && item.reports < MOST_REPORTS)) this.report();
   }
 
   memory(item) {

@@ -16,6 +16,7 @@ from core.library.archives import Member
 from core.library.views import Outcome
 from core.storage.resumable import HELD, HeldFile
 from jobs.installation import application
+from pages.components import triggers
 from pages.components.common import current_principal, gettext, language, ngettext, size, translate_error
 
 HERE = Path(__file__).parent
@@ -67,6 +68,10 @@ class Dropped:
 
 def dropped() -> list[Dropped]:
     """The files that have arrived and wait."""
+    while ids := triggers.take("sender", "sent"):
+        keep(json.loads(ids))
+    while removed := triggers.take("sender", "removed"):
+        _remove(removed.partition(" ")[0])
     held_files = application().resumable_uploads.held(current_principal(), st.session_state.get(IDS, []))
     return [_unpacked(file) for file in held_files]
 
@@ -86,7 +91,7 @@ def draw(files: Sequence[Dropped], about: Mapping[tuple[str, int], list[tuple[st
     """The zone, and the list of what is in it; `about` says by name and size what is known of each."""
     app = application()
     most = app.settings.upload_max_bytes
-    event = _sender(
+    _sender(
         key="sender",
         data={
             "address": ADDRESS,
@@ -97,13 +102,9 @@ def draw(files: Sequence[Dropped], about: Mapping[tuple[str, int], list[tuple[st
             "rows": [asdict(row) for each in files for row in _rows(each, about)],
             "labels": _labels(most),
         },
-        on_sent_change=_nothing,
-        on_removed_change=_nothing,
+        on_sent_change=triggers.kept("sender", "sent"),
+        on_removed_change=triggers.kept("sender", "removed"),
     )
-    if event.sent:
-        keep(json.loads(str(event.sent)))
-    if event.removed:
-        _remove(str(event.removed).partition(" ")[0])
 
 
 def taken(files: Sequence[Dropped], outcomes: Sequence[Outcome]) -> None:
@@ -112,7 +113,7 @@ def taken(files: Sequence[Dropped], outcomes: Sequence[Outcome]) -> None:
     refused = {outcome.filename for outcome in outcomes if outcome.error}
     for each in files:
         if not refused & {recording.name for recording in each.recordings}:
-            _remove(each.file.id, again=False)
+            _remove(each.file.id)
 
 
 def _unpacked(file: HeldFile) -> Dropped:
@@ -145,13 +146,10 @@ def _next(
 
 def keep(ids: Sequence[str]) -> None:
     """Files have arrived."""
-    mine = st.session_state.setdefault(IDS, [])
-    if new := [id_ for id_ in ids if id_ not in mine]:
-        st.session_state[IDS] = [*mine, *new]
-        st.rerun()
+    st.session_state[IDS] = list(dict.fromkeys([*st.session_state.get(IDS, []), *ids]))
 
 
-def _remove(id_: str, *, again: bool = True) -> None:
+def _remove(id_: str) -> None:
     """Somebody does not want a file after all, or it has become a recording."""
     uploads = application().resumable_uploads
     stored_ids = st.session_state.get(IDS, [])
@@ -160,17 +158,11 @@ def _remove(id_: str, *, again: bool = True) -> None:
     st.session_state[IDS] = [other for other in stored_ids if other != id_]
     if uploads.held(current_principal(), [id_]):
         uploads.forget(uploads.get(current_principal(), id_))
-    if again:
-        st.rerun()
 
 
 def visitor() -> str:
     """A number for this visit, so that what one visitor leaves unfinished is in nobody else's way."""
     return str(st.session_state.setdefault("visitor", secrets.token_hex(8)))
-
-
-def _nothing() -> None:
-    """A trigger needs somebody who listens; what it says is read where the component is drawn."""
 
 
 def _labels(most: int) -> dict[str, str]:
