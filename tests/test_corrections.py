@@ -102,6 +102,34 @@ def segments(*lines: str) -> list[TranscribedSegment]:
     return result
 
 
+def test_what_an_engine_heard_as_two_words_is_shown_corrected_and_exported_as_the_one_it_is(app):
+    words = [
+        {"text": text, "start_s": n * WORD_S, "end_s": (n + 1) * WORD_S}
+        for n, text in enumerate(["Скажи", "по", "-английски", "сейчас"])
+    ]
+    said = {"start": 0.0, "end": 2.0, "text": "Скажи по-английски сейчас", "words": words}
+    talk = bring(app, json.dumps({"segments": [said]}).encode())
+
+    def shown():
+        reading = views.reading(app.database, app.transcripts, EVERYONE, talk)
+        return [word.text for paragraph in reading.paragraphs for word in paragraph.words]
+
+    assert shown() == ["Скажи", "по-английски", "сейчас"]
+    for form in ("txt", "srt", "vtt", "json"):
+        made = views.exported(app.recordings, app.transcripts, EVERYONE, talk, form).decode()
+        assert "-английски" in made, form
+        assert "по -английски" not in made, form
+        assert '"-английски' not in made, form
+    app.recording_text.rewrite(EVERYONE, talk, 0, versions(app, talk, 0, 0), "Скажите по-английски сейчас")
+    assert shown() == ["Скажите", "по-английски", "сейчас"]
+    assert texts(app, talk) == ["Скажите по-английски сейчас"]
+    assert [word.start_s for word in app.recording_text.utterances(EVERYONE, talk)[0].words] == [
+        0.0,
+        0.5,
+        1.5,
+    ]
+
+
 @pytest.mark.parametrize(
     ("again", "text", "fitting"),
     [

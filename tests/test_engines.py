@@ -16,9 +16,10 @@ from core.errors import BadRequest, Rejected
 from core.media.waveform import SAMPLE_RATE
 from core.settings import ROOT, Settings
 from core.speech import engines, vad
-from core.speech.engine import NOT_HERE, AsyncRemoteEngine
+from core.speech.engine import NOT_HERE, AsyncRemoteEngine, Word
 from core.speech.engines.gigaam_package import knows_v3
 from core.speech.gigaam.download import files
+from core.speech.written import as_written
 from tests import installation, remotely
 from tools.fireworks_emulator import FireworksEmulator
 from tools.groq_emulator import GroqEmulator
@@ -151,6 +152,38 @@ def test_words_make_the_text_and_stand_in_order_within_the_segment(everywhere, n
     assert all(a.end_s <= b.start_s for a, b in zip(speech.words, speech.words[1:], strict=False))
     assert speech.words[-1].end_s <= len(sound) / SAMPLE_RATE
     assert not re.search(r"[<\[(]", speech.text)
+
+
+@pytest.mark.parametrize(
+    ("text", "heard", "written"),
+    [
+        ("скажи по-английски", "скажи|по|-английски", "скажи|по-английски"),
+        ("at ten o'clock.", "at|ten|o|'clock.", "at|ten|o'clock."),
+        ("Ну... да — нет", "Ну|...|да|—|нет", "Ну...|да|—|нет"),
+        ("«Что-то» было", "«|Что|-то|»|было", "«Что-то»|было"),
+        ("Привет, по-русски!", "привет|по|русски", "Привет,|по-русски!"),
+        ("Привет, мир.", "привет|мир", "Привет,|мир."),
+        ("大家好 OpenAI", "大|家|好|OpenAI", "大|家|好|OpenAI"),
+        ("ร้าน 7-Eleven", "ร้|าน|7|-Eleven", "ร้|าน|7-Eleven"),
+        ("Twenty-one. Yes.", "21", "21"),
+        ("да —", "да", "да"),
+        ("", "да", "да"),
+    ],
+)
+def test_what_no_blank_divides_is_one_word(text, heard, written):
+    words = [Word(part, float(n), n + 1.0, 0.9 - n / 10) for n, part in enumerate(heard.split("|"))]
+
+    found = as_written(text, words)
+
+    assert [word.text for word in found] == written.split("|")
+    assert (found[0].start_s, found[-1].end_s) == (0.0, float(len(words)))
+    assert all(before.end_s == after.start_s for before, after in itertools.pairwise(found))
+
+
+def test_a_word_is_as_sure_as_the_least_sure_of_its_parts():
+    parts = [Word("по", 0.0, 1.0, 0.9), Word("-английски", 1.0, 2.0, 0.3), Word("...", 2.0, 2.1, 0.1)]
+
+    assert as_written("по-английски...", parts) == (Word("по-английски...", 0.0, 2.1, 0.3),)
 
 
 @pytest.mark.parametrize(("name", "language"), TRANSCRIBING)

@@ -21,6 +21,7 @@ from core.queue.locks import acquire_exclusive
 from core.speech.engine import Engine, Named, Phrase, Speech, Word
 from core.speech.language import AUTO
 from core.speech.vad import Span
+from core.speech.written import as_written
 from core.transcripts import corrections, edit_log, speakers
 from core.transcripts.chunking import Utterance
 from core.transcripts.corrections import TextStep
@@ -450,7 +451,8 @@ def _placed(at_s: float, segment: Segment) -> float:
 
 
 def _words(row: Segment) -> tuple[Word, ...]:
-    return tuple(Word(*packed) for packed in row.words or ())
+    """As in its text: engines used to be believed where one word begins and another ends."""
+    return as_written(row.text or "", [Word(*packed) for packed in row.words or ()])
 
 
 def _segment(n: int, row: Segment, whole: Transcript | None) -> TranscribedSegment:

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.errors import OutcomeUnknown, Provider
 from core.speech.engine import Phrase, Speech, Word
+from core.speech.written import as_written
 
 
 def read(payload: Mapping[str, Any], provider: Provider) -> Speech:
@@ -39,7 +40,7 @@ def speech(phrases: Sequence[Phrase]) -> Speech:
 
 
 def _whole(text: str, words: Sequence[Word]) -> Speech:
-    return Speech(text, _punctuated(text, words))
+    return Speech(text, as_written(text, words))
 
 
 def _phrase(segment: Mapping[str, Any], words: Sequence[Word]) -> Phrase:
@@ -49,7 +50,7 @@ def _phrase(segment: Mapping[str, Any], words: Sequence[Word]) -> Phrase:
         text,
         start_s,
         max(start_s, end_s),
-        _punctuated(text, words),
+        as_written(text, words),
         _number(segment.get("avg_logprob")),
         _number(segment.get("no_speech_prob")),
     )
@@ -57,17 +58,6 @@ def _phrase(segment: Mapping[str, Any], words: Sequence[Word]) -> Phrase:
 
 def _number(value: Any) -> float | None:
     return None if value is None else float(value)
-
-
-def _punctuated(text: str, words: Sequence[Word]) -> tuple[Word, ...]:
-    """Words come bare; where they are as many as in the text, they are written as there."""
-    written = text.split()
-    if len(written) != len(words):
-        return tuple(words)
-    return tuple(
-        Word(written_word, word.start_s, word.end_s, word.confidence)
-        for written_word, word in zip(written, words, strict=True)
-    )
 
 
 def _word(payload: Mapping[str, Any]) -> Word:

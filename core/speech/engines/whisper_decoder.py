@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from core.media.waveform import SAMPLE_RATE, Waveform
 from core.speech.engine import Phrase, Speech, Word, compression
+from core.speech.written import as_written
 
 Task = Literal["transcribe", "translate"]
 """What was said, in its language; or in English."""
@@ -361,7 +362,7 @@ def _phrases(
         text = tokenizer.decode(list(line.tokens)).strip()
         start_s = segment_words[0].start_s if segment_words else window.start_s + line.start_s
         end_s = segment_words[-1].end_s if segment_words else window.start_s + line.end_s
-        phrases.append(Phrase(text, start_s, max(start_s, end_s), tuple(segment_words)))
+        phrases.append(Phrase(text, start_s, max(start_s, end_s), as_written(text, segment_words)))
     return phrases
 
 
