@@ -16,11 +16,12 @@ from core.billing.ledger import Call
 from core.database.states import EmbeddingMode
 from core.i18n import catalogue
 from core.library.recordings import TranscriptionOptions
+from core.planning.recommendations import Role
 from core.principal import EVERYONE
 from core.settings import ROOT
 from jobs import installation
 from jobs.installation import application
-from pages.components import charts
+from pages.components import charts, recommended
 from pages.components import prices as own_prices
 from tests import drive
 from tests.conftest import DATA
@@ -113,8 +114,19 @@ def test_the_ways_that_matter_name_quality_beside_the_price_and_never_a_toy(app)
 
     assert "the best for Russian" in page_html
     assert "11.2% of words wrong" in page_html
-    assert "cheapest on your own machine" in page_html
+    assert "on your own machine" in page_html
     assert "toy" not in page_html.lower()
+
+
+@pytest.mark.parametrize(
+    ("roles", "labels"),
+    [
+        ((Role.CHEAPEST, Role.OWN), ["cheapest", "on your own machine"]),
+        ((Role.OWN, Role.BEST), ["cheapest on your own machine", "recognises best"]),
+    ],
+)
+def test_cheapest_is_not_said_twice_of_one_way(roles, labels):
+    assert [*recommended.labels(roles)] == labels
 
 
 def test_the_chart_names_what_could_be_chosen_with_local_digits_and_no_name_upon_another(app):

@@ -104,7 +104,7 @@ FIXES: Mapping[AlarmKind, str] = {
         "Wait, or finish it now: what is ready is taken, the rest is made at once at the full price."
     ),
     AlarmKind.DECISION: N_("Each says what happened, what it costs, and what follows."),
-    AlarmKind.FAILED: N_("They are grouped by reason, each with what usually helps."),
+    AlarmKind.FAILED: N_("Grouped by reason, each with what usually helps."),
     AlarmKind.PAUSED: N_("Its jobs wait until somebody resumes it."),
 }
 """What a person can do."""

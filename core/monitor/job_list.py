@@ -26,7 +26,7 @@ from core.settings import Settings
 
 STATES: Mapping[str, str] = {
     JobState.READY: N_("Waiting"),
-    JobState.RUNNING: N_("In work"),
+    JobState.RUNNING: N_("In progress"),
     JobState.DONE: N_("Done"),
     JobState.FAILED: N_("Failed"),
     JobState.QUARANTINED: N_("Set aside"),

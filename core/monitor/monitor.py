@@ -32,7 +32,7 @@ KINDS: Mapping[str, str] = {
 
 STATUSES: Mapping[str, str] = {
     TaskStatus.QUEUED: N_("Waiting"),
-    TaskStatus.PROCESSING: N_("In work"),
+    TaskStatus.PROCESSING: N_("In progress"),
     TaskStatus.COMPLETED: N_("Ready"),
     TaskStatus.FAILED: N_("Failed"),
     TaskStatus.CANCELLED: N_("Cancelled"),

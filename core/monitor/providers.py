@@ -37,7 +37,7 @@ STATES: Mapping[State, str] = {
     "refused": N_("Paused: the key is refused"),
     "resting": N_("Left alone for a while"),
     "ok": N_("Works"),
-    "ready": N_("Set up"),
+    "ready": N_("Configured"),
 }
 """How a state is said to people."""
 

@@ -26,7 +26,7 @@ STATES = {
     BatchState.PLANNED: N_("Collected; about to be sent"),
     BatchState.UPLOADED: N_("Sent to the provider; about to be ordered"),
     BatchState.SUBMITTING: N_("Ordered; the provider has not answered yet, it will be looked for"),
-    BatchState.SUBMITTED: N_("In work at the provider"),
+    BatchState.SUBMITTED: N_("In progress at the provider"),
     BatchState.ENDED: N_("Ready at the provider; the result is being fetched"),
     BatchState.SAVED: N_("Fetched; vectors are being stored"),
     BatchState.COMPLETE: N_("Ready: these passages are found by meaning"),

@@ -45,7 +45,7 @@ class WarningCode(StrEnum):
     )
     TRACKS_NOT_HEARD = (
         "tracks_not_heard",
-        N_("Not transcribed: {tracks}. Transcribe again and choose other tracks to have them."),
+        N_("Tracks not transcribed: {tracks}. Transcribe again and choose other tracks to have them."),
     )
     ENGINE_DOES_NOT_UNDERSTAND = (
         "engine_does_not_understand",

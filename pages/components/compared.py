@@ -120,7 +120,7 @@ def _bill(answer: Answer, bill: Bill, lane: str, *, advised: bool) -> str:
     return (
         f'<div class="bill bill-{lane}"><div class="bill-head"><span class="bill-name">{escape(name)}</span>'
         f'{mark}</div><div class="bill-price">{price}</div>{figures.pairs(rows, rule_before=usually)}'
-        f'<p class="quiet">{escape(gettext("If it is late."))} {escape(gettext(LATE[lane]))}</p></div>'
+        f'<p class="quiet">{escape(gettext("If it is late:"))} {escape(gettext(LATE[lane]))}</p></div>'
     )
 
 

@@ -99,7 +99,7 @@ def _follow(part: str, *, quiet: bool = False) -> str:
 
 def _labels() -> dict[str, str]:
     return {
-        "running": gettext("In work"),
+        "running": gettext("In progress"),
         "idle": gettext("Nothing is running. Work begins when a recording is uploaded."),
         "waiting": gettext("Waiting"),
         "delayed": gettext("Postponed"),

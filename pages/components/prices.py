@@ -95,7 +95,7 @@ def _prices(book: Book) -> None:
 
 def _row(book: Book, price: Price) -> dict[str, object]:
     return {
-        "who": f"{book.provider(price.provider).title} {price.model}",
+        "who": f"{book.provider(price.provider).title} {catalogue.translate_fact(price.model, language())}",
         "mode": gettext(MODES[price.mode]) if price.mode in MODES else price.mode,
         "price": None if price.price is None else number(float(price.price), DIGITS),
         "unit": f"{price.currency} / {catalogue.translate_fact(price.unit, language())}",
@@ -179,7 +179,7 @@ def _limit(book: Book, limit: Limit) -> dict[str, object]:
         "tier": limit.tier,
         **{name: getattr(limit, name) for name in LIMITS},
         "state": gettext("yours") if limit.yours else "",
-        "source": limit.source,
+        "source": str(catalogue.translate_fact(limit.source, language())),
     }
 
 

@@ -45,9 +45,9 @@ LIMITS = {
     "at_once": N_("batches at once"),
 }
 PLACES = {
-    "gigaam": N_("Put {address} into {folder}."),
+    "gigaam": N_("Download {address} and put it into {folder}."),
     "local": N_("Fetch {address} elsewhere and name its folder in LOCAL_EMBEDDING_MODEL."),
-    "whisper": N_("Put the files of {address} into {folder}."),
+    "whisper": N_("Download the files of {address} and put them into {folder}."),
 }
 
 
@@ -193,14 +193,14 @@ def _prices_and_limits(provider: Provider) -> None:
 def _price(price: Price) -> dict[str, object]:
     ended = price.ended(date.today())
     return {
-        "what": facts(price.model, _mode(price.mode)),
+        "what": facts(translate_fact(price.model), _mode(price.mode)),
         "price": catalogue.NOTHING
         if price.price is None
         else f"{common.number(float(price.price), 6)} {price.currency}",
         "unit": str(catalogue.translate_fact(price.unit, language())),
         "state": gettext("withdrawn") if ended else gettext("old") if price.stale(date.today()) else "",
         "day": price.read_on,
-        "source": price.source,
+        "source": translate_fact(price.source),
     }
 
 
@@ -213,7 +213,7 @@ def _limit(limit: Limit) -> list[dict[str, object]]:
             ),
             "limit": f"{common.number(value)} {gettext(LIMITS[name])}",
             "day": limit.read_on,
-            "source": limit.source,
+            "source": translate_fact(limit.source),
         }
         for name, value in figures.items()
         if value is not None and (name, value) != ("texts_per_call", 1)

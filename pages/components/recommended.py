@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 import streamlit as st
 
@@ -29,11 +29,15 @@ def that_matter(answer: Answer) -> None:
     recommendations = application().estimates.recommendations(answer)
     figures.table(
         _columns(),
-        (
-            _row(answer, way.quote, facts(*(gettext(ROLES[role]) for role in way.roles)))
-            for way in recommendations
-        ),
+        (_row(answer, way.quote, facts(*labels(way.roles))) for way in recommendations),
     )
+
+
+def labels(roles: Collection[Role]) -> Iterator[str]:
+    """What a way is best for; where the cheapest is one's own, "cheapest" is not said twice."""
+    for role in roles:
+        on_own = role is Role.OWN and Role.CHEAPEST in roles
+        yield gettext("on your own machine") if on_own else gettext(ROLES[role])
 
 
 def all_of_them(answer: Answer) -> None:

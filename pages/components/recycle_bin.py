@@ -60,8 +60,8 @@ def warning() -> str:
     if not days:
         return gettext("The recording, its transcript and its place in the search go for good.")
     return ngettext(
-        "The recording goes into the bin and can be restored for {n} day.",
-        "The recording goes into the bin and can be restored for {n} days.",
+        "What is deleted goes into the bin and can be restored for {n} day.",
+        "What is deleted goes into the bin and can be restored for {n} days.",
         days,
     )
 

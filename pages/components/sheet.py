@@ -85,7 +85,7 @@ def _bills(answer: Answer, both: Comparison) -> Table:
         )
     title = f"{gettext('Vectors')}, {compared.transcriber_title(answer, 'gemini', '')}"
     rows.append([title, *(plan.cash(answer, bill.vectors.usd) for bill in sides)])
-    rows.append([gettext("Together"), *(plan.cash(answer, bill.usd) for bill in sides)])
+    rows.append([gettext("Total"), *(plan.cash(answer, bill.usd) for bill in sides)])
     rows.append([gettext("Usually ready in"), *map(_usual, sides)])
     rows.append([gettext("9 times in 10 within"), *(common.wait(bill.p90_s) for bill in sides)])
     return Table(gettext("The bill"), ["", gettext("At once"), gettext("By batch")], rows)

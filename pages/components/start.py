@@ -31,7 +31,7 @@ def draw(*, empty: bool) -> None:
     with st.container(border=True, key="start"):
         with common.line():
             st.header(gettext("First steps"), anchor=False, width="stretch")
-            if st.button(gettext("Put away"), type="tertiary", key="put-away"):
+            if st.button(gettext("Hide"), type="tertiary", key="put-away"):
                 app.database.set_value(PUT_AWAY, "1")
                 st.rerun()
         if model:

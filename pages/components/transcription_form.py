@@ -45,8 +45,8 @@ MODES: dict[str, str] = {
     EmbeddingMode.BATCH: N_("In a batch, vectors at half the price"),
 }
 TRACKS: dict[str, str] = {
-    "": N_("Each apart, one of translations"),
-    "each": N_("Each apart, translations too"),
+    "": N_("Each on its own, only one translation"),
+    "each": N_("Each on its own, translations too"),
     "mix": N_("All mixed into one"),
 }
 UNKNOWN_TRACKS = 4
@@ -483,7 +483,7 @@ def _mode(answer: Answer | None, engines: Sequence[Engine]) -> EmbeddingMode | N
         return None
     labels = common.translated(MODES)
     selected = st.radio(
-        gettext("Search by meaning is ready"),
+        gettext("Vectors for search by meaning"),
         list(labels),
         list(labels).index(_usual()),
         format_func=labels.__getitem__,

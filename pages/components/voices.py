@@ -93,7 +93,7 @@ def card(voice: KnownVoice) -> None:
 def forget_all() -> None:
     """Offer to remember nobody any more."""
     st.space("small")
-    with st.popover(gettext("Remember voices no more")):
+    with st.popover(gettext("Stop remembering voices")):
         st.write(gettext("Every voice is forgotten. Names in recordings stay."))
         if st.button(f":red[{gettext('Forget all voices')}]", key="off"):
             application().voices.turn(common.current_principal(), on=False)

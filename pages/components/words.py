@@ -179,7 +179,7 @@ def proposals(recording: Recording) -> None:
         return
     with line(border=True, key="proposals"):
         with tight():
-            st.write(gettext("The glossary knows words of this text otherwise:"))
+            st.write(gettext("The glossary writes these words differently:"))
             for right, places in proposals.items():
                 misspelled = ", ".join(dict.fromkeys(place.found for place in places))
                 st.caption(plain(f"{misspelled} → {right} × {len(places)}"))
