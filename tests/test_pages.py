@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.application import Application
 from core.embedding.embedders import e5
+from core.library import moments
 from core.library.kept_moments import Stretch
 from core.library.recordings import TranscriptionOptions
 from core.monitor import live
@@ -466,6 +467,18 @@ def test_search_finds_an_inflected_word_and_links_to_its_second(library_app):
 
     assert ":primary-background[бюджет]" in texts(at)
     assert any(link.value.startswith("0:") for link in at.page_link)
+
+
+def test_the_bar_of_a_recording_points_where_the_words_are_said(library_app):
+    drawn = [each.proto.body for each in visit("search", "ru", q="бюджетом", mode="words").get("html")]
+    (bar,) = [each for each in drawn if 'class="hits"' in each]
+    found = moments.find(
+        library_app.searcher, library_app.recordings, EVERYONE, "бюджетом", mode="words", limit=30
+    ).results
+
+    assert any(each.play_s > each.start_s + 1 for each in found)
+    for each in found:
+        assert f"left:{100 * each.play_s / each.duration_s:.2f}%" in bar
 
 
 def test_a_search_is_narrowed_by_choice_and_widened_by_a_click(library_app):

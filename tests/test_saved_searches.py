@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from core.library.kept_moments import Stretch
 from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE, Principal
 from core.search import operators
+from core.search.query import Found
 from tests import drive
 from tests.conftest import DATA
 from tests.test_states_and_actions import sent
@@ -100,3 +102,19 @@ def test_a_question_narrows_sorts_and_counts(app):
     assert views.languages(app.database, EVERYONE) == {"ru": 1}
     assert views.engines(app.database, EVERYONE) == {engine: 1}
     assert operators.read("in:x 10:30 lang: y").text == "10:30 lang: y"
+
+
+@pytest.mark.parametrize(("sure", "counted"), [((True, True, False), 2), ((False, False, False), 3)])
+def test_what_is_only_near_is_counted_only_where_nothing_answers(app, monkeypatch, sure, counted):
+    sent(app, SPEECH, TranscriptionOptions(language="ru"))
+    drive.perform_all(app)
+    match = app.searcher.search(EVERYONE, SAID, mode="words").matches[0]
+    rows = [replace(match.row, id=str(n), speaker="Анна", language="ru") for n in range(len(sure))]
+    matches = tuple(replace(match, row=row, sure=one) for row, one in zip(rows, sure, strict=True))
+    monkeypatch.setattr(app.searcher, "search", lambda *_, **__: Found(matches))
+
+    result = find_moments(app, SAID)
+
+    assert (result.total, len(result.counted)) == (len(sure), counted)
+    assert (result.languages, [one.moments for one in result.speakers]) == ({"ru": counted}, [counted])
+    assert (result.lengths, sum(result.months.values())) == ({"shorter:10": 1}, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.database.tables import Recording, utc
@@ -77,7 +77,10 @@ class SpeakerFacet:
 
 @dataclass(frozen=True)
 class Moments:
-    """The best moments, best first. `notice` says what was given up to find any."""
+    """The best moments, best first. `notice` says what was given up to find any.
+
+    What is counted by something counts `counted`: the answers, or all of it where nothing is one.
+    """
 
     total: int
     results: list[Moment]
@@ -105,6 +108,11 @@ class Moments:
     """How long the recordings found are, by the operators that ask for that."""
     other_words: list[str]
     """The question as the glossary puts it otherwise, where somebody says that."""
+
+    @property
+    def counted(self) -> list[Moment]:
+        """Answers; what is only near where there is none."""
+        return _counting(self.results)
 
 
 LENGTHS = {
@@ -138,13 +146,15 @@ def find(
     with recordings.snapshot():
         rows = [row for match in found.matches for row in (match.row, *match.also)]
         named = recordings.named(principal, {row.recording_id for row in rows})
-        facets = _facets(recordings, principal, found, named)
-    results = [_moment(match, named) for match in found.matches if match.row.recording_id in named]
+        results = [_moment(match, named) for match in found.matches if match.row.recording_id in named]
+        counted = _counting(results)
+        ids = dict.fromkeys(result.recording_id for result in counted)
+        facets = _facets(recordings, principal, [named[id_] for id_ in ids])
     if sort != "best":
         _sort_by_day(results, named, newest_first=sort == "newest")
     instead = [Instead(written, read) for written, read in found.instead]
     notice = " ".join(_notices(found, question, language)) or None
-    speaker_counts = Counter(result.speaker for result in results if result.speaker)
+    speaker_counts = Counter(result.speaker for result in counted if result.speaker)
     speakers = [SpeakerFacet(name, count) for name, count in speaker_counts.most_common()]
     return Moments(
         len(results),
@@ -154,18 +164,21 @@ def find(
         instead,
         list(found.missing),
         speakers,
-        languages=_counted(result.language for result in results),
+        languages=_counted(result.language for result in counted),
         other_words=list(found.other_words),
         **facets,
     )
 
 
+def _counting(results: list[Moment]) -> list[Moment]:
+    """Which of these moments count: what is only near is none of what was found, unless all of it is."""
+    return [result for result in results if result.answer] or results
+
+
 def _facets(
-    recordings: Recordings, principal: Principal, found: Found, named: Mapping[str, Recording]
+    recordings: Recordings, principal: Principal, rows: Sequence[Recording]
 ) -> dict[str, dict[str, int]]:
-    """What is counted of the recordings that were found, by the fields of `Moments`."""
-    ids = dict.fromkeys(match.row.recording_id for match in found.matches)
-    rows = [named[id_] for id_ in ids if id_ in named]
+    """What is counted of recordings, by the fields of `Moments`."""
     months = _counted(f"{utc(row.dated_at):%Y-%m}" for row in rows)
     return {
         "tags": _counted(tag for row in rows for tag in row.tags),

@@ -145,7 +145,7 @@ def timeline(group: Group) -> None:
     if not group.duration_s:
         return
     marks = "".join(
-        f'<i style="left:{100 * min(hit.start_s / group.duration_s, 1):.2f}%"></i>' for hit in group.hits
+        f'<i style="left:{100 * min(hit.play_s / group.duration_s, 1):.2f}%"></i>' for hit in group.hits
     )
     st.html(
         "<style>.hits{position:relative;height:6px;border-radius:3px;background:rgba(128,128,128,.25)}"

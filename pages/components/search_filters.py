@@ -81,8 +81,8 @@ def active(question: str, mode: str) -> None:
 
 
 def facets(question: str, mode: str, found: Moments) -> None:
-    """What the recordings found have in common; one more click narrows the question to it."""
-    offered = [each for each in _offered(found) if each[0] not in question and each[2] < found.total]
+    """What some of what was found has in common; one more click narrows the question to it."""
+    offered = [each for each in _offered(found) if each[0] not in question]
     if not offered:
         return
     with st.container(horizontal=True, gap="xsmall", key="facets"):
@@ -96,14 +96,20 @@ def facets(question: str, mode: str, found: Moments) -> None:
 
 
 def _offered(found: Moments) -> Iterator[tuple[str, str, int]]:
-    """Operators, what people see for them, and for how many of what was found they hold."""
-    for tag, count in found.tags.items():
-        yield operators.quoted("tag", tag), plain(tag), count
-    for each in found.speakers:
-        if common.speaker(each.speaker) == plain(each.speaker):  # a name that people gave
-            yield operators.quoted("speaker", each.speaker), plain(each.speaker), each.moments
-    for title, count in found.collections.items():
-        yield operators.quoted("in", title), plain(title), count
+    """Operators, what people see for them, and for how many they hold, where they do not hold for all."""
+    recordings = len({each.recording_id for each in found.counted})
+    # names that people gave
+    named = (each for each in found.speakers if common.speaker(each.speaker) == plain(each.speaker))
+    yield from (
+        (operators.quoted(field, value), plain(value), count)
+        for field, counts, whole in (
+            ("tag", found.tags, recordings),
+            ("speaker", {each.speaker: each.moments for each in named}, len(found.counted)),
+            ("in", found.collections, recordings),
+        )
+        for value, count in counts.items()
+        if count < whole
+    )
     for counts, name in (
         (found.languages, lambda code: ("lang:" + code, common.language_names([code]))),
         (found.engines, lambda engine: ("engine:" + engine, _engine(engine))),

@@ -28,9 +28,9 @@ def found_count(moments: Moments) -> None:
     if not moments.total:
         st.write(gettext("Nothing was found. Try other words."))
         return
-    answers = [each for each in moments.results if each.answer]
-    if not answers:
+    if not any(each.answer for each in moments.results):
         return  # what is only near is no number of hits
+    answers = moments.counted
     recordings = len({each.recording_id for each in answers})
     st.caption(
         facts(
