@@ -10,11 +10,24 @@ import pytest
 from sqlalchemy import update
 
 from core import logs
-from core.database.tables import Batch, Job, Recording, Run, Segment, Tally, Task, Transcript, Worker
+from core.database.tables import (
+    Batch,
+    Job,
+    PeriodicTask,
+    Recording,
+    Run,
+    Segment,
+    Tally,
+    Task,
+    Transcript,
+    Worker,
+)
 from core.errors import GEMINI, BadRequest, Code, ProviderRefused, code_of
+from core.i18n.catalogue import translate_error
 from core.library.recordings import TranscriptionOptions
 from core.monitor import health, job_list, live, monitor
 from core.monitor.actions import Actions
+from core.monitor.eta import Forecasts
 from core.monitor.live import Board
 from core.principal import EVERYONE, PAGES, Principal
 from core.queue import history, workers
@@ -177,6 +190,25 @@ def test_all_is_not_said_to_be_done_before_what_runs(app):
 
     assert now.running[0].left_s > 1e5
     assert now.done_in_s == now.running[0].left_s
+
+
+def test_what_is_postponed_is_counted_and_nothing_is_ready_before_its_next_try(app):
+    bring(app)
+    drive.perform_all(app)
+    task_id = bring(app, "call_stereo.opus")
+    a_worker(app, app.intake.choose_engine(TranscriptionOptions(language="en")).engine.queue)
+    app.job_queue.wait(held := claim(app), 900.0)
+
+    now = monitor.now(app.database, EVERYONE)
+
+    assert (now.waiting, [one.jobs for one in now.postponed.values()]) == ([], [1])
+    assert now.done_in_s == pytest.approx(900.0, abs=5)
+    with app.database.read() as session:
+        task, recording = session.get_one(Task, task_id), session.get_one(Recording, held.recording_id)
+    assert Forecasts(app.database, time.time()).of(task, recording).seconds >= 895
+    work = {part.name: part for part in health.check(app, lambda: None).parts}["work"]
+    assert work.ok
+    assert translate_error(work.says, "ru").startswith("отложено заданий: 1, следующая попытка через ")
 
 
 def test_the_board_names_the_batches_under_way(app):
@@ -407,6 +439,21 @@ def test_every_view_opens_and_a_job_has_a_page(monitored_app):
 
     assert page.error[0].value.startswith("There is no engine tea")
     assert {button.label for button in page.button} >= {"Cancel", "Try again"}
+
+
+def test_queues_say_what_is_postponed_and_routines_what_ended_them_in_words(monitored_app):
+    monitored_app.job_queue.wait(claim(monitored_app), 900.0)
+    with monitored_app.database.write() as session:
+        session.execute(update(PeriodicTask).where(PeriodicTask.name == "batches").values(error="Shutdown"))
+
+    for language, postponed, failed, needed in (
+        ("en", "1 job is postponed", "failed: its worker was stopped", "while there is something to do"),
+        ("ru", "отложено 1 задание", "сбой: исполнитель был остановлен", "пока есть что делать"),
+    ):
+        said = [each.value for each in test_pages.visit("monitor", language, view="workers").caption]
+        assert any(postponed in each for each in said), said
+        assert any(failed in each and needed in each for each in said), said
+        assert not any("Shutdown" in each for each in said)
 
 
 def test_what_is_done_with_all_that_fit_says_how_many_and_asks_first(monitored_app):

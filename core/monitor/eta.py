@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, true
 
 from core.database.database import Database
-from core.database.states import TASK_UNFINISHED, TaskStatus
-from core.database.tables import Recording, Task
+from core.database.states import TASK_UNFINISHED, JobState, TaskStatus
+from core.database.tables import Job, Recording, Task
 from core.speech.language import AUTO
 
 LAST_TASKS = 20
@@ -48,6 +48,9 @@ class Forecasts:
         measured = self._pace(task.engine)
         pace = FIRST_GUESS if measured is None else measured
         whole_s = OVERHEAD_S + pace * _sound_s(task, recording)
+        if postponed_s := self._postponed(task):
+            left_s = postponed_s + whole_s * (100 - task.progress) / 100
+            return Forecast(round(left_s), measured is not None)
         if task.status == TaskStatus.QUEUED:
             return Forecast(round(whole_s + pace * self._sound_ahead(task)), measured is not None)
         elapsed_s = self._now - (task.started_at or self._now)
@@ -78,6 +81,12 @@ class Forecasts:
         sound_s = sum(duration_s or 0.0 for _, duration_s in done)
         worked_s = sum(took_s or 0.0 for took_s, _ in done) - OVERHEAD_S * len(done)
         return max(worked_s, 0.0) / sound_s if sound_s else None
+
+    def _postponed(self, task: Task) -> float:
+        """Seconds until a task whose work is postponed is tried again; 0 of others."""
+        ready = select(func.max(Job.run_at)).where(Job.task_id == task.id, Job.state == JobState.READY)
+        with self._database.read() as session:
+            return max(0.0, (session.scalar(ready) or 0.0) - self._now)
 
     def _sound_ahead(self, task: Task) -> float:
         """Seconds of sound in tasks of the same engine that came earlier and are not done."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import secrets
 import shutil
@@ -57,6 +58,15 @@ LEGS = {
     (False, False): N_("nothing to search yet"),
 }
 """What answers: search by words, search by meaning."""
+WAITS = {
+    (False, False): N_("nothing waits"),
+    (True, False): N_("the oldest job waits for {seconds} s"),
+    (False, True): N_("jobs postponed: {postponed}, the next try is in {next} s"),
+    (True, True): N_(
+        "the oldest job waits for {seconds} s; jobs postponed: {postponed}, the next try is in {next} s"
+    ),
+}
+"""What is said of jobs: some wait for a worker, some for their time."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +215,8 @@ def _workers(database: Database) -> Json:
 
 def _work(job_queue: JobQueue) -> Json:
     """Whether jobs are done, not only whether somebody says they will be."""
-    waiting = {queue: oldest_s for queue, (_, oldest_s) in job_queue.waiting(job_queue.now()).items()}
+    now = job_queue.now()
+    waiting = {queue: oldest_s for queue, (_, oldest_s) in job_queue.waiting(now).items()}
     running = job_queue.running(SILENT_S)
     if silent := sum(n for _, n in running.values()):
         raise Unavailable(Code.WORK_SILENT, n=silent, seconds=round(SILENT_S))
@@ -214,10 +225,13 @@ def _work(job_queue: JobQueue) -> Json:
         raise Unavailable(
             Code.WORK_STALLED, queues=", ".join(sorted(stalled)), seconds=round(max(stalled.values()))
         )
-    if not waiting:
-        return {"message": N_("nothing waits")}
-    oldest_s = round(max(waiting.values()))
-    return {"message": N_("the oldest job waits for {seconds} s"), "facts": {"seconds": oldest_s}}
+    postponed, next_s = job_queue.postponed(now)
+    facts = {
+        "seconds": round(max(waiting.values(), default=0.0)),
+        "postponed": postponed,
+        "next": math.ceil(next_s),
+    }
+    return {"message": WAITS[bool(waiting), bool(postponed)], "facts": facts}
 
 
 def _batches(view: View) -> Json:

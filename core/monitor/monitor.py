@@ -80,15 +80,27 @@ class Delayed:
 
 
 @dataclass(frozen=True)
+class Postponed:
+    """Jobs of a queue that will be tried again, and when the first of them is, unix seconds."""
+
+    jobs: int
+    next_at: float
+
+
+@dataclass(frozen=True)
 class Now:
     """Everything at one moment."""
 
     running: list[Running]
     waiting: list[Waiting]
     delayed: list[Delayed]
+    """The first SHOWN of them."""
+    postponed: dict[str, Postponed]
+    """All of them, by queue."""
     workers: list[Worker]
     done_in_s: float | None
-    """When all sound will be transcribed, at the speed of the last days; None while that is unknown."""
+    """When all sound will be transcribed, at the speed of the last days, and not before what is postponed;
+    None while that is unknown."""
     paused: set[str]
     batches: int
     """Batches of vectors under way."""
@@ -113,8 +125,9 @@ def now(database: Database, principal: Principal) -> Now:
             running=running,
             waiting=_waiting(session, principal, at, paused_queues, alive),
             delayed=[Delayed(*row) for row in session.execute(_delayed(principal, at))],
+            postponed=_postponed(session, principal, at),
             workers=alive,
-            done_in_s=_done_in_s(session, ears, max((one.left_s or 0.0 for one in running), default=0.0)),
+            done_in_s=_done_in_s(session, at, ears, max((one.left_s or 0.0 for one in running), default=0.0)),
             paused=paused_queues,
             batches=_batches(session),
             pace_s=history.pace(session, at),
@@ -221,18 +234,33 @@ def _waiting(
     ]
 
 
-def _done_in_s(session: Session, ears: Sequence[str], least_s: float) -> float | None:
-    """How long workers of these queues need for all unheard sound; no less than one that runs still needs."""
-    no_op = (
-        select(func.sum(Recording.duration_s * (100 - Task.progress) / 100))
+def _done_in_s(session: Session, at: float, ears: Sequence[str], least_s: float) -> float | None:
+    """How long workers of these queues need for all unheard sound.
+
+    No less than one that runs still needs, and not before the last of what is postponed is tried again.
+    """
+    unheard = (
+        select(
+            func.sum(Recording.duration_s * (100 - Task.progress) / 100),
+            func.max(Job.run_at).filter(Job.state == JobState.READY),
+        )
         .join(Task, Task.recording_id == Recording.id)
         .join(Job, Job.task_id == Task.id)
         .where(Job.state.in_(JOB_UNFINISHED), Job.kind.in_((JobKind.PREPARE, JobKind.TRANSCRIBE)))
     )
-    left_s = session.scalar(no_op) or 0.0
+    left_s, last_at = session.execute(unheard).one()
+    least_s = max(least_s, (last_at or at) - at)
     speeds = history.speeds(session, time.time() - history.DAY) or history.speeds(session, 0)
     together = sum(speeds.get(queue, 0.0) for queue in ears)
     return max(left_s / together, least_s) if left_s and together else None
+
+
+def _postponed(session: Session, principal: Principal, at: float) -> dict[str, Postponed]:
+    counted = select(Job.queue, func.count(), func.min(Job.run_at)).join(Task, Task.id == Job.task_id)
+    counted = counted.join(Recording, Recording.id == Task.recording_id)
+    counted = counted.where(Job.state == JobState.READY, Job.run_at > at).group_by(Job.queue)
+    rows = session.execute(visible_to(counted, principal, Task))
+    return {queue: Postponed(n, next_at) for queue, n, next_at in rows}
 
 
 def _batches(session: Session) -> int:

@@ -504,6 +504,15 @@ class JobQueue:
             rows = session.execute(self._may_run(session, counted, now).group_by(Job.queue))
             return {queue: (n, now - run_at) for queue, n, run_at in rows}
 
+    def postponed(self, now: float) -> tuple[int, float]:
+        """How many jobs will be tried again after `now`, and in how many seconds the first of them."""
+        later = select(func.count(), func.min(Job.run_at)).where(
+            Job.state == JobState.READY, Job.run_at > now
+        )
+        with self._database.read() as session:
+            n, next_at = session.execute(later).one()
+            return n, (next_at or now) - now
+
     def running(self, silent_s: float) -> dict[str, tuple[int, int]]:
         """By queue, how many jobs run, and how many of them have shown no progress for so long."""
         late = func.sum(case((Job.progressed_at < self.now() - silent_s, 1), else_=0))

@@ -56,6 +56,19 @@ TITLES = {
 """What each chore does, for people."""
 
 
+FAILED_AS = {
+    **dict.fromkeys(("Shutdown", "SystemExit", "KeyboardInterrupt"), N_("its worker was stopped")),
+    "TimeLimitExceeded": N_("it took too long"),
+    **dict.fromkeys(("OperationalError", "DBAPIError", "TimeoutError"), N_("the database did not answer")),
+    "NoSpace": N_("the disk is full"),
+    "Unavailable": N_("something that it needs did not answer"),
+    **dict.fromkeys(("ProviderBusy", "ProviderResting"), N_("the provider is busy")),
+    "ProviderRefused": N_("the provider refused"),
+    "OutcomeUnknown": N_("the provider's answer was lost"),
+}
+"""What ended one, by its error, for people."""
+
+
 class PeriodicTasks:
     """The timetable of this installation."""
 

@@ -76,6 +76,12 @@ def show_history(database: Database) -> None:
         return
     rate = gettext("{time} of sound an hour", time=duration(past.audio_h_per_h * 3600))
     st.caption(facts(gettext("Transcribed on average: {rate}", rate=rate)))
+    st.caption(
+        gettext(
+            "What ended is counted: a job that failed and was tried again each time, and jobs of recordings that "
+            "are in the bin or deleted, too. The list of jobs has each job of the present recordings once."
+        )
+    )
     charts.show(_ends(past, period), "ends", HEIGHT)
     charts.show(_sound(past, period), "sound", HEIGHT)
     right = st.column_config.TextColumn(alignment="right")

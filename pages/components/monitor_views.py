@@ -16,8 +16,10 @@ from core.monitor import failures, health, monitor
 from core.monitor.actions import WHATS, waiting_in
 from core.monitor.failures import Group
 from core.monitor.health import Coverage
+from core.monitor.monitor import Postponed
 from core.queue import workers
-from core.queue.periodic import EVERY_S, TITLES
+from core.queue.idle import NEEDED
+from core.queue.periodic import EVERY_S, FAILED_AS, TITLES
 from core.queue.queues import QUEUES
 from core.search.log import Summary
 from jobs.installation import application, notifier
@@ -44,8 +46,9 @@ from pages.components.job_list import show_jobs
 from pages.components.live import actions, board, button, follow, principal
 
 SEARCHES_S = 7 * 86_400.0
-BATCHES_S = 5.0
-"""Ages and times to the next look go on while nothing else happens."""
+REFRESH_S = {"batches": 5.0, "workers": 5.0, "health": 30.0}
+"""Views with ages and times to the next look, which go on while nothing else happens."""
+EVERY, WHILE_NEEDED = N_("every {time}"), N_("every {time} while there is something to do")
 PARTS = {
     "database": N_("Database"),
     "broker": N_("Queue broker"),
@@ -69,7 +72,7 @@ def show(name: str) -> None:
     """Draw a view, anew when work begins or ends."""
     draw = VIEWS[name][1]
 
-    @st.fragment(run_every=BATCHES_S if name == "batches" else None)
+    @st.fragment(run_every=REFRESH_S.get(name))
     def shown() -> None:
         draw()
         if draw is not _now:
@@ -134,7 +137,8 @@ def _workers() -> None:
     waiting = {one.queue: one for one in now.waiting}
     st.header(gettext("Queues"), anchor=False)
     for queue, title in QUEUES.items():
-        _queue(queue, title, waiting[queue].jobs if queue in waiting else 0, paused=queue in now.paused)
+        jobs = waiting[queue].jobs if queue in waiting else 0
+        _queue(queue, title, jobs, now.postponed.get(queue), paused=queue in now.paused)
     st.header(gettext("Workers"), anchor=False)
     if not now.workers:
         st.caption(gettext("No worker is running: work waits until the tool is started with make run."))
@@ -148,13 +152,14 @@ def _workers() -> None:
         _periodic_row(periodic_task)
 
 
-def _queue(queue: str, title: str, jobs: int, *, paused: bool) -> None:
+def _queue(queue: str, title: str, jobs: int, postponed: Postponed | None, *, paused: bool) -> None:
     with line(key=f"row-queue-{queue}"):
         state = gettext("paused") if paused else ""
         with tight(width="stretch"):
             st.markdown(gettext(title))
-            waits = ngettext("{n} job waits", "{n} jobs wait", jobs) if jobs else gettext("nothing waits")
-            st.caption(facts(waits, state))
+            waits = ngettext("{n} job waits", "{n} jobs wait", jobs) if jobs else ""
+            nothing = "" if jobs or postponed else gettext("nothing waits")
+            st.caption(facts(waits, _put_off(postponed) if postponed else "", nothing, state))
         if not actions().allowed:
             return
         with icon_popover(gettext("Actions"), "more_horiz", f"ask-queue-{queue}"):
@@ -166,6 +171,13 @@ def _queue(queue: str, title: str, jobs: int, *, paused: bool) -> None:
                 n = len(waiting_in(application().database, queue))
                 st.write(ngettext("{n} waiting task is cancelled.", "{n} waiting tasks are cancelled.", n))
                 button(gettext("Empty the queue"), f"purge-{queue}", lambda: actions().purge(queue))
+
+
+def _put_off(postponed: Postponed) -> str:
+    return facts(
+        ngettext("{n} job is postponed", "{n} jobs are postponed", postponed.jobs),
+        gettext("next try in {time}", time=duration(max(0.0, postponed.next_at - time.time()))),
+    )
 
 
 def _worker(worker: Worker, doing: str, device: str) -> None:
@@ -232,14 +244,21 @@ def _periodic_row(periodic_task: PeriodicTask) -> None:
 def _periodic_facts(periodic_task: PeriodicTask) -> list[str]:
     every_s = EVERY_S.get(periodic_task.name)
     return [
-        gettext("every {time}", time=duration(every_s)) if every_s else "",
+        gettext(WHILE_NEEDED if periodic_task.name in NEEDED else EVERY, time=duration(every_s))
+        if every_s
+        else "",
         gettext("last {time}", time=moment(periodic_task.ended_at))
         if periodic_task.ended_at
         else gettext("has not run yet"),
         gettext("took {time}", time=took(periodic_task.took_s)) if periodic_task.took_s is not None else "",
         gettext("at work") if periodic_task.worker else "",
-        gettext("failed: {what}", what=translate_fact(periodic_task.error)) if periodic_task.error else "",
+        gettext("failed: {what}", what=_failed_as(periodic_task.error)) if periodic_task.error else "",
     ]
+
+
+def _failed_as(error: str) -> str:
+    """What went wrong with a periodic task, in words; the name of an error that nobody expected."""
+    return gettext(FAILED_AS[error]) if error in FAILED_AS else translate_fact(error)
 
 
 # Health
