@@ -23,7 +23,8 @@ from sqlalchemy import case, func, insert, literal, select, text
 from core.database.database import Database
 from core.database.tables import Diarization, Recording, Task, Transcript, indexed, new_id
 from core.library import views
-from core.library.recordings import ORDERS, Recordings
+from core.library.listing import ORDERS
+from core.library.recordings import Recordings
 from core.principal import EVERYONE, Principal
 from core.queue.jobs import JobQueue
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.library import views
-from core.library.recordings import NEWEST
+from core.library.listing import NEWEST
 from core.monitor import monitor
 from jobs.installation import application
 from pages.components import address, bulk, common, recycle_bin

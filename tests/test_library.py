@@ -12,7 +12,8 @@ from core.database.tables import Recording, Task
 from core.embedding.embedders import e5
 from core.errors import BadRequest, Code, NotFound, Rejected, code_of
 from core.library import views
-from core.library.recordings import ORDERS, TranscriptionOptions
+from core.library.listing import ORDERS
+from core.library.recordings import TranscriptionOptions
 from core.principal import EVERYONE, Principal
 from core.speech.engine import Word
 from core.storage.blobs import Blob

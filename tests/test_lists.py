@@ -17,7 +17,7 @@ from core.database.recycle_bin import WITH_BIN
 from core.database.states import Access, EmbeddingStatus, ShareKind, TaskStatus
 from core.database.tables import Recording, Share, Task, Transcript
 from core.database.tables.recordings import INDEXED_LETTERS
-from core.library import recordings, views
+from core.library import listing, views
 from core.library.recordings import Recordings
 from core.library.views import Totals
 from core.principal import EVERYONE, PAGES, Principal
@@ -139,8 +139,8 @@ KEYS = {
 
 @pytest.mark.parametrize("few", [0, 300], ids=["many", "few"])
 def test_names_are_found_by_any_part_of_them(many, monkeypatch, few):
-    monkeypatch.setattr(recordings, "FEW", few)
-    monkeypatch.setattr(recordings, "TAG_SETS", few)
+    monkeypatch.setattr(listing, "FEW", few)
+    monkeypatch.setattr(listing, "TAG_SETS", few)
     everything = {name: seen(many, principal) for name, principal in PEOPLE.items()}
     parts = st.sampled_from(NAMES).flatmap(
         lambda name: st.tuples(st.integers(0, len(name)), st.integers(1, 9)).map(

@@ -31,8 +31,9 @@ from core.database.tables.transcripts import WARNED
 from core.errors import NotFound, StenogramError
 from core.i18n.messages import N_
 from core.library.intake import Intake
+from core.library.listing import NEWEST, fitting, outside_bin, page
 from core.library.moments import Moment
-from core.library.recordings import NEWEST, Recordings, TranscriptionOptions, fitting, outside_bin, page
+from core.library.recordings import Recordings, TranscriptionOptions
 from core.principal import EVERYONE, Principal
 from core.queue.jobs import as_json
 from core.search.query import marks
@@ -64,7 +65,7 @@ SORTS = {
     "title": N_("By title"),
     "longest": N_("Longest first"),
 }
-"""How recordings can be listed, of `core.library.recordings.ORDERS`."""
+"""How recordings can be listed, of `core.library.listing.ORDERS`."""
 
 UNNAMED = 2
 """So many nameless speakers in a recording ask for names."""

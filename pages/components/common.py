@@ -23,7 +23,8 @@ from core.errors import AdminsOnly, ReadOnly, SignInNeeded, StenogramError
 from core.i18n import catalogue
 from core.i18n.messages import N_
 from core.library import views
-from core.library.recordings import NEWEST, TranscriptionOptions, recorded
+from core.library.listing import NEWEST
+from core.library.recordings import TranscriptionOptions, recorded
 from core.library.views import Card, Totals
 from core.monitor import monitor
 from core.principal import PAGES, Principal
