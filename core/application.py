@@ -28,6 +28,7 @@ from core.errors import Code, StenogramError
 from core.library.archive_text import ArchiveText
 from core.library.bulk import Bulk
 from core.library.correction_cost import CorrectionCost
+from core.library.dating import date_by_names
 from core.library.deletion import Deletion
 from core.library.destinations import Destinations
 from core.library.glossary import Glossary
@@ -432,12 +433,13 @@ class Application:
                 "retention": self.retention.sweep,
                 "bin": self.recycle_bin.sweep,
                 "index": self._optimize_index,
-                "history": self._forget_history,
+                "history": self._tidy_records,
                 "store": self.retention.sweep_store,
             },
         )
 
-    def _forget_history(self) -> None:
+    def _tidy_records(self) -> None:
+        date_by_names(self.database)
         history.forget(self.database, self.clock())
         self.search_log.forget()
         self.sources.forget()

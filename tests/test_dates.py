@@ -8,10 +8,13 @@ from types import SimpleNamespace
 
 import av
 import pytest
+from sqlalchemy import select
 
 from core.clients.answers import Answers
+from core.database.recycle_bin import WITH_BIN
 from core.database.states import DateKind
-from core.library import views
+from core.database.tables import Recording
+from core.library import dating, views
 from core.library.recordings import TranscriptionOptions, recorded
 from core.media import dates
 from core.principal import EVERYONE
@@ -149,6 +152,31 @@ def test_a_recording_is_dated_by_its_tags_and_a_person_may_say_otherwise(app, fo
     assert answers.recording(task.recording_id).recorded_at == "2024-01-02"
     app.recordings.date(EVERYONE, task.recording_id, None)
     assert recorded(app.recordings.get(EVERYONE, task.recording_id)) is None
+
+
+def test_what_came_before_names_were_read_is_dated_once_in_steps(app, monkeypatch):
+    monkeypatch.setattr(dating, "STEP", 2)
+    names = [f"2026-11-2{day} 14.05.12 call.wav" for day in range(1, 6)] + ["call.wav"]
+
+    def undated(n: int, name: str, **more) -> Recording:
+        facts = {"owner": "someone", "tags": [], "language": "ru", "size_bytes": 1}
+        return Recording(id=f"r{n}", sha256=str(n), filename=name, title=name, **facts, **more)
+
+    with app.database.write() as session:
+        session.add_all(undated(n, name, deleted_at=1.0 if n == 1 else None) for n, name in enumerate(names))
+        session.add(undated(9, names[0], recorded_at=1e9, recorded_kind=DateKind.DAY))
+
+    def said():
+        statement = select(Recording).order_by(Recording.id).execution_options(**WITH_BIN)
+        with app.database.read() as session:
+            return [when and when.iso() for when in map(recorded, session.scalars(statement))]
+
+    app.periodic_runner.run("history", "here/1")
+
+    assert said() == [*(f"2026-11-2{day}T14:05:12" for day in range(1, 6)), None, "2001-09-09"]
+    app.recordings.date(EVERYONE, "r0", None)
+    app.periodic_runner.run("history", "here/1")
+    assert said()[0] is None, "a person knows better"
 
 
 def test_recordings_are_listed_by_when_they_were_made(app):
