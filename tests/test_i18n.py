@@ -284,6 +284,22 @@ def test_times_are_where_the_reader_is(ago_s, english, russian):
 
 
 @pytest.mark.parametrize(
+    ("shares", "percents"),
+    [
+        ((0.125, 0.375, 0.5), [13, 37, 50]),
+        ((0.335, 0.335, 0.33), [34, 33, 33]),
+        ((0.3333, 0.3333, 0.3333), [34, 33, 33]),
+        ((0.005, 0.995), [1, 99]),
+        ((1.0,), [100]),
+        ((0.0, 0.0), [0, 0]),
+        ((), []),
+    ],
+)
+def test_shares_of_a_whole_add_up_to_it(shares, percents):
+    assert words.whole_percents(shares) == percents
+
+
+@pytest.mark.parametrize(
     ("digits", "english", "russian"), [(0, "12%", "12\u00a0%"), (1, "11.5%", "11,5\u00a0%")]
 )
 def test_percents_stand_as_their_language_writes_them(digits, english, russian):

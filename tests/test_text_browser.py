@@ -159,6 +159,7 @@ def test_doubtful_places_are_walked_through_with_keys_alone(page):
     page.locator(".text").press("Escape")
     page.keyboard.press("n")
     expect(page.locator(".doubts .left")).to_have_text("Doubtful places left: 1")
+    expect(page.locator(".doubts progress")).to_have_css("appearance", "none")  # browsers' own looks full
     expect(page.locator(".word", has_text="acme")).to_be_focused()
     expect(page.locator(".play.playing")).to_have_count(1)
     page.keyboard.press("n")

@@ -33,6 +33,7 @@ LOCALES = {"ru": "ru-RU", "en": "en-GB"}
 README_SIZE = {"width": 1200, "height": 900}
 HEIGHT_PX = 900
 LONGEST_PX = 7000
+UNROLLED = 4
 DRAWN = "[data-testid=stApp][data-test-script-state=notRunning]"
 QUIET_MS = 1000
 """Charts come after the page; nothing tells when the last of them is drawn."""
@@ -119,11 +120,16 @@ def _settle(page: Page) -> None:
 
 
 def _unroll(page: Page) -> None:
-    """A window as high as the page: its own scrolling would hide the rest."""
-    height = int(page.get_by_test_id("stMain").evaluate("main => main.scrollHeight"))
-    if height > HEIGHT_PX:
-        width = (page.viewport_size or README_SIZE)["width"]
-        page.set_viewport_size({"width": width, "height": min(height, LONGEST_PX)})
+    """A window as high as the page: its own scrolling would hide the rest.
+
+    More than once: a film takes a share of the window's height, so the page grows with it.
+    """
+    for _ in range(UNROLLED):
+        size = page.viewport_size or README_SIZE
+        height = int(page.get_by_test_id("stMain").evaluate("main => main.scrollHeight"))
+        if min(height, LONGEST_PX) <= size["height"]:
+            return
+        page.set_viewport_size({"width": size["width"], "height": min(height, LONGEST_PX)})
         page.wait_for_timeout(QUIET_MS)
 
 

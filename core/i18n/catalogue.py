@@ -81,6 +81,16 @@ def number(value: float, language: str, digits: int = 0) -> str:
     return str(format_decimal(round(value, digits), locale=language, decimal_quantization=False))
 
 
+def whole_percents(shares: Sequence[float]) -> list[int]:
+    """Shares as whole percents that add up as the shares do: the largest remainders are rounded up."""
+    percents = [100 * share for share in shares]
+    whole = [math.floor(each) for each in percents]
+    largest = sorted(range(len(whole)), key=lambda n: whole[n] - percents[n])
+    for n in largest[: max(0, round(sum(percents)) - sum(whole))]:
+        whole[n] += 1
+    return whole
+
+
 def percent(share: float, language: str, digits: int = 0) -> str:
     """A share of 1 as percents, with at most so many digits after the point."""
     pattern = Locale(language).percent_formats[None].pattern

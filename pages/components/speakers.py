@@ -37,11 +37,11 @@ MAYBE = {"probable": N_("Probably {name}?"), "possible": N_("Perhaps {name}?")}
 def people(speakers: Sequence[RecordingSpeaker]) -> list[dict[str, Any]]:
     """A row a speaker."""
     most = {name: max((getattr(one, name) for one in speakers), default=0) or 1 for name in MEASURES}
-    return [_person(n, one, most) for n, one in enumerate(speakers)]
+    percents = catalogue.whole_percents([one.share for one in speakers])
+    return [_person(n, one, percents[n], most) for n, one in enumerate(speakers)]
 
 
-def _person(n: int, one: RecordingSpeaker, most: Mapping[str, float]) -> dict[str, Any]:
-    percent = round(100 * one.share)
+def _person(n: int, one: RecordingSpeaker, percent: int, most: Mapping[str, float]) -> dict[str, Any]:
     facts = [
         ngettext("{n} turn", "{n} turns", one.turns),
         gettext("{n} words a minute", n=number(one.words_per_min)),
