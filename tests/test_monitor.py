@@ -310,6 +310,8 @@ def test_programs_read_the_same_facts_as_the_page(tmp_path):
         bring(app, "call_stereo.opus")
         running = app.job_queue.claim(drive.ready(app)[0].id, "host/cpu")
         app.job_queue.report(running, 12)
+        bring(app, "ru_meeting.opus")
+        app.job_queue.wait(claim(app), 900.0)
         a_worker(app, "cpu", rss_bytes=5)
         app.job_queue.pause("gpu")
         admin = app.keys.make(EVERYONE, "admin", admin=True)
@@ -328,6 +330,7 @@ def test_programs_read_the_same_facts_as_the_page(tmp_path):
         "io": False,
         "index": False,
     }
+    assert [queue["queue"] for queue in answer["queues"] if queue["postponed"]] == ["cpu"]
     (failure,) = answer["failures"]
     assert (failure["kind"], failure["jobs"], failure["titles"]) == ("prepare", 1, ["en_meeting.opus"])
     assert failure["error"].startswith("Gemini не принимает ключ")

@@ -57,6 +57,8 @@ class QueueFact:
     oldest_s: float
     audio_s: float
     paused: bool
+    postponed: int
+    """Jobs that are tried again later."""
 
 
 @dataclass(frozen=True)
@@ -290,10 +292,11 @@ def _running(one: Running) -> RunningFact:
 
 def _queues(now: Now) -> list[QueueFact]:
     waiting = {one.queue: one for one in now.waiting}
+    later = {queue: one.jobs for queue, one in now.postponed.items()}
     return [
-        QueueFact(queue, one.jobs, max(0.0, one.age_s), one.audio_s, queue in now.paused)
+        QueueFact(queue, one.jobs, max(0.0, one.age_s), one.audio_s, queue in now.paused, later.get(queue, 0))
         if (one := waiting.get(queue))
-        else QueueFact(queue, 0, 0.0, 0.0, queue in now.paused)
+        else QueueFact(queue, 0, 0.0, 0.0, queue in now.paused, later.get(queue, 0))
         for queue in QUEUES
     ]
 
