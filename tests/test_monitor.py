@@ -459,6 +459,21 @@ def test_queues_say_what_is_postponed_and_routines_what_ended_them_in_words(moni
         assert not any("Shutdown" in each for each in said)
 
 
+def test_views_with_ages_are_drawn_anew_though_nothing_happens(monkeypatch):
+    drawn: list[float | None] = []
+
+    def fragment(*, run_every):
+        drawn.append(run_every)
+        return lambda _draw: lambda: None
+
+    monkeypatch.setattr(monitor_views.st, "fragment", fragment)
+    for view in monitor_views.VIEWS:
+        monitor_views.show(view)
+
+    anew = {view for view, seconds in zip(monitor_views.VIEWS, drawn, strict=True) if seconds}
+    assert anew == {"batches", "workers", "health"}
+
+
 def test_what_is_done_with_all_that_fit_says_how_many_and_asks_first(monitored_app):
     page = test_pages.visit("monitor", "en", view="jobs", state="failed")
     page.button(key="all").click().run()
