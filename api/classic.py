@@ -25,7 +25,7 @@ STATUSES: dict[str, Literal["PENDING", "STARTED", "FAILURE"]] = {
 }
 
 
-class Begun(BaseModel):
+class CreatedTask(BaseModel):
     """A task that was made."""
 
     task_id: str
@@ -57,11 +57,11 @@ async def begin(
     language: Annotated[str, Query(max_length=10)] = "",
     task: Literal["transcribe", "translate"] = "transcribe",
     idempotency_key: Name = "",
-) -> Begun:
+) -> CreatedTask:
     """Upload a recording; its text will be at `/transcribe/{task_id}`."""
     created = await accept_upload(request, caller, Order(language=language, task=task), idempotency_key)
     answers: Answers = caller.answers
-    return Begun(
+    return CreatedTask(
         task_id=created.id, message=await run_in_threadpool(answers.gettext, MESSAGES[created.status])
     )
 

@@ -101,7 +101,7 @@ class Guard:
         """Whether a name of ours is asked for. What the middleware answers itself nobody could read."""
         named = False
 
-        async def let_in(*_: object) -> None:
+        async def allow(*_: object) -> None:
             nonlocal named
             named = True
 
@@ -109,7 +109,7 @@ class Guard:
             return
 
         hosts = self._settings().served_hosts
-        await TrustedHostMiddleware(let_in, hosts, www_redirect=False)(scope, receive, drop)
+        await TrustedHostMiddleware(allow, hosts, www_redirect=False)(scope, receive, drop)
         return named
 
 

@@ -101,7 +101,7 @@ def language_of(request: Request) -> str:
 
 def install(api: FastAPI) -> None:
     """Have every error leave as a problem."""
-    api.add_exception_handler(StenogramError, _ours)
+    api.add_exception_handler(StenogramError, _on_own_error)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _unknown)
     api.add_exception_handler(ClientDisconnect, _client_disconnected)
@@ -142,7 +142,7 @@ def answer(
     return JSONResponse(problem.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
-async def _ours(request: Request, error: Exception) -> JSONResponse:
+async def _on_own_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StenogramError)
     if is_refusal(error) and hasattr(request.state, "principal"):
         await run_in_threadpool(_record, request, error)
@@ -188,7 +188,7 @@ async def _database(request: Request, error: Exception) -> JSONResponse:
     if is_mistake(error):
         log.error("a mistake of ours in a query", exc_info=error)
         return await _broken(request, error)
-    return await _ours(request, unavailable(error))
+    return await _on_own_error(request, unavailable(error))
 
 
 async def _disk(request: Request, error: Exception) -> JSONResponse:
@@ -196,7 +196,7 @@ async def _disk(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OSError)
     disk_error = of_disk(error, request.app.state.api_state.open().settings.home)
     log.error("the disk" if disk_error else "it broke", exc_info=error)
-    return await (_ours(request, disk_error) if disk_error else _broken(request, error))
+    return await (_on_own_error(request, disk_error) if disk_error else _broken(request, error))
 
 
 async def _broken(request: Request, _error: Exception) -> JSONResponse:

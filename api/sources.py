@@ -28,7 +28,7 @@ DELETED = N_("Deleted.")
 Address = Annotated[str, Field(min_length=1, max_length=URL_CHARS, pattern=r"\S")]
 
 
-class Heard(BaseModel):
+class TranscriptionForm(BaseModel):
     """How recordings are heard; everything is optional."""
 
     language: Annotated[str, Field(max_length=10)] = ""
@@ -49,7 +49,7 @@ class Heard(BaseModel):
         )
 
 
-class NewLink(Heard):
+class NewLink(TranscriptionForm):
     """Something on the web: a page that a site player stands on, or the file itself."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"url": "https://example.com/talk.mp3"}]})
@@ -58,7 +58,7 @@ class NewLink(Heard):
     title: Annotated[str, Field(max_length=500)] = ""
 
 
-class NewSource(Heard):
+class NewSource(TranscriptionForm):
     """A feed, a folder of the server, or `s3://bucket/prefix`; the last two for admins."""
 
     model_config = ConfigDict(

@@ -92,7 +92,7 @@ class MoveWords(JoinWith):
     words: Annotated[int, Field(ge=-MOST, le=MOST)]
 
 
-class TakeOver(BaseModel):
+class CarryOverForm(BaseModel):
     """Whether to correct this transcript as the earlier one was; else they are left alone for good."""
 
     model_config = _example(apply=True)
@@ -173,7 +173,7 @@ def redo(recording_id: str, caller: Asking) -> TextView:
 
 
 @router.post("/recordings/{recording_id}/corrections/take-over", **_GIVEN)
-def take_over(recording_id: str, choice: TakeOver, caller: Asking) -> TextView:
+def take_over(recording_id: str, choice: CarryOverForm, caller: Asking) -> TextView:
     """Correct this transcript as the earlier one was, where its words were heard again; 404 without one."""
     caller.application.recording_text.take_over(caller.principal, recording_id, apply=choice.apply)
     return corrections(recording_id, caller)

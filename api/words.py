@@ -12,7 +12,7 @@ from api.callers import Asking
 from api.problems import refusals
 from core.billing import plain
 from core.database.tables import GlossaryEntry
-from core.library.archive_text import LONGEST, MOST, PutBack, Replaced, TextPlace
+from core.library.archive_text import LONGEST, MOST, Replaced, TextPlace, UndoneReplacement
 from core.library.glossary import MOST_FORMS
 
 router = APIRouter(prefix="/api/v1", tags=["words"])
@@ -146,7 +146,7 @@ def replace(body: Replace, caller: Asking) -> Replaced:
 
 
 @router.post("/replacements/{action_id}/undo", responses=refusals(401, 404, 409, 429))
-def put_back(action_id: str, caller: Asking) -> PutBack:
+def undo_replacement(action_id: str, caller: Asking) -> UndoneReplacement:
     """Take a replacement back everywhere; recordings where the same words were corrected since are left."""
     return caller.application.archive_text.undo(caller.principal, action_id)
 

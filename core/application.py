@@ -48,7 +48,7 @@ from core.media import decode
 from core.media.playback import Playback
 from core.orders.batch_store import BatchStore
 from core.orders.batches import Batches
-from core.orders.covers import Covers, PictureNotifier, notify_nobody
+from core.orders.covers import Covers, PictureNotifier, no_notification
 from core.orders.pictures import Pictures
 from core.orders.transcript_purchases import RemoteTranscription
 from core.pipeline import Pipeline, Stage
@@ -111,7 +111,7 @@ class Application:
         *,
         clock: Callable[[], float] | None = None,
         notifier: Notifier = no_op,
-        picture_notifier: PictureNotifier = notify_nobody,
+        picture_notifier: PictureNotifier = no_notification,
     ) -> None:
         settings.home.mkdir(parents=True, exist_ok=True)
         self.settings = settings

@@ -19,6 +19,6 @@ JOINER = "\u2060"
 _COMPUTED = re.compile(f"(?:^|(?<=[;\t\r\n]))(?=[{re.escape(FORMULA)}])")
 
 
-def harmless(cell: str, mark: str = QUOTE) -> str:
+def without_formulas(cell: str, mark: str = QUOTE) -> str:
     """The text with `mark` before whatever in it a spreadsheet would compute."""
     return _COMPUTED.sub(mark, cell)

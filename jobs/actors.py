@@ -112,7 +112,7 @@ def _run(app: Application, claim: Claim) -> Callable[[], object]:
         app.pipeline.run(claim)
         log.info("%s is over", claim.kind)
     except Interrupt:
-        report = functools.partial(app.job_queue.put_back, claim)
+        report = functools.partial(app.job_queue.requeue, claim)
     except Withdrawn:
         log.info("it was withdrawn")
     except Rejected as error:

@@ -38,7 +38,7 @@ if view == "sheet":
     st.stop()
 
 compared.side_by_side(answer, both)
-compared.suppose(answer)
+compared.assumption_controls(answer)
 plan.run(answer)
 
 if answer.work.audio_s:
@@ -53,6 +53,6 @@ compared.four_scenarios(answer)
 
 with st.expander(gettext("What it stands on")):
     charts.tornado(answer)
-    plan.ground(answer)
+    plan.assumptions_and_sources(answer)
 with st.expander(gettext("Take it along")):
     plan_exports.export(answer, plan.SCENARIO)

@@ -329,7 +329,7 @@ def test_a_job_tells_its_story(app, tmp_path):
     bring(app, cut(tmp_path))
     first = drive.ready(app)[0].id
     claim = app.job_queue.claim(first, "w1")
-    app.job_queue.put_back(claim)
+    app.job_queue.requeue(claim)
     drive.perform_all(app)
 
     detail = job_list.detail(app, EVERYONE, first)

@@ -64,7 +64,7 @@ FIRST: dict[str, tuple[Callable[[], Row], Callable[[Database], object]]] = {
     ),
     "successful call": (
         lambda: Breaker(provider="groq", failures=1),
-        lambda database: Breakers(database).worked("groq", 0.5, "f"),
+        lambda database: Breakers(database).record_success("groq", 0.5, "f"),
     ),
     "named value": (
         lambda: KeyValue(name="a", value="theirs"),

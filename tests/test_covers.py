@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import BadRequest, Rejected
 from core.orders.covers import AGAIN_S, BREAKS
-from core.orders.pictures import PictureOptions, comfy, sdxl
+from core.orders.pictures import PictureOptions, comfyui_workflow, sdxl
 from core.principal import EVERYONE
 from core.settings import Settings
 from tests import remotely
@@ -120,8 +120,8 @@ def test_the_documents_defaults_are_asked_for(app, runpod, recording_id):
 def test_a_seed_is_kept_and_minus_one_is_any():
     assert "seed" not in sdxl(PictureOptions("a"))
     assert sdxl(PictureOptions("a", seed=7))["seed"] == 7
-    assert comfy(PictureOptions("a", seed=7))["workflow"]["5"]["inputs"]["seed"] == 7
-    assert comfy(PictureOptions("a"))["workflow"]["5"]["inputs"]["seed"] >= 0
+    assert comfyui_workflow(PictureOptions("a", seed=7))["workflow"]["5"]["inputs"]["seed"] == 7
+    assert comfyui_workflow(PictureOptions("a"))["workflow"]["5"]["inputs"]["seed"] >= 0
 
 
 def test_prompts_are_enhanced_only_if_wanted():

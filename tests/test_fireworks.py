@@ -79,7 +79,7 @@ def test_a_reply_is_text_with_words_and_how_sure_they_are(fireworks):
 def test_a_translation_and_a_temperature_are_asked_for(fireworks, made):
     engine = made(settings(fireworks, fireworks_model="whisper-v3"))
     assert engine.translates
-    tuned = engine.tuned(translate=True, temperature=0.3)
+    tuned = engine.with_options(translate=True, temperature=0.3)
     tuned.submit(NOISE, "ru", "ours", 0) if made is FireworksBatchEngine else tuned.transcribe([NOISE], "ru")
 
     assert "/audio/translations" in fireworks.calls[-1].path

@@ -24,7 +24,7 @@ from core.speech.gigaam.config import UnknownModel
 from core.speech.gigaam.device import Device
 from core.speech.gigaam.download import files
 from core.speech.gigaam.int8 import Int8Linear
-from core.speech.gigaam.recogniser import OutOfMemory, Recogniser, Unsound
+from core.speech.gigaam.recogniser import NotFinite, OutOfMemory, Recogniser
 from core.speech.gigaam.tokens import Emission, Letters, speech
 from tests.conftest import DATA
 from tests.installation import TOY, toy
@@ -300,7 +300,7 @@ def test_a_model_without_numbers_is_an_error_and_not_a_silence(segments):
     broken = load(TOY)
     broken.encoder.layers[0].norm_out.weight.fill_(float("nan"))
 
-    with pytest.raises(Unsound):
+    with pytest.raises(NotFinite):
         Recogniser(broken).transcribe(segments[:1])
 
 

@@ -12,7 +12,7 @@ import torch
 from core.media.waveform import SAMPLE_RATE
 from core.speech.gigaam.batcher import Batcher
 from core.speech.gigaam.checkpoint import load
-from core.speech.gigaam.recogniser import DeviceLost, Recogniser, Unsound
+from core.speech.gigaam.recogniser import DeviceLost, NotFinite, Recogniser
 from tests.installation import TOY
 from tests.test_engines import cut, decoded
 
@@ -170,7 +170,7 @@ def test_a_segment_that_cannot_be_heard_fails_its_own_job_only(
     watched.encoder.gate.set()
 
     assert good.wait() == single_results[1:4]
-    with pytest.raises(Unsound):
+    with pytest.raises(NotFinite):
         bad.wait()
 
 

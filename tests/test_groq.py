@@ -84,7 +84,7 @@ def test_model_and_language_are_asked_for_with_times_of_words(engine, groq):
 
 def test_a_translation_and_a_temperature_are_asked_for_as_documented(groq):
     engine = GroqEngine(settings(groq, groq_model="whisper-large-v3"))
-    (speech,) = engine.tuned(translate=True, temperature=0.3).transcribe([NOISE], "ru")
+    (speech,) = engine.with_options(translate=True, temperature=0.3).transcribe([NOISE], "ru")
 
     assert groq.calls[-1].name == "translate"
     fields = {"model": "whisper-large-v3", "response_format": "verbose_json", "temperature": "0.3"}
@@ -329,7 +329,7 @@ def test_a_batch_is_ordered_and_fetched_when_it_is_ready(batches, groq):
 
 
 def test_a_translation_may_be_ordered_by_batch(batches, groq):
-    name = batches.tuned(translate=True, temperature=0.0).submit(NOISE, "ru", "ours", 0)
+    name = batches.with_options(translate=True, temperature=0.0).submit(NOISE, "ru", "ours", 0)
     groq.advance(301)
 
     assert batches.poll(name, "ours").speech.text == "Привет, мир."
@@ -385,7 +385,7 @@ def test_without_a_store_batches_are_not_offered(groq):
 def test_words_that_may_be_said_go_along_as_a_prompt(tmp_path):
     engine = GroqEngine(Settings(stenogram_home=tmp_path, groq_api_key="k"))
 
-    tuned = engine.tuned(translate=False, temperature=0.0, hints="Acme, Иванова")
+    tuned = engine.with_options(translate=False, temperature=0.0, hints="Acme, Иванова")
 
     assert tuned._form("ru")["prompt"] == "Acme, Иванова"
     assert "prompt" not in engine._form("ru")

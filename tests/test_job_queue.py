@@ -139,7 +139,7 @@ def test_a_job_that_keeps_killing_its_worker_is_set_aside(work, database, job):
 
 def test_an_orderly_stop_is_no_death(work, database, job):
     for _ in range(works.MAX_CRASHES + 2):
-        work.put_back(claimed(work, job))
+        work.requeue(claimed(work, job))
 
     assert state(database, job) == ("ready", "processing")
 

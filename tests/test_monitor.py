@@ -70,7 +70,7 @@ def a_worker(app, queue="gpu", **columns):
 
 def test_every_attempt_is_kept_with_its_outcome(app):
     bring(app)
-    app.job_queue.put_back(claim(app))
+    app.job_queue.requeue(claim(app))
     app.job_queue.release("nobody")
     own_claim = claim(app, "dies")
     app.job_queue.release("dies")

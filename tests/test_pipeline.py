@@ -180,7 +180,7 @@ def test_an_interrupted_transcription_resumes_at_the_next_segment(app, counted):
     (job,) = ready(app)
     claim = app.job_queue.claim(job.id, "w")
     app.transcripts.commit(claim, pending[:1], [Speech("уже сказано")], 0.1)
-    app.job_queue.put_back(claim)
+    app.job_queue.requeue(claim)
 
     ended = done(app, task)
     assert counted.segments == len(pending) - 1

@@ -89,7 +89,7 @@ SERVICES = {
     },
     "recording_text": {
         READ: "utterances view",
-        WRITE: "apply_retranscription join move put_back redo replace rewrite split take_over undo",
+        WRITE: "apply_retranscription join move redo replace rewrite split take_over undo undo_replacement",
         INNER: "carry_over_corrections correction_count",
     },
     "retranscriptions": {READ: "all get offers", WRITE: "begin leave take"},

@@ -79,7 +79,7 @@ def test_an_order_becomes_phrases_by_both_workers_with_and_without_a_store(runpo
 
 def test_a_temperature_reaches_faster_whisper_alone(runpod):
     engine = make_engine(runpod)
-    engine.tuned(translate=False, temperature=0.3).submit(NOISE, "ru", "ours", 0)
+    engine.with_options(translate=False, temperature=0.3).submit(NOISE, "ru", "ours", 0)
 
     (job,) = runpod.jobs.values()
     assert job.order.get("temperature") == (0.3 if engine.varies else None)

@@ -15,7 +15,7 @@ from core.media.waveform import SAMPLE_RATE
 from core.principal import EVERYONE
 from core.settings import Settings
 from core.speech import engines
-from core.speech.engine import Speech, TunableEngine, tuned
+from core.speech.engine import Speech, TunableEngine, with_options
 from core.speech.engines.whisper import WhisperEngine
 from tests import voices
 from tests.conftest import DATA
@@ -133,10 +133,10 @@ def test_only_models_that_have_learnt_it_translate(tmp_path, model, translates):
 
 def test_asking_for_more_changes_nobody_elses_engine(tmp_path):
     engine = WhisperEngine("base", tmp_path)
-    tuned_engine = tuned(engine, translate=True, temperature=0.6)
+    tuned_engine = with_options(engine, translate=True, temperature=0.6)
     assert (tuned_engine.translate, tuned_engine.temperature, tuned_engine.name) == (True, 0.6, engine.name)
     assert (engine.translate, engine.temperature) == (False, 0.0)
-    assert tuned(engine, translate=False, temperature=0.0) is engine
+    assert with_options(engine, translate=False, temperature=0.0) is engine
 
 
 @pytest.fixture

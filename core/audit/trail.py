@@ -20,7 +20,7 @@ from core.database.tables import AuditEvent, Key, KeyValue, Person, utc
 from core.database.upsert import insert_if_absent, upsert
 from core.errors import AdminsOnly
 from core.principal import PAGES, SYSTEM, Principal
-from core.spreadsheets import harmless
+from core.spreadsheets import without_formulas
 
 DAY_S = 24 * 3600.0
 LEAST_DAYS = 30
@@ -135,7 +135,7 @@ class AuditTrail:
         write(COLUMNS)
         for row in self._all(principal, wanted):
             cells = (utc(row.at).isoformat(), *(str(getattr(row, name) or "") for name in COLUMNS[1:]))
-            write(harmless(cell) for cell in cells)
+            write(without_formulas(cell) for cell in cells)
         with self._database.write() as session:
             record(
                 session, principal, AuditAction.EXPORTED, AuditSubject.INSTALLATION, "audit", "audit.export"

@@ -56,7 +56,7 @@ class Quote:
 
 
 @dataclass(frozen=True)
-class Out:
+class ExcludedRoute:
     """A route that was not chosen, and why."""
 
     id: str
@@ -69,7 +69,7 @@ class Choice:
 
     best: Quote | None
     fitting: tuple[str, ...]
-    out: tuple[Out, ...]
+    out: tuple[ExcludedRoute, ...]
 
 
 def routes(
@@ -111,7 +111,7 @@ def recommend(
     """The cheapest route that can be taken, is ready in time 9 times in 10, and is within the money."""
     reasons = {quote.id: _reasons(quote, ready_by_s, at_most_usd) for quote in quotes}
     fitting = sorted((quote for quote in quotes if not reasons[quote.id]), key=_cheapest)
-    out = tuple(Out(name, why) for name, why in reasons.items() if why)
+    out = tuple(ExcludedRoute(name, why) for name, why in reasons.items() if why)
     return Choice(fitting[0] if fitting else None, tuple(quote.id for quote in fitting), out)
 
 
@@ -132,7 +132,7 @@ def _quote(engine: Leg | None, lane: Leg) -> Quote:
     first = engine.pace if engine else pace.AT_ONCE
     gradual = engine is not None and engine.mode in {"sync", ""}
     p50_s, p90_s = pace.join(first, lane.pace, gradual=gradual)
-    longest = first if engine and _outlasts(first, lane.pace) else lane.pace
+    longest = first if engine and _takes_longer(first, lane.pace) else lane.pace
     return Quote(
         id=f"{engine.name} + {lane.name}" if engine else lane.name,
         engine=engine.provider if engine else "",
@@ -152,7 +152,7 @@ def _quote(engine: Leg | None, lane: Leg) -> Quote:
     )
 
 
-def _outlasts(first: Pace, second: Pace) -> bool:
+def _takes_longer(first: Pace, second: Pace) -> bool:
     """Whether the first step decides; one that nobody can time does."""
     return first.p50_s is None or first.p50_s >= (second.p50_s or 0.0)
 

@@ -28,7 +28,7 @@ from core.billing.tokens import (
     work_of_hours,
 )
 from core.errors import BadRequest, Code
-from core.spreadsheets import harmless
+from core.spreadsheets import without_formulas
 
 MAX_USD = Decimal(1_000_000_000_000)
 MAX_WAIT_S = Decimal(3_000_000_000)
@@ -175,7 +175,7 @@ def as_csv(quotes: Iterable[Quote]) -> str:
 
 
 def _cell(value: object) -> object:
-    return "" if value is None else harmless(value) if isinstance(value, str) else value
+    return "" if value is None else without_formulas(value) if isinstance(value, str) else value
 
 
 def _priced(book: Book, model: str, prices: Mapping[str, object], on: date) -> Book:

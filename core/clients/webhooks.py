@@ -35,7 +35,7 @@ from core.clients.keys import Keys
 from core.database.tables import Callback
 from core.errors import BadRequest, Code, NotFound
 from core.library.moments import link
-from core.library.saved_searches import Due, SavedSearches
+from core.library.saved_searches import PendingMatches, SavedSearches
 from core.principal import EVERYONE
 from core.settings import Settings
 
@@ -107,7 +107,7 @@ class Webhooks:
             service.record_delivery(one, time.time(), arrived=error is None)
         return errors.count(None)
 
-    def _moments_call(self, due: Due) -> Call:
+    def _moments_call(self, due: PendingMatches) -> Call:
         """`webhook-id` names the search, the recording and the first moment: the same in every try."""
         name = f"{due.search.id}.{due.recording.id}.{due.hits[0].start_s:.2f}"
         body = json.dumps(

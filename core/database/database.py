@@ -50,7 +50,7 @@ POOL_WAIT_S = 10.0
 """So long a request waits for a free connection."""
 
 
-class Companion(Protocol):
+class TransactionHook(Protocol):
     """Something to be kept in the same transaction as whatever is written next."""
 
     def keep(self, session: Session) -> None:
@@ -60,7 +60,7 @@ class Companion(Protocol):
         """The transaction has ended well."""
 
 
-COMPANION: ContextVar[Companion | None] = ContextVar("companion", default=None)
+COMPANION: ContextVar[TransactionHook | None] = ContextVar("companion", default=None)
 _SNAPSHOT: ContextVar[Session | None] = ContextVar("snapshot", default=None)
 
 

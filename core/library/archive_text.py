@@ -55,7 +55,7 @@ class Replaced:
 
 
 @dataclass(frozen=True)
-class PutBack:
+class UndoneReplacement:
     """Where a replacement was taken back, and where not: somebody has corrected the same words since."""
 
     recordings: list[str]
@@ -113,7 +113,7 @@ class ArchiveText:
             done += [recording_id] if changed else []
         return Replaced(action_id, count, attempted - count, done)
 
-    def undo(self, principal: Principal, action_id: str) -> PutBack:
+    def undo(self, principal: Principal, action_id: str) -> UndoneReplacement:
         """Take a replacement back where no later correction is built on it. Raises NotFound without one."""
         with self._database.read() as session:
             statement = select(EditRow.recording_id).where(EditRow.action_id == action_id)
@@ -121,8 +121,8 @@ class ArchiveText:
             ids = list(session.scalars(visible_to(statement.distinct(), principal, Recording)))
         if not ids:
             raise NotFound
-        back = [id_ for id_ in ids if self._recording_text.put_back(principal, id_, action_id)]
-        return PutBack(back, [id_ for id_ in ids if id_ not in back])
+        back = [id_ for id_ in ids if self._recording_text.undo_replacement(principal, id_, action_id)]
+        return UndoneReplacement(back, [id_ for id_ in ids if id_ not in back])
 
     def _candidates(self, principal: Principal, phrases: Sequence[str], recording_id: str) -> list[Recording]:
         """Recordings whose text may have it: as it was heard, or as people wrote it."""
@@ -192,4 +192,4 @@ def _starts(place: TextPlace) -> bool:
     return place.found[:1].isupper() and (not place.before or place.before.rstrip()[-1:] in ".!?…")
 
 
-__all__ = ["LONGEST", "MOST", "ArchiveText", "PutBack", "Replaced", "TextPlace"]
+__all__ = ["LONGEST", "MOST", "ArchiveText", "Replaced", "TextPlace", "UndoneReplacement"]

@@ -32,7 +32,7 @@ class CorrectionCost:
         seconds: dict[str, list[float]] = {}
         for place in places:
             seconds.setdefault(place.recording_id, []).append(place.play_s)
-        costs = [self._usd(paid, mode, tokens) for mode, tokens in self._touched(seconds).items()]
+        costs = [self._usd(paid, mode, tokens) for mode, tokens in self._affected_tokens(seconds).items()]
         known = [usd for usd in costs if usd is not None]
         return sum(known, Decimal(0)) if len(known) == len(costs) else None
 
@@ -59,7 +59,7 @@ class CorrectionCost:
     def _usd(self, paid: BatchEmbedder, mode: EmbeddingMode, tokens: int) -> Decimal | None:
         return self._ledger.cost_usd(paid.provider, paid.model, PriceMode(mode), tokens)
 
-    def _touched(self, seconds: dict[str, list[float]]) -> dict[EmbeddingMode, int]:
+    def _affected_tokens(self, seconds: dict[str, list[float]]) -> dict[EmbeddingMode, int]:
         """Tokens of the passages in which these seconds of recordings are, by how they are embedded."""
         passages = select(PassageRow).where(
             PassageRow.recording_id.in_(list(seconds)), PassageRow.embedding_status != EmbeddingStatus.OFF

@@ -19,7 +19,7 @@ from core.i18n.messages import N_
 from core.library.kept_moments import Kept, KeptMoments, citation, page_link, source
 from core.media import encode
 from core.principal import Principal
-from core.spreadsheets import harmless
+from core.spreadsheets import without_formulas
 from core.transcripts import export
 from core.transcripts.export.document import Quotation, quotations
 from core.transcripts.export.plain import clock
@@ -81,7 +81,7 @@ def exported(
         case "zip":
             content = _clips(service, moments)
         case "m4a":
-            content = _reel(service, moments)
+            content = _concatenated(service, moments)
         case _:
             content = _subtitles(moments, language)
     name = export.NOT_IN_NAMES.sub("_", title).strip(" ._")[: export.NAME_LETTERS] or "moments"
@@ -124,7 +124,7 @@ def _table(moments: Sequence[Kept], language: str) -> bytes:
             page_link(moment.id),
             str(kept_moment.recording is None).lower(),
         )
-        write(harmless(cell) for cell in cells)
+        write(without_formulas(cell) for cell in cells)
     return ("\ufeff" + out.getvalue()).encode()
 
 
@@ -140,7 +140,7 @@ def _clips(service: KeptMoments, moments: Sequence[Kept]) -> bytes:
     return out.getvalue()
 
 
-def _reel(service: KeptMoments, moments: Sequence[Kept]) -> bytes:
+def _concatenated(service: KeptMoments, moments: Sequence[Kept]) -> bytes:
     pause = np.zeros(round(PAUSE_S * RATE), np.int16)
     pieces: list[np.ndarray] = []
     for kept_moment in _with_sound(moments):

@@ -60,7 +60,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Instead:
+class ReadAs:
     """A word of the question, and as what it was read."""
 
     asked: str
@@ -87,7 +87,7 @@ class Moments:
     notice: str | None
     how: str
     """How loosely the words of the question had to be read; empty if nothing was found by words."""
-    instead: list[Instead]
+    instead: list[ReadAs]
     missing: list[str]
     """Words of the question that nobody says."""
     speakers: list[SpeakerFacet]
@@ -152,7 +152,7 @@ def find(
         facets = _facets(recordings, principal, [named[id_] for id_ in ids])
     if sort != "best":
         _sort_by_day(results, named, newest_first=sort == "newest")
-    instead = [Instead(written, read) for written, read in found.instead]
+    instead = [ReadAs(written, read) for written, read in found.instead]
     notice = " ".join(_notices(found, question, language)) or None
     speaker_counts = Counter(result.speaker for result in counted if result.speaker)
     speakers = [SpeakerFacet(name, count) for name, count in speaker_counts.most_common()]

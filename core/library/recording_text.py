@@ -135,7 +135,7 @@ class RecordingText:
             now = self._open(session, principal, recording_id)
             pieces = _checked(now, n, versions)
             words_of_pieces = list(zip(pieces, corrections.merged(pieces, heard), strict=True))
-            steps = corrections.reworded(now.whole, words_of_pieces, How.RETRANSCRIBE)
+            steps = corrections.reworded_steps(now.whole, words_of_pieces, How.RETRANSCRIBE)
             self._keep(session, principal, now, steps)
         self._after(recording_id)
 
@@ -206,7 +206,7 @@ class RecordingText:
                     text = text[:first] + new + text[end:]
                 words = corrections.aligned(corrections.timed(piece), text.split())
                 replacements.append((piece, [word for word, _ in words]))
-            steps = corrections.reworded(now.whole, replacements, How.REPLACE)
+            steps = corrections.reworded_steps(now.whole, replacements, How.REPLACE)
             self._keep(session, principal, now, steps, action_id=action_id)
         if steps:
             self._after(recording_id)
@@ -214,7 +214,7 @@ class RecordingText:
         return {n for n, piece in fitting.items() if piece.segment_id in changed}
 
     @audited(AuditAction.CHANGED, AuditSubject.RECORDING, "recording_id")
-    def put_back(self, principal: Principal, recording_id: str, action_id: str) -> bool:
+    def undo_replacement(self, principal: Principal, recording_id: str, action_id: str) -> bool:
         """Take an action out of the middle; False where a later correction is built on it."""
         transcript_id = self._transcript(principal, recording_id, Right.WRITE)
         with self._database.write() as session:

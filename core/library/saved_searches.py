@@ -45,7 +45,7 @@ class Saved:
 
 
 @dataclass(frozen=True)
-class Due:
+class PendingMatches:
     """What a callback is to hear: new moments of one search in one recording."""
 
     search: SavedSearch
@@ -133,24 +133,24 @@ class SavedSearches:
             }
         return sum(self._run(one, recording) for one in searches if one.owner in seeing)
 
-    def due(self) -> list[Due]:
+    def due(self) -> list[PendingMatches]:
         """Moments that a callback has not heard of yet."""
         statement = select(SearchHit, SavedSearch, Recording)
         statement = statement.join(SavedSearch, SavedSearch.id == SearchHit.search_id)
         statement = statement.join(Recording, Recording.id == SearchHit.recording_id)
         statement = statement.where(SearchHit.notified_at.is_(None), SearchHit.attempts < TRIES)
         statement = statement.where(SavedSearch.callback_url != "").order_by(SearchHit.found_at)
-        grouped: dict[tuple[str, str], Due] = {}
+        grouped: dict[tuple[str, str], PendingMatches] = {}
         with self._database.read() as session:
             for hit, saved, recording in session.execute(statement.limit(AT_ONCE * MOST_HITS)):
                 key = (saved.id, recording.id)
-                grouped.setdefault(key, Due(saved, recording, [])).hits.append(hit)
+                grouped.setdefault(key, PendingMatches(saved, recording, [])).hits.append(hit)
             due = [
                 each for each in grouped.values() if self._sees(session, each.search.owner, each.recording)
             ]
         return due[:AT_ONCE]
 
-    def record_delivery(self, due: Due, now: float, *, arrived: bool) -> None:
+    def record_delivery(self, due: PendingMatches, now: float, *, arrived: bool) -> None:
         """A callback was called about these."""
         statement = update(SearchHit).where(
             SearchHit.search_id == due.search.id,
@@ -191,7 +191,7 @@ class SavedSearches:
     def _found(self, saved: SavedSearch, recording: Recording) -> list[tuple[float, str]]:
         question, speaker = of_speakers(saved.question)
         query = operators.read(question)
-        if query.narrows and recording.id not in self._passages.recordings_of(EVERYONE, query):
+        if query.has_filters and recording.id not in self._passages.recordings_of(EVERYONE, query):
             return []
         scope = Scope(None, (recording.id,), (speaker,) if speaker else ())
         found = search(
@@ -206,5 +206,5 @@ class SavedSearches:
         return [
             (match.row.start_s, match.row.text)
             for match in found.matches
-            if match.sure and match.how == "all" and not query.leaves_out(match.row.text)
+            if match.sure and match.how == "all" and not query.excludes(match.row.text)
         ]

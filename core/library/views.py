@@ -106,7 +106,7 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class News:
+class Activity:
     """What ended since somebody was here, and what is under way."""
 
     ready: int
@@ -320,7 +320,7 @@ def _sums(database: Database, principal: Principal) -> list[_Sum]:
         ]
 
 
-def news(database: Database, principal: Principal, since: float) -> News:
+def news(database: Database, principal: Principal, since: float) -> Activity:
     """What became of work since then (unix seconds)."""
     ready, failed = Task.status == TaskStatus.COMPLETED, Task.status == TaskStatus.FAILED
     ended = (
@@ -337,7 +337,7 @@ def news(database: Database, principal: Principal, since: float) -> News:
     with database.read() as session:
         done, done_s, broken = session.execute(visible_to(ended, principal, Task)).one()
         unfinished = session.scalar(visible_to(under_way, principal, Task)) or 0
-    return News(done, done_s or 0.0, broken, unfinished)
+    return Activity(done, done_s or 0.0, broken, unfinished)
 
 
 def attention(database: Database, principal: Principal) -> Attention:

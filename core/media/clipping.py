@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from core.media import container as containers
 from core.media.container import RAW, Refused
 from core.media.measuring import pictures
-from core.media.reading import Breaks, Clock, Reader
+from core.media.reading import Clock, DamagedPlaces, Reader
 from core.storage.blobs import DISK_FULL
 
 CLIP = "clip.tmp"
@@ -146,7 +146,7 @@ def _read(
         track.clock.seconds = at_s
         track.clock.restart(begin_s)
     open_ = set(tracks)
-    for index, frames in Reader(part, list(streams), Breaks(), hint).frames():
+    for index, frames in Reader(part, list(streams), DamagedPlaces(), hint).frames():
         for frame in frames:
             if tracks[index].add(frame) * cut.rate > cut.end:
                 open_.discard(index)

@@ -43,7 +43,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Raw:
+class HeaderlessFormat:
     """Sound without any header: only the ending of its name tells what it is."""
 
     demuxer: str
@@ -53,13 +53,13 @@ class Raw:
 
 
 RAW: Final = {
-    "mulaw": Raw("mulaw", 8000),
-    "alaw": Raw("alaw", 8000),
-    "g722": Raw("g722", 16_000),
-    "g729": Raw("g729", 8000),
-    "sln": Raw("s16le", 8000),
-    "sln16": Raw("s16le", 16_000),
-    "vox": Raw("u8", 4000, "adpcm_ima_oki"),  # Dialogic's ADPCM: two samples a byte
+    "mulaw": HeaderlessFormat("mulaw", 8000),
+    "alaw": HeaderlessFormat("alaw", 8000),
+    "g722": HeaderlessFormat("g722", 16_000),
+    "g729": HeaderlessFormat("g729", 8000),
+    "sln": HeaderlessFormat("s16le", 8000),
+    "sln16": HeaderlessFormat("s16le", 16_000),
+    "vox": HeaderlessFormat("u8", 4000, "adpcm_ima_oki"),  # Dialogic's ADPCM: two samples a byte
 }
 """Telephone sound by our own names."""
 _SIGNED = (b"RIFF", b"RF64", b"riff", b"ID3", b"OggS", b"fLaC", b".snd", b"FORM", b"caff", b"#!AMR")
@@ -117,7 +117,7 @@ def open_file(descriptor: int, hint: str = "") -> InputContainer:
     return container
 
 
-def opened(file: Header, raw: Raw | None = None) -> InputContainer:
+def opened(file: Header, raw: HeaderlessFormat | None = None) -> InputContainer:
     """The container in a file. Raises Refused."""
     whitelists = {"protocol_whitelist": "file", "format_whitelist": raw.demuxer if raw else FORMATS}
     rate = {"sample_rate": str(raw.rate)} if raw and raw.demuxer not in {"g722", "g729"} else {}

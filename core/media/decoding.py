@@ -19,7 +19,7 @@ from core.media import container as containers
 from core.media import tracks as track_choice
 from core.media.container import Refused
 from core.media.measuring import stated_s
-from core.media.reading import Breaks, Clock, Reader, Sink, mix
+from core.media.reading import Clock, DamagedPlaces, Reader, Sink, mix
 from core.media.tracks import Track
 from core.media.waveform import SAMPLE_RATE
 from core.storage.blobs import DISK_FULL
@@ -83,7 +83,7 @@ class TrackSinks:
         max_samples: int,
     ) -> None:
         self.first_s = math.inf
-        self.breaks = Breaks()
+        self.breaks = DamagedPlaces()
         self.numbers = [track.number for track, _ in selected_streams]
         self.clocks = [Clock(None) for _ in selected_streams]
         self.sinks = [Sink([_open_pcm(stack, name) for name in group], max_samples) for group in names]

@@ -31,7 +31,7 @@ APART_S = 5.0
 MOST_BREAKS = 100
 
 
-class Breaks:
+class DamagedPlaces:
     """Seconds at which a file was damaged, in order."""
 
     def __init__(self) -> None:
@@ -84,7 +84,7 @@ class Reader:
         self,
         container: InputContainer,
         streams: Sequence[AudioStream | VideoStream],
-        breaks: Breaks,
+        breaks: DamagedPlaces,
         hint: str = "",
     ) -> None:
         self.now_s = 0.0

@@ -20,7 +20,7 @@ from core.media import container as containers
 from core.media.container import Refused
 from core.media.decoding import ProgressCallback, TrackSinks, blocks, write_frames
 from core.media.measuring import pictures
-from core.media.reading import Breaks, Reader, mix
+from core.media.reading import DamagedPlaces, Reader, mix
 from core.media.waveform import SAMPLE_RATE
 from core.storage.blobs import DISK_FULL
 
@@ -71,7 +71,7 @@ def _copied(
     start_s = Fraction(cast("int | None", container.start_time) or 0, 1_000_000)
     with av.open(COPY, "w", format=to, container_options=_OPTIONS[to]) as out:
         places = {stream.index: out.add_stream_from_template(stream) for stream in (sound, *video_streams)}
-        reader = Reader(container, [sound, *video_streams], Breaks())
+        reader = Reader(container, [sound, *video_streams], DamagedPlaces())
         for n, packet in enumerate(_from_zero(reader.packets(), start_s)):
             if packet.stream.index == sound.index:
                 reader.now_s = float((packet.dts or 0) * packet.time_base)
@@ -126,7 +126,7 @@ def _video_packets(
     container = containers.open_file(descriptor)
     stream = cast("VideoStream", container.streams[video_streams[0].index])
     start_s = Fraction(cast("int | None", container.start_time) or 0, 1_000_000)
-    return stream, _from_zero(Reader(container, [stream], Breaks()).packets(), start_s)
+    return stream, _from_zero(Reader(container, [stream], DamagedPlaces()).packets(), start_s)
 
 
 def _write(

@@ -25,7 +25,7 @@ from core.media import measuring
 from core.media.clipping import clip
 from core.media.container import RAW, Refused, dated, described, open_file, sounds
 from core.media.decoding import decode
-from core.media.reading import Breaks, Reader
+from core.media.reading import DamagedPlaces, Reader
 from core.media.remuxing import remux
 from core.media.waveform import SAMPLE_RATE
 
@@ -123,7 +123,7 @@ def _probe(container: InputContainer, descriptor: int, request: dict[str, Any]) 
     streams = sounds(container)
     stated_s = measuring.stated_s(container, streams[0], descriptor)
     most = 1 if stated_s is not None else measuring.COUNTED_PACKETS[request["task"]]
-    count = measuring.count(Reader(container, streams[:1], Breaks(), request["hint"]), most)
+    count = measuring.count(Reader(container, streams[:1], DamagedPlaces(), request["hint"]), most)
     guessed_s = measuring.guessed_s(container, count) if stated_s is None else None
     whole = stated_s is not None or count.whole
     name, hint = container.format.name.split(",")[0], RAW.get(request["hint"])

@@ -22,7 +22,7 @@ from core.monitor.alarms import Alarm, AlarmKind
 from core.monitor.decisions import Decision
 from core.monitor.failures import Group
 from core.monitor.health import Coverage, HealthSources
-from core.monitor.monitor import Delayed, Now, Running
+from core.monitor.monitor import Delayed, MonitorSnapshot, Running
 from core.orders.batch_view import BatchSummary
 from core.principal import Principal
 from core.queue import history
@@ -290,7 +290,7 @@ def _running(one: Running) -> RunningFact:
     )
 
 
-def _queues(now: Now) -> list[QueueFact]:
+def _queues(now: MonitorSnapshot) -> list[QueueFact]:
     waiting = {one.queue: one for one in now.waiting}
     later = {queue: one.jobs for queue, one in now.postponed.items()}
     return [
@@ -337,7 +337,7 @@ def _failure(group: Group, language: str) -> FailureFact:
     )
 
 
-def _workers(now: Now) -> list[WorkerFact]:
+def _workers(now: MonitorSnapshot) -> list[WorkerFact]:
     busy: dict[str | None, list[str]] = defaultdict(list)
     for one in now.running:
         busy[one.job.worker].append(one.job.id)

@@ -13,7 +13,7 @@ from core.i18n import catalogue
 from core.i18n.catalogue import gettext
 from core.monitor import alarms, decisions, failures, monitor
 from core.monitor.alarms import Alarm, AlarmSources
-from core.monitor.monitor import Delayed, Now, Running, Waiting
+from core.monitor.monitor import Delayed, MonitorSnapshot, Running, Waiting
 from core.principal import Principal
 from core.queue.queues import QUEUES
 
@@ -74,14 +74,14 @@ def _alarm(alarm: Alarm, language: str) -> Shown:
     }
 
 
-def _summary(now: Now, language: str) -> str:
+def _summary(now: MonitorSnapshot, language: str) -> str:
     if now.done_in_s is None or now.done_in_s < 1:
         return ""
     done = catalogue.duration(now.done_in_s, language)
     return gettext("At this speed all sound is transcribed in {time}.", language, time=done)
 
 
-def _batches(now: Now, language: str) -> str:
+def _batches(now: MonitorSnapshot, language: str) -> str:
     if not now.batches:
         return ""
     return catalogue.ngettext(

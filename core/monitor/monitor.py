@@ -88,7 +88,7 @@ class Postponed:
 
 
 @dataclass(frozen=True)
-class Now:
+class MonitorSnapshot:
     """Everything at one moment."""
 
     running: list[Running]
@@ -113,7 +113,7 @@ class Now:
         return bool(self.running or self.waiting)
 
 
-def now(database: Database, principal: Principal) -> Now:
+def now(database: Database, principal: Principal) -> MonitorSnapshot:
     """What runs and waits."""
     at = time.time()
     alive = workers.alive(database)
@@ -121,7 +121,7 @@ def now(database: Database, principal: Principal) -> Now:
         paused_queues = queues.paused(session)
         running = _running(session, principal)
         ears = [worker.queue for worker in alive if worker.queue not in paused_queues]
-        return Now(
+        return MonitorSnapshot(
             running=running,
             waiting=_waiting(session, principal, at, paused_queues, alive),
             delayed=[Delayed(*row) for row in session.execute(_delayed(principal, at))],

@@ -127,7 +127,7 @@ def test(principal: Principal, settings: Settings, breakers: Breakers, name: str
     except StenogramError as error:
         breakers.failed_test(name, error, provider.line.fingerprint)
         return Tested(False, error=error)
-    breakers.worked(name, latency_s, provider.line.fingerprint)
+    breakers.record_success(name, latency_s, provider.line.fingerprint)
     return Tested(True, latency_s)
 
 

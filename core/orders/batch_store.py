@@ -245,7 +245,7 @@ class BatchStore(Transitions[Batch]):
             )
             hashes = list(session.scalars(query))
             if error is None and batch.requested_action in (BatchAction.NONE, BatchAction.LATE):
-                embedding_requests.put_back(session, batch.id)
+                embedding_requests.requeue(session, batch.id)
                 return []
             return _send_on(session, batch, dict.fromkeys(hashes, str(error or "cancelled")))
 
@@ -265,7 +265,7 @@ class BatchStore(Transitions[Batch]):
             failure = record(Code.BATCH_FAILED, why=why)
             self.transition(session, batch, state, Money.DISPUTED, finished_at=self.now(), error=failure)
             embedding_requests.fail(session, {request.hash: why for request in requests})
-            embedding_requests.put_back(session, batch.id)
+            embedding_requests.requeue(session, batch.id)
             self._halves(session, embedder, embedding_requests.still_waiting(session, requests))
             hit("replan.before_commit")
         hit("replan.after_commit")
@@ -317,7 +317,7 @@ def _send_on(session: Session, batch: Batch, errors: Mapping[str, str]) -> list[
     if batch.requested_action == BatchAction.SYNC:
         return embedding_requests.leave_batches(session, list(errors))
     if batch.requested_action == BatchAction.LATE:
-        embedding_requests.put_back(session, batch.id)
+        embedding_requests.requeue(session, batch.id)
         return []
     embedding_requests.fail(session, errors, spent=batch.requested_action == BatchAction.CANCEL)
     return []

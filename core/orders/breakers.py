@@ -63,14 +63,14 @@ class Breakers:
         try:
             yield
         except (ProviderRefused, ProviderBusy) as error:
-            if _theirs(error, account):
+            if _is_fault_of_provider(error, account):
                 self._failed(name, error)
             raise
         except Rejected as error:
-            if _theirs(error, account):
-                self.worked(name)  # it answered: what was asked is at fault
+            if _is_fault_of_provider(error, account):
+                self.record_success(name)  # it answered: what was asked is at fault
             raise
-        self.worked(name)
+        self.record_success(name)
 
     def state(self, name: str) -> Breaker:
         """How a provider answered lately."""
@@ -79,7 +79,7 @@ class Breakers:
                 provider=name, fingerprint="", failures=0, refused=False, open_until=0.0
             )
 
-    def worked(self, name: str, latency_s: float | None = None, fingerprint: str = "") -> None:
+    def record_success(self, name: str, latency_s: float | None = None, fingerprint: str = "") -> None:
         """A call was answered; `latency_s` and the key's fingerprint if it was a test of the connection."""
         state: dict[str, object] = {"failures": 0, "refused": False, "open_until": 0.0, "error": None}
         if latency_s is None:
@@ -153,6 +153,6 @@ class Breakers:
         return max(min(LONGEST_PAUSE_S, grown), error.retry_after_s or 0.0)
 
 
-def _theirs(error: StenogramError, account: ProviderAccount) -> bool:
+def _is_fault_of_provider(error: StenogramError, account: ProviderAccount) -> bool:
     """Whether this provider said so, and not our disk or the object store."""
     return error.provider is not None and error.provider.name == account.provider.name

@@ -73,7 +73,7 @@ PictureNotifier = Callable[[str], None]
 """Wakes a worker for a picture (its id). May lose it: the periodic task finds it."""
 
 
-def notify_nobody(_cover_id: str) -> None:
+def no_notification(_cover_id: str) -> None:
     """Wake nobody: the periodic task looks, some seconds later."""
 
 

@@ -283,7 +283,7 @@ def overdue(session: Session, now: float) -> list[str]:
     )
 
 
-def put_back(session: Session, batch_id: str) -> None:
+def requeue(session: Session, batch_id: str) -> None:
     """A batch gives up its texts before they were paid for: they wait again, no try is counted."""
     statement = update(EmbeddingRequestRow).where(
         EmbeddingRequestRow.batch_id == batch_id, EmbeddingRequestRow.state == EmbeddingRequestState.SENT

@@ -76,7 +76,7 @@ class Pictures:
         self.address = settings.runpod_image_url.rstrip("/").removesuffix("/run")
         self.timeout_s = settings.runpod_timeout_s
         self.gpu = settings.runpod_gpu
-        self.comfy = settings.runpod_image_worker == "comfyui"
+        self.uses_comfyui = settings.runpod_image_worker == "comfyui"
         self.http = HttpClient(RUNPOD, settings.runpod_api_key, "RUNPOD_API_KEY")
         self._plain = HttpClient(RUNPOD, type(settings.runpod_api_key)(""), "RUNPOD_API_KEY")
 
@@ -94,7 +94,10 @@ class Pictures:
         if not readiness.ready:
             raise Rejected(Code.PROVIDER_NOT_READY, reason=readiness.reason)
         policy = {"executionTimeout": ceil(self.timeout_s * 1000), "ttl": ceil(TTL_S * 1000)}
-        order = {"input": comfy(options) if self.comfy else sdxl(options), "policy": policy}
+        order = {
+            "input": comfyui_workflow(options) if self.uses_comfyui else sdxl(options),
+            "policy": policy,
+        }
         return self.http.ask("POST", f"{self.address}/run", json=order).text("id")
 
     def poll(self, remote_id: str) -> PictureReport:
@@ -162,7 +165,7 @@ def sdxl(options: PictureOptions) -> dict[str, Any]:
     return inputs if options.seed < 0 else {**inputs, "seed": options.seed}
 
 
-def comfy(options: PictureOptions) -> dict[str, Any]:
+def comfyui_workflow(options: PictureOptions) -> dict[str, Any]:
     """Input of worker-comfyui: the smallest graph that makes one picture."""
     seed = options.seed if options.seed >= 0 else random.randrange(SEEDS)
     sampler = "euler_ancestral" if options.scheduler.lower().endswith(" a") else options.sampler_name.lower()

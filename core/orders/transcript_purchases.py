@@ -257,11 +257,11 @@ class TranscriptLifecycle(OrderLifecycle[Order, Speech]):
             case OrderState.SUBMITTED:
                 self.poll(order)
             case OrderState.HELD:
-                self.look_again(order)
+                self.recheck(order)
             case OrderState.FAILED:
                 raise transcript_orders.failure(order)
 
-    def look_again(self, order: Order) -> None:
+    def recheck(self, order: Order) -> None:
         """While a person thinks about a held order, its answer may come after all."""
         remote_order = self.find(order)
         if order.remote_id is not None and (remote_order is None or remote_order.result is None):

@@ -18,7 +18,7 @@ from core.orders.transcript_purchases import RemoteTranscription, TranscriptionJ
 from core.queue.jobs import Claim, JobQueue
 from core.speech import channels
 from core.speech.channels import Channels
-from core.speech.engine import Engine, RemoteEngine, spoken, transcribe_groups, tuned
+from core.speech.engine import Engine, RemoteEngine, spoken, transcribe_groups, with_options
 from core.speech.vad import Span
 from core.transcripts import transcripts as transcript_rows
 from core.transcripts.transcripts import Planned, Transcripts
@@ -48,7 +48,7 @@ class RetranscribeStage:
         recording, task = self._recordings.of_task(claim.task_id)
         transcript = self._transcripts.get(task.transcript_id)
         excerpt = Excerpt.of(task.excerpt or {})
-        engine = tuned(
+        engine = with_options(
             self._engines[transcript.engine],
             translate=transcript.translate,
             temperature=0.0,

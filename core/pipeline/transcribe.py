@@ -19,7 +19,7 @@ from core.queue import workers
 from core.queue.jobs import Claim, JobQueue
 from core.speech import channels
 from core.speech.channels import Channels
-from core.speech.engine import Engine, LocalEngine, RemoteEngine, spoken, transcribe_groups, tuned
+from core.speech.engine import Engine, LocalEngine, RemoteEngine, spoken, transcribe_groups, with_options
 from core.transcripts import transcripts as transcript_rows
 from core.transcripts.transcripts import Transcripts
 
@@ -52,7 +52,7 @@ class TranscribeStage:
         recording, task = self._recordings.of_task(claim.task_id)
         transcript = self._transcripts.get(task.transcript_id)
         engine = self._engines[self._transcripts.next_engine(transcript.id) or transcript.engine]
-        engine = tuned(
+        engine = with_options(
             engine,
             translate=transcript.translate,
             temperature=transcript.temperature,
@@ -88,7 +88,7 @@ class TranscribeStage:
             return False
         pending = self._transcripts.pending(transcript.id, engine.name)
         if pending and isinstance(engine, LocalEngine):
-            workers.tell_device(self._database, engine.device_reason())
+            workers.record_device(self._database, engine.device_reason())
         languages = dict.fromkeys(segment.language or transcript.language for segment in pending)
         for language in languages:
             segments = [each for each in pending if (each.language or transcript.language) == language]

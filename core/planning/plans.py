@@ -242,10 +242,10 @@ def _reader(path: Path) -> Callable[[], AbstractContextManager[Path]]:
 
 def _temporary_file(file: Held) -> Callable[[], AbstractContextManager[Path]]:
     @contextmanager
-    def spilled() -> Iterator[Path]:
+    def spooled() -> Iterator[Path]:
         with tempfile.NamedTemporaryFile(prefix="stenogram-") as copy:
             copy.write(file.getbuffer())
             copy.flush()
             yield Path(copy.name)
 
-    return spilled
+    return spooled

@@ -173,7 +173,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Past:
+class PeriodHistory:
     """One period: a slot for each span, kind and outcome that occurred, and timings by kind."""
 
     period: Period
@@ -187,7 +187,7 @@ class Past:
         return heard_s / self.period.seconds
 
 
-def past(database: Database, name: str, now: float, queue: str = "", kind: str = "") -> Past:
+def past(database: Database, name: str, now: float, queue: str = "", kind: str = "") -> PeriodHistory:
     """What ended within one of PERIODS before `now`."""
     period = PERIODS[name]
     where = [Tally.queue == queue] if queue else []
@@ -200,7 +200,7 @@ def past(database: Database, name: str, now: float, queue: str = "", kind: str =
             for row in session.execute(slots.where(Tally.measure == Measure.ENDED).order_by(Tally.at))
         ]
         coarse = [*where, *_within(period, period.coarse_s, now)]
-        return Past(period, found, _timings(found, _steps(session, coarse)))
+        return PeriodHistory(period, found, _timings(found, _steps(session, coarse)))
 
 
 def _within(period: Period, span_s: int, now: float) -> list[ColumnElement[bool]]:

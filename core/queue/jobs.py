@@ -295,7 +295,7 @@ class JobQueue:
             self.defer(session, claim, GIVEN_WAY_S)
         return True
 
-    def put_back(self, claim: Claim) -> None:
+    def requeue(self, claim: Claim) -> None:
         """An orderly stop in the middle: the job is ready again and lost nothing."""
         with self._database.write() as session:
             if changed(

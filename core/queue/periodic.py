@@ -120,7 +120,7 @@ class PeriodicTasks:
         """Do it unless somebody is at it; keep when, how long and what went wrong."""
         began = self.now()
         free = update(PeriodicTask).where(
-            PeriodicTask.name == name, or_(PeriodicTask.worker == "", _vanished(began))
+            PeriodicTask.name == name, or_(PeriodicTask.worker == "", _is_orphaned(began))
         )
         with self._database.write() as session:
             if not changed(session, free.values(worker=worker, began_at=began)):
@@ -162,7 +162,7 @@ class PeriodicTasks:
             )
 
 
-def _vanished(now: float) -> ColumnElement[bool]:
+def _is_orphaned(now: float) -> ColumnElement[bool]:
     """Nobody has lately seen the process that is at a chore; one born later has only its name."""
     alive = select(Worker.name).where(Worker.name == PeriodicTask.worker, Worker.seen_at > now - ALIVE_S)
     return and_(

@@ -27,7 +27,7 @@ def note(database: Database, workers: Sequence[Worker]) -> None:
         session.execute(delete(Worker).where(Worker.seen_at < database.now() - FORGET_S))
 
 
-def tell_device(database: Database, reason: str) -> None:
+def record_device(database: Database, reason: str) -> None:
     """Remember what workers of this machine compute with, and why."""
     with database.write() as session:
         upsert(session, KeyValue(name=DEVICE + socket.gethostname(), value=reason))

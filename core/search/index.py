@@ -330,7 +330,7 @@ class Index:
         Waits until there is enough of it, or `after_rows` new rows.
         """
         self._open(WORDS)
-        tidied = [self._tidied(name, after_rows) for name in self._names()]
+        tidied = [self._compacted(name, after_rows) for name in self._names()]
         return all(tidied) and self._gathered()
 
     def check(self) -> dict[str, int]:
@@ -422,7 +422,7 @@ class Index:
                 self._gather(lance.create(self._connected(), WORDS, schema, lance.reader(schema, rows)))
             self._connected().drop_table(earlier)
 
-    def _tidied(self, name: str, after_rows: int | None) -> bool:
+    def _compacted(self, name: str, after_rows: int | None) -> bool:
         try:
             with self._writing():
                 lance.optimize(self._open(name), after_rows)

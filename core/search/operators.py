@@ -45,12 +45,12 @@ class SearchQuery:
         return [value.casefold() for field, value in self.fields if field == name]
 
     @property
-    def narrows(self) -> bool:
+    def has_filters(self) -> bool:
         """Whether only some recordings are asked about."""
         bounds = (self.before, self.after, self.longer_s, self.shorter_s)
         return bool(self.tags or self.fields) or any(bound is not None for bound in bounds)
 
-    def leaves_out(self, text: str) -> bool:
+    def excludes(self, text: str) -> bool:
         """Whether a passage says what is not wanted, in any form of the word."""
         words = terms.distinct(text, with_numbers=False) if self.without else frozenset()
         return any(term in words for word in self.without for term in terms.of_word(stems.fold(word)))

@@ -145,7 +145,7 @@ class SearchService:
     def _search(self, principal: Principal, question: str, mode: str, limit: int, scope: Scope) -> Found:
         asked_for = operators.read(question)
         question = asked_for.text
-        if asked_for.narrows:
+        if asked_for.has_filters:
             fit = self._passages.recordings_of(principal, asked_for)
             fit = [each for each in fit if each in (scope.recording_ids or (each,))][:MOST_RECORDINGS]
             if not fit:
@@ -158,7 +158,7 @@ class SearchService:
         if mode != "meaning":
             result = self._also_in_other_words(principal, result, question, scope, limit)
         if asked_for.without:
-            selected = (match for match in result.matches if not asked_for.leaves_out(match.row.text))
+            selected = (match for match in result.matches if not asked_for.excludes(match.row.text))
             result = replace(result, matches=tuple(selected))
         loose = [match for match in result.matches if mode != "words" and match.how in {"", "any"}][:AIMED]
         spoken = [match for match in result.matches if match.why != "meaning" or match in loose]

@@ -136,7 +136,7 @@ class ModelDownloads:
             self._beside[name] = local.begin_download(name, self._folder)
         code = self._beside[name].poll()
         if code is not None:
-            self._note(name, error=as_json(local.not_brought(name)) if code else None)
+            self._note(name, error=as_json(local.download_failed(name)) if code else None)
             self._end_beside(name)
 
     def _end_beside(self, name: str) -> None:

@@ -140,7 +140,7 @@ class TunableEngine(Engine, Protocol):
     varies: bool
     """Whether it takes a temperature."""
 
-    def tuned(self, *, translate: bool, temperature: float, hints: str = "") -> Engine:
+    def with_options(self, *, translate: bool, temperature: float, hints: str = "") -> Engine:
         """The same engine, asked so. `temperature` is 0 to 1: how much chance decides between words.
 
         `hints` are names and words that may be said; engines that take none are as good without.
@@ -154,17 +154,17 @@ class Tunable:
     temperature = 0.0
     hints = ""
 
-    def tuned(self, *, translate: bool, temperature: float, hints: str = "") -> Self:
+    def with_options(self, *, translate: bool, temperature: float, hints: str = "") -> Self:
         """A copy: nobody else's engine is changed."""
         engine = copy.copy(self)
         engine.translate, engine.temperature, engine.hints = translate, temperature, hints
         return engine
 
 
-def tuned(engine: Engine, *, translate: bool, temperature: float, hints: str = "") -> Engine:
+def with_options(engine: Engine, *, translate: bool, temperature: float, hints: str = "") -> Engine:
     """The engine as it is asked for; one that has no chance to play with is left as it is."""
     if isinstance(engine, TunableEngine) and (translate or temperature or hints):
-        return engine.tuned(translate=translate, temperature=temperature, hints=hints)
+        return engine.with_options(translate=translate, temperature=temperature, hints=hints)
     return engine
 
 

@@ -100,7 +100,7 @@ def replay(segments: Sequence[TranscribedSegment], steps: Iterable[TextStep]) ->
     return [replace(one, n=n) for n, one in enumerate(found)]
 
 
-def standing(steps: Sequence[TextStep]) -> tuple[list[TranscribedSegment], set[str]]:
+def effective_segments(steps: Sequence[TextStep]) -> tuple[list[TranscribedSegment], set[str]]:
     """Segments that people made and that hold, and the ids of all that something else stands for."""
     stands, replaced_ids = _current_segments(steps)
     new_segments = [one for step in steps for one in step.into]
@@ -142,10 +142,10 @@ def timed(segment: TranscribedSegment) -> tuple[Word, ...]:
     """Its words; where nobody heard them apart, each has its share of the time, by letters."""
     if segment.words:
         return segment.words
-    return tuple(spread(segment.text.split(), segment.start_s, segment.end_s))
+    return tuple(distribute_words(segment.text.split(), segment.start_s, segment.end_s))
 
 
-def spread(texts: Sequence[str], start_s: float, end_s: float) -> list[Word]:
+def distribute_words(texts: Sequence[str], start_s: float, end_s: float) -> list[Word]:
     """New words between two moments, each with its share of the time, by letters."""
     letters = sum(len(text) for text in texts) or 1
     found, done = [], 0
@@ -179,7 +179,7 @@ def aligned(old: Sequence[Word], texts: Sequence[str]) -> list[tuple[Word, int]]
             pairs = zip(old[a:a_end], new, range(a, a_end), strict=True)
             aligned_words += [(_as(word, text), at) for word, text, at in pairs]
         elif tag != "delete":
-            words = spread(new, old[a].start_s, old[a_end - 1].end_s)
+            words = distribute_words(new, old[a].start_s, old[a_end - 1].end_s)
             aligned_words += [(word, min(a + n, a_end - 1)) for n, word in enumerate(words)]
     return aligned_words
 
@@ -202,7 +202,7 @@ def _inserted(
         before, place = aligned_words[-1]
         start_s, end_s = (before.start_s + before.end_s) / 2, max(before.end_s, end_s)
         aligned_words[-1] = (replace(before, end_s=round(start_s, 3)), place)
-    return [(word, max(0, at - 1)) for word in spread(texts, start_s, end_s)]
+    return [(word, max(0, at - 1)) for word in distribute_words(texts, start_s, end_s)]
 
 
 Whole = Mapping[str, TranscribedSegment]
@@ -218,7 +218,7 @@ def rewrite(whole: Whole, pieces: Sequence[TranscribedSegment], text: str, how: 
     new: list[list[Word]] = [[] for _ in pieces]
     for word, at in aligned([word for _, word in owners], texts):
         new[owners[at][0] if owners else 0].append(word)
-    return reworded(whole, list(zip(pieces, new, strict=True)), how)
+    return reworded_steps(whole, list(zip(pieces, new, strict=True)), how)
 
 
 def merged(pieces: Sequence[TranscribedSegment], heard: Sequence[Word]) -> list[list[Word]]:
@@ -253,7 +253,7 @@ def _within(piece: TranscribedSegment, word: Word) -> Word:
     return Word(word.text, round(start_s, 3), round(end_s, 3), None, Mark.CORRECTED)
 
 
-def reworded(
+def reworded_steps(
     whole: Whole, words_of_segments: Sequence[tuple[TranscribedSegment, Sequence[Word]]], how: How
 ) -> list[TextStep]:
     """Each piece has these words now: a step for each segment that changes."""

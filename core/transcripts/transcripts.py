@@ -367,7 +367,9 @@ def text_steps(session: Session, recording_id: str, transcript_id: str) -> list[
 
 def _corrected(rows: Iterable[Segment], steps: Iterable[EditRow]) -> list[TranscribedSegment]:
     """Some segments of a recording as they read now, and all that people made."""
-    new_segments, replaced_ids = corrections.standing([corrections.from_json(step.edit) for step in steps])
+    new_segments, replaced_ids = corrections.effective_segments(
+        [corrections.from_json(step.edit) for step in steps]
+    )
     return [
         one for one in (_segment(0, row, None) for row in rows) if one.segment_id not in replaced_ids
     ] + new_segments

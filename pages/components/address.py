@@ -63,7 +63,7 @@ def tell(key: str) -> None:
         st.session_state[key] = st.session_state[key]
 
 
-def overtaken() -> bool:
+def is_stale_run() -> bool:
     """Whether the address of this run is older than what people see, and moves nothing."""
     return bool(st.session_state.get(CHANGED))
 
@@ -81,7 +81,7 @@ def follow(name: str, key: str, usual: str = "", allowed: Container[str] | None 
     value = st.query_params.get(name, usual)
     if allowed is not None and value not in allowed:
         value = usual
-    moved = st.session_state.get(_written(name)) != value and not overtaken()
+    moved = st.session_state.get(_written(name)) != value and not is_stale_run()
     state_value = st.session_state.get(key)
     if state_value is None or moved or (allowed is not None and state_value not in allowed):
         st.session_state[key] = value
@@ -142,7 +142,7 @@ def page(name: str) -> int:
     """Which page of a list is asked for, from 1; `pages` draws the choice below the list."""
     value = st.query_params.get(name, "1")
     number = int(value) if value.isdecimal() and int(value) else 1
-    moved = st.session_state.get(_written(name)) != value and not overtaken()
+    moved = st.session_state.get(_written(name)) != value and not is_stale_run()
     if name not in st.session_state or moved:
         st.session_state[name] = number
         st.session_state[_written(name)] = value

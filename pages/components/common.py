@@ -322,13 +322,13 @@ SIGNED = re.compile(r"[+−-][\d\s.,]+%?")
 def table(rows: Sequence[Any] | pd.DataFrame, **options: Any) -> Any:
     """A table to look at. Its toolbar saves it as CSV, in which nothing is to be computed."""
     options = {"placeholder": ""} | options  # instead of "None"
-    return st.dataframe(pd.DataFrame(rows).map(harmless_cell), hide_index=True, **options)
+    return st.dataframe(pd.DataFrame(rows).map(without_formulas_in_cell), hide_index=True, **options)
 
 
-def harmless_cell(value: object) -> object:
+def without_formulas_in_cell(value: object) -> object:
     """What a spreadsheet would compute, so that it does not."""
     if isinstance(value, str) and not SIGNED.fullmatch(value):
-        return spreadsheets.harmless(value, spreadsheets.JOINER)
+        return spreadsheets.without_formulas(value, spreadsheets.JOINER)
     return value
 
 

@@ -54,7 +54,7 @@ def offered(answer: Answer) -> list[str]:
     return [name for name, (leg, _) in scenarios if leg.blocked is None or leg.blocked.code != OUT_OF_REACH]
 
 
-def suppose(answer: Answer) -> None:
+def assumption_controls(answer: Answer) -> None:
     """What the comparison supposes and may be changed: the worth of waiting, and who transcribes."""
     left, right = st.columns(2)
     with left:
@@ -175,7 +175,7 @@ def _between(answer: Answer, compared: Comparison) -> None:
         st.html(
             f"{_saving(answer, compared)}<p class='advice'>{escape(plan.sentence(answer, compared.advice))}</p>"
         )
-        if turn := turning(answer, compared):
+        if turn := break_even_sentence(answer, compared):
             st.html(f'<p class="quiet">{escape(turn)}</p>')
 
 
@@ -193,7 +193,7 @@ def _saving(answer: Answer, compared: Comparison) -> str:
     ).join(('<div class="saving">', "</div>"))
 
 
-def turning(answer: Answer, compared: Comparison) -> str:
+def break_even_sentence(answer: Answer, compared: Comparison) -> str:
     """From which volume on batch pays, at what an hour of waiting was said to be worth."""
     worth = plan.cash(answer, compared.waiting_usd, exact=True)
     if compared.pays_from is None:

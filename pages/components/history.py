@@ -16,7 +16,7 @@ from core.i18n.messages import N_
 from core.monitor import job_list, monitor
 from core.monitor.job_list import Detail, Stage
 from core.queue import history
-from core.queue.history import DAY, Past, Timing
+from core.queue.history import DAY, PeriodHistory, Timing
 from core.queue.queues import QUEUES
 from pages.components import address, charts, common
 from pages.components.common import (
@@ -96,7 +96,7 @@ TEXTS = (N_("Ran: 50%, 95%"), N_("Waited: 50%, 95%"), N_("Speed"))
 """Columns of numbers that are written with their units."""
 
 
-def _ends(past: Past, period: str) -> alt.Chart:
+def _ends(past: PeriodHistory, period: str) -> alt.Chart:
     titles = {name: gettext(text) for name, text in ENDS.items()}
     rows = [
         {"at": utc(slot.at), "outcome": titles[_end(slot.outcome)], "jobs": slot.jobs}
@@ -115,7 +115,7 @@ def _ends(past: Past, period: str) -> alt.Chart:
     )
 
 
-def _sound(past: Past, period: str) -> alt.Chart:
+def _sound(past: PeriodHistory, period: str) -> alt.Chart:
     hours = past.period.span_s / 3600
     rows = [
         {"at": utc(slot.at), "sound": slot.audio_s / 3600 / hours}
@@ -127,7 +127,7 @@ def _sound(past: Past, period: str) -> alt.Chart:
     return _bars(frame, past, period).encode(y=sound, color=alt.value(COLOURS[RunOutcome.DONE]))
 
 
-def _bars(frame: pd.DataFrame, past: Past, period: str) -> alt.Chart:
+def _bars(frame: pd.DataFrame, past: PeriodHistory, period: str) -> alt.Chart:
     ends = [utc(time.time() - past.period.seconds), utc(time.time())]
     days = past.period.span_s == DAY  # days are counted by UTC
     frame = frame.assign(until=frame["at"] + pd.Timedelta(seconds=past.period.span_s * 0.9))

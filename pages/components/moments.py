@@ -188,7 +188,7 @@ def card(
                 width="stretch",
             )
             if collection and common.may_change():
-                _mover(kept_moment, collection, place, last=last)
+                _move_buttons(kept_moment, collection, place, last=last)
         if moment.text:
             st.markdown(f"> {plain(moment.text)}")
         if moment.note:
@@ -296,7 +296,7 @@ def _delete(kept_moment: Kept) -> None:
             st.rerun()
 
 
-def _mover(kept_moment: Kept, collection: Collection, place: int, *, last: bool) -> None:
+def _move_buttons(kept_moment: Kept, collection: Collection, place: int, *, last: bool) -> None:
     """Up, down and out of a collection."""
     service, id_ = application().kept_moments, kept_moment.moment.id
     for step, icon, name, off in (

@@ -72,7 +72,7 @@ def settle() -> None:
     written = st.session_state.get(WRITTEN, {})
     for name, usual in SCENARIO.items():
         value = st.query_params.get(name)
-        moved = value is not None and value != written.get(name) and not address.overtaken()
+        moved = value is not None and value != written.get(name) and not address.is_stale_run()
         if st.session_state.get(name) is None or moved or not _is_one(name, st.session_state[name]):
             st.session_state[name] = _read(name, value, usual)
         address.tell(name)
@@ -157,7 +157,7 @@ def _hours() -> dict[str, Any]:
         HOURS,
         format_func=common.number,
         key="hours-slider",
-        on_change=_slid,
+        on_change=_on_slider_change,
         args=("hours",),
         label_visibility="collapsed",
     )
@@ -166,7 +166,7 @@ def _hours() -> dict[str, Any]:
     return {"hours": st.session_state["hours"], "times_per_year": MONTHS}
 
 
-def _slid(name: str) -> None:
+def _on_slider_change(name: str) -> None:
     st.session_state[name] = float(st.session_state[f"{name}-slider"])
 
 
@@ -219,7 +219,7 @@ def waiting(book: Book) -> None:
         steps,
         format_func=shown,
         key="wait-slider",
-        on_change=_slid,
+        on_change=_on_slider_change,
         args=("wait",),
         help=gettext(
             "What it costs you that a recording is found by meaning an hour later. "
@@ -405,7 +405,7 @@ def sentence(answer: Answer, note: Note) -> str:
     return str(catalogue.translate_fact(message, common.language()))
 
 
-def ground(answer: Answer) -> None:
+def assumptions_and_sources(answer: Answer) -> None:
     """How tokens were counted, and every assumption with its source."""
     size = answer.size
     st.caption(

@@ -44,7 +44,7 @@ def _sheet(answer: Answer, both: Comparison) -> Sheet:
     return Sheet(
         title=gettext("{what}: sync or batch?", what=_asked(answer)),
         answer=plan.sentence(answer, both.advice),
-        lines=[line for line in (_saved(answer, both), compared.turning(answer, both)) if line],
+        lines=[line for line in (_saved(answer, both), compared.break_even_sentence(answer, both)) if line],
         tables=[_bills(answer, both), *_ways(answer), _scenarios(answer)],
         sources_title=gettext("Sources and days"),
         sources=_sources(answer, both),

@@ -224,8 +224,8 @@ def again(recording: Recording, transcript: Transcript | None) -> None:
             st.session_state.setdefault(f"{key}-engine", transcript.engine)
     named = transcript is not None and probability(transcript) is None
     language, engine, ready = common.engine(key, recording.language if named else AUTO)
-    tuned = how(key, usual, stereo=recording.channels == 2, tracks=recording.tracks)
-    options = replace(tuned, language=language, engine=engine)
+    form_options = how(key, usual, stereo=recording.channels == 2, tracks=recording.tracks)
+    options = replace(form_options, language=language, engine=engine)
     ready = ready and possible(options)
     if ready:
         st.caption(costs([recording.duration_s], options))

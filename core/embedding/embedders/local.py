@@ -96,10 +96,10 @@ def download(model: str, models: Path) -> None:
     try:
         SentenceTransformer(model, device="cpu", cache_folder=str(models))
     except (OSError, ValueError) as error:
-        raise not_brought(model) from error
+        raise download_failed(model) from error
 
 
-def not_brought(model: str) -> Unavailable:
+def download_failed(model: str) -> Unavailable:
     """The error of a download that came to nothing."""
     return Unavailable(Code.MODEL_NOT_DOWNLOADED, model=model)
 

@@ -100,7 +100,7 @@ _FIRST = (
 """Shared by all multilingual models before large-v3."""
 
 
-def _third(tokenizer_bytes: int) -> tuple[File, ...]:
+def _large_v3_files(tokenizer_bytes: int) -> tuple[File, ...]:
     """Beside the weights of models that descend from large-v3."""
     return (
         File("preprocessor_config.json", 340),
@@ -157,7 +157,7 @@ MODELS = {
         3_087_284_237,
         "69f74147e3334731bc3a76048724833325d2ec74642fb52620eda87352e3d4f1",
         2_394,
-        _third(2_480_617),
+        _large_v3_files(2_480_617),
     ),
     "large-v3-turbo": _published(
         "deepdml/faster-whisper-large-v3-turbo-ct2",
@@ -165,7 +165,7 @@ MODELS = {
         1_617_884_929,
         "e76620f83d5f5b69efd3d87e3dc180c1bd21df9fbebacfd4335e5e1efcc018da",
         2_263,
-        _third(2_710_337),
+        _large_v3_files(2_710_337),
     ),
     "distil-small.en": _published(
         "Systran/faster-distil-whisper-small.en",
@@ -191,7 +191,7 @@ MODELS = {
         1_512_927_867,
         "b79368e19b6623813609431a6e5ee309a71506701ebc49fd7820e692dec7c5f5",
         2_690,
-        _third(2_480_617),
+        _large_v3_files(2_480_617),
         ("en",),
     ),
 }

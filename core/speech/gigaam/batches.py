@@ -22,7 +22,7 @@ def plan(lengths: Sequence[int], budget: int, most: int) -> list[list[int]]:
     return batches
 
 
-def halves(batch: list[int]) -> list[list[int]]:
+def split_in_two(batch: list[int]) -> list[list[int]]:
     """A batch that did not fit, cut in two."""
     middle = (len(batch) + 1) // 2
     return [part for part in (batch[:middle], batch[middle:]) if part]

@@ -16,7 +16,7 @@ from core.media.waveform import SAMPLE_RATE, Waveform
 from core.speech.engine import Speech
 from core.speech.gigaam import device as devices
 from core.speech.gigaam import greedy
-from core.speech.gigaam.batches import halves, plan
+from core.speech.gigaam.batches import plan, split_in_two
 from core.speech.gigaam.checkpoint import Model
 from core.speech.gigaam.device import Device
 from core.speech.gigaam.encoder import Encoder, halved
@@ -56,7 +56,7 @@ class DeviceLost(Unavailable):
     ends_process = True
 
 
-class Unsound(Unavailable):
+class NotFinite(Unavailable):
     """Numbers that are none, in float32 too."""
 
     code = Code.MODEL_GAVE_NO_NUMBERS
@@ -120,7 +120,7 @@ class Recogniser:
             batch = waiting.pop()
             answers = self._attempt([segments[index] for index in batch])
             if answers is None:
-                waiting += halves(batch)[::-1]
+                waiting += split_in_two(batch)[::-1]
             else:
                 emissions |= zip(batch, answers, strict=True)
         return [emissions[index] for index in range(len(segments))]
@@ -154,7 +154,7 @@ class Recogniser:
         """Encode and search; a batch whose 16-bit numbers overflowed is done once more in float32."""
         try:
             return self.finish(self.start(batch))
-        except Unsound:
+        except NotFinite:
             if self.device.dtype not in HALVES:
                 raise
         return self.finish(self.start(batch, copy.deepcopy(self.encoder).float()))
@@ -178,7 +178,7 @@ class Recogniser:
         with self._streams.search(encoded.ready, encoded.rows, encoded.ends, encoded.sound):
             answers = self.search(encoded.rows, encoded.ends)
             if not encoded.sound:
-                raise Unsound
+                raise NotFinite
         return answers
 
     def groups(self, batch: Sequence[Waveform]) -> list[Sequence[Waveform]]:

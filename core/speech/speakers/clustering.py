@@ -79,7 +79,7 @@ def cluster(
         pieces.local[rows],
     )
     people, others = _people(items if len(rows) <= _MOST else _joined(items), count)
-    labels = best_speakers(pieces, _likeness(pieces, has_voice, voices, np.concatenate([people, others])))
+    labels = best_speakers(pieces, _similarity(pieces, has_voice, voices, np.concatenate([people, others])))
     return np.where(labels < len(people), labels, -1), people
 
 
@@ -227,7 +227,7 @@ def _at_once(pieces: Pieces, a: int, b: int) -> bool:
     return bool(min(pieces.last[a], pieces.last[b]) > max(pieces.first[a], pieces.first[b]))
 
 
-def _likeness(pieces: Pieces, has_voice: NDArray[np.bool_], voices: Floats, means: Floats) -> Floats:
+def _similarity(pieces: Pieces, has_voice: NDArray[np.bool_], voices: Floats, means: Floats) -> Floats:
     """How like each speaker a piece is, and, by half, its local speaker's other pieces: (n, speakers)."""
     score = np.full((len(pieces), len(means)), np.nan, np.float32)
     for rows in by_window(pieces):

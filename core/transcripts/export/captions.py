@@ -63,7 +63,7 @@ def cues(segments: Iterable[TranscribedSegment], language: str = "en") -> list[C
     for channel, words in channels.items():
         speaker = channel_name(channel, language)
         room = max(LINE_CHARS - len(lead(speaker)), LINE_CHARS // 2)
-        short = [part for word in words for part in _chopped(word, room)]
+        short = [part for word in words for part in _split_long_word(word, room)]
         short.sort(key=lambda word: word.start_s)
         divided = [words for utterance in _utterances(short) for words in _Division(utterance, room).cues()]
         all_cues += _timed(divided, speaker, room)
@@ -83,7 +83,7 @@ def _words(segment: TranscribedSegment) -> Sequence[Word]:
     ]
 
 
-def _chopped(word: Word, room: int) -> Iterator[Word]:
+def _split_long_word(word: Word, room: int) -> Iterator[Word]:
     """A word in parts that fit a line (addresses, words without end), without what would end a cue."""
     parts = [
         whole[at : at + room]

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from core.spreadsheets import harmless
+from core.spreadsheets import without_formulas
 from core.transcripts.export.channels import in_time
 from core.transcripts.export.plain import text
 from core.transcripts.segments import TranscribedSegment, as_json
@@ -21,7 +21,8 @@ def table(segments: Iterable[TranscribedSegment]) -> str:
     write = csv.writer(out).writerow
     write(("n", "start_s", "end_s", "channel", "text"))
     for s in in_time(segments):
-        write((s.n, f"{s.start_s:.3f}", f"{s.end_s:.3f}", harmless(s.channel), harmless(s.text)))
+        channel, words = without_formulas(s.channel), without_formulas(s.text)
+        write((s.n, f"{s.start_s:.3f}", f"{s.end_s:.3f}", channel, words))
     return "\ufeff" + out.getvalue()
 
 
