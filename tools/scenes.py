@@ -54,6 +54,7 @@ HEARD: list[tuple[Path, str, tuple[str, ...]]] = [
     (VOICES / "golos_12.wav", "Голосовая команда", ()),
 ]
 BROKEN = SAMPLES / "ru_planning.txt"
+SHARED = "Monday meeting"
 SPEAKERS = {"Планёрка: бюджет на год": ("Анна Сергеевна",), "Monday meeting": ("Margaret",)}
 
 
@@ -63,6 +64,22 @@ def empty() -> Iterator[Tool]:
     with (
         tempfile.TemporaryDirectory(prefix="stenogram-") as folder,
         Tool(Path(folder) / "home", **_dummy_keys()) as tool,
+    ):
+        yield tool
+
+
+@contextmanager
+def guarded() -> Iterator[Tool]:
+    """The tool where people sign in, and nobody has."""
+    sign_in = {
+        "OIDC_ISSUER": "https://accounts.example.com",
+        "OIDC_CLIENT_ID": "stenogram",
+        "OIDC_CLIENT_SECRET": "secret of the client",
+        "OIDC_MEMBERS": "*",
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="stenogram-") as folder,
+        Tool(Path(folder) / "home", **_dummy_keys() | sign_in) as tool,
     ):
         yield tool
 
@@ -226,7 +243,10 @@ def _fail(app: Application, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Scene:
-    """An address, and what is done there before it is shot; `{title}` in it is the id of that recording."""
+    """An address, and what is done there before it is shot.
+
+    `{title}` in it is the id of that recording or collection, `{a link}` what a link to a recording carries.
+    """
 
     path: str
     act: Callable[[Page], None] | None = None
@@ -274,6 +294,12 @@ def _keys(*keys: str) -> Callable[[Page], None]:
 def _editing(page: Page) -> None:
     page.locator(".word").nth(6).focus()
     page.keyboard.press("e")
+
+
+def _tour(page: Page) -> None:
+    page.keyboard.press("?")
+    page.locator("dialog .again").click()
+    page.wait_for_url("**/upload")
 
 
 EMPTY = {
@@ -334,8 +360,12 @@ FULL = {
         "recording?id={Monday meeting}", _press(".st-key-actions button"), whole=False
     ),
     "recording-again": Scene(
-        "recording?id={Monday meeting}", _press(".st-key-actions button >> nth=3"), whole=False
+        "recording?id={Monday meeting}", _press(".st-key-actions button:has-text('refresh')"), whole=False
     ),
     "recording-missing": Scene("recording?id=nothing"),
+    "shared": Scene("shared?link={a link}"),
+    "audit": Scene("audit"),
     "keys": Scene("library", _keys("?"), whole=False),
+    "tour": Scene("library", _tour, whole=False),
 }
+GUARDED = {"sign-in": Scene("")}

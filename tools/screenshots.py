@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from core.settings import ROOT
 from tests.tool import Tool
 from tools import scenes
-from tools.scenes import EMPTY, FULL, Scene
+from tools.scenes import EMPTY, FULL, GUARDED, SHARED, Scene
 
 README = {"_costs": Scene("costs"), "_recording": Scene("recording?id={Monday meeting}")}
 LOOKS = [
@@ -32,7 +32,8 @@ LOOKS = [
 LOCALES = {"ru": "ru-RU", "en": "en-GB"}
 README_SIZE = {"width": 1200, "height": 900}
 HEIGHT_PX = 900
-LONGEST_PX = 7000
+LONGEST_PX = 16_000
+"""More a browser does not draw at once."""
 UNROLLED = 4
 DRAWN = "[data-testid=stApp][data-test-script-state=notRunning]"
 QUIET_MS = 1000
@@ -51,7 +52,11 @@ def main() -> int:
     looks = [look for look in LOOKS if args.look in look]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=_arguments())
-        for started, known in ((scenes.populated_tool, FULL), (scenes.empty, EMPTY)):
+        for started, known in (
+            (scenes.populated_tool, FULL),
+            (scenes.empty, EMPTY),
+            (scenes.guarded, GUARDED),
+        ):
             wanted = {name: scene for name, scene in known.items() if name.startswith(args.only)}
             if args.all and wanted:
                 with started() as tool:
@@ -94,14 +99,15 @@ def shoot_all(
 
 
 def ids_by_title(client: httpx.Client) -> dict[str, str]:
-    """Of recordings and collections."""
+    """Of recordings and collections, and what a link to a recording carries."""
     with client:
         recordings = client.get("/api/v1/recordings", params={"limit": 100}).json()["recordings"]
         collections = client.get("/api/v1/collections").json()["collections"]
-    return {
-        **{str(row["title"]): str(row["recording_id"]) for row in recordings},
-        **{str(row["title"]): str(row["collection_id"]) for row in collections},
-    }
+        ids = {str(row["title"]): str(row["recording_id"]) for row in recordings}
+        if shared := ids.get(SHARED):
+            link = client.post(f"/api/v1/recordings/{shared}/links", json={}).json()["address"]
+            ids["a link"] = str(link).partition("=")[2]
+    return ids | {str(row["title"]): str(row["collection_id"]) for row in collections}
 
 
 def _set(page: Page, scene: Scene, ids: Mapping[str, str]) -> None:
