@@ -478,3 +478,99 @@ def test_words_are_reached_by_keys_and_the_speed_is_kept(page):
     page.reload()
 
     expect(page.locator(".rate")).to_have_text("1.25×")
+
+
+SHADES = """(all, side) => all.map(each => {
+  const canvas = new OffscreenCanvas(1, 1).getContext('2d', {willReadFrequently: true});
+  const over = colours => {
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    return [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3);
+  };
+  const below = [];
+  for (let at = each; at; at = at.parentElement || at.getRootNode().host)
+    below.unshift(getComputedStyle(at).backgroundColor);
+  const shown = side === 'edge' ? below.slice(0, -1) : below;
+  const style = getComputedStyle(each);
+  const colour = side === 'edge'
+    ? (style.boxShadow.match(/(rgba?|color|oklch)\\([^)]*\\)/) || [style.borderBottomColor])[0] : style.color;
+  return [over(['white', ...shown]), over(['white', ...shown, colour])];
+})"""
+"""What lies below the text or edge of each, and the text or edge itself, as they are painted."""
+EDGED = (
+    ("settings", "[data-testid=stCheckbox]:has(input:not(:checked)) :has(+ [data-testid=stWidgetLabel])", ""),
+    ("library", "[data-testid=stPopoverBody]", ".st-key-several button"),
+    (QUESTION, ".stMarkdownColoredBackground", ""),
+)
+"""Paths, what has an edge there that is seen, and what is pressed before."""
+
+
+def contrast(below: list[int], above: list[int]) -> float:
+    """As WCAG reckons."""
+
+    def light(colour: list[int]) -> float:
+        shares = [part / 255 for part in colour]
+        red, green, blue = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in shares)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted((light(below), light(above)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_edges_and_disabled_buttons_are_seen(tool, browser, scheme):  # noqa: F811
+    faint: list[tuple[str, float]] = []
+    with browser.new_context(base_url=tool.url, locale="en-GB", color_scheme=scheme) as context:
+        page = context.new_page()
+        for path, edged, pressed_first in EDGED:
+            visit(page, path)
+            expect(page.locator("html.arriving")).to_have_count(0)
+            if pressed_first:
+                page.locator(pressed_first).first.click()
+            expect(page.locator(edged).first).to_be_visible()
+            shades = page.locator(edged).evaluate_all(SHADES, "edge")
+            is_raised = "Popover" in edged and scheme == "light"  # by its shadow
+            faint += [(edged, found) for each in shades if (found := contrast(*each)) < 3 and not is_raised]
+        visit(page, "upload")
+        button = page.locator(".st-key-transcribe button:disabled p")
+        expect(button).to_be_visible()
+        faint += [
+            ("disabled", found)
+            for each in button.evaluate_all(SHADES, "text")
+            if (found := contrast(*each)) < 3
+        ]
+
+    assert faint == []
+
+
+def test_corrected_and_found_words_are_underlined_so_that_it_is_seen(page):
+    visit(page, "library?title=план")
+    open_first(page)
+    word = page.locator(".word").first
+    expect(word).to_be_visible()
+    for kind in ("edited", "hit"):
+        word.evaluate("(word, kind) => word.className = `word ${kind}`", kind)
+        (shades,) = page.locator(f".word.{kind}").first.locator("xpath=.").evaluate_all(SHADES, "edge")
+        assert contrast(*shades) >= 3, kind
+
+
+CLIPPED = """all => all.filter(each => each.scrollWidth > each.clientWidth + 1 && each.clientWidth)
+  .map(each => each.textContent)"""
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_tables_clip_nothing_and_their_heads_stand_over_their_figures(tool, browser, width):  # noqa: F811
+    size = {"width": width, "height": 900}
+    with browser.new_context(base_url=tool.url, locale="ru-RU", viewport=size) as context:
+        page = context.new_page()
+        for path in ("settings", "monitor?view=history", "costs"):
+            visit(page, path)
+            expect(page.locator("html.arriving")).to_have_count(0)
+            for part in page.locator("[data-testid=stExpander] summary:visible").all():
+                part.click()
+            expect(page.locator(".figures:visible").first).to_be_visible()
+            assert page.locator(".figures th:visible, .figures td:visible").evaluate_all(CLIPPED) == [], path
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            heads = page.locator(".figures th.n:visible").evaluate_all(
+                "all => all.map(each => getComputedStyle(each).textAlign)"
+            )
+            assert set(heads) <= {"right"}
