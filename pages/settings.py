@@ -3,12 +3,23 @@
 import streamlit as st
 
 from jobs.installation import application
-from pages.components import api_keys, common, destinations, embedder, notifications, providers, voices
+from pages.components import (
+    api_keys,
+    common,
+    destinations,
+    embedder,
+    figures,
+    notifications,
+    providers,
+    voices,
+)
 from pages.components.common import gettext
+from pages.components.figures import Column
 
 app = application()
 common.admins_only()
 st.title(gettext("Settings"), anchor=False)
+figures.style()
 
 st.header(gettext("Engines"), anchor=False)
 providers.engines()
@@ -37,4 +48,7 @@ notifications.draw()
 
 st.header(gettext("This installation"), anchor=False)
 st.page_link("audit.py", label=gettext("Audit trail: who did what here"), icon=":material/policy:")
-common.table(common.installation())
+figures.table(
+    [Column("what", gettext("What")), Column("value", gettext("Value"), text=True)],
+    ({"what": what, "value": value} for what, value in common.installation().items()),
+)

@@ -47,7 +47,7 @@ with st.container():
         form = transcription_form.draw(files, form.options)
 
 label = transcription_form.label(form, bool(files and ready))
-if st.button(label, type="primary", disabled=not form.many, key="transcribe"):
+if st.button(label, type="primary", disabled=not form.many + form.brought, key="transcribe"):
     outcomes = file_intake.take(files, form.options)
     uploader.taken(dropped, outcomes)
     st.session_state["outcomes"] = outcomes

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from core import billing
 from core.billing import comparison
+from core.i18n import catalogue
 from core.planning import recommendations, sheet
 from core.planning.needs import Need
 from core.planning.recommendations import Role
@@ -164,3 +165,23 @@ def test_the_page_to_sign_opens_in_word_with_all_it_says():
         "Векторы",
         "1,73 $",
     ]
+
+
+@pytest.mark.parametrize(("hours", "by"), [(20, TURBO), (500, TURBO), (730, TURBO), (500, "gigaam/gpu")])
+def test_the_longer_wait_is_the_difference_of_the_times_that_are_shown(hours, by):
+    compared = billing.answer(hours=hours, on=DAY).compared(by)
+    bills, which = (compared.sync, compared.batch), compared.advice.facts["which"]
+    times_s = [bill.p50_s if which == "usually" else bill.p90_s for bill in bills]
+    shown_s = [catalogue.shown_s(each) for each in times_s]
+
+    assert compared.advice.facts["longer"] == billing.span(abs(shown_s[1] - shown_s[0]))
+    assert [catalogue.wait(each, "en") for each in shown_s] == [
+        catalogue.wait(each, "en") for each in times_s
+    ]
+
+
+def test_documents_say_from_which_row_the_wait_is_reckoned():
+    advice = billing.answer(documents=10_000, on=DAY).compared("").advice
+
+    assert "({which})" in advice.message
+    assert advice.facts["which"] == "usually"

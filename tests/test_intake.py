@@ -65,7 +65,7 @@ def test_the_limit_itself_is_taken_and_one_byte_more_is_not(store):
 
     with store.incoming() as upload:
         upload.write(b"y" * 1000)
-        with pytest.raises(TooLarge, match="larger than 1000 bytes"):
+        with pytest.raises(TooLarge, match="larger than 1 kB"):
             upload.write(b"y")
 
 
@@ -249,7 +249,7 @@ def test_long_names_are_cut_and_keep_their_ending(name):
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 bytes"), (1023, "1023 bytes"), (2 * 1024**3, "2 GiB"), (1536, "1.5 KiB"), (2**41, "2 TiB")],
+    [(0, "0 bytes"), (999, "999 bytes"), (2 * 1024**3, "2.1 GB"), (1536, "1.5 kB"), (2**41, "2.2 TB")],
 )
 def test_sizes_read_like_sizes(size, text):
     assert human_bytes(size) == text

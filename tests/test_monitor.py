@@ -150,7 +150,7 @@ def test_the_board_says_what_runs_waits_and_is_put_off(app):
 
     assert [(line["title"], line["progress"]) for line in board["running"]] == [("en_meeting.opus", 12)]
     assert "worker 7" in board["running"][0]["facts"]
-    assert board["waiting"][0]["facts"].startswith("1 job  ·  ")
+    assert board["waiting"][0]["facts"].startswith("1 job\u00a0· ")
 
     app.job_queue.try_later(held_claim, BadRequest(Code.ENGINE_UNKNOWN, name="tea", names="coffee"))
     a_worker(app)

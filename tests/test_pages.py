@@ -8,6 +8,7 @@ import wave
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from streamlit.navigation.page import StreamlitPage
 from streamlit.runtime.scriptrunner import RerunData, RerunException, get_script_run_ctx
@@ -27,6 +28,7 @@ from pages.components import common
 from tests import drive
 from tests.installation import bring
 from tests.test_speakers_of_recordings import script
+from tools import scenes
 
 DATA = Path(__file__).parent / "data"
 FRAME = ROOT / "pages" / "_frame.py"
@@ -345,6 +347,61 @@ def test_before_an_upload_the_page_names_what_will_not_be_transcribed(library_ap
     assert at.button(key="transcribe").label == "Transcribe 1 file"
 
 
+def test_the_button_tells_files_to_transcribe_from_transcripts_to_take_in(app):
+    at = visit("upload", "en")
+    bring(at, app, "talk.srt", b"1\n00:00:01,000 --> 00:00:02,000\nHello.\n")
+    at.run()
+    assert at.button(key="transcribe").label == "Take in 1 transcript"
+    assert not at.button(key="transcribe").disabled
+
+    bring(at, app, "new.opus", (DATA / "en_meeting.opus").read_bytes())
+    at.run()
+    assert at.button(key="transcribe").label == "Transcribe 1 file, take in 1"
+
+
+@pytest.mark.parametrize(("rows", "shown"), [(3, 3), (55, common.ROWS)])
+def test_a_grid_has_whole_rows_and_columns_for_its_longest_text_wherever_that_stands(rows, shown):
+    error = "Groq refuses the key. Check GROQ_API_KEY, then try again."
+    frame = pd.DataFrame([{"why": "", "n": n} for n in range(rows - 1)] + [{"why": error, "n": rows}])
+
+    options = common.grid(frame, {"column_config": {"why": "Why"}})
+
+    assert options["height"] == common.ROW_PX * (1 + shown) + 2
+    assert options["column_config"]["why"]["label"] == "Why"
+    assert options["column_config"]["why"]["width"] > 7 * len(error)
+    assert "n" not in options["column_config"]
+
+
+def test_figures_of_a_column_stand_with_their_points_in_line(monkeypatch):
+    monkeypatch.setattr(common, "language", lambda: "ru")
+    filled = common.aligned(["0,2\u00a0$", "0,0555\u00a0$", "3\u00a0$", "–"])
+
+    assert [text.rstrip("\u00a0$") for text in filled] == [
+        "0,2\u2007\u2007\u2007",
+        "0,0555",
+        "3\u2008" + "\u2007" * 4,
+        "–",
+    ]
+
+
+def test_prices_and_limits_of_providers_are_read_without_a_grid(app):
+    at = visit("settings", "ru")
+    tables = "".join(each.proto.body for each in at.get("html"))
+
+    assert not at.dataframe
+    assert "https://ai.google.dev/gemini-api/docs/pricing" in tables
+    assert "\u00a0$" in tables
+    assert "USD" not in tables
+    assert "10\u00a0000" in tables
+
+
+def test_every_page_is_photographed():
+    paths = {each.path.partition("?")[0] for each in (*scenes.FULL.values(), *scenes.EMPTY.values())}
+    pages = {path.stem for path in (ROOT / "pages").glob("*.py") if not path.name.startswith("_")}
+
+    assert pages - paths - {"dashboard", "job", "keys"} == set()  # at "", of a job, and the list of API keys
+
+
 def test_a_recording_can_be_renamed_tagged_and_deleted(app):
     id_ = send(app, "call_stereo.opus", TranscriptionOptions())
 
@@ -397,7 +454,7 @@ def test_language_and_engine_of_the_present_transcript_are_kept_whatever_came_fi
     drive.perform_all(app)
 
     at = visit("recording", "ru", id=id_)
-    assert "Английский  ·  Whisper" in texts(at)
+    assert "Английский\u00a0· Whisper" in texts(at)
     assert "Нынешний текст останется" in texts(at)
     assert "Меньше цента" in texts(at)
     at.button(key="again").click().run()

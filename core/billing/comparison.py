@@ -18,6 +18,7 @@ from core.billing.prices import UNITS
 from core.billing.stages import SPEED, Leg, Part, Terms, embedding_legs, engine_legs, total
 from core.billing.tokens import Workload, measure, work_of_documents, work_of_hours
 from core.errors import BadRequest, Code
+from core.i18n import catalogue
 
 LOW_PRIORITY = "low priority"
 """RunPod's later mode: the same rate, without workers that are started for it."""
@@ -129,7 +130,7 @@ def compare(work: Workload, terms: Terms, by: str = "", times_per_year: int = 1)
         worth_until_usd=_worth_until(saved, longer_s),
         pays_from=_pays_from(work, _only(terms, who), who, waiting),
         take=take,
-        advice=_advice(saved, longer_s, waiting, take),
+        advice=_advice(saved, _shown_longer_s(sync, batch), waiting, take, usual=_usual(sync, batch)),
     )
 
 
@@ -194,9 +195,26 @@ def _paid(parts: Sequence[Part]) -> tuple[Part, ...]:
 
 
 def _longer_s(sync: Bill, batch: Bill) -> float:
-    if batch.p50_s is not None and sync.p50_s is not None:
-        return batch.p50_s - sync.p50_s
-    return (batch.p90_s or 0.0) - (sync.p90_s or 0.0)
+    """By how much batch is later usually, else 9 times in 10."""
+    at_once_s, batch_s = _both_s(sync, batch)
+    return batch_s - at_once_s
+
+
+def _shown_longer_s(sync: Bill, batch: Bill) -> float:
+    """The same between both times as people read them."""
+    at_once_s, batch_s = map(catalogue.shown_s, _both_s(sync, batch))
+    return batch_s - at_once_s
+
+
+def _both_s(sync: Bill, batch: Bill) -> tuple[float, float]:
+    if sync.p50_s is not None and batch.p50_s is not None:
+        return sync.p50_s, batch.p50_s
+    return sync.p90_s or 0.0, batch.p90_s or 0.0
+
+
+def _usual(sync: Bill, batch: Bill) -> bool:
+    """Whether it is known when both are usually ready."""
+    return batch.p50_s is not None and sync.p50_s is not None
 
 
 def _pays(sync: Bill, batch: Bill, waiting: Decimal) -> bool:
@@ -239,7 +257,7 @@ def _only(terms: Terms, who: str) -> Terms:
     return replace(terms, book=replace(terms.book, prices=prices, assumptions=assumptions))
 
 
-def _advice(saved: Decimal | None, longer_s: float, waiting: Decimal, take: str) -> Note:
+def _advice(saved: Decimal | None, longer_s: float, waiting: Decimal, take: str, *, usual: bool) -> Note:
     """One sentence with its reason."""
     if saved is None:
         return Note("A price is not known, so there is nothing to compare.")
@@ -248,6 +266,7 @@ def _advice(saved: Decimal | None, longer_s: float, waiting: Decimal, take: str)
     facts: Mapping[str, object] = {
         "saved": Usd(saved),
         "longer": span(abs(longer_s)),
+        "which": "usually" if usual else "9 times in 10",
         "waiting": Usd(waiting),
         "worth": Usd(_worth_until(saved, longer_s) or Decimal(0)),
         "costs": Usd(money(Decimal(max(longer_s, 0.0)) / 3600 * waiting) or Decimal(0)),
@@ -256,12 +275,12 @@ def _advice(saved: Decimal | None, longer_s: float, waiting: Decimal, take: str)
         return Note("Take batch: it saves {saved}, and rate limits make “now” {longer} slower.", facts)
     if take == "batch":
         return Note(
-            "Take batch: it saves {saved} for {longer} more of waiting, "
+            "Take batch: it saves {saved} for {longer} more of waiting ({which}), "
             "so it pays while an hour of waiting costs you less than {worth}.",
             facts,
         )
     return Note(
-        "Take it at once: {longer} more of waiting at {waiting} an hour costs you {costs}, "
+        "Take it at once: {longer} more of waiting ({which}) at {waiting} an hour costs you {costs}, "
         "and batch saves only {saved}.",
         facts,
     )

@@ -145,4 +145,4 @@ def _why(one: Delayed, language: str) -> Iterator[str]:
 
 
 def _joined(parts: Iterator[str] | list[str]) -> str:
-    return "  ·  ".join(part for part in parts if part)
+    return "\u00a0· ".join(part for part in parts if part)

@@ -238,13 +238,14 @@ def no_space(folder: Path, needed_bytes: int) -> NoSpace:
 
 
 def human_bytes(size_bytes: int) -> str:
-    """A size as people read it, in binary units: 2147483648 → "2 GiB"."""
+    """A size as people read it, in the decimal units of every other size: 2147483648 → "2.1 GB"."""
     size = float(size_bytes)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.3g} {unit}" if size < 1000 else f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.3g} TiB"
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 999.5:
+            digits = 1 if unit != "bytes" and size < 99.95 else 0
+            return f"{round(size, digits):g} {unit}"
+        size /= 1000
+    return f"{round(size, 1):g} TB"
 
 
 def clean_name(name: str) -> str:

@@ -15,8 +15,9 @@ from core.i18n.messages import N_
 from core.planning.estimates import SPOKEN
 from core.planning.samples import Counted
 from jobs.installation import application
-from pages.components import common
+from pages.components import common, figures
 from pages.components.common import gettext
+from pages.components.figures import Cell, Column
 
 UNITS = {
     "words": N_("words"),
@@ -35,6 +36,10 @@ UNITS = {
 }
 
 
+DIGITS = 6
+"""After the point, at most."""
+
+
 def table(book: Book) -> pd.DataFrame:
     """Every assumption of a book."""
     language = common.language()
@@ -50,6 +55,22 @@ def table(book: Book) -> pd.DataFrame:
         if each.name != "usd_per_usd"
     ]
     return pd.DataFrame(rows)
+
+
+def show(book: Book) -> None:
+    """Every assumption of a book, to read."""
+    columns = [
+        Column("about", gettext("What is assumed"), wide=True),
+        Column("value", gettext("Value"), number=True),
+        Column("source", gettext("Source"), text=True),
+    ]
+    frame = table(book)
+    values = common.aligned([common.number(value, DIGITS) for value in frame["value"]])
+    rows = zip(frame["about"], values, frame["unit"], frame["source"], strict=True)
+    figures.table(
+        columns,
+        [{"about": what, "value": Cell(value, unit), "source": source} for what, value, unit, source in rows],
+    )
 
 
 def about(each: Assumption) -> str:
@@ -119,8 +140,8 @@ def columns() -> dict[str, Any]:
     """The headings of assumptions."""
     return {
         "name": None,
-        "about": st.column_config.TextColumn(gettext("What is assumed"), width="medium"),
+        "about": st.column_config.TextColumn(gettext("What is assumed")),
         "value": st.column_config.NumberColumn(gettext("Value"), format="localized"),
         "unit": gettext("Unit"),
-        "source": st.column_config.TextColumn(gettext("Source"), width="large"),
+        "source": st.column_config.TextColumn(gettext("Source")),
     }

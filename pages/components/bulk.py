@@ -20,7 +20,6 @@ from pages.components.common import current_principal, gettext, ngettext, plain,
 
 ROWS = 20_000
 """So many recordings are in a table, the newest."""
-TALL = 560
 FOLDERS = 30
 
 
@@ -69,7 +68,6 @@ def table(words: str, tag: str, status: str) -> list[str]:
     }
     table_state = common.table(
         shown,
-        height=min(TALL, 36 * (len(rows) + 1)),
         column_config=config,
         on_select="rerun",
         selection_mode="multi-row",

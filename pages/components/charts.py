@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -31,6 +32,8 @@ WIDTH_PX, LETTER_PX, LINE_PX = 640, 6.2, 15
 ROOMY = "width > 440"
 """When there is room for names, as Vega puts it."""
 TICKS_H = (1 / 60, 5 / 60, 0.25, 0.5, 1, 2, 4, 8, 12, 24, 48, 96, 168, 336, 720, 2160, 8760)
+NAME_LETTERS = 42
+"""What a telephone has room for in a line."""
 LEGEND = alt.Legend(orient="top", labelLimit=0, columns=2, title=None)
 SPARSE = alt.Axis(grid=False, tickCount=5)
 """Without lines; logarithmic axes have one for every digit unless told otherwise."""
@@ -104,7 +107,7 @@ def price_and_time(answer: Answer) -> None:
     )
     show(alt.LayerChart(layer=[points, *_names(data, x, y, colours.text)]), "price-and-time")
     figures.narrow_key(list(data["name"][:NAMED]))
-    st.caption(f"● {ready[0]}  ·  ◆ {ready[1]}")
+    st.caption(common.facts(f"● {ready[0]}", f"◆ {ready[1]}"))
 
 
 def _points(answer: Answer) -> list[dict[str, Any]]:
@@ -292,15 +295,26 @@ def tornado(answer: Answer) -> None:
     )
     now = alt.Chart(data.assign(price=_units(answer, answer.best.total_usd)))
     marks = now.mark_tick(color=palette().now, size=12, thickness=2, yOffset=8).encode(x="price:Q", y=y)
-    show(bars + marks + _above(data, y, "what"), "tornado", height=ROW_PX * len(rows) + 50)
+    above, row_px = _named_above(data, y)
+    show(bars + marks + above, "tornado", height=row_px * len(rows) + 50)
     st.caption(plan.route(answer, answer.best))
 
 
-def _above(data: pd.DataFrame, y: alt.Y, column: str) -> alt.Chart:
-    """What each bar is, above it: beside it a telephone has no room."""
+def _named_above(data: pd.DataFrame, y: alt.Y) -> tuple[Any, int]:
+    """What each bar is, above it, in two lines where one would squeeze the bars; and the height of a row."""
+    lines = data["what"].map(lambda what: textwrap.wrap(what, NAME_LETTERS))
+    names = data.assign(
+        first=lines.map(lambda all_: " ".join(all_[:-1])), last=lines.map(lambda all_: all_[-1])
+    )
+    above = _above(names, y, "last", -7) + _above(names, y, "first", -7 - LINE_PX)
+    return above, ROW_PX + LINE_PX * (lines.map(len).max() > 1)
+
+
+def _above(data: pd.DataFrame, y: alt.Y, column: str, dy: int) -> alt.Chart:
+    """A line of it: beside the bar a telephone has no room."""
     texts: alt.Chart = (
         alt.Chart(data)
-        .mark_text(align="left", baseline="middle", dy=-7, color=palette().text, fontSize=12)
+        .mark_text(align="left", baseline="middle", dy=dy, color=palette().text, fontSize=12)
         .encode(x=alt.value(0), y=y, text=f"{column}:N")
     )
     return texts
@@ -344,5 +358,11 @@ def show(chart: alt.Chart | alt.LayerChart, key: str, height: int = HEIGHT) -> N
         shortMonths=months,
     )
     locale = alt.Locale(number=digits, time=times)
-    drawn = chart.properties(height=height).configure(locale=locale)
+    text = palette().text  # Streamlit's own grey has a contrast of 3.5
+    drawn = (
+        chart.properties(height=height)
+        .configure(locale=locale)
+        .configure_axis(labelColor=text, titleColor=text)
+        .configure_legend(labelColor=text, titleColor=text)
+    )
     st.altair_chart(drawn, key=f"chart-{key}")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 import streamlit as st
+from babel.numbers import get_decimal_symbol
 
 from core import spreadsheets
 from core.billing import is_under_a_cent
@@ -172,12 +173,17 @@ def translate_fact(fact: str) -> str:
 
 def duration(seconds: float | None) -> str:
     """How long, in units of people."""
-    return catalogue.duration(seconds, language())
+    return _whole(catalogue.duration(seconds, language()))
 
 
 def wait(seconds: float | None) -> str:
     """How long until something is ready; from a day on in days."""
-    return catalogue.wait(seconds, language())
+    return _whole(catalogue.wait(seconds, language()))
+
+
+def _whole(quantity: str) -> str:
+    """A number that no line parts from its unit."""
+    return quantity.replace(" ", "\u00a0")
 
 
 def moment(unix: float | None) -> str:
@@ -223,7 +229,7 @@ def price(amount: Decimal | float | None) -> str:
 
 def size(size_bytes: float) -> str:
     """A size in decimal units."""
-    return catalogue.size(size_bytes, language())
+    return _whole(catalogue.size(size_bytes, language()))
 
 
 def tags(preset: Sequence[str] = ()) -> tuple[str, ...]:
@@ -319,10 +325,58 @@ SIGNED = re.compile(r"[+−-][\d\s.,]+%?")
 """A number, which a spreadsheet may well compute."""
 
 
+ROW_PX = 35
+"""A row of a grid, its header too."""
+ROWS = 12
+"""So many rows of a longer one are shown at once."""
+LETTER_PX, PADDING_PX, WIDEST_PX = 7.2, 24, 1000
+"""What a letter takes at most on average, a cell beside its text, and the widest column that a grid has."""
+
+
 def table(rows: Sequence[Any] | pd.DataFrame, **options: Any) -> Any:
-    """A table to look at. Its toolbar saves it as CSV, in which nothing is to be computed."""
+    """A grid to look at, or to choose rows of. Its toolbar saves it as CSV, in which nothing is to be computed."""
+    frame = pd.DataFrame(rows).map(without_formulas_in_cell)
     options = {"placeholder": ""} | options  # instead of "None"
-    return st.dataframe(pd.DataFrame(rows).map(without_formulas_in_cell), hide_index=True, **options)
+    return st.dataframe(frame, hide_index=True, **grid(frame, options))
+
+
+def grid(frame: pd.DataFrame, options: dict[str, Any]) -> dict[str, Any]:
+    """`options` of a grid, with whole rows, and columns in which the longest text is whole.
+
+    Streamlit would look at the first rows only, and clip what is longer in the others.
+    """
+    config: dict[str, Any] = dict(options.get("column_config", {}))
+    widths = {str(name): _text_px(frame[name]) for name in frame if config.get(str(name), "") is not None}
+    for name, text_px in widths.items():
+        known: Any = config.get(name, {})
+        column: dict[str, Any] = {"label": known} if isinstance(known, str) else dict(known)
+        is_link = (column.get("type_config") or {}).get("type") == "link"  # another text than its address
+        if text_px and not is_link:
+            label_px = len(str(column.get("label") or name)) * LETTER_PX
+            config[name] = column | {"width": min(round(max(text_px, label_px)) + PADDING_PX, WIDEST_PX)}
+    height = ROW_PX * (1 + min(len(frame), ROWS)) + 2  # with its header and border
+    return {"height": height} | options | {"column_config": config}
+
+
+def aligned(figures: Sequence[str]) -> list[str]:
+    """Figures of one column, filled up with blanks as wide as digits, so that their points stand in line."""
+    point = re.escape(get_decimal_symbol(language()))
+    parts = [re.fullmatch(rf"(.*?\d)({point}\d+)?(\D*)", figure) for figure in figures]
+    most = max((len(part[2] or "") for part in parts if part), default=0)
+    return [
+        figure if part is None else f"{part[1]}{_filled(part[2] or '', most)}{part[3]}"
+        for figure, part in zip(figures, parts, strict=True)
+    ]
+
+
+def _filled(decimals: str, most: int) -> str:
+    blank_point = "\u2008" if most and not decimals else ""
+    return decimals + blank_point + "\u2007" * (most - len(decimals or blank_point))
+
+
+def _text_px(cells: pd.Series[Any]) -> float:
+    """How wide the longest text is; 0 where there is none."""
+    return max((len(cell) for cell in cells if isinstance(cell, str)), default=0) * LETTER_PX
 
 
 def without_formulas_in_cell(value: object) -> object:
@@ -350,7 +404,7 @@ def nothing_yet() -> None:
 
 def facts(*parts: str) -> str:
     """A quiet line of facts."""
-    return "  ·  ".join(part for part in parts if part)
+    return "\u00a0· ".join(part for part in parts if part)  # no line begins with the dot
 
 
 def live(show: Callable[[], bool], *, moving: bool) -> None:
@@ -499,7 +553,7 @@ def author(owner: str) -> str:
     return (names | application().people.known(visitor)).get(owner) or gettext("a program")
 
 
-def installation() -> pd.DataFrame:
+def installation() -> dict[str, str]:
     """Places, limits and versions of this installation."""
     settings = application().settings
     facts = {
@@ -508,7 +562,7 @@ def installation() -> pd.DataFrame:
         gettext("Largest upload"): size(settings.upload_max_bytes),
     }
     versions = {name: version(name) for name in ("streamlit", "dramatiq", "torch", "lancedb", "google-genai")}
-    return pd.DataFrame({**facts, **versions}.items(), columns=[gettext("What"), gettext("Value")])
+    return {**facts, **versions}
 
 
 def coverage(totals: Totals) -> str:

@@ -112,11 +112,12 @@ def _bill(answer: Answer, bill: Bill, lane: str, *, advised: bool) -> str:
     mark = f'<span class="bill-mark">{escape(gettext("advised"))}</span>' if advised else ""
     usually = gettext("Usually ready in")
     rows = [(_part(answer, leg), plan.cash(answer, leg.usd)) for leg in bill.legs]
+    together = common.money(plan.bill_sum(answer, bill), answer.currency)
     rows += [
         (usually, common.wait(bill.p50_s) if bill.p50_s is not None else gettext("not published")),
         (gettext("9 times in 10 within"), common.wait(bill.p90_s)),
     ]
-    price = f"{escape(plan.cash(answer, bill.usd))} <small>{escape(per(answer))}</small>"
+    price = f"{escape(together)} <small>{escape(per(answer))}</small>"
     return (
         f'<div class="bill bill-{lane}"><div class="bill-head"><span class="bill-name">{escape(name)}</span>'
         f'{mark}</div><div class="bill-price">{price}</div>{figures.pairs(rows, rule_before=usually)}'
@@ -172,22 +173,44 @@ def needs_messages(missing: Mapping[str, Sequence[Need]]) -> list[str]:
 def _between(answer: Answer, compared: Comparison) -> None:
     """The saving, the advice with its reason, and from where on it holds."""
     with st.container(border=True, key="between"):
-        st.html(
-            f"{_saving(answer, compared)}<p class='advice'>{escape(plan.sentence(answer, compared.advice))}</p>"
-        )
+        st.html(f"{_saving(answer, compared)}<p class='advice'>{escape(advice(answer, compared))}</p>")
         if turn := break_even_sentence(answer, compared):
             st.html(f'<p class="quiet">{escape(turn)}</p>')
 
 
+def advice(answer: Answer, compared: Comparison) -> str:
+    """What to do, with the saving that stands beside it."""
+    return plan.sentence(answer, compared.advice, saved=_money(answer, saved(answer, compared)))
+
+
+def saved(answer: Answer, compared: Comparison) -> Decimal | None:
+    """What lies between both sums as they are shown, in the currency of the answer."""
+    sync, batch = (plan.bill_sum(answer, bill) for bill in (compared.sync, compared.batch))
+    return None if sync is None or batch is None else sync - batch
+
+
+def savings(answer: Answer, compared: Comparison) -> tuple[str, str]:
+    """What is saved, and so many times that in a year; both empty where nothing is."""
+    difference = saved(answer, compared)
+    if difference is None or difference <= 0:
+        return "", ""
+    times = compared.times_per_year
+    return _money(answer, difference), _money(answer, difference * times) if times > 1 else ""
+
+
+def _money(answer: Answer, amount: Decimal | None) -> str:
+    return common.money(amount, answer.currency)
+
+
 def _saving(answer: Answer, compared: Comparison) -> str:
-    saved = compared.saved_usd
-    if saved is None or saved <= 0:
+    once, yearly = savings(answer, compared)
+    if not once:
         return ""
     share = catalogue.percent(float(compared.saved_share or 0), common.language())
     monthly = gettext("saved a month by batch") if per(answer) else gettext("saved by batch")
-    sums = [(plan.cash(answer, saved), f"{monthly}, {share}")]
-    if compared.times_per_year > 1:
-        sums.append((plan.cash(answer, compared.yearly_saved_usd), gettext("a year")))
+    sums = [(once, f"{monthly}, {share}")]
+    if yearly:
+        sums.append((yearly, gettext("a year")))
     return "".join(
         f"<div><b>{escape(sum_)}</b> <span>{escape(label)}</span></div>" for sum_, label in sums
     ).join(('<div class="saving">', "</div>"))

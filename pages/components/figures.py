@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,17 +10,21 @@ from pathlib import Path
 
 import streamlit as st
 
+FILLED = re.compile("[\u2007\u2008]+")
+"""What `common.aligned` fills figures up with: of use in a column, not on a card."""
 CSS = Path(__file__).with_name("costs.css")
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column: what its cells are called, and whether they hold numbers, or need the whole width."""
+    """One column: what its cells are called, and whether they hold numbers, sentences, or need the whole width."""
 
     name: str
     title: str
     number: bool = False
     wide: bool = False
+    text: bool = False
+    help: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ def table(columns: Sequence[Column], rows: Iterable[Mapping[str, Cell | str]]) -
 def as_html(columns: Sequence[Column], rows: Iterable[Mapping[str, Cell | str]]) -> str:
     """The same as text."""
     head = "".join(
-        f'<th scope="col"{_class("n" if each.number else "")}>{escape(each.title)}</th>' for each in columns
+        f'<th scope="col"{_class("n" if each.number else "")}{_help(each)}>{escape(each.title)}</th>'
+        for each in columns
     )
     body = "".join(f"<tr>{''.join(_cell(each, row[each.name]) for each in columns)}</tr>" for row in rows)
     return f'<table class="figures"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
@@ -66,9 +72,14 @@ def narrow_key(names: Sequence[str]) -> None:
 def _cell(column: Column, cell: Cell | str) -> str:
     known = cell if isinstance(cell, Cell) else Cell(cell)
     below = f'<span class="quiet">{escape(known.below)}</span>' if known.below else ""
-    kind = "n" if column.number else "wide" if column.wide else ""
-    named = f'<span class="name">{escape(known.text)}</span>' if column.wide else escape(known.text)
+    kind = "n" if column.number else "wide" if column.wide else "text" if column.text else ""
+    text = FILLED.sub(r'<span class="filled">\g<0></span>', escape(known.text))
+    named = f'<span class="name">{text}</span>' if column.wide else text
     return f'<td{_class(kind)} data-label="{escape(column.title)}"><div>{named}{below}</div></td>'
+
+
+def _help(column: Column) -> str:
+    return f' title="{escape(column.help)}"' if column.help else ""
 
 
 def _class(name: str) -> str:

@@ -18,11 +18,12 @@ from core.monitor.job_list import Detail, Stage
 from core.queue import history
 from core.queue.history import DAY, PeriodHistory, Timing
 from core.queue.queues import QUEUES
-from pages.components import address, charts, common
+from pages.components import address, charts, figures
 from pages.components.common import (
     duration,
     facts,
     gettext,
+    language,
     language_names,
     moment,
     number,
@@ -31,6 +32,7 @@ from pages.components.common import (
     translate_error,
     translated,
 )
+from pages.components.figures import Cell, Column
 
 PERIODS = {
     "hour": N_("Last hour"),
@@ -84,16 +86,16 @@ def show_history(database: Database) -> None:
     )
     charts.show(_ends(past, period), "ends", HEIGHT)
     charts.show(_sound(past, period), "sound", HEIGHT)
-    right = st.column_config.TextColumn(alignment="right")
     counted = [timing for timing in past.timings if timing.done or timing.failed or timing.cancelled]
-    common.table(
-        [_as_row(timing, twice=[one.kind for one in counted].count(timing.kind) > 1) for timing in counted],
-        column_config={gettext(title): right for title in TEXTS},
+    figures.style()
+    figures.table(
+        [Column(title, gettext(title), number=title != WORK) for title in TIMINGS],
+        (_as_row(timing, twice=[one.kind for one in counted].count(timing.kind) > 1) for timing in counted),
     )
 
 
-TEXTS = (N_("Ran: 50%, 95%"), N_("Waited: 50%, 95%"), N_("Speed"))
-"""Columns of numbers that are written with their units."""
+WORK, RAN, WAITED = N_("Work"), N_("Ran: 50%, 95%"), N_("Waited: 50%, 95%")
+TIMINGS = (WORK, *ENDS.values(), RAN, WAITED, N_("Speed"))
 
 
 def _ends(past: PeriodHistory, period: str) -> alt.Chart:
@@ -142,19 +144,18 @@ def _end(outcome: str) -> str:
     return RunOutcome.FAILED if outcome == RunOutcome.QUARANTINED else outcome
 
 
-def _as_row(timing: Timing, *, twice: bool) -> dict[str, object]:
+def _as_row(timing: Timing, *, twice: bool) -> dict[str, Cell | str]:
     """Work that two queues do says which of them."""
     work = gettext(monitor.KINDS.get(timing.kind, timing.kind))
+    is_measured = timing.kind == JobKind.TRANSCRIBE and timing.speed
     return {
-        gettext("Work"): f"{work}, {gettext(QUEUES.get(timing.queue, timing.queue))}" if twice else work,
-        gettext("Done"): timing.done,
-        gettext("Failed"): timing.failed,
-        gettext("Cancelled"): timing.cancelled,
-        gettext("Ran: 50%, 95%"): f"{took(timing.run_p50_s)}, {took(timing.run_p95_s)}",
-        gettext("Waited: 50%, 95%"): f"{took(timing.wait_p50_s)}, {took(timing.wait_p95_s)}",
-        gettext("Speed"): f"{number(timing.speed, 1)}×"
-        if timing.kind == JobKind.TRANSCRIBE and timing.speed
-        else "",
+        WORK: f"{work}, {gettext(QUEUES.get(timing.queue, timing.queue))}" if twice else work,
+        ENDS[RunOutcome.DONE]: number(timing.done),
+        ENDS[RunOutcome.FAILED]: number(timing.failed),
+        ENDS[RunOutcome.CANCELLED]: number(timing.cancelled),
+        RAN: f"{took(timing.run_p50_s)}, {took(timing.run_p95_s)}",
+        WAITED: f"{took(timing.wait_p50_s)}, {took(timing.wait_p95_s)}",
+        "Speed": f"{number(timing.speed, 1)}×" if is_measured and timing.speed else catalogue.NOTHING,
     }
 
 
@@ -172,7 +173,7 @@ def about(detail: Detail) -> str:
         gettext("engine {name}", name=plain(task.engine)),
         language_names([task.language]),
         gettext(MODES[task.embedding_mode]),
-        gettext("cost {usd}", usd=plain(catalogue.money(float(detail.usd), common.language())))
+        gettext("cost {usd}", usd=plain(catalogue.money(float(detail.usd), language())))
         if detail.usd
         else gettext("cost nothing"),
     )

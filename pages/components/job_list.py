@@ -100,10 +100,10 @@ def _as_row(one: Line) -> dict[str, object]:
         gettext("Job"): f"/job?id={job.id}",
         gettext("Recording"): one.recording.title,
         gettext("State"): gettext(job_list.STATES[job.state]),
+        gettext("Why"): translate_error(job.error).replace("\\", "") if job.error else "",
         gettext("Work"): gettext(monitor.KINDS.get(job.kind, job.kind)),
         gettext("Made"): moment(job.created_at),
         gettext("Took"): took(ran_s) if job.state not in {JobState.READY} else "",
-        gettext("Why"): translate_error(job.error).replace("\\", "") if job.error else "",
         gettext("Engine"): engine_name(one.task.engine),
     }
 

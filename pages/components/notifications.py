@@ -23,8 +23,8 @@ def draw() -> None:
     rules = service.rules()
     st.caption(
         gettext(
-            "For whoever does not look at the pages. In the browser, “Tell me when all is done” below the menu "
-            "does the same."
+            "For whoever does not look at the pages. While something is under way, “Tell me when all is done” "
+            "below the menu does the same in the browser."
         )
     )
     with st.form("notifications"):

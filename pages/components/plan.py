@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Literal
 
 import streamlit as st
 
 from core.billing import Answer, Book, Note, Quote, Usd, is_under_a_cent
+from core.billing.comparison import Bill
 from core.billing.stages import Leg
 from core.i18n import catalogue
 from core.i18n.messages import N_
@@ -27,6 +28,7 @@ VIEWS = {
 }
 BY = {"hours": N_("Hours a month"), "files": N_("Files"), "documents": N_("Documents")}
 MONTHS = 12
+CENT = Decimal("0.01")
 HOURS = (10, 20, 50, 100, 200, 300, 500, 750, 1000, 2000, 5000, 10_000)
 WAITS_USD = (0.0, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 AS_IN_BOOK = -1.0
@@ -307,6 +309,15 @@ def cash(answer: Answer, usd: Decimal | None, *, exact: bool = False) -> str:
     return common.money(amount, answer.currency)
 
 
+def bill_sum(answer: Answer, bill: Bill) -> Decimal | None:
+    """A bill in the currency of the answer: its parts as they are shown, so that they add up."""
+    if bill.usd is None:
+        return None
+    rate = answer.book.assume(f"{answer.currency.lower()}_per_usd").value
+    whole = sum(((leg.usd or Decimal(0)) * rate).quantize(CENT, ROUND_HALF_EVEN) for leg in bill.legs)
+    return bill.usd * rate if is_under_a_cent(bill.usd * rate) else Decimal(whole)
+
+
 def dated(answer: Answer, legs: Sequence[Leg]) -> list[str]:
     """How old the prices are that a bill is paid by, and the rate that turns them into roubles."""
     keys = ((leg.provider, leg.model, leg.mode) for leg in legs)
@@ -392,15 +403,18 @@ def remark(answer: Answer, note: Note) -> str:
     return common.plain(sentence(answer, note))
 
 
-def sentence(answer: Answer, note: Note) -> str:
-    """What our code says is translated by its template, what the book says as a fact."""
+def sentence(answer: Answer, note: Note, **said: str) -> str:
+    """What our code says is translated by its template, what the book says as a fact.
+
+    A fact that is `said` so elsewhere on the page is said so here.
+    """
     paid = {
         name: cash(answer, usd.amount, exact=is_under_a_cent(usd.amount))
         for name, usd in note.facts.items()
         if isinstance(usd, Usd)
     }
     message = catalogue.translate_error(
-        {"message": note.message, "facts": {**note.facts, **paid}}, common.language()
+        {"message": note.message, "facts": {**note.facts, **paid, **said}}, common.language()
     )
     return str(catalogue.translate_fact(message, common.language()))
 
@@ -417,5 +431,5 @@ def assumptions_and_sources(answer: Answer) -> None:
         )
     )
     assumptions.sample(answer.work.language)
-    common.table(assumptions.table(answer.book), column_config=assumptions.columns())
+    assumptions.show(answer.book)
     st.caption(gettext("Change any of it under “Prices”."))

@@ -18,10 +18,13 @@ from core.i18n.messages import N_
 from jobs.installation import application
 from pages.components import assumptions
 from pages.components.common import (
+    SIGNS,
+    aligned,
     current_principal,
     date_format,
     day_field,
     gettext,
+    grid,
     language,
     may_administer,
     ngettext,
@@ -82,11 +85,14 @@ def _stale(book: Book) -> None:
 def _prices(book: Book) -> None:
     prices = list(book.prices)
     key = _table("prices")
+    frame = pd.DataFrame([_row(book, price) for price in prices])
+    known = frame["price"].notna()
+    frame.loc[known, "price"] = aligned(list(frame.loc[known, "price"]))
     st.data_editor(
-        pd.DataFrame([_row(book, price) for price in prices]),
+        frame,
         hide_index=True,
         key=key,
-        column_config=columns(),
+        **grid(frame, {"column_config": columns()}),
         disabled=["who", "mode", "unit", "state", "source", "second"],
         on_change=_change_prices,
         args=(key, prices),
@@ -98,7 +104,7 @@ def _row(book: Book, price: Price) -> dict[str, object]:
         "who": f"{book.provider(price.provider).title} {catalogue.translate_fact(price.model, language())}",
         "mode": gettext(MODES[price.mode]) if price.mode in MODES else price.mode,
         "price": None if price.price is None else number(float(price.price), DIGITS),
-        "unit": f"{price.currency} / {catalogue.translate_fact(price.unit, language())}",
+        "unit": f"{SIGNS[price.currency]} / {catalogue.translate_fact(price.unit, language())}",
         "state": _state(price),
         "day": price.read_on,
         "source": str(catalogue.translate_fact(price.source, language())),
@@ -123,7 +129,7 @@ def _change_prices(key: str, prices: list[Price]) -> None:
             tariffs.take_back_price(current_principal(), *price.key)
         else:
             if isinstance(value, str):
-                value = value.replace(",", ".")
+                value = value.strip().replace(",", ".")
             day = date.fromisoformat(changed["day"]) if changed.get("day") else None
             _attempt(functools.partial(tariffs.set_price, current_principal(), *price.key, value, on=day))
 
@@ -135,7 +141,7 @@ def _figures(book: Book) -> None:
         table,
         hide_index=True,
         key=key,
-        column_config=assumptions.columns(),
+        **grid(table, {"column_config": assumptions.columns()}),
         disabled=["about", "unit", "source"],
         on_change=_change_figures,
         args=(key, list(table["name"])),
@@ -156,11 +162,12 @@ def _limits(book: Book) -> None:
     """Your tier: what a quote waits for."""
     limits = list(book.limits)
     key = _table("limits")
+    frame = pd.DataFrame([_limit(book, limit) for limit in limits])
     st.data_editor(
-        pd.DataFrame([_limit(book, limit) for limit in limits]),
+        frame,
         hide_index=True,
         key=key,
-        column_config=_limit_columns(),
+        **grid(frame, {"column_config": _limit_columns()}),
         disabled=["who", "mode", "state", "source"],
         on_change=_change_limits,
         placeholder="",
@@ -274,15 +281,15 @@ def _add() -> None:
 def columns() -> dict[str, Any]:
     """The headings of prices."""
     return {
-        "who": st.column_config.TextColumn(gettext("What"), width="medium"),
+        "who": st.column_config.TextColumn(gettext("What")),
         "mode": gettext("When"),
         "price": st.column_config.TextColumn(gettext("Price"), alignment="right"),
         "unit": gettext("For"),
-        "state": st.column_config.TextColumn(gettext("State"), width=96),
+        "state": st.column_config.TextColumn(gettext("State")),
         "day": st.column_config.DateColumn(gettext("Read on"), format=date_format()),
-        "source": st.column_config.TextColumn(gettext("Source"), width="large"),
+        "source": st.column_config.TextColumn(gettext("Source")),
         "second": st.column_config.TextColumn(
-            gettext("Second source"), help=gettext("Who else says so, or what else they say."), width="medium"
+            gettext("Second source"), help=gettext("Who else says so, or what else they say.")
         ),
     }
 
@@ -290,10 +297,10 @@ def columns() -> dict[str, Any]:
 def _limit_columns() -> dict[str, Any]:
     whole = {name: gettext(title) for name, title in LIMITS.items()}
     return {
-        "who": st.column_config.TextColumn(gettext("What"), width="medium"),
+        "who": st.column_config.TextColumn(gettext("What")),
         "mode": gettext("When"),
-        "tier": st.column_config.TextColumn(gettext("Tier"), width=110, max_chars=60),
+        "tier": st.column_config.TextColumn(gettext("Tier"), max_chars=60),
         **{name: st.column_config.NumberColumn(title, format="localized") for name, title in whole.items()},
         "state": gettext("State"),
-        "source": st.column_config.TextColumn(gettext("Source"), width="large"),
+        "source": st.column_config.TextColumn(gettext("Source")),
     }

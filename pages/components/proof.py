@@ -91,8 +91,10 @@ def _month() -> None:
     spent, saved = app.ledger.month(), app.proof.saved()
     with st.container(horizontal=True, key="totals-paid"):
         st.metric(gettext("Spent this month"), money(spent.spent))
-        st.metric(gettext("Saved by batching"), money(saved.by_batching), help=gettext(SAVED))
-        st.metric(gettext("By not paying twice"), money(saved.by_not_paying_twice), help=gettext(TWICE))
+        st.metric(gettext("Saved by batching, in all"), money(saved.by_batching), help=gettext(SAVED))
+        st.metric(
+            gettext("By not paying twice, in all"), money(saved.by_not_paying_twice), help=gettext(TWICE)
+        )
     if spent.cap is None:
         return
     share = float((spent.spent + spent.reserved) / spent.cap) if spent.cap else 1.0
@@ -205,12 +207,20 @@ def _plans(plans: list[Proved]) -> None:
         return
     st.header(gettext("Plans that were run"), anchor=False)
     ways = plan.routes_by_id()
-    rows = [_plan(each, ways.get(each.route, each.route)) for each in plans]
-    order = ("at", "promised", "usd", "error", "expected", "took", "recordings", "way")
-    common.table(rows, column_config=_columns(), column_order=order)
+    columns = [
+        Column("at", gettext("When")),
+        Column("promised", gettext("Promised"), number=True),
+        Column("usd", gettext("Came to"), number=True),
+        Column("error", gettext("Error"), number=True),
+        Column("expected", gettext("Expected"), number=True),
+        Column("took", gettext("Took"), number=True),
+        Column("recordings", gettext("Done"), number=True),
+        Column("way", gettext("Way"), text=True),
+    ]
+    figures.table(columns, (_plan(each, ways.get(each.route, each.route)) for each in plans))
 
 
-def _plan(each: Proved, way: str) -> dict[str, object]:
+def _plan(each: Proved, way: str) -> dict[str, Cell | str]:
     came = each.complete and each.usd
     return {
         "at": moment(each.at),
@@ -339,19 +349,14 @@ def _call(call: Paid) -> dict[str, object]:
 def _columns() -> dict[str, Any]:
     return {
         "at": gettext("When"),
-        "title": st.column_config.TextColumn(gettext("Recording"), width="medium"),
-        "way": st.column_config.TextColumn(gettext("Way"), width="medium"),
-        "who": st.column_config.TextColumn(gettext("Provider"), width="medium"),
-        "name": st.column_config.TextColumn(gettext("Name"), width="medium"),
-        "calls": st.column_config.NumberColumn(gettext("Calls")),
-        "recordings": gettext("Done"),
+        "title": st.column_config.TextColumn(gettext("Recording")),
+        "who": st.column_config.TextColumn(gettext("Provider")),
         "state": gettext("State"),
         "quantity": st.column_config.TextColumn(
             gettext("Tokens or seconds"), help=gettext("Promised → counted")
         ),
-        "promised": st.column_config.TextColumn(gettext("Promised"), width="small", alignment="right"),
-        "usd": st.column_config.TextColumn(gettext("Came to"), width="small", alignment="right"),
-        "error": st.column_config.TextColumn(gettext("Error"), width="small", alignment="right"),
-        "expected": st.column_config.TextColumn(gettext("Expected"), width="small", alignment="right"),
-        "took": st.column_config.TextColumn(gettext("Took"), width="small", alignment="right"),
+        "promised": st.column_config.TextColumn(gettext("Promised"), alignment="right"),
+        "usd": st.column_config.TextColumn(gettext("Came to"), alignment="right"),
+        "error": st.column_config.TextColumn(gettext("Error"), alignment="right"),
+        "took": st.column_config.TextColumn(gettext("Took"), alignment="right"),
     }

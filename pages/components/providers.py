@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 import streamlit as st
 
@@ -17,7 +17,7 @@ from core.settings import ENV_FILE
 from core.speech.downloads import Download
 from core.speech.engine import Engine
 from jobs.installation import application
-from pages.components import common, prices
+from pages.components import common, figures, prices
 from pages.components.common import (
     facts,
     gettext,
@@ -29,6 +29,7 @@ from pages.components.common import (
     translate_error,
     translate_fact,
 )
+from pages.components.figures import Cell, Column
 
 Colour = Literal["green", "red", "gray", "orange", "blue"]
 COLOURS: Mapping[str, Colour] = {"ok": "green", "ready": "blue", "refused": "red", "resting": "orange"}
@@ -184,38 +185,46 @@ def _test(name: str) -> None:
 
 def _prices_and_limits(provider: Provider) -> None:
     if provider.prices:
-        common.table([_price(price) for price in provider.prices], column_config=_columns())
+        amounts = common.aligned([_amount(price) for price in provider.prices])
+        rows = [_price(*both) for both in zip(provider.prices, amounts, strict=True)]
+        figures.table(_columns("what", "price", "state", "day", "source"), rows)
     if provider.limits:
         rows = [row for limit in provider.limits for row in _limit(limit)]
-        common.table(rows, column_config=_columns())
+        figures.table(_columns("what", "limit", "day", "source"), rows)
 
 
-def _price(price: Price) -> dict[str, object]:
+def _amount(price: Price) -> str:
+    if price.price is None:
+        return catalogue.NOTHING
+    return catalogue.money(float(price.price), language(), common.SIGNS[price.currency])
+
+
+def _phrase(fact: str) -> str:
+    return str(catalogue.translate_fact(fact, language()))
+
+
+def _price(price: Price, amount: str) -> dict[str, Cell | str]:
     ended = price.ended(date.today())
     return {
-        "what": facts(translate_fact(price.model), _mode(price.mode)),
-        "price": catalogue.NOTHING
-        if price.price is None
-        else f"{common.number(float(price.price), 6)} {price.currency}",
-        "unit": str(catalogue.translate_fact(price.unit, language())),
+        "what": Cell(_phrase(price.model), _mode(price.mode)),
+        "price": Cell(amount, str(catalogue.translate_fact(price.unit, language()))),
         "state": gettext("withdrawn") if ended else gettext("old") if price.stale(date.today()) else "",
-        "day": price.read_on,
-        "source": translate_fact(price.source),
+        "day": catalogue.day(price.read_on, language()),
+        "source": _phrase(price.source),
     }
 
 
-def _limit(limit: Limit) -> list[dict[str, object]]:
-    figures = {name: getattr(limit, name) for name in LIMITS}
+def _limit(limit: Limit) -> list[dict[str, Cell | str]]:
+    values = {name: getattr(limit, name) for name in LIMITS}
+    tier = gettext("tier {tier}", tier=limit.tier) if limit.tier else ""
     return [
         {
-            "what": facts(
-                limit.model, _mode(limit.mode), gettext("tier {tier}", tier=limit.tier) if limit.tier else ""
-            ),
-            "limit": f"{common.number(value)} {gettext(LIMITS[name])}",
-            "day": limit.read_on,
-            "source": translate_fact(limit.source),
+            "what": Cell(limit.model or gettext("all models"), facts(_mode(limit.mode), tier)),
+            "limit": Cell(common.number(value), gettext(LIMITS[name])),
+            "day": catalogue.day(limit.read_on, language()),
+            "source": _phrase(limit.source),
         }
-        for name, value in figures.items()
+        for name, value in values.items()
         if value is not None and (name, value) != ("texts_per_call", 1)
     ]
 
@@ -224,16 +233,16 @@ def _mode(mode: str) -> str:
     return gettext(MODES[mode]) if mode in MODES else mode
 
 
-def _columns() -> dict[str, Any]:
-    return {
-        "what": st.column_config.TextColumn(gettext("What"), width="medium"),
-        "price": st.column_config.TextColumn(gettext("Price"), alignment="right"),
-        "unit": gettext("For"),
-        "state": gettext("State"),
-        "limit": st.column_config.TextColumn(gettext("Limit")),
-        "day": st.column_config.DateColumn(gettext("Read on"), format=common.date_format()),
-        "source": st.column_config.TextColumn(gettext("Source"), width="large"),
-    }
+def _columns(*names: str) -> list[Column]:
+    columns = [
+        Column("what", gettext("What"), wide=True),
+        Column("price", gettext("Price"), number=True),
+        Column("limit", gettext("Limit"), number=True),
+        Column("state", gettext("State")),
+        Column("day", gettext("Read on")),
+        Column("source", gettext("Source"), text=True),
+    ]
+    return [each for each in columns if each.name in names]
 
 
 # Models that are brought here

@@ -15,7 +15,7 @@ from core.planning import sheet
 from core.planning.sheet import Sheet, Table
 from jobs.installation import application
 from pages.components import common, compared, figures, plan, recommended
-from pages.components.common import facts, gettext
+from pages.components.common import gettext
 from pages.components.figures import Column
 
 HERE = Path(__file__).parent
@@ -43,7 +43,7 @@ def draw(answer: Answer, both: Comparison) -> None:
 def _sheet(answer: Answer, both: Comparison) -> Sheet:
     return Sheet(
         title=gettext("{what}: sync or batch?", what=_asked(answer)),
-        answer=plan.sentence(answer, both.advice),
+        answer=compared.advice(answer, both),
         lines=[line for line in (_saved(answer, both), compared.break_even_sentence(answer, both)) if line],
         tables=[_bills(answer, both), *_ways(answer), _scenarios(answer)],
         sources_title=gettext("Sources and days"),
@@ -65,13 +65,12 @@ def _asked(answer: Answer) -> str:
 
 
 def _saved(answer: Answer, both: Comparison) -> str:
-    if not both.saved_usd or both.saved_usd <= 0:
+    once, yearly = compared.savings(answer, both)
+    if not once:
         return ""
     share = catalogue.percent(float(both.saved_share or 0), common.language())
-    text = gettext("Batch saves {usd}, {share}", usd=plan.cash(answer, both.saved_usd), share=share)
-    if both.times_per_year == 1:
-        return f"{text}."
-    return f"{text}; {gettext('{usd} a year', usd=plan.cash(answer, both.yearly_saved_usd))}."
+    text = gettext("Batch saves {usd}, {share}", usd=once, share=share)
+    return f"{text}; {gettext('{usd} a year', usd=yearly)}." if yearly else f"{text}."
 
 
 def _bills(answer: Answer, both: Comparison) -> Table:
@@ -85,7 +84,9 @@ def _bills(answer: Answer, both: Comparison) -> Table:
         )
     title = f"{gettext('Vectors')}, {compared.transcriber_title(answer, 'gemini', '')}"
     rows.append([title, *(plan.cash(answer, bill.vectors.usd) for bill in sides)])
-    rows.append([gettext("Total"), *(plan.cash(answer, bill.usd) for bill in sides)])
+    rows.append(
+        [gettext("Total"), *(common.money(plan.bill_sum(answer, bill), answer.currency) for bill in sides)]
+    )
     rows.append([gettext("Usually ready in"), *map(_usual, sides)])
     rows.append([gettext("9 times in 10 within"), *(common.wait(bill.p90_s) for bill in sides)])
     return Table(gettext("The bill"), ["", gettext("At once"), gettext("By batch")], rows)
@@ -114,7 +115,7 @@ def _ways(answer: Answer) -> list[Table]:
 
 def _quality(answer: Answer, quote: Quote) -> str:
     cell = recommended.quality(answer, quote)
-    return facts(cell.text, cell.below).replace("  ·  ", ", ")
+    return ", ".join(filter(None, (cell.text, cell.below)))
 
 
 def _scenarios(answer: Answer) -> Table:
@@ -138,7 +139,7 @@ def _sources(answer: Answer, both: Comparison) -> list[str]:
         if price and price.price is not None:
             mode = gettext("by batch") if leg.mode == "batch" else gettext("at once")
             title = f"{answer.book.provider(leg.provider).title} {leg.model}, {mode}"
-            figure = f"{common.number(float(price.price), 6)} {price.currency} / {catalogue.translate_fact(price.unit, language)}"
+            figure = f"{catalogue.money(float(price.price), language, common.SIGNS[price.currency])} / {catalogue.translate_fact(price.unit, language)}"
             source = catalogue.translate_fact(price.source, language)
             lines.append(f"{title}: {figure}; {source}; {catalogue.day(price.read_on, language)}")
     speed = both.sync.transcription and answer.book.speed(

@@ -142,7 +142,7 @@ def _offer(recording_id: str, earlier: Earlier) -> None:
             )
         )
         for one in earlier.left[:LISTED]:
-            st.caption(plain(f"{clock(one.start_s)} · {one.heard or '…'} → {one.now or '…'}"))
+            st.caption(plain(f"{clock(one.start_s)}\u00a0· {one.heard or '…'} → {one.now or '…'}"))
         with st.container(horizontal=True):
             for label, apply in ((gettext("Take them over"), True), (gettext("Leave them"), False)):
                 if st.button(label, key=f"earlier-{apply}", type="primary" if apply else "secondary"):

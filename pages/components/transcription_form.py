@@ -28,8 +28,9 @@ from core.speech.speakers.finder import SPEAKERS
 from core.transcripts import importing
 from core.transcripts.transcripts import probability
 from jobs.installation import application
-from pages.components import archive_files, common, plan
+from pages.components import archive_files, common, figures, plan
 from pages.components.common import current_principal, duration, facts, gettext, language_names, ngettext
+from pages.components.figures import Cell, Column
 
 USUAL = TranscriptionOptions()
 MOST_SPEAKERS = 8
@@ -323,10 +324,14 @@ def _correct(recording_id: str, key: str) -> None:
 
 @dataclass(frozen=True)
 class ChosenOptions:
-    """How files are to be heard, how many that are, and by name and size what is known of each."""
+    """How files are to be heard, how many that are, and by name and size what is known of each.
+
+    `brought`: how many more are transcripts already, and only taken in.
+    """
 
     options: TranscriptionOptions
     many: int = 0
+    brought: int = 0
     about: dict[tuple[str, int], list[tuple[str, bool]]] = field(default_factory=dict)
 
 
@@ -349,14 +354,19 @@ def draw(files: Sequence[Any], options: TranscriptionOptions) -> ChosenOptions:
         names = _few([file.name for file in brought])
         st.caption(gettext("Transcripts, taken in as they are, without sound: {names}", names=names))
     return ChosenOptions(
-        replace(options, embedding_mode=mode, deadline_h=deadline_h), many + len(brought), details_by_file
+        replace(options, embedding_mode=mode, deadline_h=deadline_h), many, len(brought), details_by_file
     )
 
 
 def label(form: ChosenOptions, given: bool) -> str:
     """What the button says; where it is grey because of the files that are given, why."""
+    heard = ngettext("Transcribe {n} file", "Transcribe {n} files", form.many)
+    if form.many and form.brought:
+        return gettext("{heard}, take in {n}", heard=heard, n=common.number(form.brought))
+    if form.brought:
+        return ngettext("Take in {n} transcript", "Take in {n} transcripts", form.brought)
     if form.many:
-        return ngettext("Transcribe {n} file", "Transcribe {n} files", form.many)
+        return heard
     if not given:
         return gettext("Transcribe")
     if archive_files.none_readable():
@@ -556,10 +566,11 @@ def _engines(answer: Answer, mode: EmbeddingMode) -> None:
         _row(answer, common.translate_fact(engine.title), _quote(answer, [engine], mode)) for engine in ready
     ]
     with st.expander(gettext("By other engines"), icon=":material/compare_arrows:"):
-        common.table(rows, column_config=_columns())
+        figures.style()
+        figures.table(_columns(), rows)
 
 
-def _row(answer: Answer, title: str, quote: Quote | None) -> dict[str, str]:
+def _row(answer: Answer, title: str, quote: Quote | None) -> dict[str, Cell | str]:
     usd, p50_s, p90_s = (quote.total_usd, quote.p50_s, quote.p90_s) if quote else (None, None, None)
     return {
         "engine": title.replace("\\", ""),
@@ -569,15 +580,13 @@ def _row(answer: Answer, title: str, quote: Quote | None) -> dict[str, str]:
     }
 
 
-def _columns() -> dict[str, Any]:
-    return {
-        "engine": st.column_config.TextColumn(gettext("Engine"), width="medium"),
-        "price": st.column_config.TextColumn(gettext("Price"), alignment="right"),
-        "p50": st.column_config.TextColumn(gettext("Usually"), alignment="right"),
-        "p90": st.column_config.TextColumn(
-            gettext("At most"), help=gettext("9 times in 10"), alignment="right"
-        ),
-    }
+def _columns() -> list[Column]:
+    return [
+        Column("engine", gettext("Engine")),
+        Column("price", gettext("Price"), number=True),
+        Column("p50", gettext("Usually"), number=True),
+        Column("p90", gettext("At most"), number=True, help=gettext("9 times in 10")),
+    ]
 
 
 def _held(file: Any) -> Candidate:
