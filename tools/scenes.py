@@ -343,6 +343,7 @@ FULL = {
     "costs-files": Scene("costs?by=files"),
     "costs-documents": Scene("costs?by=documents&documents=10000&currency=RUB"),
     "costs-open": Scene("costs", _open("[data-testid=stExpander] summary")),
+    "costs-ground": Scene("costs", _press("[data-testid=stExpander] summary >> nth=-2")),
     "costs-sheet": Scene("costs?view=sheet"),
     "costs-proof": Scene("costs?view=proof"),
     "costs-prices": Scene("costs?view=prices"),

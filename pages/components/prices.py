@@ -92,6 +92,7 @@ def _prices(book: Book) -> None:
         frame,
         hide_index=True,
         key=key,
+        column_order=["who", "price", "unit", "mode", "state", "day", "source", "second"],
         **grid(frame, {"column_config": columns()}),
         disabled=["who", "mode", "unit", "state", "source", "second"],
         on_change=_change_prices,
@@ -141,6 +142,7 @@ def _figures(book: Book) -> None:
         table,
         hide_index=True,
         key=key,
+        column_order=["value", "unit", "about", "source"],  # what is typed in is seen on a telephone, too
         **grid(table, {"column_config": assumptions.columns()}),
         disabled=["about", "unit", "source"],
         on_change=_change_figures,
