@@ -366,7 +366,7 @@ def test_the_page_says_what_a_link_is_before_it_takes_it(shown, monkeypatch):
     at.text_input(key="link-url").input(talk.url)
     next(button for button in at.button if button.label == "Look").click().run()
     said = texts(at)
-    assert all(fact in said for fact in ("A talk", "example.com", "1 h", "1 chapter", "2001"))
+    assert all(fact in said for fact in ("A talk", "example.com", "1\u00a0h", "1 chapter", "2001"))
     assert not shown.sources.links(EVERYONE)
 
     at.button(key="take-link").click().run()
@@ -381,7 +381,7 @@ def test_the_page_prices_a_folder_before_anything_of_it_is_taken(shown, tmp_path
         sound(tmp_path / "in" / f"{n}.wav", 60 * n)
     source = added(shown, SourceKind.FOLDER, tmp_path / "in")
     at = visit("upload", "en", way="watched")
-    assert all(fact in texts(at) for fact in ("2 recordings are there", "3 min"))
+    assert all(fact in texts(at) for fact in ("2 recordings are there", "3\u00a0min"))
 
     at.button(key=f"all-{source.id}").click().run()
 
