@@ -344,7 +344,7 @@ def test_what_the_microphone_hears_is_on_the_server_as_it_comes(tool, browser):
         expect(recorder.locator(".left")).to_contain_text("Standup.webm")
         recorder.get_by_role("button", name="Take what there is").click()
         expect(page.locator(".sender .list")).to_contain_text("Standup.webm")
-        expect(page.locator(".sender .list")).to_contain_text(re.compile(r"[2-9] s"))
+        expect(page.locator(".sender .list")).to_contain_text(re.compile(r"[2-9]\ss"))
 
         visit(page, "upload?way=record")
         recorder.get_by_role("button", name="Record", exact=True).click()
