@@ -181,6 +181,19 @@ def test_the_language_is_what_the_visitor_likes_best(accepted, language):
     assert words.language(accepted) == language
 
 
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("en", "Fireworks ends this on 10 Jun 2026."), ("ru", "Fireworks закрывает эту услугу 10 июн. 2026.")],
+)
+def test_a_day_within_a_sentence_is_written_as_people_write_it(language, sentence):
+    facts = {"title": "Fireworks", "day": "2026-06-10"}
+
+    assert (
+        words.translate_error({"message": "{title} ends this on {day}.", "facts": facts}, language)
+        == sentence
+    )
+
+
 def test_a_fact_may_be_called_language_and_user_text_is_left_alone():
     text = words.gettext(
         "{title} does not understand this language: {language}.", "ru", title="{0} *x*", language="de"

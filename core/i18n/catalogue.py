@@ -197,8 +197,8 @@ def moment(unix: float | None, language: str, timezone: str | None, *, now: floa
 
 
 def day(date: date, language: str) -> str:
-    """A date: "3 Nov 2025"."""
-    return str(format_skeleton("yMMMd", date, locale=_babel_locale(language)))
+    """A date: "3 Nov 2025"; without the full stop of «г.», that would stand before another's."""
+    return str(format_skeleton("yMMMd", date, locale=_babel_locale(language))).removesuffix("\u202fг.")
 
 
 def month(name: str, language: str) -> str:
@@ -235,7 +235,20 @@ class _Facts(dict[str, object]):
 
 
 def _facts(facts: Mapping[str, object], language: str) -> _Facts:
-    return _Facts({name: translate_fact(value, language) for name, value in facts.items()})
+    return _Facts(
+        {
+            name: _day(value, language) if name == "day" else translate_fact(value, language)
+            for name, value in facts.items()
+        }
+    )
+
+
+def _day(value: object, language: str) -> object:
+    """A date, or one in ISO 8601 as facts of errors are kept; anything else is left as it is."""
+    try:
+        return day(value if isinstance(value, date) else date.fromisoformat(str(value)), language)
+    except ValueError:
+        return value
 
 
 @functools.cache

@@ -79,7 +79,9 @@ def about(each: Assumption) -> str:
     if each.about == each.name:
         return gettext("speed of {engine}, times real time", engine=variant)
     text = str(catalogue.translate_fact(each.about, common.language()))
-    return f"{text} ({variant})" if variant in SPOKEN and kind != "chars_per_token" else text
+    if variant not in SPOKEN or kind == "chars_per_token":
+        return text
+    return f"{text} ({catalogue.language_name(variant, common.language())})"
 
 
 def sample(spoken_language: str) -> None:

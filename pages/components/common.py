@@ -329,7 +329,7 @@ ROW_PX = 35
 """A row of a grid, its header too."""
 ROWS = 12
 """So many rows of a longer one are shown at once."""
-LETTER_PX, PADDING_PX, WIDEST_PX = 7.2, 24, 1000
+LETTER_PX, PADDING_PX, WIDEST_PX = 7.2, 18, 1000
 """What a letter takes at most on average, a cell beside its text, and the widest column that a grid has."""
 
 
