@@ -51,8 +51,8 @@ charts.price_and_time(answer)
 
 compared.four_scenarios(answer)
 
-with st.expander(gettext("What it stands on")):
+with st.expander(gettext("What this is based on")):
     charts.tornado(answer)
     plan.assumptions_and_sources(answer)
-with st.expander(gettext("Take it along")):
+with st.expander(gettext("Save or share")):
     plan_exports.export(answer, plan.SCENARIO)

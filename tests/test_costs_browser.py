@@ -196,7 +196,7 @@ def test_reading_many_files_is_cancelled_and_begun_again(page, folder):
 
 def test_counting_tokens_without_a_key_is_a_sentence(page):
     visit(page, "costs")
-    page.get_by_text("What it stands on").click()
+    page.get_by_text("What this is based on").click()
     page.get_by_role("textbox", name="A sample of your texts").fill("слово за слово " * 20)
     page.get_by_role("button", name="Count its tokens").click()
 

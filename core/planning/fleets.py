@@ -91,7 +91,7 @@ class Simulation:
     usd: Decimal | None
     disk_bytes: Mapping[str, int]
     figures: tuple[Assumption, ...]
-    """What it stands on, each with its source."""
+    """What this is based on, each with its source."""
 
 
 def _figure(name: str, value: str, unit: str, about: str, source: str) -> tuple[str, Assumption]:
