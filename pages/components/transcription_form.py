@@ -46,8 +46,8 @@ MODES: dict[str, str] = {
     EmbeddingMode.BATCH: N_("In a batch, vectors at half the price"),
 }
 TRACKS: dict[str, str] = {
-    "": N_("Each on its own, only one translation"),
-    "each": N_("Each on its own, translations too"),
+    "": N_("Separately, only one translation"),
+    "each": N_("Separately, all translations"),
     "mix": N_("All mixed into one"),
 }
 UNKNOWN_TRACKS = 4
