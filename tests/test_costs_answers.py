@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import billing
-from core.billing import comparison
+from core.billing import comparison, pace
 from core.i18n import catalogue
 from core.planning import recommendations, sheet
 from core.planning.needs import Need
@@ -172,7 +172,7 @@ def test_the_longer_wait_is_the_difference_of_the_times_that_are_shown(hours, by
     compared = billing.answer(hours=hours, on=DAY).compared(by)
     bills, which = (compared.sync, compared.batch), compared.advice.facts["which"]
     times_s = [bill.p50_s if which == "usually" else bill.p90_s for bill in bills]
-    shown_s = [catalogue.shown_s(each) for each in times_s]
+    shown_s = [pace.shown_s(each) for each in times_s]
 
     assert compared.advice.facts["longer"] == billing.span(abs(shown_s[1] - shown_s[0]))
     assert [catalogue.wait(each, "en") for each in shown_s] == [

@@ -38,7 +38,7 @@ def test_each_code_is_kept_once_with_its_latest_facts(database):
         (WarningCode.MEDIA_DAMAGED, {"at": "0:09"}),
     ]
     assert [one.message for one in warnings.answers(read(database, id_), "en")] == [
-        "Not transcribed: 2. Transcribe again and choose other tracks to have them.",
+        "Tracks not transcribed: 2. Transcribe again and choose other tracks to have them.",
         "The file is damaged at 0:09. The rest was transcribed; words may be missing there.",
     ]
 

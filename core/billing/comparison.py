@@ -13,12 +13,11 @@ from itertools import pairwise
 
 from core.billing import pace
 from core.billing.money import Note, Usd, money
-from core.billing.pace import Pace, span
+from core.billing.pace import Pace, shown_s, span
 from core.billing.prices import UNITS
 from core.billing.stages import SPEED, Leg, Part, Terms, embedding_legs, engine_legs, total
 from core.billing.tokens import Workload, measure, work_of_documents, work_of_hours
 from core.errors import BadRequest, Code
-from core.i18n import catalogue
 
 LOW_PRIORITY = "low priority"
 """RunPod's later mode: the same rate, without workers that are started for it."""
@@ -202,7 +201,7 @@ def _longer_s(sync: Bill, batch: Bill) -> float:
 
 def _shown_longer_s(sync: Bill, batch: Bill) -> float:
     """The same between both times as people read them."""
-    at_once_s, batch_s = map(catalogue.shown_s, _both_s(sync, batch))
+    at_once_s, batch_s = map(shown_s, _both_s(sync, batch))
     return batch_s - at_once_s
 
 

@@ -138,6 +138,12 @@ def span(seconds: float) -> str:
     return f"{hours} h {rest} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+def shown_s(seconds: float) -> float:
+    """So many seconds as `catalogue.wait` names: what is reckoned from it fits what people read."""
+    step_s = 3600 if round(seconds / 3600) >= 24 else 60 if round(seconds) >= 600 else 1
+    return round(seconds / step_s) * float(step_s)
+
+
 def _days(amount: float, most: int) -> float:
     """Whole days spent waiting for the next day's quota."""
     return (math.ceil(amount / most) - 1) * DAY_S if amount > most else 0.0

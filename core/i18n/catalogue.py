@@ -160,12 +160,6 @@ def wait(seconds: float | None, language: str) -> str:
     return gettext("{n} d {h} h", language, n=hours // 24, h=hours % 24)
 
 
-def shown_s(seconds: float) -> float:
-    """So many seconds as `wait` names: what is reckoned from it fits what people read."""
-    step_s = 3600 if round(seconds / 3600) >= 24 else 60 if round(seconds) >= 600 else 1
-    return round(seconds / step_s) * float(step_s)
-
-
 def size(size_bytes: float, language: str) -> str:
     """A size in decimal units: "812 kB", "1.4 GB"."""
     power = min(len(SIZES) - 1, int(math.log10(size_bytes) / 3)) if size_bytes >= 1 else 0
