@@ -166,17 +166,17 @@ def test_what_came_before_names_were_read_is_dated_once_in_steps(app, monkeypatc
         session.add_all(undated(n, name, deleted_at=1.0 if n == 1 else None) for n, name in enumerate(names))
         session.add(undated(9, names[0], recorded_at=1e9, recorded_kind=DateKind.DAY))
 
-    def said():
+    def dates_by_id():
         statement = select(Recording).order_by(Recording.id).execution_options(**WITH_BIN)
         with app.database.read() as session:
             return [when and when.iso() for when in map(recorded, session.scalars(statement))]
 
     app.periodic_runner.run("history", "here/1")
 
-    assert said() == [*(f"2026-11-2{day}T14:05:12" for day in range(1, 6)), None, "2001-09-09"]
+    assert dates_by_id() == [*(f"2026-11-2{day}T14:05:12" for day in range(1, 6)), None, "2001-09-09"]
     app.recordings.date(EVERYONE, "r0", None)
     app.periodic_runner.run("history", "here/1")
-    assert said()[0] is None, "a person knows better"
+    assert dates_by_id()[0] is None, "a person knows better"
 
 
 def test_recordings_are_listed_by_when_they_were_made(app):

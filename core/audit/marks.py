@@ -12,7 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 from sqlalchemy.orm import Session
 
 from core.audit.trail import record, record_once
-from core.database.database import COMPANION, Database
+from core.database.database import TRANSACTION_HOOK, Database
 from core.database.states import AuditAction, AuditSubject
 from core.errors import AdminsOnly, NotFound, ReadOnly, StenogramError
 from core.principal import Principal
@@ -111,11 +111,11 @@ def audited(
 @contextmanager
 def _recording(call: _AuditedCall, *, alone: bool) -> Iterator[None]:
     """While it runs; what is recorded `alone` goes with no transaction of it."""
-    doing, companion = _doing.set(call), COMPANION.set(None if alone else call)
+    doing, companion = _doing.set(call), TRANSACTION_HOOK.set(None if alone else call)
     try:
         yield
     finally:
-        COMPANION.reset(companion)
+        TRANSACTION_HOOK.reset(companion)
         _doing.reset(doing)
 
 

@@ -60,7 +60,7 @@ class TransactionHook(Protocol):
         """The transaction has ended well."""
 
 
-COMPANION: ContextVar[TransactionHook | None] = ContextVar("companion", default=None)
+TRANSACTION_HOOK: ContextVar[TransactionHook | None] = ContextVar("transaction hook", default=None)
 _SNAPSHOT: ContextVar[Session | None] = ContextVar("snapshot", default=None)
 
 
@@ -83,13 +83,13 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """One transaction; committed at the end, rolled back by any exception."""
-        companion = COMPANION.get()
+        hook = TRANSACTION_HOOK.get()
         with self._session(immediate=True) as session, session.begin():
             yield session
-            if companion is not None:
-                companion.keep(session)
-        if companion is not None:
-            companion.committed()
+            if hook is not None:
+                hook.keep(session)
+        if hook is not None:
+            hook.committed()
 
     def advisory_lock(self, session: Session, name: str) -> None:
         """Who writes under this name comes one after the other, until the transaction ends.
